@@ -146,13 +146,13 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None).parse_args()
     with tempfile.TemporaryDirectory() as name:
         os.environ["HOLDFAST_DATA"] = str(Path(name) / "data")
-        from feature_repo.settings import load_settings
+        from feature_repo.settings import Settings
         from holdfast.ingestion.datasets import locate_dataset, start_replay
         from tests.support.ingest_pipeline import run_ingest
 
         gc.freeze()  # statsmodels runs a full garbage collection per correction
-        start_replay(load_settings(), "cdnow")
-        settings = load_settings()
+        start_replay(Settings.from_environment(), "cdnow")
+        settings = Settings.from_environment()
         run_ingest(settings, *locate_dataset("cdnow"))
         print(json.dumps({"data": count_alarms(settings), "drift": measure_aging(settings)}, indent=2))
 

@@ -25,7 +25,7 @@ def main() -> None:
 def _measure() -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
-    from feature_repo.settings import load_settings
+    from feature_repo.settings import Settings
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
@@ -37,7 +37,7 @@ def _measure() -> dict[str, float]:
     from holdfast.training.time_split import split_by_time
     from tests.support.ingest_pipeline import run_ingest
 
-    settings, training = load_settings(), TrainingSettings()
+    settings, training = Settings.from_environment(), TrainingSettings()
     run_ingest(settings, *locate_dataset("cdnow"))
     known_at = datetime.now(UTC)
     cutoffs = list_labeled_cutoffs(settings, AS_OF, known_at, training.min_history_days)

@@ -41,7 +41,7 @@ from benchmarks.serving.targets import (
     TWO_WORKERS,
     evaluate_goals,
 )
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 
 ALL_CONNECTIONS = (1, CONNECTIONS, CONNECTIONS_PER_WORKER)
@@ -90,7 +90,7 @@ def main() -> None:
         sys.exit(130)
     except HoldfastError as error:
         sys.exit(str(error))
-    path = load_settings().data / "bench-serving.json"
+    path = Settings.from_environment().data / "bench-serving.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
     print_result(console, result, table, goals)

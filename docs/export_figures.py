@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.backtesting.paths import copy_plot
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.mlflow_client import open_tracking
@@ -12,12 +12,12 @@ IMAGES = Path(__file__).resolve().with_name("images")
 
 def main() -> None:
     """Download the plots that `flows.train` logged, and copy the plot of the last backtest."""
-    client = open_tracking(load_settings())
+    client = open_tracking(Settings.from_environment())
     run_id = str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).run_id)
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name in ("test_months.png", "reliability.png", "profit.png"):
         client.download_artifacts(run_id, name, str(IMAGES))
-    copy_plot(load_settings(), IMAGES)
+    copy_plot(Settings.from_environment(), IMAGES)
 
 
 if __name__ == "__main__":

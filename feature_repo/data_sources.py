@@ -7,7 +7,7 @@ shows a changed transformation.
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from feature_repo.source_hash import transformations_version
 
 
@@ -15,7 +15,7 @@ def _snapshot_source(view: str, content: str) -> FileSource:
     return FileSource(
         name=f"{view}_snapshots",
         # Absolute, because Feast resolves a relative path against the current folder.
-        path=str(load_settings().snapshots / view / transformations_version()),
+        path=str(Settings.from_environment().snapshots / view / transformations_version()),
         file_format=ParquetFormat(),
         timestamp_field="as_of",
         created_timestamp_column="known_at",

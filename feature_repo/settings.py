@@ -1,6 +1,6 @@
 """Settings shared by flows and services: data folder, clock and churn definition.
 
-Values are read from the environment (prefix ``HOLDFAST_``) when :func:`load_settings` is called, never at import.
+Values are read from the environment (prefix ``HOLDFAST_``) by ``from_environment``, never at import.
 docs/settings.md lists all settings.
 """
 
@@ -207,25 +207,14 @@ class Settings(EnvironmentSettings):
         }
 
 
-def load_settings() -> Settings:
-    """Read the settings from the environment.
-
-    Returns:
-        The settings, with defaults for unset variables.
-
-    Raises:
-        SettingsError: A value is invalid; the message names the variable.
-    """
-    return Settings.from_environment()
-
-
 def apply_environment() -> None:
     """Set the variables of ``Settings.environment`` that are not set yet."""
-    for name, value in load_settings().environment().items():
+    for name, value in Settings.from_environment().environment().items():
         os.environ.setdefault(name, value)
 
 
 if __name__ == "__main__":
     # `eval "$(make -s env)"` lets commands of feast, mlflow, prefect and bentoml find the state.
-    variables = load_settings().environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    variables = Settings.from_environment().environment()
+    variables["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from feature_repo.settings import Settings, apply_environment, load_settings
+from feature_repo.settings import Settings, apply_environment
 
 
 def configure() -> Settings:
@@ -23,7 +23,7 @@ def configure() -> Settings:
     apply_environment()
     # Without it Prefect's server restarts again and again, and reports nothing, if the parent of its home is missing.
     Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
-    return load_settings()
+    return Settings.from_environment()
 
 
 if sys.argv[0] == "-m":  # what Python sets while it locates the module of `python -m flows.NAME`

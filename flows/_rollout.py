@@ -16,7 +16,7 @@ from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.service_metrics import read_service
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.runtime.endpoints import load_endpoint_settings
+from holdfast.runtime.endpoints import EndpointSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +39,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     from holdfast.rollout.step_monitor import StepDependencies
     from holdfast.rollout.step_runner import run_step
 
-    client, url = open_registry(settings), load_endpoint_settings().service_url
+    client, url = open_registry(settings), EndpointSettings.from_environment().service_url
     dependencies = StepDependencies(
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,

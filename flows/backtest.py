@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from rich.console import Console
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows import configure
 from flows._tasks import task
@@ -128,7 +128,7 @@ def backtest(
 def _print(results: list[BacktestResult]) -> None:
     from holdfast.backtesting.console_tables import print_results
 
-    settings, console = load_settings(), Console(highlight=False, soft_wrap=True)
+    settings, console = Settings.from_environment(), Console(highlight=False, soft_wrap=True)
     print_results(results, console)
     console.print(f"\nResults: {backtest_folder(settings)}, plot: {plot_path(settings)}", markup=False)
 

@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from rich.console import Console
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import expected_errors
 from flows._tasks import task
@@ -136,7 +136,7 @@ def _train(
 def main() -> None:
     """Run the job of the data folder."""
     try:
-        job = BacktestJob.model_validate_json((load_settings().data / JOB_FILE).read_bytes())
+        job = BacktestJob.model_validate_json((Settings.from_environment().data / JOB_FILE).read_bytes())
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # heartbeats cost a second per subflow
             walk(job)
     except expected_errors() as error:

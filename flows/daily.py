@@ -4,7 +4,7 @@ from datetime import datetime
 
 from prefect import flow
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import run_name, run_time, task
 from flows.features import features
@@ -16,7 +16,7 @@ from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
 from holdfast.reporting.flow_results import DailyResult
-from holdfast.runtime.endpoints import load_endpoint_settings
+from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.runtime.progress import report_progress
 
 
@@ -47,7 +47,7 @@ def daily(
     """
     configure()
     ingested = ingest(*_source(source, mapping), dataset)
-    settings = load_settings()  # again: the ingested data may determine the clock
+    settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     built = features(time, apply=False)
     if problem := find_champion_task(settings):
@@ -57,11 +57,11 @@ def daily(
 
 
 def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | None]:
-    endpoints = load_endpoint_settings()
+    endpoints = EndpointSettings.from_environment()
     source = source or (str(endpoints.source) if endpoints.source else None)
     mapping = mapping or (str(endpoints.mapping) if endpoints.mapping else None)
     if source is not None:
-        require_no_replay(load_settings(), source)
+        require_no_replay(Settings.from_environment(), source)
     return source, mapping
 
 

@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows import configure
 from flows._tasks import task
@@ -62,7 +62,7 @@ def commit_task(
     """Store the new rows as one batch."""
     from holdfast.ingestion.batch_writer import commit_batch
 
-    return commit_batch(load_settings(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
+    return commit_batch(Settings.from_environment(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
 
 
 def _run_name() -> str:
@@ -92,7 +92,7 @@ def ingest(
     path, mapping_path = _inputs(source, mapping, dataset)
     if source is None:
         start_replay(settings, dataset)
-        settings = load_settings()  # again: a replay sets the clock
+        settings = Settings.from_environment()  # again: a replay sets the clock
     rules = load_mapping(mapping_path)
     time = as_utc(ingested_at) if ingested_at else None
     tables = read_task(path, rules)

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from rich.console import Console
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import run_name, run_time, task
 from flows.features import features
@@ -50,7 +50,7 @@ def lifecycle(
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
-    settings = load_settings()  # again: the ingested data may determine the clock
+    settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     with stages.stage("features", "building snapshots, materializing, comparing every value") as stage:
         built = features(time)
@@ -122,7 +122,7 @@ def _promote(trained: TrainResult) -> tuple[str, str]:
     from holdfast.model_versions.aliases import get_champion_version
     from holdfast.models.mlflow_client import open_registry
 
-    champion = get_champion_version(open_registry(load_settings()))
+    champion = get_champion_version(open_registry(Settings.from_environment()))
     if champion is not None and not trained.gates.passed:
         failed = ", ".join(gate.name for gate in trained.gates.failed)
         return champion, f"version {trained.model_version} failed {failed}; version {champion} stays champion"
@@ -131,7 +131,9 @@ def _promote(trained: TrainResult) -> tuple[str, str]:
 
 
 def _print(summary: RunSummary) -> None:
-    print_summary(summary, load_settings().data / "run-summary.json", Console(highlight=False, soft_wrap=True))
+    print_summary(
+        summary, Settings.from_environment().data / "run-summary.json", Console(highlight=False, soft_wrap=True)
+    )
 
 
 if __name__ == "__main__":

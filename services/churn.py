@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, cast
 
-from services.settings import configure, load_serving_settings, tracing_enabled
+from services.settings import ServingSettings, configure, tracing_enabled
 
 configure()
 
@@ -11,7 +11,7 @@ import bentoml
 from bentoml.models import BentoModel
 from starlette.exceptions import HTTPException
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
 from services.api.middleware import ApiMiddleware, ApiRoute, new_request_id
 from services.api.openapi import openapi
@@ -23,7 +23,7 @@ from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, P
 remove_bentoml_middlewares()
 
 
-@bentoml.service(name="holdfast", **service_options(load_serving_settings().workers))
+@bentoml.service(name="holdfast", **service_options(ServingSettings.from_environment().workers))
 class ChurnService:
     """Predicts whether a customer will stop buying, from the latest features in the online store."""
 
@@ -32,7 +32,9 @@ class ChurnService:
     def __init__(self) -> None:
         from services.engine import PredictionEngine  # BentoML's first process needs only the options above
 
-        self._engine = PredictionEngine(load_settings(), load_serving_settings(), _service().bento)
+        self._engine = PredictionEngine(
+            Settings.from_environment(), ServingSettings.from_environment(), _service().bento
+        )
         ignore_model_fields_warning()
 
     def __is_ready__(self) -> bool:

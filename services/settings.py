@@ -6,10 +6,11 @@ Traces are configured by OpenTelemetry's own variables, such as ``OTEL_EXPORTER_
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
+from typing_extensions import override
 
 from feature_repo.errors import SettingsError
 from feature_repo.settings import PREFIX, EnvironmentSettings, apply_environment
@@ -64,6 +65,16 @@ class ServingSettings(EnvironmentSettings):
         default=(), description="Origins allowed by CORS, separated by commas: https://shop.example, or * for all."
     )
 
+    @classmethod
+    @override
+    def from_environment(cls) -> Self:
+        """Reject a misspelt variable besides: the service would start without keys."""
+        known = ("API_KEYS", "API_KEYS_FILE")
+        for name in os.environ:
+            if name.upper().startswith(f"{PREFIX}API") and name.upper().removeprefix(PREFIX) not in known:
+                raise SettingsError(f"{name} is not a setting. Use {' or '.join(PREFIX + item for item in known)}.")
+        return super().from_environment()
+
     @field_validator("api_keys_file", mode="before")
     @classmethod
     def _require_path(cls, value: Any) -> Any:
@@ -88,27 +99,6 @@ class ServingSettings(EnvironmentSettings):
         if value != ("*",) and not all(map(_ORIGIN.fullmatch, value)):
             raise ValueError("origins such as https://shop.example, without a path and separated by commas, or * alone")
         return value
-
-
-def load_serving_settings() -> ServingSettings:
-    """Read the settings from the environment.
-
-    Returns:
-        Validated settings.
-
-    Raises:
-        SettingsError: A value is invalid; the message names the variable and its allowed values.
-    """
-    _require_known_key_variables()
-    return ServingSettings.from_environment()
-
-
-def _require_known_key_variables() -> None:
-    """Reject a misspelt variable: the service would start without keys."""
-    known = ("API_KEYS", "API_KEYS_FILE")
-    for name in os.environ:
-        if name.upper().startswith(f"{PREFIX}API") and name.upper().removeprefix(PREFIX) not in known:
-            raise SettingsError(f"{name} is not a setting. Use {' or '.join(PREFIX + item for item in known)}.")
 
 
 def configure() -> None:

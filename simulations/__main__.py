@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.runtime.locks import folder_lock
@@ -53,7 +53,7 @@ def simulate(
     """Run a scenario and print its outcome, which is written to data/simulations/SCENARIO.json."""
     console = Console(highlight=False, soft_wrap=True)
     with exit_on_expected_error():
-        settings = load_settings()
+        settings = Settings.from_environment()
         if table:
             console.print(f"Wrote {write_page(settings)}", markup=False)
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.backtesting.settings import DEFAULT_GATES
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registry_client import RegistryClient
@@ -128,7 +128,7 @@ def build_baseline(state: Path, customers: int) -> None:
     from holdfast.ingestion.datasets import locate_dataset
     from holdfast.packaging.bento_stores import save_served_model
 
-    settings = load_settings()
+    settings = Settings.from_environment()
     folder, mapping = state / "landing", state / "mapping.yaml"
     folder.mkdir(parents=True)
     mapping.write_text(MAPPING)

@@ -79,7 +79,7 @@ def main(state: Path) -> None:
 
 
 def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: "RedisServer | None") -> None:
-    from feature_repo.settings import load_settings
+    from feature_repo.settings import Settings
     from holdfast.ingestion.datasets import locate_dataset
     from simulations.assessment import build_outcome
     from simulations.daily_data import read_transactions
@@ -105,7 +105,7 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
         api.set_parameters(deployment, dict(parameters))
     worker = start_worker(workspace)
     shop = SimulatedShop(
-        settings=load_settings(),
+        settings=Settings.from_environment(),
         transactions=read_transactions(locate_dataset("cdnow")[0], spec.customers),
         clients=LoadClients(workspace.variables["HOLDFAST_SERVICE_URL"], seed=0),
         api=api,

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.serving.fixture import BATCH, SHADOW_REGISTRY
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.settings import apply_environment, load_settings
+from feature_repo.settings import Settings, apply_environment
 from feature_repo.timestamps import epoch_us
 from holdfast.models.contract import (
     CHALLENGER,
@@ -68,7 +68,7 @@ def build_data(customers: list[str], family: str) -> None:
 
     build(customers, untrained(0))
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings()
+        settings = Settings.from_environment()
         challenger = fit(settings, Path(folder), "2", seed=1, customers=customers, untrained=untrained(1))
     _register(*challenger)
     # Consecutive requests must not read neighboring keys of the store.
@@ -82,7 +82,7 @@ def build_data(customers: list[str], family: str) -> None:
 
 
 def _request_file(name: str) -> Path:
-    folder = load_settings().data / "requests"
+    folder = Settings.from_environment().data / "requests"
     folder.mkdir(exist_ok=True)
     return folder / name
 
@@ -90,7 +90,7 @@ def _request_file(name: str) -> Path:
 def _saved() -> Path:
     from holdfast.packaging.bento_stores import open_model_store
 
-    return Path(open_model_store(load_settings()).get(f"{MODEL_NAME}:latest").path)
+    return Path(open_model_store(Settings.from_environment()).get(f"{MODEL_NAME}:latest").path)
 
 
 def _saved_model() -> Any:
@@ -103,7 +103,7 @@ def _register(challenger: ServedModel, content: bytes) -> None:
     """Create the registries; the champion is version 1."""
     from mlflow import MlflowClient
 
-    folder = load_settings().mlflow
+    folder = Settings.from_environment().mlflow
     alone = make_registry(folder)
     alone.set_alias(
         CHAMPION, alone.register((_saved() / MODEL_FILE).read_bytes(), (_saved() / CONTRACT_FILE).read_text())
@@ -146,7 +146,7 @@ def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
 
     assert [feature.name for feature in model_inputs(open_store())] == names
     sample = pd.DataFrame(matrix[:5], columns=names)
-    folder = load_settings().data / "mlflow-model"
+    folder = Settings.from_environment().data / "mlflow-model"
     shutil.rmtree(folder, ignore_errors=True)
     mlflow.sklearn.save_model(
         model,

@@ -10,12 +10,12 @@ import bentoml
 from benchmarks.serving.noop_service import RESPONSE
 from services.bentoml_patches import freeze_garbage_collector, remove_bentoml_middlewares, service_options
 from services.schemas import Prediction, PredictRequest
-from services.settings import load_serving_settings
+from services.settings import ServingSettings
 
 remove_bentoml_middlewares()
 
 
-@bentoml.service(**service_options(load_serving_settings().workers))
+@bentoml.service(**service_options(ServingSettings.from_environment().workers))
 class NoopTuned:
     """Constant prediction with Holdfast's tuning."""
 

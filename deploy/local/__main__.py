@@ -10,10 +10,10 @@ from deploy.local.components import component_environment, list_components
 from deploy.local.lock import acquire_lock
 from deploy.local.orphans import DATA_VARIABLE, terminate_flow_runs, terminate_orphans
 from deploy.local.ports import require_free_ports
-from deploy.local.settings import LocalSettings, load_local_settings
+from deploy.local.settings import LocalSettings
 from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import Supervisor
-from feature_repo.settings import Settings, apply_environment, load_settings
+from feature_repo.settings import Settings, apply_environment
 from holdfast.core.errors import HoldfastError
 
 _POLL_SECONDS = 1.0
@@ -24,7 +24,7 @@ def main() -> int:
     """Run all components until a signal; returns the exit status."""
     stop = _stop_on_signals()
     try:
-        local, settings = load_local_settings(), load_settings()
+        local, settings = LocalSettings.from_environment(), Settings.from_environment()
         lock = acquire_lock(settings, local)
         try:
             _run(settings, local, stop)

@@ -1,6 +1,5 @@
 """Components of a local Holdfast: commands, addresses and dependencies."""
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings
+from holdfast.runtime.endpoints import EndpointSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "holdfast"
@@ -122,6 +122,9 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
     """
     tracking = settings.mlflow_tracking_uri
     mlflow = tracking if tracking.startswith(("http:", "https:")) else local.url("mlflow")
+    endpoints = EndpointSettings.from_environment()
+    is_set = "runbook_url" in endpoints.model_fields_set
+    runbook = endpoints.runbook_url if is_set else f"{local.url('status')}/runbook"
     return {
         **settings.environment(),
         "PREFECT_API_URL": f"{local.url('prefect')}/api",
@@ -132,7 +135,7 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
         "HOLDFAST_MLFLOW_URL": mlflow,
         "HOLDFAST_EVIDENTLY_URL": local.url("evidently"),
         "HOLDFAST_FEAST_URL": local.url("feast"),
-        "HOLDFAST_RUNBOOK_URL": os.environ.get("HOLDFAST_RUNBOOK_URL") or f"{local.url('status')}/runbook",
+        "HOLDFAST_RUNBOOK_URL": runbook,
         "PYTHONUNBUFFERED": "1",
         "NO_COLOR": "1",
     }

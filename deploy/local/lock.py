@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from deploy.local.components import component_environment
 from deploy.local.settings import LocalSettings
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 
@@ -92,5 +92,5 @@ def _folder(settings: Settings) -> Path:
 if __name__ == "__main__":
     # Used by `make env`: commands then use the running servers instead of a second one on the same database, and alerts
     # link to existing pages.
-    endpoints = running_endpoints(load_settings()) or {}
+    endpoints = running_endpoints(Settings.from_environment()) or {}
     sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in endpoints.items())

@@ -6,7 +6,7 @@ import sys
 import time
 
 from deploy.local.components import ROOT, WAITING_FOR_CHAMPION, venv_command
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import RegistryError
 from holdfast.models.registry_client import RegistryClient
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", default="3000")
     options = parser.parse_args()
-    settings = load_settings()
+    settings = Settings.from_environment()
     _save_champion(settings)
     command = venv_command(
         "bentoml", "serve", "services.churn:ChurnService", "--host", options.host, "--port", options.port

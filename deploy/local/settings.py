@@ -50,15 +50,3 @@ class LocalSettings(EnvironmentSettings):
             The port.
         """
         return int(getattr(self, f"{component}_port"))
-
-
-def load_local_settings() -> LocalSettings:
-    """Read the settings from the environment.
-
-    Returns:
-        The settings, with defaults for unset variables.
-
-    Raises:
-        SettingsError: A value is invalid; the message names the variable.
-    """
-    return LocalSettings.from_environment()

@@ -16,7 +16,7 @@ from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert, Message, OpenAlert, severity_rank
 from holdfast.alerting.channels import Channel, DeliveryError, build_channels
 from holdfast.alerting.database import format_time, open_database, transaction
-from holdfast.alerting.settings import AlertSettings, load_alert_settings
+from holdfast.alerting.settings import AlertSettings
 
 _LOG = logging.getLogger("holdfast.alerting")
 
@@ -53,7 +53,7 @@ def deliver_now(settings: Settings) -> DeliveryCounts | None:
         The counts; None after a failure.
     """
     try:
-        return deliver(settings, build_channels(load_alert_settings()), datetime.now(UTC))
+        return deliver(settings, build_channels(AlertSettings.from_environment()), datetime.now(UTC))
     except Exception:
         logging.getLogger(__name__).exception("Alerts could not be delivered; the flow alerts tries again.")
         return None
@@ -70,7 +70,7 @@ def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> D
     Returns:
         The counts over all channels.
     """
-    rules, started = load_alert_settings(), monotonic()
+    rules, started = AlertSettings.from_environment(), monotonic()
 
     def clock() -> datetime:
         return now + timedelta(seconds=monotonic() - started)
@@ -111,7 +111,7 @@ def send_without_outbox(alerts: Sequence[Alert], reason: str, now: datetime) -> 
             kind="opened",
             alert=OpenAlert(**alert.model_dump(), source="unkept", opened=now, last_seen=now, count=1),
         )
-        for channel in build_channels(load_alert_settings()):
+        for channel in build_channels(AlertSettings.from_environment()):
             if severity_rank(alert.severity) < severity_rank(channel.minimum):
                 continue
             try:

@@ -1,6 +1,6 @@
 """URLs of Prefect UI pages (flow run, artifact) and of runbook entries."""
 
-from holdfast.runtime.endpoints import load_endpoint_settings
+from holdfast.runtime.endpoints import EndpointSettings
 
 
 def current_run_url() -> str:
@@ -47,8 +47,8 @@ def runbook_entry_url(event: str) -> str:
     Returns:
         A URL or a path, by the setting of the runbook.
     """
-    return f"{load_endpoint_settings().runbook_url}#{event.replace('.', '-')}"
+    return f"{EndpointSettings.from_environment().runbook_url}#{event.replace('.', '-')}"
 
 
 def _base_url() -> str:
-    return load_endpoint_settings().prefect_url.rstrip("/")
+    return EndpointSettings.from_environment().prefect_url.rstrip("/")

@@ -11,7 +11,7 @@ from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert, Message, MessageKind, OpenAlert, severity_rank
 from holdfast.alerting.database import format_time, open_database, transaction
 from holdfast.alerting.delivery import send_without_outbox
-from holdfast.alerting.settings import load_alert_settings
+from holdfast.alerting.settings import AlertSettings
 
 _NOT_FOUND_AGAIN = "it was not found again"
 
@@ -106,7 +106,7 @@ def queue_reminders(settings: Settings, now: datetime) -> int:
     Returns:
         The number of reminders.
     """
-    before = format_time(now - timedelta(hours=load_alert_settings().reminder_hours))
+    before = format_time(now - timedelta(hours=AlertSettings.from_environment().reminder_hours))
     with open_database(settings) as database, transaction(database):
         due = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND last_told <= ?", (before,)).fetchall()
         for row in due:
@@ -144,7 +144,7 @@ def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bo
     )
     if worse:
         _add_message(database, row["id"], "raised", now)
-    elif row["last_told"] <= format_time(now - timedelta(hours=load_alert_settings().reminder_hours)):
+    elif row["last_told"] <= format_time(now - timedelta(hours=AlertSettings.from_environment().reminder_hours)):
         _add_message(database, row["id"], "reminder", now)
     return False
 

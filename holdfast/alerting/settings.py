@@ -24,12 +24,3 @@ class AlertSettings(EnvironmentSettings):
     first_retry_seconds: float = Field(default=30, gt=0, description="Wait after the first failure; doubled each time.")
     longest_retry_seconds: float = Field(default=3600, gt=0, description="Longest wait between two attempts.")
     give_up_days: float = Field(default=7, gt=0, description="Age at which an undelivered message is given up.")
-
-
-def load_alert_settings() -> AlertSettings:
-    """Read the settings from the environment.
-
-    Returns:
-        The settings, with defaults for unset variables.
-    """
-    return AlertSettings.from_environment()

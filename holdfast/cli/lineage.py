@@ -7,7 +7,7 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 
 
 def lineage(
@@ -26,7 +26,7 @@ def lineage(
 
     if (version is None) == (batch is None):
         raise typer.BadParameter("give either a version or --batch")
-    settings = load_settings()
+    settings = Settings.from_environment()
     client = open_registry(settings)
     history: Any
     if version is not None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 
 
 def reproduce(
@@ -23,7 +23,11 @@ def reproduce(
     from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.reproduction_report import format_reproduction
 
-    console, settings, start = Console(highlight=False, soft_wrap=True), load_settings(), time.perf_counter()
+    console, settings, start = (
+        Console(highlight=False, soft_wrap=True),
+        Settings.from_environment(),
+        time.perf_counter(),
+    )
     with console.status("reading the records of the version") as status:
         recorded = reproduction.load_recorded_version(open_registry(settings), version)
         result = reproduction.reproduce(settings, recorded, lambda activity: status.update(escape(activity)))

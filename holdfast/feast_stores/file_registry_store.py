@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from feast.infra.registry import file as feast_registry
 from typing_extensions import override
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.feast_stores._feast_imports import RegistryConfig
 from holdfast.feast_stores._feast_private import registry_path, set_registry_path
@@ -26,19 +26,19 @@ class FileRegistryStore(feast_registry.FileRegistryStore):
     """
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
-        super().__init__(registry_config, load_settings().data)
+        super().__init__(registry_config, Settings.from_environment().data)
 
     @override
     def get_registry_proto(self) -> "RegistryProto":
         """Read the registry, with paths under the current data folder; overrides Feast's method."""
         registry_proto = super().get_registry_proto()
-        _replace_prefix(registry_proto, _DATA_FOLDER, str(load_settings().data))
+        _replace_prefix(registry_proto, _DATA_FOLDER, str(Settings.from_environment().data))
         return registry_proto
 
     def _write_registry(self, registry_proto: "RegistryProto") -> None:
         stored = type(registry_proto)()
         stored.CopyFrom(registry_proto)
-        _replace_prefix(stored, str(load_settings().data), _DATA_FOLDER)
+        _replace_prefix(stored, str(Settings.from_environment().data), _DATA_FOLDER)
         target = registry_path(self)
         try:
             with replace_file(target) as temporary:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from holdfast.feast_stores._feast_imports import FeatureStore, load_repo_config
-from holdfast.feast_stores.settings import FEATURE_REPO, load_feature_store_settings
+from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
 
 
 def open_store(known_at: datetime | None = None, online_timeout: float | None = None) -> FeatureStore:
@@ -16,7 +16,7 @@ def open_store(known_at: datetime | None = None, online_timeout: float | None = 
     Returns:
         The feature store.
     """
-    config = load_repo_config(FEATURE_REPO, load_feature_store_settings().config_file)
+    config = load_repo_config(FEATURE_REPO, FeatureStoreSettings.from_environment().config_file)
     if known_at is not None:
         config.offline_store.known_at = known_at
     if online_timeout is not None and hasattr(config.online_store, "limit_read_time"):

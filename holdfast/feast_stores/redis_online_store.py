@@ -20,7 +20,7 @@ from holdfast.feast_stores._feast_imports import RepoConfig
 from holdfast.feast_stores._feast_private import has_redis_client, read_redis_hashes, redis_client, redis_fields
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
 from holdfast.feast_stores.redis_pipeline import hash_reader
-from holdfast.feast_stores.settings import load_feature_store_settings
+from holdfast.feast_stores.settings import FeatureStoreSettings
 
 _LIMIT_SECONDS = 1.0  # without a limit, a server that hangs would block each caller
 _FILLING_SECONDS = 120
@@ -44,7 +44,9 @@ class SingleRoundTripRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     type: Literal[  # type: ignore[assignment]
         "holdfast.feast_stores.redis_online_store.SingleRoundTripRedisOnlineStore"
     ]
-    connection_string: str = Field(default_factory=lambda: load_feature_store_settings().redis, validate_default=True)
+    connection_string: str = Field(
+        default_factory=lambda: FeatureStoreSettings.from_environment().redis, validate_default=True
+    )
     fast_reads: bool = True
 
     @field_validator("connection_string")

@@ -25,12 +25,3 @@ class FeatureStoreSettings(EnvironmentSettings):
         validation_alias="FEAST_FS_YAML_FILE_PATH",
         description="Configuration of the feature store (Feast's own variable).",
     )
-
-
-def load_feature_store_settings() -> FeatureStoreSettings:
-    """Read the settings from the environment.
-
-    Returns:
-        The settings, with defaults for unset variables.
-    """
-    return FeatureStoreSettings.from_environment()

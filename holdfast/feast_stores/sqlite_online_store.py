@@ -12,7 +12,7 @@ from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from pydantic import PrivateAttr, field_validator
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from feature_repo.timestamps import NO_TIME
 from holdfast.feast_stores._feast_imports import RepoConfig
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
@@ -89,7 +89,7 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
 
     @staticmethod
     def _get_db_path(config: RepoConfig) -> str:
-        path = load_settings().data / config.online_store.path
+        path = Settings.from_environment().data / config.online_store.path
         path.parent.mkdir(parents=True, exist_ok=True)
         return str(path)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions
@@ -92,7 +92,7 @@ def main(folder: Path) -> None:
     Args:
         folder: Has the lineage and the recipe; receives the files.
     """
-    settings = load_settings()
+    settings = Settings.from_environment()
     recorded = LINEAGE.validate_json((folder / RECORDED_FILE).read_bytes())
     recipe = Recipe.model_validate_json((folder / RECIPE_FILE).read_bytes())
     _report("reading the definitions")

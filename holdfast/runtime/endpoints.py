@@ -21,12 +21,3 @@ class EndpointSettings(EnvironmentSettings):
     runbook_url: str = Field(default="docs/runbook.md", description="Runbook, which alerts link to.")
     source: Path | None = Field(default=None, description="File or folder that the daily run ingests.")
     mapping: Path | None = Field(default=None, description="YAML file that maps the columns of the source.")
-
-
-def load_endpoint_settings() -> EndpointSettings:
-    """Read the settings from the environment.
-
-    Returns:
-        The settings, with defaults for unset variables.
-    """
-    return EndpointSettings.from_environment()

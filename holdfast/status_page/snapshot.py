@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from feature_repo.settings import Settings, load_settings
-from holdfast.runtime.endpoints import EndpointSettings, load_endpoint_settings
+from feature_repo.settings import Settings
+from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page import sources
 from holdfast.status_page.flow_runs import load_deployments
 from holdfast.status_page.health import check_components
@@ -95,6 +95,8 @@ class CachedStatus:
         """Return the system state, read again when it is older than ``CACHE_SECONDS``."""
         with self._lock:
             if self._cached is None or self._clock() - self._cached[0] > CACHE_SECONDS:
-                status = load_system_status(load_settings(), load_endpoint_settings(), datetime.now(UTC))
+                status = load_system_status(
+                    Settings.from_environment(), EndpointSettings.from_environment(), datetime.now(UTC)
+                )
                 self._cached = self._clock(), status
             return self._cached[1]

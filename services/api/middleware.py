@@ -24,7 +24,7 @@ from services.api.bentoml_passthrough import DETAILS, BentoPassthrough
 from services.errors import RETRY_SECONDS, ServiceError, problem_response, validation_error
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
-from services.settings import load_serving_settings
+from services.settings import ServingSettings
 
 _DOCS = "/docs.json"
 _PAGES = frozenset({"/", _DOCS, "/healthz", "/livez", "/metrics", "/readyz", "/schema.json"})
@@ -59,7 +59,7 @@ class ApiMiddleware:
     """
 
     def __init__(self, app: ASGIApp, routes: Mapping[str, ApiRoute], describe: Callable[[], dict[str, Any]]) -> None:
-        settings = load_serving_settings()
+        settings = ServingSettings.from_environment()
         self._app = app
         self._routes = routes
         self._describe = describe

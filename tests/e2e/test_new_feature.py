@@ -33,12 +33,12 @@ _READ = """
 import json
 from holdfast.models.contract import CHAMPION, MODEL_NAME, model_inputs
 from holdfast.models.registered_version import RegisteredVersion
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import load_parity
 from holdfast.model_versions.aliases import get_version, open_registry
 
-settings = load_settings()
+settings = Settings.from_environment()
 version = get_version(open_registry(settings), None)
 parity = load_parity(settings)
 print(json.dumps({

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.settings import Settings, apply_environment, load_settings
+from feature_repo.settings import Settings, apply_environment
 from feature_repo.timestamps import epoch_us
 from feature_repo.transformations import BUILDERS, known_transactions
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel, input_matrix, model_inputs
@@ -138,7 +138,7 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     from holdfast.packaging.bento_stores import save_served_model
 
     apply_environment()
-    settings = load_settings()
+    settings = Settings.from_environment()
     write_snapshots(customers)
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()", "-c", str(FEATURE_REPO), "apply"]
     subprocess.run([*feast, "--skip-source-validation"], check=True)

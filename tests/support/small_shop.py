@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
 from tests.support.feature_oracle import Transaction
 from tests.support.ingest_pipeline import run_ingest
@@ -128,7 +128,7 @@ def use_data_folder(data: Path, **variables: str) -> Iterator[Settings]:
             patch.delitem(sys.modules, f"feature_repo.{name}", raising=False)
             patch.delattr(feature_repo, name, raising=False)
         try:
-            yield load_settings()
+            yield Settings.from_environment()
         finally:
             for name in _DEFINITIONS:  # modules imported in the meantime refer to this folder
                 sys.modules.pop(f"feature_repo.{name}", None)

@@ -17,7 +17,7 @@ from deploy.local.components import Component, clean_start_command, component_en
 from deploy.local.lock import AlreadyRunningError, acquire_lock, running_endpoints
 from deploy.local.orphans import COMPONENT_VARIABLE, DATA_VARIABLE, find_orphans, terminate_orphans
 from deploy.local.ports import PortInUseError, require_free_ports
-from deploy.local.settings import LocalSettings, load_local_settings
+from deploy.local.settings import LocalSettings
 from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import RETRIES, Supervisor, supervisor_configuration
 from feature_repo.errors import SettingsError
@@ -61,10 +61,10 @@ def test_require_free_ports_same_port_twice_raises(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["http", "0", "65536", "-1"])
-def test_load_local_settings_invalid_port_raises(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_environment_invalid_port_raises(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_SERVICE_PORT", value)
     with pytest.raises(SettingsError, match=f"HOLDFAST_SERVICE_PORT is '{value}'; it must be a whole number from 1"):
-        load_local_settings()
+        LocalSettings.from_environment()
 
 
 def test_acquire_lock_second_time_raises_and_endpoints_are_readable(data_dir: Path) -> None:

@@ -194,10 +194,10 @@ class TestResumedPromotion:
 
     def ask(self, client: Any, monkeypatch: pytest.MonkeyPatch, answer: Any) -> tuple[str, Any]:
         """What comes of asking for the challenger, where the person is ``answer``."""
-        from feature_repo.settings import load_settings
+        from feature_repo.settings import Settings
         from flows import _approval as asking
 
-        settings = load_settings()
+        settings = Settings.from_environment()
         monkeypatch.setattr(
             asking, "refresh_model_cards", lambda _, *versions: self.cards.append(self.card(client, *versions))
         )

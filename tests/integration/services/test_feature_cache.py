@@ -85,7 +85,7 @@ def test_cache_above_capacity_retains_most_recent(service: TestClient, shop: Red
 
 
 def test_cached_predictions_are_logged_and_counted(shop: RedisServiceState) -> None:
-    from feature_repo.settings import load_settings
+    from feature_repo.settings import Settings
 
     counted: list[Any] = []
     with shop.serve(HOLDFAST_LAST_KNOWN="4") as client, pytest.MonkeyPatch.context() as patch:
@@ -93,7 +93,7 @@ def test_cached_predictions_are_logged_and_counted(shop: RedisServiceState) -> N
         predict_batch(client, KNOWN)
         shop.server.kill()
         predict_batch(client, [*KNOWN, "c003"])
-        folder = load_settings().predictions
+        folder = Settings.from_environment().predictions
     rows = read_predictions(folder).sort_by("answered_at").to_pylist()[-4:]
     assert [row["stale"] for row in rows] == [False, False, True, True]
     assert [row["customer_id"] for row in rows] == [*KNOWN, *KNOWN]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from feature_repo.errors import SettingsError
 from holdfast.core.errors import HoldfastError
-from services.settings import ServingSettings, load_serving_settings
+from services.settings import ServingSettings
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_have_defaults() -> None:
-    assert load_serving_settings().model_dump() == {
+    assert ServingSettings.from_environment().model_dump() == {
         "api_keys": None,
         "api_keys_file": None,
         "max_concurrency": 256,
@@ -49,7 +49,7 @@ def test_settings_are_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_pat
         "HOLDFAST_CORS_ORIGINS": " https://shop.example , http://localhost:8080,",
     }.items():
         monkeypatch.setenv(name, value)
-    assert load_serving_settings() == ServingSettings(
+    assert ServingSettings.from_environment() == ServingSettings(
         api_keys="shop:00",
         api_keys_file=tmp_path / "keys",
         max_concurrency=7,
@@ -63,7 +63,7 @@ def test_settings_are_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_pat
         cors_origins=("https://shop.example", "http://localhost:8080"),
     )
     monkeypatch.setenv("HOLDFAST_MAX_CONCURRENCY", "8")
-    assert load_serving_settings().max_concurrency == 8
+    assert ServingSettings.from_environment().max_concurrency == 8
 
 
 NUMBERS = {
@@ -84,7 +84,7 @@ NUMBERS = {
 def test_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"HOLDFAST_{name}", value)
     with pytest.raises(SettingsError) as caught:
-        load_serving_settings()
+        ServingSettings.from_environment()
     assert str(caught.value) == f"HOLDFAST_{name} is {value!r}; it must be {NUMBERS[name][0]}."
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
     assert issubclass(SettingsError, HoldfastError)
@@ -106,7 +106,7 @@ def test_value_out_of_bounds_is_one_sentence(monkeypatch: pytest.MonkeyPatch, na
 )
 def test_value_at_bounds_is_valid(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
     monkeypatch.setenv(f"HOLDFAST_{name}", str(value))
-    assert getattr(load_serving_settings(), name.lower()) == value
+    assert getattr(ServingSettings.from_environment(), name.lower()) == value
 
 
 @pytest.mark.parametrize(
@@ -116,33 +116,33 @@ def test_value_at_bounds_is_valid(monkeypatch: pytest.MonkeyPatch, name: str, va
 def test_cors_origin_invalid_raises(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HOLDFAST_CORS_ORIGINS", value)
     with pytest.raises(SettingsError, match=r"^HOLDFAST_CORS_ORIGINS is .* must be origins such as https://shop"):
-        load_serving_settings()
+        ServingSettings.from_environment()
 
 
 def test_cors_origins_are_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     for value, expected in (("HTTPS://Shop.Example", ("https://shop.example",)), ("*", ("*",)), ("", ())):
         monkeypatch.setenv("HOLDFAST_CORS_ORIGINS", value)
-        assert load_serving_settings().cors_origins == expected
+        assert ServingSettings.from_environment().cors_origins == expected
 
 
 def test_several_invalid_values_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_MAX_CONCURRENCY", "0")
     monkeypatch.setenv("HOLDFAST_LAST_KNOWN", "x")
     with pytest.raises(SettingsError, match=r"MAX_CONCURRENCY is '0'; .*\. HOLDFAST_LAST_KNOWN is 'x'; .*\.$"):
-        load_serving_settings()
+        ServingSettings.from_environment()
 
 
 @pytest.mark.parametrize("name", ["HOLDFAST_API_KEY", "HOLDFAST_APIKEYS", "holdfast_api_key_file"])
 def test_misspelt_key_variable_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "very-secret")
     with pytest.raises(SettingsError, match=f"^{name} is not a setting. Use HOLDFAST_API_KEYS or") as caught:
-        load_serving_settings()
+        ServingSettings.from_environment()
     assert "very-secret" not in str(caught.value)
 
 
 def test_keys_are_not_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_API_KEYS", "a-key-by-mistake")
-    settings = load_serving_settings()
+    settings = ServingSettings.from_environment()
     assert settings.api_keys == "a-key-by-mistake"
     assert "mistake" not in f"{settings!r} {settings}"
 
@@ -155,10 +155,10 @@ def test_key_file_is_absolute_and_retains_links(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("HOME", str(tmp_path))
     for value in ("keys", "~/keys", str(tmp_path / "keys")):
         monkeypatch.setenv("HOLDFAST_API_KEYS_FILE", value)
-        assert load_serving_settings().api_keys_file == tmp_path / "keys"
+        assert ServingSettings.from_environment().api_keys_file == tmp_path / "keys"
     monkeypatch.setenv("HOLDFAST_API_KEYS_FILE", "")
     with pytest.raises(SettingsError, match=r"^HOLDFAST_API_KEYS_FILE is ''; it must be the path of a file; to serve"):
-        load_serving_settings()
+        ServingSettings.from_environment()
 
 
 def test_settings_are_frozen_and_described() -> None:

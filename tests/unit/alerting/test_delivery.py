@@ -17,7 +17,7 @@ from holdfast.alerting.alert import Alert
 from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_channels, build_slack_body
 from holdfast.alerting.delivery import deliver, deliver_now
 from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, resolve_alert
-from holdfast.alerting.settings import AlertSettings, load_alert_settings
+from holdfast.alerting.settings import AlertSettings
 from holdfast.runtime.processes import free_port
 from tests.support.alerts import NOW, MemoryChannel, alert
 from tests.support.small_shop import join_process, start_process
@@ -179,7 +179,7 @@ def test_build_channels_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_WEBHOOK", "https://hooks.example/x")
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_MINIMUM", "critical")
     monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", "")
-    assert [(item.name, item.minimum) for item in build_channels(load_alert_settings())] == [
+    assert [(item.name, item.minimum) for item in build_channels(AlertSettings.from_environment())] == [
         ("log", "info"),
         ("slack", "critical"),
     ]

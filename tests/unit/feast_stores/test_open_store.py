@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.sqlite_online_store import _UtcConnection
 from tests.support.feature_oracle import microseconds
@@ -39,7 +39,7 @@ def shop(tmp_path: Path) -> Iterator[Settings]:
 
 def _build(report: Path) -> None:
     time.tzset()
-    build_features(load_settings())
+    build_features(Settings.from_environment())
     _read(report)
 
 

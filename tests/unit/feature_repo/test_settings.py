@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from deploy.local.settings import LocalSettings
 from feature_repo.errors import SettingsError
-from feature_repo.settings import NO_TELEMETRY, Settings, apply_environment, load_settings
+from feature_repo.settings import NO_TELEMETRY, Settings, apply_environment
 from holdfast.alerting.settings import AlertSettings
 
 
@@ -20,27 +20,27 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_load_settings_defaults_are_data_folder_and_wall_clock() -> None:
-    settings = load_settings()
+def test_from_environment_defaults_are_data_folder_and_wall_clock() -> None:
+    settings = Settings.from_environment()
     assert settings.data == Path(__file__).resolve().parents[3] / "data"
     assert (settings.clock, settings.horizon_days, settings.activity_days) == ("wall", 90, 180)
 
 
-def test_load_settings_reads_the_environment_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_from_environment_reads_the_environment_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "a"))
     monkeypatch.setenv("HOLDFAST_HORIZON_DAYS", "60")
-    assert (load_settings().data, load_settings().horizon_days) == (tmp_path / "a", 60)
+    assert (Settings.from_environment().data, Settings.from_environment().horizon_days) == (tmp_path / "a", 60)
     monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "b"))
-    assert load_settings().data == tmp_path / "b"
+    assert Settings.from_environment().data == tmp_path / "b"
     assert Settings(data=tmp_path / "c").data == tmp_path / "c"
 
 
-def test_load_settings_relative_folder_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_from_environment_relative_folder_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for value, expected in (("state", tmp_path / "state"), ("~/state", tmp_path / "home" / "state")):
         monkeypatch.setenv("HOLDFAST_DATA", value)
-        assert load_settings().data == expected
+        assert Settings.from_environment().data == expected
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_load_settings_relative_folder_becomes_absolute(monkeypatch: pytest.Monk
         ("1998-07-01T02:00:00+02:00", datetime(1998, 7, 1, tzinfo=UTC)),
     ],
 )
-def test_load_settings_parses_the_clock(monkeypatch: pytest.MonkeyPatch, value: str, expected: object) -> None:
+def test_from_environment_parses_the_clock(monkeypatch: pytest.MonkeyPatch, value: str, expected: object) -> None:
     monkeypatch.setenv("HOLDFAST_CLOCK", value)
-    clock = load_settings().clock
+    clock = Settings.from_environment().clock
     assert clock == expected
     assert not isinstance(clock, datetime) or clock.tzinfo is not None
 
@@ -65,12 +65,12 @@ def test_load_settings_parses_the_clock(monkeypatch: pytest.MonkeyPatch, value: 
     ("name", "value"),
     [("CLOCK", "moon"), ("CLOCK", ""), ("HORIZON_DAYS", "0"), ("ACTIVITY_DAYS", "-1"), ("HORIZON_DAYS", "soon")],
 )
-def test_load_settings_invalid_value_raises_settings_error(
+def test_from_environment_invalid_value_raises_settings_error(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"HOLDFAST_{name}", value)
     with pytest.raises(SettingsError, match=f"^HOLDFAST_{name} is {value!r}; it must be "):
-        load_settings()
+        Settings.from_environment()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_environment_read_again_returns_the_same_settings(monkeypatch: pytest.Mo
     settings = Settings(data=tmp_path / "with space")
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
-    assert load_settings() == settings
+    assert Settings.from_environment() == settings
 
 
 def test_apply_environment_does_not_overwrite_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.settings import Settings, load_settings
+from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import (
     OnlineStoreNewerError,
@@ -138,7 +138,7 @@ def _killed_after(writes: int) -> None:
         original(self, config, table, data, progress)
 
     SqliteOnlineStore.online_write_batch = fatal  # type: ignore[method-assign]
-    build_features(load_settings())
+    build_features(Settings.from_environment())
 
 
 @pytest.mark.parametrize("writes", [0, 2])

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from feature_repo.settings import load_settings
+from feature_repo.settings import Settings
 from holdfast.training import hyperparameter_search as searching
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import FoldScores, PreparedFold
@@ -267,7 +267,7 @@ class TestSelectBestTrials:
 
 
 def _hold(inside: Any, leave: Any, key: str) -> None:
-    with open_search_storage(load_settings(), key):
+    with open_search_storage(Settings.from_environment(), key):
         inside.set()
         leave.wait(30)
 

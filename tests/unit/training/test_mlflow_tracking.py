@@ -141,9 +141,9 @@ class TestTrainingRun:
 
 
 def _killed_in_a_trial(lineage: Lineage) -> None:
-    from feature_repo.settings import load_settings
+    from feature_repo.settings import Settings
 
-    settings = load_settings()
+    settings = Settings.from_environment()
     client = open_tracking(settings)
     with training_run(client, settings, lineage) as run_id:
         log = TrialLog(client, run_id)
