@@ -1,4 +1,4 @@
-"""Task decorator, run names and run times that the flows share."""
+"""Task decorator, retry condition, run names, run times and tasks that the flows share."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,6 +24,30 @@ def task(**options: Any) -> Callable[[Callable[P, R]], prefect.Task[P, R]]:
         The decorator.
     """
     return prefect.task(cache_policy=NO_CACHE, persist_result=False, **options)
+
+
+def retry_on(error: type[Exception]) -> Callable[[Any, Any, Any], bool]:
+    """Create a retry condition: a task is repeated after this error only.
+
+    Args:
+        error: An error that may be gone in the next attempt.
+
+    Returns:
+        The option ``retry_condition_fn`` of a task.
+    """
+    return lambda _task, _run, state: isinstance(state.result(raise_on_failure=False), error)
+
+
+@task(name="require applied definitions")
+def require_applied_task() -> None:
+    """Refuse feature definitions that are not applied, under the features lock.
+
+    Training, scores and service have to use the same definitions; with others the service would respond 503.
+    """
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.feast_registry import require_applied
+
+    require_applied(open_store())
 
 
 def run_name() -> str:

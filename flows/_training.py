@@ -8,7 +8,9 @@ from prefect import artifacts
 from feature_repo.settings import Settings
 from flows._tasks import task
 from holdfast.core.formatting import png_data_url, render_png
+from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.fingerprint import fingerprint
 from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
 from holdfast.runtime.progress import report_progress
 from holdfast.training.settings import TrainingSettings
@@ -25,22 +27,9 @@ if TYPE_CHECKING:
     from holdfast.training.registration import EvaluatedVersion
 
 
-@task(name="require applied definitions")
-def require_applied_task(settings: Settings) -> None:
-    """Refuse feature definitions that are not applied: training and serving have to use the same."""
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import require_applied
-    from holdfast.feature_store.materialization import features_lock
-
-    with features_lock(settings):
-        require_applied(open_store())
-
-
 @task(name="lineage")
 def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime) -> "Lineage":
     """Collect what the training depends on: batches, definitions, settings, code."""
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.models.fingerprint import fingerprint
     from holdfast.training.lineage import build_lineage
 
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)

@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.alerting.alert import OpenAlert
 from holdfast.alerting.channels import build_channels
@@ -95,6 +96,4 @@ def _publish(still_open: list[OpenAlert]) -> None:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(alerts)

@@ -8,6 +8,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows.score import champion_task, score_task
 from holdfast.ingestion.as_of import resolve_known_at
 from holdfast.reporting.artifact_tables import score_rows
@@ -57,6 +58,4 @@ def _score_days(settings: Settings, days: list[datetime]) -> list["ScoreResult"]
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(backfill)

@@ -15,6 +15,7 @@ from rich.console import Console
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.backtesting.paths import (
     JOB_FILE,
@@ -134,8 +135,6 @@ def _print(results: list[BacktestResult]) -> None:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     # Prefect's temporary server ends with a normal exit of this process, not with a signal.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     run_flow(backtest, show=_print)

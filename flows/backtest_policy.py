@@ -12,8 +12,7 @@ from rich.console import Console
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import expected_errors
-from flows._tasks import task
-from flows._training import require_applied_task
+from flows._tasks import require_applied_task, task
 from flows.features import features, snapshots_task
 from flows.promote import promote
 from flows.train import train
@@ -23,7 +22,7 @@ from holdfast.backtesting.plan import BacktestJob, BacktestPlan
 from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.feature_store.materialization import load_online_state
+from holdfast.feature_store.materialization import features_lock, load_online_state
 from holdfast.training.time_split import NotEnoughHistoryError
 
 if TYPE_CHECKING:
@@ -77,7 +76,8 @@ def walk(job: BacktestJob) -> list[BacktestStep]:
     """
     settings, steps = configure(), list[BacktestStep]()
     (settings.data / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
-    require_applied_task(settings)
+    with features_lock(settings):
+        require_applied_task()
     for as_of in job.plan.steps:
         steps.append(_run_step(settings, job, steps, as_of))
         Console(highlight=False, soft_wrap=True).print(format_step(steps[-1]), markup=False)

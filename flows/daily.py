@@ -6,6 +6,7 @@ from prefect import flow
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from flows.features import features
 from flows.ingest import ingest
@@ -66,6 +67,4 @@ def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | 
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(daily)

@@ -7,11 +7,20 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._tasks import run_name, run_time, task
+from flows._cli import run_flow
+from flows._tasks import require_applied_task, run_name, run_time, task
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.materialization import features_lock
-from holdfast.feature_store.parity import ParityReport
-from holdfast.feature_store.snapshots import Snapshot, build_snapshots
+from holdfast.feature_store.feast_registry import apply_definitions
+from holdfast.feature_store.materialization import delete_online_state, features_lock, materialize
+from holdfast.feature_store.parity import (
+    ParityReport,
+    check_parity,
+    delete_parity,
+    input_definitions,
+    require_parity,
+    save_parity,
+)
+from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
 from holdfast.ingestion.as_of import ClockError, resolve_daily_as_of, resolve_known_at
 from holdfast.reporting.artifact_tables import mismatch_rows, parity_rows
 from holdfast.reporting.flow_results import FeaturesResult
@@ -26,27 +35,14 @@ def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> l
 @task(name="feast apply")
 def apply_task() -> str:
     """Apply the feature definitions of this checkout to Feast's registry."""
-    from holdfast.feature_store.feast_registry import apply_definitions
-
     plan = apply_definitions(open_store())
     create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="Changes in Feast's registry")
     return plan
 
 
-@task(name="require applied definitions")
-def require_applied_task() -> None:
-    """Refuse feature definitions that are not applied: with them the service of the champion would respond 503."""
-    from holdfast.feature_store.feast_registry import require_applied
-
-    require_applied(open_store())
-
-
 @task(name="materialize", retries=2, retry_delay_seconds=5)
 def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
     """Write the snapshot to the online store; retried where the store does not respond."""
-    from holdfast.feature_store.materialization import materialize
-    from holdfast.feature_store.parity import delete_parity
-
     delete_parity(settings)
     return materialize(settings, open_store(snapshot.known_at), snapshot)
 
@@ -54,10 +50,6 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
 @task(name="parity")
 def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one mismatch fails the flow."""
-    from holdfast.feature_store.materialization import delete_online_state
-    from holdfast.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
-    from holdfast.feature_store.snapshots import read_customers
-
     online = open_store()
     report = check_parity(online, open_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of)
     save_parity(settings, report, snapshot.known_at, input_definitions(online, settings))
@@ -97,6 +89,4 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None, ap
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(features)

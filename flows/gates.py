@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.alerting.events import emit_event
@@ -128,6 +129,4 @@ def _print_and_exit(result: GatesResult) -> None:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(gates, show=_print_and_exit)

@@ -7,6 +7,7 @@ from prefect.artifacts import create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 
 if TYPE_CHECKING:
@@ -43,6 +44,4 @@ def image(
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(image)

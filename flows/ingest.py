@@ -6,7 +6,7 @@ python -m flows.ingest --dataset cdnow
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -15,7 +15,8 @@ from prefect.runtime import flow_run
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows import configure
-from flows._tasks import task
+from flows._cli import run_flow
+from flows._tasks import retry_on, task
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
@@ -28,17 +29,13 @@ if TYPE_CHECKING:
     from holdfast.ingestion.validation import ValidationResult
 
 
-def _is_retryable(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry where a disk or network failed, not where the data is refused."""
-    return isinstance(state.result(raise_on_failure=False), OSError)
-
-
+# A failed disk or network may work again; data that is refused is refused again.
 @task(
     name="read",
     task_run_name="read {source.name}",
     retries=3,
     retry_delay_seconds=[1, 5, 15],
-    retry_condition_fn=_is_retryable,
+    retry_condition_fn=retry_on(OSError),
 )
 def read_task(source: Path, mapping: ColumnMapping) -> "Source":
     """Read the files of the source as tables of text."""
@@ -121,6 +118,4 @@ def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(ingest)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from flows.features import features
 from flows.ingest import ingest
@@ -137,6 +138,4 @@ def _print(summary: RunSummary) -> None:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(lifecycle, show=_print)

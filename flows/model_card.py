@@ -5,6 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.reporting.flow_results import ModelCardResult
@@ -44,6 +45,4 @@ def model_card(version: str = CHAMPION) -> ModelCardResult:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(model_card)

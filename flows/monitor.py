@@ -8,6 +8,7 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.alerting.links import artifact_url
 from holdfast.core.errors import HoldfastError
@@ -142,6 +143,4 @@ def _artifact_key(view: View) -> str:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(monitor)

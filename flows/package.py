@@ -1,36 +1,29 @@
 """Bento of the champion. `python -m flows.package`."""
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._tasks import task
+from flows._cli import run_flow
+from flows._tasks import retry_on, task
 from holdfast.models.contract import CHAMPION, ServedModel
+from holdfast.models.registered_version import RegistryUnavailableError
+from holdfast.models.registry_client import RegistryClient
 
 _ROOT = Path(__file__).resolve().parents[1]
-
-
-def _is_retryable(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry where the registry does not respond, not where it has no champion."""
-    from holdfast.models.registered_version import RegistryUnavailableError
-
-    return isinstance(state.result(raise_on_failure=False), RegistryUnavailableError)
 
 
 @task(
     name="champion",
     retries=2,
     retry_delay_seconds=[1, 5],
-    retry_condition_fn=_is_retryable,
+    retry_condition_fn=retry_on(RegistryUnavailableError),
 )
-def champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
-    """Download the champion from the registry."""
-    from holdfast.models.registry_client import RegistryClient
-
+def download_champion_task(settings: Settings) -> tuple[ServedModel, bytes]:
+    """Download the champion; repeated where the registry does not respond, not where it has no champion."""
     return RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)
 
 
@@ -69,12 +62,10 @@ def build_bento_task(settings: Settings, model_tag: str) -> str:
 def package() -> str:
     """Build a bento with the champion and return its tag; without changes, return the tag of the existing bento."""
     settings = configure()
-    served, content = champion_task(settings)
+    served, content = download_champion_task(settings)
     model_tag = save_model_task(settings, served, content)
     return build_bento_task(settings, model_tag)
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(package)

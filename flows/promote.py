@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 from feature_repo.settings import Settings
 from flows import configure
 from flows._approval import request_human_approval
+from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.models.contract import CHAMPION, MODEL_NAME
@@ -74,6 +75,4 @@ def promote(
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(promote)

@@ -12,6 +12,7 @@ from prefect.settings import get_current_settings
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.outbox import add_alert
@@ -119,6 +120,4 @@ def _print_runs(done: list[RecoveredRun]) -> None:
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(recover, show=_print_runs)

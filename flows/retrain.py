@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from flows.model_card import refresh_model_cards
 from flows.train import train
@@ -144,6 +145,4 @@ def retrain(
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(retrain)

@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import RollbackError
@@ -59,6 +60,4 @@ def rollback(
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(rollback)

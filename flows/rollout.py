@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from feature_repo.settings import Settings
 from flows import configure
 from flows._approval import ApprovalRequest, request_human_approval
+from flows._cli import run_flow
 from flows._rollout import APPROVAL_REASON, DEPLOYMENT, roll_out_version
 from holdfast.core.errors import ApprovalRefusedError
 from holdfast.reporting.flow_results import RolloutResult
@@ -104,6 +105,4 @@ def _record_answer(settings: Settings, client: "MlflowClient", request: Approval
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(rollout)

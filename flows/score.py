@@ -8,7 +8,8 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._tasks import run_name, run_time, task
+from flows._cli import run_flow
+from flows._tasks import require_applied_task, run_name, run_time, task
 from holdfast.core.formatting import png_data_url, render_png
 from holdfast.ingestion.as_of import resolve_daily_as_of, resolve_known_at
 from holdfast.runtime.progress import report_progress
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
 def champion_task(settings: Settings) -> "ScoringModel":
     """Load the champion; refuse a champion that was trained on other feature definitions than the applied ones."""
     from holdfast.batch_scoring.champion_model import load_champion, require_matching_definitions
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import require_applied
     from holdfast.feature_store.materialization import features_lock
 
     champion = load_champion(settings)
     with features_lock(settings):
-        require_applied(open_store())
+        require_applied_task()
     require_matching_definitions(champion)
     return champion
 
@@ -74,6 +73,4 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(score)

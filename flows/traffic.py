@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.models.contract import MODEL_NAME
@@ -57,6 +58,4 @@ def traffic(
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(traffic)

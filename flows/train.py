@@ -7,19 +7,20 @@ from prefect import flow
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._tasks import run_name, run_time
+from flows._cli import run_flow
+from flows._tasks import require_applied_task, run_name, run_time
 from flows._training import (
     assemble_task,
     choose_task,
     find_task,
     lineage_task,
     publish_report_task,
-    require_applied_task,
     search_task,
     test_and_register_task,
 )
 from flows.features import snapshots_task
 from flows.gates import gates
+from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
@@ -52,7 +53,8 @@ def train(
 
     settings, training = configure(), training or TrainingSettings()
     time, known = resolve_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
-    require_applied_task(settings)
+    with features_lock(settings):
+        require_applied_task()
     lineage = lineage_task(settings, training, time, known)
     with training_lock(settings):
         found = find_task(settings, lineage)
@@ -107,6 +109,4 @@ def _result(settings: Settings, registered: "TrainedVersion", verdict: GatesResu
 
 
 if __name__ == "__main__":
-    from flows._cli import run_flow
-
     run_flow(train)

@@ -283,7 +283,7 @@ def test_gates_mismatch_found_by_features_flow_fails(registry_shop: tuple[Settin
         features(AS_OF, KNOWN_AT)
     assert list(stopped_by(run_gates(version))) == ["parity"]
     with pytest.MonkeyPatch.context() as patch:  # written to, and killed before it was compared
-        patch.setattr(parity, "check_parity", lambda *_: pytest.fail("killed"))
+        patch.setattr("flows.features.check_parity", lambda *_: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception):
             features(AS_OF, KNOWN_AT)
     assert "There is no parity report" in stopped_by(run_gates(version))["parity"]

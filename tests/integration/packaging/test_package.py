@@ -6,7 +6,7 @@ import pytest
 from prefect import flow
 
 from feature_repo.settings import Settings
-from flows.package import champion_task
+from flows.package import download_champion_task
 from holdfast.models.registered_version import NoSuchAliasError, RegistryError, RegistryUnavailableError
 
 
@@ -19,7 +19,7 @@ from holdfast.models.registered_version import NoSuchAliasError, RegistryError, 
         ([NoSuchAliasError("no champion")], 1),
     ],
 )
-def test_champion_task_repeats_for_unavailable_registry_only(
+def test_download_champion_task_repeats_for_unavailable_registry_only(
     errors: list[RegistryError], calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -31,7 +31,7 @@ def test_champion_task_repeats_for_unavailable_registry_only(
         return "champion"
 
     monkeypatch.setattr("holdfast.models.registry_client.RegistryClient.download_by_alias", champion)
-    task = champion_task.with_options(retry_delay_seconds=0)
+    task = download_champion_task.with_options(retry_delay_seconds=0)
 
     @flow(name="fetch", persist_result=False)
     def fetch() -> object:
