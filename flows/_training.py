@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 @task(name="lineage")
-def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime) -> "Lineage":
+def collect_lineage_task(
+    settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime
+) -> "Lineage":
     """Collect what the training depends on: batches, definitions, settings, code."""
     from holdfast.training.lineage import build_lineage
 
@@ -37,7 +39,7 @@ def lineage_task(settings: Settings, training: TrainingSettings, as_of: datetime
 
 
 @task(name="find trained version")
-def find_task(settings: Settings, lineage: "Lineage") -> "TrainedVersion | None":
+def find_trained_version_task(settings: Settings, lineage: "Lineage") -> "TrainedVersion | None":
     """Find the version that an earlier training with the same lineage registered."""
     from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version
@@ -48,7 +50,9 @@ def find_task(settings: Settings, lineage: "Lineage") -> "TrainedVersion | None"
 
 
 @task(name="training set")
-def assemble_task(settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime) -> "TrainingSet":
+def assemble_training_set_task(
+    settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime
+) -> "TrainingSet":
     """Join the labels of each cut-off with its point-in-time features."""
     from holdfast.training.dataset import assemble_training_set
 
@@ -88,7 +92,7 @@ def search_task(
 
 
 @task(name="choose on the folds")
-def choose_task(
+def choose_model_task(
     settings: Settings, training: TrainingSettings, best: "list[SearchTrial]", data: "TrainingSet", split: TimeSplit
 ) -> "ModelChoice":
     """Choose the simplest family that no other surely beats; then its calibration and threshold."""
@@ -115,7 +119,7 @@ def test_and_register_task(
 
 
 @task(name="publish report")
-def publish_report_task(tested: "EvaluatedVersion", lineage: "Lineage") -> None:
+def publish_evaluation_task(tested: "EvaluatedVersion", lineage: "Lineage") -> None:
     """Publish the evaluation in the Prefect UI; the MLflow run has ended, so a failure here does not affect it."""
     evaluation = tested.evaluation
     description = (

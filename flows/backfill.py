@@ -9,7 +9,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
-from flows.score import champion_task, score_task
+from flows.score import load_champion_task, score_task
 from holdfast.ingestion.as_of import resolve_known_at
 from holdfast.reporting.artifact_tables import score_rows
 from holdfast.reporting.flow_results import BackfillResult
@@ -47,7 +47,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
 
 
 def _score_days(settings: Settings, days: list[datetime]) -> list["ScoreResult"]:
-    champion, known_at, results = champion_task(settings), resolve_known_at(None), list["ScoreResult"]()
+    champion, known_at, results = load_champion_task(settings), resolve_known_at(None), list["ScoreResult"]()
     artifact = cast("UUID", create_progress_artifact(0.0, key="backfill", description=f"{len(days)} days"))
     for number, day in enumerate(days, start=1):
         report_progress(f"scoring {day:%Y-%m-%d}, day {number} of {len(days)}")

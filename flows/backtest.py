@@ -56,7 +56,7 @@ def run_policies_task(
 
 
 @task(name="join outcomes")
-def results_task(
+def join_outcomes_task(
     settings: Settings, backtest_plan: BacktestPlan, steps: dict[Policy, list[BacktestStep]]
 ) -> list[BacktestResult]:
     """Join steps and outcomes, with the policies of an earlier backtest of the same plan, and write the results."""
@@ -71,7 +71,7 @@ def results_task(
 
 
 @task(name="publish report")
-def publish_report_task(settings: Settings, results: list[BacktestResult]) -> None:
+def publish_comparison_task(settings: Settings, results: list[BacktestResult]) -> None:
     """Plot all policies into a file, and publish plot and recommendation in the Prefect UI."""
     from holdfast.backtesting.console_tables import recommend_policy
     from holdfast.backtesting.plots import plot_policies
@@ -121,8 +121,8 @@ def backtest(
     )
     with folder_lock(backtest_folder(settings), "backtest"):
         steps = run_policies_task(settings, backtest_plan, POLICIES if policy == "all" else [policy])
-        results = results_task(settings, backtest_plan, steps)
-        publish_report_task(settings, results)
+        results = join_outcomes_task(settings, backtest_plan, steps)
+        publish_comparison_task(settings, results)
     return results
 
 

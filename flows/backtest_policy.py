@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 
 @task(name="find matured cohorts")
-def mature_task(settings: Settings, earlier: list[BacktestStep], as_of: datetime, known_at: datetime) -> list[datetime]:
+def find_matured_task(
+    settings: Settings, earlier: list[BacktestStep], as_of: datetime, known_at: datetime
+) -> list[datetime]:
     """Find earlier cohorts whose outcomes have become known since the step before."""
     from holdfast.backtesting.policy_inputs import find_newly_matured
 
@@ -38,7 +40,7 @@ def mature_task(settings: Settings, earlier: list[BacktestStep], as_of: datetime
 
 
 @task(name="load active customers")
-def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "ScoringPopulation":
+def load_customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "ScoringPopulation":
     """Load the features of the active customers."""
     from holdfast.batch_scoring.population import load_active_customers
 
@@ -46,7 +48,7 @@ def customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "
 
 
 @task(name="load policy inputs")
-def inputs_task(
+def load_policy_inputs_task(
     settings: Settings,
     job: BacktestJob,
     earlier: list[BacktestStep],
@@ -60,7 +62,7 @@ def inputs_task(
 
 
 @task(name="score")
-def score_task(settings: Settings, customers: "ScoringPopulation") -> dict[str, Any]:
+def score_step_task(settings: Settings, customers: "ScoringPopulation") -> dict[str, Any]:
     """Score the active customers with the champion; return the fields of the step."""
     from holdfast.backtesting.policy_step import score_population
 
@@ -87,10 +89,10 @@ def walk(job: BacktestJob) -> list[BacktestStep]:
 
 def _run_step(settings: Settings, job: BacktestJob, earlier: list[BacktestStep], as_of: datetime) -> BacktestStep:
     start, known_at = time.perf_counter(), job.plan.known_at(as_of)
-    matured = mature_task(settings, earlier, as_of, known_at)
+    matured = find_matured_task(settings, earlier, as_of, known_at)
     snapshots_task(settings, as_of, known_at)
-    customers = customers_task(settings, as_of, known_at)
-    inputs = inputs_task(settings, job, earlier, matured, customers)
+    customers = load_customers_task(settings, as_of, known_at)
+    inputs = load_policy_inputs_task(settings, job, earlier, matured, customers)
     decision = decide(job.policy, inputs, job.plan.rules)
     training = _train(settings, job.plan, as_of, known_at, decision) if decision.train else None
     return BacktestStep(
@@ -99,7 +101,7 @@ def _run_step(settings: Settings, job: BacktestJob, earlier: list[BacktestStep],
         train=decision.train,
         why=decision.why,
         training=training,
-        **score_task(settings, customers),
+        **score_step_task(settings, customers),
         drift=[InputDrift(name=item.name, psi=item.psi) for item in inputs.drift],
         seconds=round(time.perf_counter() - start, 1),
     )

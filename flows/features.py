@@ -33,7 +33,7 @@ def snapshots_task(settings: Settings, as_of: datetime, known_at: datetime) -> l
 
 
 @task(name="feast apply")
-def apply_task() -> str:
+def apply_definitions_task() -> str:
     """Apply the feature definitions of this checkout to Feast's registry."""
     plan = apply_definitions(open_store())
     create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="Changes in Feast's registry")
@@ -48,7 +48,7 @@ def materialize_task(settings: Settings, snapshot: Snapshot) -> bool:
 
 
 @task(name="parity")
-def parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
+def check_parity_task(settings: Settings, snapshot: Snapshot) -> ParityReport:
     """Compare every online value with its point-in-time value; one mismatch fails the flow."""
     online = open_store()
     report = check_parity(online, open_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of)
@@ -82,9 +82,9 @@ def features(as_of: datetime | None = None, known_at: datetime | None = None, ap
             require_applied_task()
         snapshots = snapshots_task(settings, time, resolve_known_at(known_at))
         if apply:
-            apply_task()
+            apply_definitions_task()
         materialized = materialize_task(settings, snapshots[0])
-        parity = parity_task(settings, snapshots[0])
+        parity = check_parity_task(settings, snapshots[0])
     return FeaturesResult(time, snapshots[0].known_at, [s.view for s in snapshots], materialized, parity)
 
 

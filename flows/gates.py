@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @task(name="load evaluation context")
-def context_task(settings: Settings, version: str) -> "EvaluationContext":
+def load_context_task(settings: Settings, version: str) -> "EvaluationContext":
     """Read champion, applied definitions and last parity report while no features are written."""
     from holdfast.feature_store.materialization import features_lock
     from holdfast.models.mlflow_client import open_registry
@@ -39,7 +39,9 @@ def context_task(settings: Settings, version: str) -> "EvaluationContext":
 
 
 @task(task_run_name="collect evidence of version {version}")
-def evidence_task(settings: Settings, version: str, context: "EvaluationContext", thresholds: GateSettings) -> Evidence:
+def collect_evidence_task(
+    settings: Settings, version: str, context: "EvaluationContext", thresholds: GateSettings
+) -> Evidence:
     """Collect the results of the training and measure the registered model."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evidence_collection import collect_evidence
@@ -48,7 +50,7 @@ def evidence_task(settings: Settings, version: str, context: "EvaluationContext"
 
 
 @task(name="record gates")
-def record_task(settings: Settings, report: "GateReport") -> None:
+def record_gates_task(settings: Settings, report: "GateReport") -> None:
     """Write the gates and the verdict into the version's MLflow run."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import record_report
@@ -57,7 +59,7 @@ def record_task(settings: Settings, report: "GateReport") -> None:
 
 
 @task(name="apply verdict")
-def verdict_task(settings: Settings, report: "GateReport") -> bool:
+def apply_verdict_task(settings: Settings, report: "GateReport") -> bool:
     """Record the verdict on the version and set the alias; return whether the version is the challenger now."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import apply_verdict
@@ -69,7 +71,7 @@ def verdict_task(settings: Settings, report: "GateReport") -> bool:
 
 
 @task(name="emit challenger event")
-def ready_task(report: "GateReport") -> None:
+def emit_challenger_task(report: "GateReport") -> None:
     """Emit the event of a new challenger. If the run is killed before, the scheduled rollout finds the challenger."""
     payload = {"version": report.version, "champion": report.champion, "gates": report.key}
     emit_event("holdfast.challenger.ready", f"version.{report.version}", payload)
@@ -98,7 +100,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     client = open_registry(settings)
     number = str(get_version(client, version).version)
     when = datetime.now(UTC)  # before the evidence is read: later events of the version are not part of the verdict
-    context = context_task(settings, number)
+    context = load_context_task(settings, number)
     if version is not None and context.breach and not flow_run.parent_flow_run_id:
         context = context.ignore_breach()
     key = context.key(number, thresholds)
@@ -110,13 +112,13 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
             key=key,
             when=when,
             settings=thresholds,
-            gates=evaluate_gates(evidence_task(settings, number, context, thresholds), thresholds),
+            gates=evaluate_gates(collect_evidence_task(settings, number, context, thresholds), thresholds),
         )
-        record_task(settings, report)
+        record_gates_task(settings, report)
     before = get_challenger_version(client)
-    challenger = verdict_task(settings, report)
+    challenger = apply_verdict_task(settings, report)
     if challenger and before != number:
-        ready_task(report)
+        emit_challenger_task(report)
     if found is None:
         refresh_model_cards(settings, number)
     return GatesResult(number, report.champion, not report.failed, challenger, found is None, report.gates)

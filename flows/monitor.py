@@ -49,7 +49,7 @@ def store_metrics_task(settings: Settings, result: "ViewResult", window: "Window
 
 
 @task(name="publish report", task_run_name="publish report: {result.view}")
-def publish_report_task(result: "ViewResult", key: str) -> None:
+def publish_view_task(result: "ViewResult", key: str) -> None:
     """Publish the table and the plot of the view in the Prefect UI."""
     create_image_artifact(png_data_url(render_png(result.plot)), key=f"{key}-plot", description=result.summary)
     create_table_artifact(list(result.table), key=key, description="\n\n".join([result.summary, *result.notes]))
@@ -119,7 +119,7 @@ def _run(settings: Settings, window: "Window", rules: MonitorSettings, view: Vie
     result = run_view_task(settings, window, rules, view)
     try:
         store_metrics_task(settings, result, window)
-        publish_report_task(result, f"{_artifact_key(view)}-past" if is_past else _artifact_key(view))
+        publish_view_task(result, f"{_artifact_key(view)}-past" if is_past else _artifact_key(view))
     finally:  # findings are handled even where metrics and report cannot be stored
         if not is_past:
             handle_findings_task(settings, result, window.as_of)

@@ -23,7 +23,7 @@ _DEPLOYMENT = "promote/promote"
 
 
 @task(name="move champion")
-def move_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
+def move_champion_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias champion."""
     from holdfast.model_versions.records import PromotionRecord
     from holdfast.models.mlflow_client import open_registry
@@ -68,7 +68,7 @@ def promote(
     else:
         number = resolve_candidate(client, version)
         decision = decide_automatically(client, number, reason, datetime.now(UTC))
-    result = move_task(settings, number, decision)
+    result = move_champion_task(settings, number, decision)
     if result.moved:
         refresh_model_cards(settings, result.version, result.previous)
     return result

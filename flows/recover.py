@@ -31,7 +31,7 @@ class UnknownRunError(HoldfastError):
 
 
 @task(name="find runs")
-def find_task(flow_run_id: str | None, rules: RecoverRules) -> list[RunStatus]:
+def find_runs_task(flow_run_id: str | None, rules: RecoverRules) -> list[RunStatus]:
     """Read the status of one run, or of all runs that may need an action."""
     with get_client(sync_client=True) as client:
         try:
@@ -88,7 +88,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     """
     settings, rules = configure(), rules or RecoverRules()
     heartbeat_seconds = get_current_settings().flows.heartbeat_frequency
-    runs = find_task(flow_run_id, rules)
+    runs = find_runs_task(flow_run_id, rules)
     actions = [(run, decide_action(run, rules, datetime.now(UTC), heartbeat_seconds)) for run in runs]
     done: list[RecoveredRun] = []
     problem = None

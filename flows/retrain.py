@@ -34,7 +34,7 @@ from holdfast.training.settings import TrainingSettings
 
 
 @task(name="decide")
-def decide_task(
+def decide_retraining_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> tuple[RetrainingDecision, RetrainingAttempt | None]:
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
@@ -66,7 +66,7 @@ def decide_task(
 
 
 @task(name="record cause")
-def record_task(settings: Settings, attempt: RetrainingAttempt, version: str) -> None:
+def record_cause_task(settings: Settings, attempt: RetrainingAttempt, version: str) -> None:
     """Record the cause on the version that the retraining registered; an older version keeps its own record."""
     from holdfast.lineage.version_history import registration_time
     from holdfast.model_versions.aliases import get_version, promotion_lock
@@ -85,7 +85,7 @@ def record_task(settings: Settings, attempt: RetrainingAttempt, version: str) ->
 
 
 @task(name="report")
-def report_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
+def report_retraining_task(settings: Settings, as_of: datetime, why: str, trained: TrainResult) -> None:
     """Emit the event of a retraining; raise an alert if the version failed its gates, resolve it if it passed."""
     gates, version = trained.gates, trained.model_version
     payload = {"version": version, "passed": gates.passed, "challenger": gates.challenger, "why": why}
@@ -123,7 +123,7 @@ def retrain(
     """
     settings = configure()
     time = resolve_as_of(as_of, settings, run_time())
-    decision, attempt = decide_task(settings, rules or RetrainingRules(), time, event, subject)
+    decision, attempt = decide_retraining_task(settings, rules or RetrainingRules(), time, event, subject)
     get_run_logger().info("%s: %s", "retraining" if decision.retrain else "not retraining", decision.why)
     if attempt is None:
         return skipped_state(decision.why, RetrainResult(False, decision.why))
@@ -135,8 +135,8 @@ def retrain(
     version, gates = trained.model_version, trained.gates
     done = attempt.model_copy(update={"outcome": "done", "version": version})
     try:
-        record_task(settings, attempt, version)
-        report_task(settings, time, decision.why, trained)
+        record_cause_task(settings, attempt, version)
+        report_retraining_task(settings, time, decision.why, trained)
     except Exception:  # the training is done even if it cannot be reported; a run killed here resumes
         save_attempt(settings, done)
         raise

@@ -18,7 +18,7 @@ from holdfast.reporting.flow_results import RollbackReport
 
 
 @task(name="move back")
-def move_back_task(
+def move_champion_back_task(
     settings: Settings, to: str | None, why: str, who: str, now: datetime, leave: str | None, run_id: str
 ) -> RollbackReport:
     """Move the alias champion back and record the reason on the version that was rolled back."""
@@ -53,7 +53,7 @@ def rollback(
         )
     settings, run_id = configure(), str(flow_run.id or "")
     who = who or getpass.getuser()
-    report = move_back_task(settings, to, reason.strip(), who, datetime.now(UTC), leave, run_id)
+    report = move_champion_back_task(settings, to, reason.strip(), who, datetime.now(UTC), leave, run_id)
     if report.moved:
         refresh_model_cards(settings, report.version, report.rolled_back)
     return report

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @task(name="champion")
-def champion_task(settings: Settings) -> "ScoringModel":
+def load_champion_task(settings: Settings) -> "ScoringModel":
     """Load the champion; refuse a champion that was trained on other feature definitions than the applied ones."""
     from holdfast.batch_scoring.champion_model import load_champion, require_matching_definitions
     from holdfast.feature_store.materialization import features_lock
@@ -43,7 +43,7 @@ def score_task(
 
 
 @task(name="publish report")
-def publish_report_task(result: "ScoreResult") -> None:
+def publish_scores_task(result: "ScoreResult") -> None:
     """Publish the counts and the histogram of the scores in the Prefect UI."""
     from holdfast.batch_scoring.scores_table import read_scores
     from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
@@ -64,11 +64,11 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
     """
     settings = configure()
     time, known = resolve_daily_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
-    champion = champion_task(settings)
+    champion = load_champion_task(settings)
     report_progress(f"scoring all customers with version {champion.contract.model_version}")
     result = score_task(settings, champion, time, known)
     if result.written:
-        publish_report_task(result)
+        publish_scores_task(result)
     return result
 
 

@@ -10,11 +10,11 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import require_applied_task, run_name, run_time
 from flows._training import (
-    assemble_task,
-    choose_task,
-    find_task,
-    lineage_task,
-    publish_report_task,
+    assemble_training_set_task,
+    choose_model_task,
+    collect_lineage_task,
+    find_trained_version_task,
+    publish_evaluation_task,
     search_task,
     test_and_register_task,
 )
@@ -55,9 +55,9 @@ def train(
     time, known = resolve_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
     with features_lock(settings):
         require_applied_task()
-    lineage = lineage_task(settings, training, time, known)
+    lineage = collect_lineage_task(settings, training, time, known)
     with training_lock(settings):
-        found = find_task(settings, lineage)
+        found = find_trained_version_task(settings, lineage)
         registered = found or _train(settings, training, lineage)
     verdict = gates(registered.version, thresholds)
     return _result(settings, registered, verdict, trained=found is None)
@@ -78,14 +78,14 @@ def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -
     report_progress(f"building the features of {len(split.cutoffs)} cut-offs")
     for cutoff in split.cutoffs:
         snapshots_task(settings, cutoff, known_at)
-    data = assemble_task(settings, split.cutoffs, as_of, known_at)
+    data = assemble_training_set_task(settings, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
     require_slice_inputs(training.slices, [feature.name for feature in data.inputs])
     with training_run(open_tracking(settings), settings, lineage) as run_id:
         best = search_task(settings, training, lineage, data, split, run_id)
-        choice = choose_task(settings, training, best, data, split)
+        choice = choose_model_task(settings, training, best, data, split)
         tested = test_and_register_task(settings, training, lineage, choice, data, run_id)
-    publish_report_task(tested, lineage)
+    publish_evaluation_task(tested, lineage)
     return tested.registered
 
 

@@ -121,7 +121,7 @@ def test_retrain_killed_before_report_is_reported_by_the_next_run(
         if len(reports) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "report_task", report)
+    monkeypatch.setattr(module, "report_retraining_task", report)
     write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(KeyboardInterrupt):
         retrained()
@@ -136,7 +136,7 @@ def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "report_task", full)
+    monkeypatch.setattr(module, "report_retraining_task", full)
     write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(OSError, match="No space left"):
         retrained()
