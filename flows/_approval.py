@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
+from prefect.runtime import deployment, flow_run
 from pydantic import Field, ValidationError
 
 from feature_repo.settings import Settings
@@ -48,7 +50,7 @@ class Approval(RunInput):
 
 
 def request_human_approval(
-    settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta, deployment: str
+    settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta
 ) -> "tuple[str, PromotionDecision]":
     """Request a person's approval of a version, and return the decision once there is one.
 
@@ -61,7 +63,6 @@ def request_human_approval(
         version: The version; the challenger for None.
         reason: Why approval is requested, shown in the form.
         timeout: Time for an answer; no answer is a refusal.
-        deployment: Name of the flow's deployment, for the error message.
 
     Returns:
         The version and the decision about it.
@@ -69,8 +70,6 @@ def request_human_approval(
     Raises:
         PromotionRefusedError: The version cannot be promoted, the run cannot be suspended, or approval was refused.
     """
-    from prefect.runtime import flow_run
-
     from holdfast.model_versions.aliases import get_champion_version, promotion_lock
     from holdfast.promotion.approval import find_requested_version, record_answer, render_request, request_approval
     from holdfast.promotion.champion_update import require_passed_gates
@@ -83,7 +82,7 @@ def request_human_approval(
         if decision := find_previous_decision(client, number):
             return number, decision
         _require_no_earlier_request(number)
-        _require_resumable(number, timeout, deployment)
+        _require_resumable(number, timeout)
         gates = require_passed_gates(client, number, get_champion_version(client))
         with promotion_lock(settings):
             request_approval(client, number, gates, run_id, datetime.now(UTC), timeout)
@@ -109,14 +108,13 @@ def _suspend_for_answer(description: str, timeout: timedelta) -> "ApprovalAnswer
     return ApprovalAnswer(answer.decision == "approve", answer.approved_by.strip(), answer.reason.strip())
 
 
-def _require_resumable(version: str, timeout: timedelta, name: str) -> None:
+def _require_resumable(version: str, timeout: timedelta) -> None:
     """Refuse runs that cannot be suspended: only the run of a deployment is resumed, by a worker."""
-    from prefect.runtime import deployment, flow_run
-
     model = f"{MODEL_NAME} version {version}"
     if timeout < timedelta(seconds=1):
         raise PromotionRefusedError(f"{model}: no answer is possible within {timeout}. Give timeout_hours above 0.")
     if not deployment.id or flow_run.parent_flow_run_id:
+        name = f"{flow_run.flow_name}/{flow_run.flow_name}"  # a deployment has the name of its flow
         raise PromotionRefusedError(
             f"{model} can wait for approval only in a run of the deployment, which a worker resumes: `prefect "
             f"deployment run {name} -p version='\"{version}\"' -p approval=manual` (README, Schedule)."
@@ -125,8 +123,6 @@ def _require_resumable(version: str, timeout: timedelta, name: str) -> None:
 
 def _require_no_earlier_request(version: str) -> None:
     """Refuse a resumed run whose request was replaced by a later request."""
-    from prefect.context import FlowRunContext
-
     context = FlowRunContext.get()
     if context and context.flow_run and _PAUSE_KEY in (context.flow_run.empirical_policy.pause_keys or set()):
         raise PromotionRefusedError(

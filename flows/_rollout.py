@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from holdfast.model_versions.records import RolloutRecord
     from holdfast.rollout.work_queue import Work
 
-DEPLOYMENT = "rollout/rollout"
 APPROVAL_REASON = (
     "The rollout sends a growing share of the customers to it first; without a breach it becomes the champion."
 )
@@ -111,7 +110,7 @@ def roll_out_version(
             ):
                 return RolloutResult(None, "nothing", pending)
             if request.required and request.requested is None:
-                request_human_approval(settings, client, work.version, APPROVAL_REASON, request.timeout, DEPLOYMENT)
+                request_human_approval(settings, client, work.version, APPROVAL_REASON, request.timeout)
             if work.champion is None:
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version)

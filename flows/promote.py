@@ -19,8 +19,6 @@ from holdfast.reporting.flow_results import PromoteResult
 if TYPE_CHECKING:
     from holdfast.promotion.champion_update import PromotionDecision
 
-_DEPLOYMENT = "promote/promote"
-
 
 @task(name="move champion")
 def move_champion_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
@@ -64,7 +62,7 @@ def promote(
     client = open_registry(settings)
     if approval == "manual":
         timeout = timedelta(hours=timeout_hours)
-        number, decision = request_human_approval(settings, client, version, reason, timeout, _DEPLOYMENT)
+        number, decision = request_human_approval(settings, client, version, reason, timeout)
     else:
         number = resolve_candidate(client, version)
         decision = decide_automatically(client, number, reason, datetime.now(UTC))

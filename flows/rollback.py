@@ -19,14 +19,15 @@ from holdfast.reporting.flow_results import RollbackReport
 
 @task(name="move back")
 def move_champion_back_task(
-    settings: Settings, to: str | None, why: str, who: str, now: datetime, leave: str | None, run_id: str
+    settings: Settings, to: str | None, leave: str | None, who: str, why: str
 ) -> RollbackReport:
     """Move the alias champion back and record the reason on the version that was rolled back."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.rollback import RollbackCause, describe_changed_definitions, roll_back
 
     client = open_registry(settings)
-    result = roll_back(client, settings, to, RollbackCause(who, why, now, run_id), leave)
+    cause = RollbackCause(who, why, datetime.now(UTC), str(flow_run.id or ""))
+    result = roll_back(client, settings, to, cause, leave)
     warning = describe_changed_definitions(client, settings, result.version) if result.moved else ""
     report = RollbackReport(result.version, result.rolled_back, result.moved, why, warning)
     create_markdown_artifact(report.markdown(), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
@@ -51,9 +52,8 @@ def rollback(
         raise RollbackError(
             "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
         )
-    settings, run_id = configure(), str(flow_run.id or "")
-    who = who or getpass.getuser()
-    report = move_champion_back_task(settings, to, reason.strip(), who, datetime.now(UTC), leave, run_id)
+    settings = configure()
+    report = move_champion_back_task(settings, to, leave, who or getpass.getuser(), reason.strip())
     if report.moved:
         refresh_model_cards(settings, report.version, report.rolled_back)
     return report

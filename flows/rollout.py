@@ -12,7 +12,7 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._approval import ApprovalRequest, request_human_approval
 from flows._cli import run_flow
-from flows._rollout import APPROVAL_REASON, DEPLOYMENT, roll_out_version
+from flows._rollout import APPROVAL_REASON, roll_out_version
 from holdfast.core.errors import ApprovalRefusedError
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.settings import RolloutSettings
@@ -98,7 +98,7 @@ def _record_answer(settings: Settings, client: "MlflowClient", request: Approval
     if requested is None:
         return request
     try:
-        request_human_approval(settings, client, requested, APPROVAL_REASON, request.timeout, DEPLOYMENT)
+        request_human_approval(settings, client, requested, APPROVAL_REASON, request.timeout)
     except ApprovalRefusedError as refused:
         get_run_logger().info(str(refused))  # recorded on the version; it ends the rollout as any refusal
     return replace(request, requested=requested)

@@ -203,7 +203,7 @@ class TestResumedPromotion:
         )
 
         monkeypatch.setattr(asking, "suspend_flow_run", answer)
-        return asking.request_human_approval(settings, client, None, "", timedelta(hours=1), "promote/promote")
+        return asking.request_human_approval(settings, client, None, "", timedelta(hours=1))
 
     def asked(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         """A version about which a person has been asked."""
