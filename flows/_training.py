@@ -7,7 +7,7 @@ from prefect import artifacts
 
 from feature_repo.settings import Settings
 from flows._tasks import task
-from holdfast.core.formatting import png_data_url, render_png
+from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.fingerprint import fingerprint

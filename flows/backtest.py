@@ -32,7 +32,7 @@ from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.atomic_files import replace_file
-from holdfast.core.formatting import png_data_url, render_png
+from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.runtime.locks import folder_lock
 from holdfast.runtime.parallel_commands import Command, run_parallel

@@ -12,7 +12,7 @@ from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.alerting.links import artifact_url
 from holdfast.core.errors import HoldfastError
-from holdfast.core.formatting import png_data_url, render_png
+from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.monitoring.findings import View
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.reporting.flow_results import MonitorResult

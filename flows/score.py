@@ -10,7 +10,7 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
 from flows._tasks import require_applied_task, run_name, run_time, task
-from holdfast.core.formatting import png_data_url, render_png
+from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.ingestion.as_of import resolve_daily_as_of, resolve_known_at
 from holdfast.runtime.progress import report_progress
 

@@ -9,7 +9,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from holdfast.backtesting.policies import Policy, policy_title
 from holdfast.backtesting.results import BacktestResult
-from holdfast.training.plots import GRAY, GREEN, LIGHT, style_axes
+from holdfast.core.plot_style import GRAY, GREEN, LIGHT, style_axes
 
 _COLORS: dict[Policy, str] = {"never": GRAY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
 _WIDTH = 2.2  # points

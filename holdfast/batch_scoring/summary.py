@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from holdfast.training.plots import GREEN, LIGHT, style_axes
+from holdfast.core.plot_style import GREEN, LIGHT, style_axes
 
 
 def summarize_decisions(scores: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,13 +1,7 @@
-"""Formats of times, cut-offs and plots, shared by reports, tables and pages."""
+"""Formats of times, versions and cut-offs, shared by reports, tables and pages."""
 
-import base64
-import io
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def format_minute(time: datetime | None) -> str:
@@ -46,29 +40,3 @@ def format_cutoffs(cutoffs: Sequence[datetime]) -> str:
     if not cutoffs:
         return "none"
     return f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d} ({len(cutoffs)})"
-
-
-def render_png(figure: "Figure") -> bytes:
-    """Render a figure as PNG.
-
-    Args:
-        figure: Matplotlib figure.
-
-    Returns:
-        Content of the PNG file.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
-
-
-def png_data_url(content: bytes) -> str:
-    """Embed a PNG in a data URL.
-
-    Args:
-        content: Content of the PNG file.
-
-    Returns:
-        URL that contains the plot.
-    """
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from holdfast.core.plot_style import GREEN
 from holdfast.monitoring.findings import Finding, View
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.training.plots import GREEN
 
 
 @dataclass(frozen=True)

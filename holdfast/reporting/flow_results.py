@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.core.formatting import format_minute
 from holdfast.models.contract import CHAMPION
-from holdfast.training.summary import summarize_training
 
 if TYPE_CHECKING:
     from holdfast.alerting.alert import OpenAlert
@@ -197,11 +196,23 @@ class TrainResult:
         Returns:
             Two lines.
         """
-        failed = [gate.name for gate in self.gates.failed]
-        challenger = self.gates.challenger
-        return summarize_training(
-            self.model_version, self.trained, self.evaluation, failed, challenger, self.is_champion
+        version, test = self.model_version, self.evaluation
+        state = "is registered" if self.trained else "exists already, with the same data, definitions and settings"
+        return (
+            f"Version {version} {state}: {test.chosen}; ROC-AUC {test.metrics['model']['roc_auc']} on "
+            f"{test.rows:,} test rows, {test.cutoffs[0]:%Y-%m} to {test.cutoffs[-1]:%Y-%m}.\n{self._summarize_gates()}"
         )
+
+    def _summarize_gates(self) -> str:
+        version = self.model_version
+        command = f"`python -m flows.gates --version {version}`"
+        if failed := [gate.name for gate in self.gates.failed]:
+            return f"It failed {', '.join(failed)} and is not the challenger. Details: {command}"
+        if self.is_champion:
+            return "It passed every gate and is the champion already: no action is needed."
+        if self.gates.challenger:
+            return f"It passed every gate and is the challenger. Next: `python -m flows.promote --version {version}`"
+        return f"It passed every gate, but the champion has changed in the meantime. Evaluate it again: {command}"
 
 
 @dataclass(frozen=True)

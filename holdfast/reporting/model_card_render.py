@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
-from holdfast.core.formatting import format_minute, png_data_url
+from holdfast.core.formatting import format_minute
+from holdfast.core.plot_style import png_data_url
 from holdfast.training.evaluation_report import Interval
 
 _FOLDER = Path(__file__).resolve().parent

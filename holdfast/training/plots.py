@@ -4,37 +4,47 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from holdfast.core.plot_style import AMBER, GRAY, GREEN, LIGHT, style_axes
 from holdfast.core.types import Bools, Floats
 from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.bootstrap import calibration_bins
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Importance, MonthResult, ProfitEstimate
+from holdfast.training.evaluation_report import Evaluation, Importance, MonthResult, ProfitEstimate
 from holdfast.training.profit import profit_curve
 from holdfast.training.settings import ValueSettings
 
-matplotlib.use("Agg")
-
-
-GREEN, GRAY, LIGHT = "#0b6e4f", "#6b7280", "#d1d5db"
-RED, AMBER = "#b91c1c", "#c46210"
 _COLORS = {"model": GREEN, "recency": AMBER, "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GRAY}
 _LABELS = {"model": "Holdfast"} | BASELINE_LABELS
 
 
-def plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
-    """Plot the ROC and precision-recall curves of each model on the test period.
+def plot_evaluation(
+    test: TrainingSet, scores: Mapping[str, Floats], evaluation: Evaluation, value: ValueSettings
+) -> dict[str, Figure]:
+    """Plot the evaluation of a version on the test period.
 
     Args:
-        churned: Outcomes, shape (rows,).
+        test: Test rows.
         scores: "model" and each baseline to scores, shape (rows,).
+        evaluation: Evaluation of the version.
+        value: Value of customers and offers.
 
     Returns:
-        Figure.
+        Name to figure.
     """
+    return {
+        "test_curves": _plot_roc_and_pr(test.y, scores),
+        "test_months": _plot_months(evaluation.months),
+        "reliability": _plot_reliability(test, scores["model"], evaluation.months),
+        "profit": _plot_profit(test.y, scores["model"], value, evaluation.value),
+        "importance": _plot_importance(evaluation.importance),
+    }
+
+
+def _plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
+    """Plot the ROC and precision-recall curves of each model on the test period."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     roc, pr = figure.subplots(1, 2)
     for name, values in scores.items():
@@ -57,15 +67,8 @@ def plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
     return figure
 
 
-def plot_months(months: Sequence[MonthResult]) -> Figure:
-    """Plot ROC-AUC and Brier score by test cut-off, with 95% intervals of the model.
-
-    Args:
-        months: Results by test cut-off.
-
-    Returns:
-        Figure.
-    """
+def _plot_months(months: Sequence[MonthResult]) -> Figure:
+    """Plot ROC-AUC and Brier score by test cut-off, with 95% intervals of the model."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     names = [f"{month.cutoff:%Y-%m}" for month in months]
     for axes, metric, title in zip(
@@ -84,17 +87,8 @@ def plot_months(months: Sequence[MonthResult]) -> Figure:
     return figure
 
 
-def plot_reliability(test: TrainingSet, scores: Floats, months: Sequence[MonthResult]) -> Figure:
-    """Plot predicted and observed churn: the reliability diagram, and means by month.
-
-    Args:
-        test: Test rows.
-        scores: Churn probabilities of the test rows, shape (rows,).
-        months: Results by test cut-off.
-
-    Returns:
-        Figure.
-    """
+def _plot_reliability(test: TrainingSet, scores: Floats, months: Sequence[MonthResult]) -> Figure:
+    """Plot predicted and observed churn: the reliability diagram, and means by month."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=LIGHT, ls="--", zorder=0)
@@ -117,18 +111,8 @@ def plot_reliability(test: TrainingSet, scores: Floats, months: Sequence[MonthRe
     return figure
 
 
-def plot_profit(churned: Bools, scores: Floats, value: ValueSettings, profit: ProfitEstimate) -> Figure:
-    """Plot the profit per customer on the test period by threshold.
-
-    Args:
-        churned: Outcomes, shape (rows,).
-        scores: Churn probabilities, shape (rows,).
-        value: Value of customers and offers.
-        profit: Profit of the model's threshold.
-
-    Returns:
-        Figure.
-    """
+def _plot_profit(churned: Bools, scores: Floats, value: ValueSettings, profit: ProfitEstimate) -> Figure:
+    """Plot the profit per customer on the test period by threshold."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(*profit_curve(churned, scores, value), color=GREEN, lw=2.2)
@@ -150,15 +134,8 @@ def plot_profit(churned: Bools, scores: Floats, value: ValueSettings, profit: Pr
     return figure
 
 
-def plot_importance(importance: Sequence[Importance]) -> Figure:
-    """Plot the ROC-AUC lost when a feature is shuffled, with 95% intervals.
-
-    Args:
-        importance: Importance per feature, the largest drop first.
-
-    Returns:
-        Figure.
-    """
+def _plot_importance(importance: Sequence[Importance]) -> Figure:
+    """Plot the ROC-AUC lost when a feature is shuffled, with 95% intervals."""
     figure = Figure(figsize=(8, 0.3 * len(importance) + 1.2), layout="constrained")
     axes = figure.subplots()
     drops = [item.drop for item in reversed(importance)]
@@ -179,25 +156,3 @@ def _reliability(churned: Bools, scores: Floats) -> tuple[Floats, Floats]:
         np.bincount(bins, weights=scores)[filled] / rows[filled],
         np.bincount(bins, weights=churned)[filled] / rows[filled],
     )
-
-
-def style_axes(axes: Axes) -> None:
-    """Apply the style of all plots.
-
-    Args:
-        axes: Axes to style.
-    """
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#eef0f2")
-    axes.set_axisbelow(True)
-
-
-def draw_message(axes: Axes, text: str) -> None:
-    """Draw a message instead of a plot without data.
-
-    Args:
-        axes: Axes to replace.
-        text: Reason why there is no data.
-    """
-    axes.text(0.5, 0.5, text, ha="center", va="center", color=GRAY)
-    axes.set_axis_off()

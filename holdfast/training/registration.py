@@ -1,16 +1,14 @@
 """Final fit, evaluation and registration of the chosen model."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mlflow
 from matplotlib.figure import Figure
 
 from feature_repo.settings import Settings
-from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.mlflow_client import open_tracking
-from holdfast.training import mlflow_tracking, plots
+from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
 from holdfast.training.contract_builder import build_contract
 from holdfast.training.dataset import TrainingSet, read_purchase_history
@@ -20,6 +18,7 @@ from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_tracking import TrainedVersion
 from holdfast.training.model_selection import ModelChoice
+from holdfast.training.plots import plot_evaluation
 from holdfast.training.settings import TrainingSettings
 
 
@@ -77,7 +76,7 @@ def evaluate_and_register(
     baselines = score_baselines(development, history, test, settings.horizon_days)
     scores = {"model": predict_churn(model, test.x), **baselines}
     evaluation = evaluate_model(model, scores, development, test, choice, training)
-    figures = _plot(test, scores, evaluation, training)
+    figures = plot_evaluation(test, scores, evaluation, training.value)
     mlflow_tracking.log_dataset(development, "development", recipe.digests["development"])
     mlflow_tracking.log_dataset(test, "test", recipe.digests["test"])
     mlflow.log_metrics({"training_rows": len(development.y), "test_rows": len(test.y)})
@@ -91,15 +90,3 @@ def evaluate_and_register(
     description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason}"
     registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
     return EvaluatedVersion(registered, evaluation, figures)
-
-
-def _plot(
-    test: TrainingSet, scores: Mapping[str, Floats], evaluation: Evaluation, training: TrainingSettings
-) -> dict[str, Figure]:
-    return {
-        "test_curves": plots.plot_roc_and_pr(test.y, scores),
-        "test_months": plots.plot_months(evaluation.months),
-        "reliability": plots.plot_reliability(test, scores["model"], evaluation.months),
-        "profit": plots.plot_profit(test.y, scores["model"], training.value, evaluation.value),
-        "importance": plots.plot_importance(evaluation.importance),
-    }

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from holdfast.core.plot_style import GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 from holdfast.monitoring.data_quality.queries import DailyCounts, TransactionSample
 from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.settings import DataRules
-from holdfast.training.plots import GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 
 _SHOWN_DAYS = 42
 

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from holdfast.core.plot_style import AMBER, GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.rule import FeatureDrift
 from holdfast.monitoring.settings import DriftRules
-from holdfast.training.plots import AMBER, GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 
 _MAX_SHOWN_PSI = 2.0  # longer bars are cut, else one aging feature would hide the others
 

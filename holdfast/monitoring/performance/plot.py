@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from holdfast.core.plot_style import GRAY, GREEN, LIGHT, style_axes
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance
 from holdfast.monitoring.performance.model_events import EventKind, ModelEvent
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.plots import GRAY, GREEN, LIGHT, style_axes
 
 _PANELS = {
     "roc_auc": "ROC-AUC, higher is better",

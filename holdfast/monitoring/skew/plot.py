@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from holdfast.core.plot_style import GRAY, style_axes
 from holdfast.monitoring.result import plot_message
 from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
-from holdfast.training.plots import GRAY, style_axes
 
 _COLORS: dict[Cause, str] = {
     "changed definition": "#9333ea",

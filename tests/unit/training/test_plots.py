@@ -78,7 +78,7 @@ def _drawn(figure: Any) -> list[Axes]:
 
 
 def test_plot_roc_and_pr_all_models_drawn_and_labeled(tested: TrainingSet, scores: dict[str, Floats]) -> None:
-    roc, pr = _drawn(plots.plot_roc_and_pr(tested.y, scores))
+    roc, pr = _drawn(plots._plot_roc_and_pr(tested.y, scores))
     assert (roc.get_title(), roc.get_xlabel(), roc.get_ylabel()) == ("ROC", "false positive rate", "true positive rate")
     assert (pr.get_title(), pr.get_xlabel(), pr.get_ylabel()) == ("Precision and recall", "recall", "precision")
     assert _labels(roc) == NAMES
@@ -90,7 +90,7 @@ def test_plot_roc_and_pr_all_models_drawn_and_labeled(tested: TrainingSet, score
 
 
 def test_plot_months_three_months_draws_values_and_intervals(months: list[MonthResult]) -> None:
-    figure = plots.plot_months(months)
+    figure = plots._plot_months(months)
     panels = _drawn(figure)
     assert [axes.get_title() for axes in panels] == ["ROC-AUC, higher is better", "Brier score, lower is better"]
     for axes, metric in zip(panels, ("roc_auc", "brier"), strict=True):
@@ -110,14 +110,14 @@ def test_plot_months_three_months_draws_values_and_intervals(months: list[MonthR
 def test_plot_months_single_class_month_leaves_gap(months: list[MonthResult]) -> None:
     nothing = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
     gap = months[1].model_copy(update={"metrics": months[1].metrics | {"roc_auc": nothing}})
-    roc_auc = _drawn(plots.plot_months([months[0], gap, months[2]]))[0]
+    roc_auc = _drawn(plots._plot_months([months[0], gap, months[2]]))[0]
     assert np.isnan(_line(roc_auc, "Holdfast")[1]).tolist() == [False, True, False]
 
 
 def test_plot_reliability_three_months_draws_months_and_means(
     tested: TrainingSet, scores: dict[str, Floats], months: list[MonthResult]
 ) -> None:
-    left, right = _drawn(plots.plot_reliability(tested, scores["model"], months))
+    left, right = _drawn(plots._plot_reliability(tested, scores["model"], months))
     assert (left.get_title(), left.get_xlabel()) == ("Reliability", "predicted churn")
     assert left.get_ylabel() == "observed churn"
     assert _labels(left)[1:] == ["2023-01", "2023-02", "2023-03", "all months"]
@@ -135,7 +135,7 @@ def test_plot_reliability_three_months_draws_months_and_means(
 def test_plot_profit_estimate_marks_thresholds(tested: TrainingSet, scores: dict[str, Floats]) -> None:
     bootstrap = CustomerBootstrap(tested.keys["customer_id"].to_numpy(), 50, 0)
     value = estimate_profit(tested.y, scores["model"], 0.4, VALUE, bootstrap)
-    (axes,) = _drawn(plots.plot_profit(tested.y, scores["model"], VALUE, value))
+    (axes,) = _drawn(plots._plot_profit(tested.y, scores["model"], VALUE, value))
     assert axes.get_title() == "Profit per customer: worth 40, offer 4, response 25%"
     assert axes.get_xlabel() == "threshold: customers at or above it get an offer"
     chosen, half, hindsight = _legend(axes)
@@ -153,7 +153,7 @@ def test_plot_importance_three_drops_largest_first() -> None:
         Importance(feature="money", drop=Interval(value=0.05, low=0.0, high=0.1)),
         Importance(feature="noise", drop=Interval(value=-0.01, low=-0.005, high=0.01)),  # not inside: no negative bar
     ]
-    (axes,) = _drawn(plots.plot_importance(drops))
+    (axes,) = _drawn(plots._plot_importance(drops))
     assert axes.get_title() == "ROC-AUC lost when a feature is shuffled"
     assert axes.get_xlabel() == "drop, with 95% interval"
     assert [text.get_text() for text in axes.get_yticklabels()] == ["noise", "money", "silence"]  # from below

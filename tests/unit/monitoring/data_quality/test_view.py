@@ -10,7 +10,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.core.formatting import render_png
+from holdfast.core.plot_style import render_png
 from holdfast.monitoring.data_quality.view import run_data_view
 from holdfast.monitoring.metrics_store import MetricRow, MetricsTable, read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult

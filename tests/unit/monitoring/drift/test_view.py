@@ -15,7 +15,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
-from holdfast.core.formatting import render_png
+from holdfast.core.plot_style import render_png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE
 from holdfast.models.mlflow_client import open_tracking

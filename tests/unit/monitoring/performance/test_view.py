@@ -15,7 +15,7 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.batch_scoring.outcomes import load_cohort_outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
-from holdfast.core.formatting import render_png
+from holdfast.core.plot_style import render_png
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import run_outcome_view

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.core.formatting import render_png
+from holdfast.core.plot_style import render_png
 from holdfast.feast_stores.open_store import open_store
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics

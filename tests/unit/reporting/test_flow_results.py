@@ -1,12 +1,12 @@
-"""Summary of a training run."""
+"""Summaries of flow results."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from holdfast.reporting.flow_results import TrainResult
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.summary import summarize_training
 from tests.support.small_shop import AS_OF
 
 
@@ -24,14 +24,18 @@ from tests.support.small_shop import AS_OF
         (True, [], "", ["passed every gate, but the champion has changed", "flows.gates --version 7"]),
     ],
 )
-def test_summarize_training_each_role_names_next_command(
+def test_train_result_summary_each_role_names_next_command(
     trained: bool, failed: list[str], role: str, wanted: list[str]
 ) -> None:
     roc_auc = Interval(value=0.781, low=0.77, high=0.79)
     evaluation: Any = SimpleNamespace(
         chosen="logistic regression", metrics={"model": {"roc_auc": roc_auc}}, rows=12345, cutoffs=[AS_OF]
     )
-    text = summarize_training("7", trained, evaluation, failed, role == "challenger", role == "champion")
+    gates: Any = SimpleNamespace(
+        failed=[SimpleNamespace(name=name) for name in failed], challenger=role == "challenger"
+    )
+    result = TrainResult("holdfast-churn", "7", "run", trained, 100, evaluation, gates, is_champion=role == "champion")
+    text = result.summary()
     assert text.count("\n") == 1
     for part in ("logistic regression", "0.781 (0.770 to 0.790)", "12,345 test rows", *wanted):
         assert part in text
