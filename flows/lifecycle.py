@@ -16,19 +16,18 @@ from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
 from flows.train import TrainResult, train
+from holdfast.feature_store.snapshots import find_recent_customer
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.datasets import require_no_replay
-from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
+from holdfast.packaging.smoke_test import run_smoke_test
+from holdfast.reporting.run_summary import RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import StageTimer
 
 
 @task(name="smoke test")
 def smoke_test_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict[str, Any]:
     """Serve the bento in another process and request one prediction over HTTP."""
-    from holdfast.feature_store.snapshots import find_recent_customer
-    from holdfast.packaging.smoke_test import run_smoke_test
-
     customer = find_recent_customer(settings, as_of, known_at)
     return run_smoke_test(bento, settings, customer, as_of).prediction
 
@@ -55,16 +54,11 @@ def lifecycle(
     time = resolve_daily_as_of(as_of, settings, run_time())
     with stages.stage("features", "building snapshots, materializing, comparing every value") as stage:
         built = features(time)
-        parity = built.parity
-        stage.outcome = (
-            f"{'materialized' if built.materialized else 'in place'}; {parity.values_compared:,} values compared, "
-            f"{parity.mismatches} mismatches"
-        )
+        stage.outcome = built.outcome
     with stages.stage("train", "joining features to labels") as stage:
         trained = train(time)
-        evaluation = trained.evaluation
         action = "registered" if trained.trained else "found"
-        stage.outcome = f"{action} version {trained.model_version}: {evaluation.chosen}"
+        stage.outcome = f"{action} version {trained.model_version}: {trained.evaluation.chosen}"
     with stages.stage("promote", "promoting the version") as stage:
         champion, stage.outcome = _promote(trained)
     with stages.stage("package", "building the bento") as stage:
@@ -73,34 +67,11 @@ def lifecycle(
         prediction = smoke_test_task(settings, bento, time, built.known_at)
         stage.outcome = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
 
-    batches = list_batches(settings)
-    summary = RunSummary(
-        as_of=time,
-        transactions_ingested=sum(batch.rows_added for batch in batches),
-        transactions_quarantined=sum(batch.rows_quarantined for batch in batches),
-        customers=parity.customers,
-        feature_views=built.feature_views,
-        training_rows=trained.training_rows,
-        test_rows=evaluation.rows,
-        model_name=trained.model_name,
-        model_version=trained.model_version,
-        chosen=evaluation.chosen,
-        reason=evaluation.reason,
-        calibration=evaluation.calibration,
-        threshold=evaluation.value.threshold,
-        metrics={metric: found.value for metric, found in evaluation.metrics["model"].items()},
-        intervals=evaluation.metrics["model"],
-        baselines={
-            name: {metric: found.value for metric, found in values.items()}
-            for name, values in evaluation.metrics.items()
-            if name != "model"
-        },
-        gates=GateCounts(
-            passed=sum(gate.verdict == "passed" for gate in trained.gates.gates),
-            failed=[gate.name for gate in trained.gates.failed],
-        ),
+    summary = RunSummary.from_results(
+        list_batches(settings),
+        built,
+        trained,
         champion=champion,
-        parity=ParityCounts(values_compared=parity.values_compared, mismatches=parity.mismatches),
         bento=bento,
         prediction=prediction,
         seconds=stages.seconds,

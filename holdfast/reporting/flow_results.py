@@ -33,6 +33,12 @@ class FeaturesResult:
     materialized: bool
     parity: "ParityReport"
 
+    @property
+    def outcome(self) -> str:
+        """Return the state of the store and the counts of the comparison, without a full stop."""
+        state = "materialized" if self.materialized else "in place"
+        return f"{state}; {self.parity.values_compared:,} values compared, {self.parity.mismatches} mismatches"
+
 
 @dataclass(frozen=True)
 class DailyResult:
@@ -53,12 +59,9 @@ class DailyResult:
         Returns:
             The lines.
         """
-        built = "materialized" if self.built.materialized else "in place"
-        parity = self.built.parity
         lines = [
             self.ingested.summary(),
-            f"Features as of {format_minute(self.built.as_of)} {built}; {parity.values_compared:,} values compared "
-            f"with training's, {parity.mismatches} mismatches.",
+            f"Features as of {format_minute(self.built.as_of)} {self.built.outcome}.",
             self.scored.summary() if self.scored else self.not_scored,
         ]
         return "\n".join(lines)

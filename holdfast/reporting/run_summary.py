@@ -1,6 +1,7 @@
 """Summary of the main job: JSON file and terminal tables."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from holdfast.core.atomic_files import replace_file
+from holdfast.ingestion.batches import Batch
+from holdfast.reporting.flow_results import FeaturesResult, TrainResult
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 _BASELINES = {"base_rate": "base rate", "recency": "recency alone", "rfm": "RFM logistic", "bg_nbd": "BG/NBD"}
@@ -58,6 +61,51 @@ class RunSummary(BaseModel):
     bento: str
     prediction: dict[str, Any]
     seconds: dict[str, float]
+
+    @classmethod
+    def from_results(
+        cls, batches: Sequence[Batch], built: FeaturesResult, trained: TrainResult, **served: Any
+    ) -> "RunSummary":
+        """Summarize the stages.
+
+        Args:
+            batches: All batches of the data folder.
+            built: Result of the features.
+            trained: Result of the training.
+            served: Fields about the served model: champion, bento, prediction; and the seconds of each stage.
+
+        Returns:
+            The summary.
+        """
+        evaluation, parity, gates = trained.evaluation, built.parity, trained.gates
+        values = {
+            name: {metric: interval.value for metric, interval in intervals.items()}
+            for name, intervals in evaluation.metrics.items()
+        }
+        return cls(
+            as_of=built.as_of,
+            transactions_ingested=sum(batch.rows_added for batch in batches),
+            transactions_quarantined=sum(batch.rows_quarantined for batch in batches),
+            customers=parity.customers,
+            feature_views=built.feature_views,
+            training_rows=trained.training_rows,
+            test_rows=evaluation.rows,
+            model_name=trained.model_name,
+            model_version=trained.model_version,
+            chosen=evaluation.chosen,
+            reason=evaluation.reason,
+            calibration=evaluation.calibration,
+            threshold=evaluation.value.threshold,
+            metrics=values.pop("model"),
+            intervals=evaluation.metrics["model"],
+            baselines=values,
+            gates=GateCounts(
+                passed=sum(gate.verdict == "passed" for gate in gates.gates),
+                failed=[gate.name for gate in gates.failed],
+            ),
+            parity=ParityCounts(values_compared=parity.values_compared, mismatches=parity.mismatches),
+            **served,
+        )
 
 
 def write_summary(summary: RunSummary, path: Path) -> None:
