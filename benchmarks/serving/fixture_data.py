@@ -137,7 +137,7 @@ def _write_requests(customers: list[str], rows: list[list[float]], names: list[s
 
 
 def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
-    """Save the model as ``holdfast.training.mlflow_tracking.log_model`` does, without a registry."""
+    """Save the model as ``holdfast.training.registration`` does, without a registry."""
     import mlflow
     import pandas as pd
     from mlflow.models import infer_signature

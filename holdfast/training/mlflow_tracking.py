@@ -1,42 +1,27 @@
 """MLflow tracking: the embedded database, training runs and registration of versions."""
 
-import hashlib
-import json
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 from filelock import FileLock
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
-from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
-from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
-from holdfast.core.types import Floats
-from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.mlflow_client import EXPERIMENT
-from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
-from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
-from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
@@ -169,88 +154,6 @@ class TrialLog:
         self._logged.add(key)
 
 
-def log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
-    """Log a data set of the active run: five rows as a sample, the digest of all rows.
-
-    Args:
-        data: Rows of the data set.
-        context: "development" or "test".
-        digests: Digests of the rows.
-    """
-    frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
-    mlflow.log_input(from_pandas(frame, name=f"{context} rows", digest=dataset_digest(digests)), context=context)
-
-
-def dataset_digest(digests: Mapping[str, str]) -> str:
-    """Combine the digests of a training set to one digest of the length that MLflow allows.
-
-    Args:
-        digests: Name to SHA-256.
-
-    Returns:
-        32 hexadecimal digits.
-    """
-    return sha256(json.dumps(dict(digests), sort_keys=True))[:32]
-
-
-def log_model(model: BaseEstimator, data: TrainingSet) -> Any:
-    """Log a model to the active run as skops, never pickle, with its signature.
-
-    Args:
-        model: Fitted model.
-        data: Rows for the signature.
-
-    Returns:
-        MLflow's model info.
-    """
-    sample = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
-    return mlflow.sklearn.log_model(
-        model,
-        name="model",
-        signature=infer_signature(sample, model.predict_proba(data.x[:5])),
-        pyfunc_predict_fn="predict_proba",
-        serialization_format="skops",
-        skops_trusted_types=TRUSTED_TYPES,
-        pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
-    )
-
-
-def compute_logged_sha256(client: MlflowClient, model_info: Any) -> str:
-    """Compute the digest of a logged model's file, as downloaded from the artifact store.
-
-    The contract records the digest: the service loads no other file, even if the artifact store is overwritten.
-
-    Args:
-        client: Tracking client.
-        model_info: MLflow's model info.
-
-    Returns:
-        SHA-256 of the file.
-    """
-    content = RegistryClient(str(client.tracking_uri)).download_logged_model(model_info.model_id)
-    return hashlib.sha256(content).hexdigest()
-
-
-def log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
-    """Log evaluation and recipe to the active run as files, and the main results as metrics and tags.
-
-    Args:
-        recipe: Recipe of the model.
-        evaluation: Evaluation of the model.
-    """
-    mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)
-    mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
-    for name, values in evaluation.metrics.items():
-        for metric, value in values.items():
-            mlflow.log_metric(f"test.{name}.{metric}", value.value)
-    mlflow.log_metrics({f"test.model.{name}.low": value.low for name, value in evaluation.metrics["model"].items()})
-    mlflow.log_metrics({f"test.model.{name}.high": value.high for name, value in evaluation.metrics["model"].items()})
-    mlflow.log_metrics(
-        {"value.per_customer": evaluation.value.earned.value, "instability": evaluation.instability.value}
-    )
-    mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason, "calibration": evaluation.calibration})
-
-
 def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
     """Read the evaluation of a training run.
 
@@ -262,30 +165,6 @@ def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
         Evaluation.
     """
     return Evaluation.model_validate_json(read_file(client, run_id, EVALUATION_FILE))
-
-
-def log_plots(figures: Mapping[str, Figure]) -> None:
-    """Log plots to the active run as PNG.
-
-    Args:
-        figures: File name without suffix to figure.
-    """
-    for name, figure in figures.items():
-        mlflow.log_figure(figure, f"{name}.png")
-
-
-def log_predictions(data: TrainingSet, scores: Mapping[str, Floats]) -> None:
-    """Log the scores of the test rows to the active run as Parquet.
-
-    Args:
-        data: Test rows.
-        scores: "model" and each baseline to scores, shape (rows,).
-    """
-    frame = data.keys.assign(churned=data.y, **scores)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / PREDICTIONS_FILE
-        frame.to_parquet(path, index=False)
-        mlflow.log_artifact(str(path))
 
 
 def register_version(

@@ -1,24 +1,39 @@
 """Final fit, evaluation and registration of the chosen model."""
 
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import mlflow
+import pandas as pd
 from matplotlib.figure import Figure
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.models import infer_signature
+from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
-from holdfast.models.contract import MODEL_NAME
+from feature_repo.source_hash import sha256
+from holdfast.core.types import Floats
+from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
 from holdfast.models.mlflow_client import open_tracking
+from holdfast.models.registry_client import RegistryClient
 from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
 from holdfast.training.contract_builder import build_contract
 from holdfast.training.dataset import TrainingSet, read_purchase_history
 from holdfast.training.evaluation import evaluate_model, veto_on_test
-from holdfast.training.evaluation_report import Evaluation
+from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.lineage import Lineage
-from holdfast.training.mlflow_tracking import TrainedVersion
+from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, TrainedVersion
 from holdfast.training.model_selection import ModelChoice
 from holdfast.training.plots import plot_evaluation
+from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.settings import TrainingSettings
 
 
@@ -77,16 +92,66 @@ def evaluate_and_register(
     scores = {"model": predict_churn(model, test.x), **baselines}
     evaluation = evaluate_model(model, scores, development, test, choice, training)
     figures = plot_evaluation(test, scores, evaluation, training.value)
-    mlflow_tracking.log_dataset(development, "development", recipe.digests["development"])
-    mlflow_tracking.log_dataset(test, "test", recipe.digests["test"])
+    _log_dataset(development, "development", recipe.digests["development"])
+    _log_dataset(test, "test", recipe.digests["test"])
     mlflow.log_metrics({"training_rows": len(development.y), "test_rows": len(test.y)})
-    mlflow_tracking.log_evaluation(recipe, evaluation)
-    mlflow_tracking.log_predictions(test, scores)
-    mlflow_tracking.log_plots(figures)
-    client, logged = open_tracking(settings), mlflow_tracking.log_model(model, development)
-    digest = mlflow_tracking.compute_logged_sha256(client, logged)
+    _log_evaluation(recipe, evaluation)
+    _log_predictions(test, scores)
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"{name}.png")
+    client, logged = open_tracking(settings), _log_model(model, development)
+    # As downloaded: the service loads no other file, even if the artifact store is overwritten.
+    content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
+    digest = hashlib.sha256(content).hexdigest()
     contract = build_contract(settings, recipe, development, lineage.fingerprint, model, digest)
     roc_auc = evaluation.metrics["model"]["roc_auc"]
     description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason}"
     registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
     return EvaluatedVersion(registered, evaluation, figures)
+
+
+def _log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
+    """Log a data set of the active run: five rows as a sample, the digest of all rows."""
+    frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
+    mlflow.log_input(from_pandas(frame, name=f"{context} rows", digest=_dataset_digest(digests)), context=context)
+
+
+def _dataset_digest(digests: Mapping[str, str]) -> str:
+    """Combine the digests of a training set to one digest of the length that MLflow allows."""
+    return sha256(json.dumps(dict(digests), sort_keys=True))[:32]
+
+
+def _log_model(model: BaseEstimator, data: TrainingSet) -> Any:
+    """Log a model to the active run as skops, never pickle, with its signature."""
+    sample = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
+    return mlflow.sklearn.log_model(
+        model,
+        name="model",
+        signature=infer_signature(sample, model.predict_proba(data.x[:5])),
+        pyfunc_predict_fn="predict_proba",
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED_TYPES,
+        pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
+    )
+
+
+def _log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
+    """Log evaluation and recipe to the active run as files, and the main results as metrics and tags."""
+    mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)
+    mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
+    metrics = {"value.per_customer": evaluation.value.earned.value, "instability": evaluation.instability.value}
+    for name, values in evaluation.metrics.items():
+        metrics |= {f"test.{name}.{metric}": interval.value for metric, interval in values.items()}
+    for metric, interval in evaluation.metrics["model"].items():
+        metrics |= {f"test.model.{metric}.low": interval.low, f"test.model.{metric}.high": interval.high}
+    mlflow.log_metrics(metrics)
+    mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason, "calibration": evaluation.calibration})
+
+
+def _log_predictions(data: TrainingSet, scores: Mapping[str, Floats]) -> None:
+    """Log the scores of the test rows to the active run as Parquet."""
+    frame = data.keys.assign(churned=data.y, **scores)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PREDICTIONS_FILE
+        frame.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path))

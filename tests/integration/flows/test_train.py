@@ -90,7 +90,7 @@ class TestRuns:
             assert run.data.metrics["folds.roc_auc"] == pytest.approx(sum(history) / folds)
 
     def test_train_parent_run_has_test_metrics_and_datasets(self, trained: Trained, client: Any, dataset: Any) -> None:
-        from holdfast.training.mlflow_tracking import dataset_digest
+        from holdfast.training.registration import _dataset_digest
 
         run, evaluation = client.get_run(trained.result.run_id), trained.result.evaluation
         development, test = (
@@ -98,8 +98,8 @@ class TestRuns:
             dataset.data.at_cutoffs(dataset.split.test),
         )
         assert {item.dataset.digest for item in run.inputs.dataset_inputs} == {
-            dataset_digest(development.digests()),
-            dataset_digest(test.digests()),
+            _dataset_digest(development.digests()),
+            _dataset_digest(test.digests()),
         }
         assert (trained.result.training_rows, evaluation.rows) == (len(development.y), len(test.y))
         assert set(evaluation.metrics) == {"model"} | BASELINES

@@ -12,7 +12,6 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG, TRU
 from holdfast.models.registered_version import NoRegistryError, NotServableError
 from holdfast.models.registry_client import RegistryClient
 from holdfast.packaging.bento_stores import open_model_store, save_served_model
-from holdfast.training.mlflow_tracking import compute_logged_sha256
 from tests.support.registry import build_contract, fit_classifier
 
 
@@ -42,7 +41,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
                 pip_requirements=["scikit-learn"],
                 registered_model_name=MODEL_NAME,
             )
-        yield SimpleNamespace(settings=Settings(data=data), client=client, sha256=compute_logged_sha256(client, info))
+        content = RegistryClient(uri).download_logged_model(info.model_id)
+        sha256 = hashlib.sha256(content).hexdigest()
+        yield SimpleNamespace(settings=Settings(data=data), client=client, sha256=sha256)
         mlflow.set_tracking_uri(before)
 
 

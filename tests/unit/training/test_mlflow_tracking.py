@@ -27,14 +27,12 @@ from holdfast.training.mlflow_tracking import (
     TrialLog,
     close_orphaned_runs,
     find_trained_version,
-    log_dataset,
-    log_evaluation,
-    log_predictions,
     read_evaluation,
     register_version,
     training_run,
 )
 from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.registration import _log_dataset, _log_evaluation, _log_predictions
 from holdfast.training.settings import TrainingSettings
 from tests.support.small_shop import join_process, start_process, use_data_folder
 from tests.support.training_sets import synthetic_training_set
@@ -295,7 +293,7 @@ class TestLogging:
         recipe = Recipe(family="logistic", params={"C": 0.01}, calibration="none", seed=0, threshold=0.6, folds=(),
                         development=(AS_OF,), test=(AS_OF,), digests={})  # fmt: skip
         with training_run(client, settings, lineage) as run_id:
-            log_evaluation(recipe, evaluation)
+            _log_evaluation(recipe, evaluation)
         found = read_evaluation(client, run_id)
         assert found.model_dump_json() == evaluation.model_dump_json()
         assert np.isnan(found.metrics["model"]["pr_auc"].low)
@@ -312,10 +310,10 @@ class TestLogging:
         x = data.x.copy()
         x[-1, 0] += 1
         with training_run(client, settings, lineage) as run_id:
-            log_dataset(data, "development", data.digests())
-            log_dataset(replace(data, x=x), "changed", replace(data, x=x).digests())
-            log_dataset(replace(data, y=~data.y), "other outcomes", replace(data, y=~data.y).digests())
-            log_dataset(data, "the same", data.digests())
+            _log_dataset(data, "development", data.digests())
+            _log_dataset(replace(data, x=x), "changed", replace(data, x=x).digests())
+            _log_dataset(replace(data, y=~data.y), "other outcomes", replace(data, y=~data.y).digests())
+            _log_dataset(data, "the same", data.digests())
         inputs = {item.tags[0].value: item.dataset for item in client.get_run(run_id).inputs.dataset_inputs}
         digests = {context: dataset.digest for context, dataset in inputs.items()}
         assert inputs["development"].name == "development rows"
@@ -327,7 +325,7 @@ class TestLogging:
     ) -> None:
         data = synthetic_training_set(customers=5, months=2)
         with training_run(client, settings, lineage) as run_id:
-            log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})
+            _log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})
         frame = pd.read_parquet(client.download_artifacts(run_id, PREDICTIONS_FILE))
         assert frame.columns.tolist() == ["customer_id", "cutoff", "churned", "model", "recency"]
         pd.testing.assert_frame_equal(frame[["customer_id", "cutoff"]], data.keys)
