@@ -25,7 +25,7 @@ from holdfast.ingestion.results import IngestResult
 from holdfast.reporting.artifact_tables import ingest_rows, quarantine_markdown
 
 if TYPE_CHECKING:
-    from holdfast.ingestion.readers import Source
+    from holdfast.ingestion.source import Source
     from holdfast.ingestion.validation import ValidationResult
 
 

@@ -18,7 +18,7 @@ from holdfast.container_image.pip_settings import write_build_secrets
 from holdfast.packaging.bento import BENTO_NAME, DIGEST_LABEL, content_digest
 from holdfast.packaging.bento_stores import open_bento_store
 
-LATEST = f"{BENTO_NAME}:latest"
+_LATEST = f"{BENTO_NAME}:latest"
 _ROOT = Path(__file__).resolve().parents[2]
 _MAX_PROBLEMS = 20  # in an error message
 
@@ -36,24 +36,10 @@ class BuiltImage:
     megabytes: dict[str, float]
 
 
-def build_image(
+def _build_image(
     engine: ContainerEngine, settings: Settings, bento: Bento, name: str | None = None, base_image: str | None = None
 ) -> BuiltImage:
-    """Build the image of a bento with ``bentoml containerize`` and check its contents.
-
-    Args:
-        engine: Container engine.
-        settings: Settings with the bento store.
-        bento: Bento of the image.
-        name: name:tag of the image; the tag of the bento when None.
-        base_image: Base image; the image of bentofile.yaml when None.
-
-    Returns:
-        Name and size of the image.
-
-    Raises:
-        ContainerEngineError: The build failed, or the image has forbidden contents; such an image is removed.
-    """
+    """Build the image with ``bentoml containerize`` and check its contents; an image with forbidden ones is removed."""
     name = name or str(bento.tag)
     options = [f"label={key}={value}" for key, value in _labels(bento).items()]
     if base_image:
@@ -77,7 +63,7 @@ def build_latest(
     name: str | None = None,
     engine: str | None = None,
     base_image: str | None = None,
-    bento: str = LATEST,
+    bento: str = _LATEST,
 ) -> BuiltImage:
     """Build the image of a bento in the store of the data folder.
 
@@ -98,7 +84,7 @@ def build_latest(
         found = open_bento_store(settings).get(bento)
     except NotFound as error:
         raise ContainerEngineError(f"There is no bento {bento} in {settings.data}: `make run` builds one.") from error
-    return build_image(find_engine(engine), settings, found, name, base_image)
+    return _build_image(find_engine(engine), settings, found, name, base_image)
 
 
 def _containerize(engine: ContainerEngine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:

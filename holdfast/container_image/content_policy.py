@@ -9,7 +9,7 @@ _BENTO = "home/bentoml/bento"
 _PYTHON = r"(?:[\w-]+/)*(?:__pycache__/[\w.-]+\.pyc|\w+\.py)"
 
 # Every file must match one of these.
-ALLOWED = re.compile(
+_ALLOWED = re.compile(
     "|".join(
         [
             r"(?:bin|boot|dev|etc|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)(?:/.*)?",
@@ -26,7 +26,7 @@ ALLOWED = re.compile(
 )
 
 # No path may match one of these.
-FORBIDDEN = {
+_FORBIDDEN = {
     "a tool to build or fetch": re.compile(
         r"(?:.*/)?s?bin/(?:[\w-]*g?(?:cc|\+\+|cpp)(?:-[\d.]+)?|c\d\d|clang.*|ld|as|g?make|cmake|ninja|cargo|rustc|go"
         r"|pip[\d.]*|pipx|uv|uvx|poetry|conda|git[\w-]*|curl|wget|mypyc?|pytest|dpkg-buildpackage|easy_install.*)"
@@ -84,9 +84,9 @@ def check_contents(files: Iterable[tarfile.TarInfo]) -> ImageContents:
 
 
 def _problems(path: str, file: tarfile.TarInfo) -> Iterator[str]:
-    if not ALLOWED.fullmatch(path):
+    if not _ALLOWED.fullmatch(path):
         yield f"{path} is not an allowed file"
-    for what, pattern in FORBIDDEN.items():
+    for what, pattern in _FORBIDDEN.items():
         if pattern.fullmatch(path):
             yield f"{path} is {what}"
     own = path.startswith(("app/", "home/"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from holdfast.core.errors import HoldfastError
 
-ENGINES = ("docker", "podman")
+_ENGINES = ("docker", "podman")
 
 
 class ContainerEngineError(HoldfastError):
@@ -102,7 +102,7 @@ def find_engine(name: str | None = None) -> ContainerEngine:
     """Find an available container engine.
 
     Args:
-        name: docker or podman; the first available of ``ENGINES`` for None.
+        name: docker or podman; the first available one for None.
 
     Returns:
         The engine.
@@ -110,7 +110,7 @@ def find_engine(name: str | None = None) -> ContainerEngine:
     Raises:
         ContainerEngineError: None is available.
     """
-    names = [name] if name else list(ENGINES)
+    names = [name] if name else list(_ENGINES)
     for candidate in names:
         if (engine := ContainerEngine(candidate)).is_available():
             return engine

@@ -26,7 +26,7 @@ def write_build_secrets(folder: Path) -> list[str]:
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
-    settings = parse_pip_settings(listed, os.environ)
+    settings = _parse_pip_settings(listed, os.environ)
     certificates = settings.pop("cert", None)
     files = {}
     if certificates:
@@ -40,17 +40,10 @@ def write_build_secrets(folder: Path) -> list[str]:
     return [f"id={name},src={file}" for name, file in files.items()]
 
 
-def parse_pip_settings(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
+def _parse_pip_settings(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Parse the settings of the package index from the output of ``pip config list``.
 
     As in pip, the environment overrides files. Folders of this machine are left out: the build cannot read them.
-
-    Args:
-        listed: The output.
-        environment: Environment of this process; SSL_CERT_FILE names the certificates where pip has no setting.
-
-    Returns:
-        pip's settings by name.
     """
     matches = [match for line in listed.splitlines() if (match := _LINE.match(line.strip()))]
     matches.sort(key=lambda match: _SECTIONS.index(match["section"]))

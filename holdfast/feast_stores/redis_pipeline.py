@@ -15,13 +15,13 @@ from typing import Any
 from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
-Reply = Sequence[Any]  # bytes, or None for a missing field
+_Reply = Sequence[Any]  # bytes, or None for a missing field
 
-UNREADABLE = b"\xff"  # instead of the value of a key that is not a hash: neither a value of any type nor a time
+_UNREADABLE = b"\xff"  # instead of the value of a key that is not a hash: neither a value of any type nor a time
 _BATCH = 1000  # customers per round trip: limits the memory of the server and the wait of its other clients
 
 
-class Deadline:
+class _Deadline:
     """Time limit of a read.
 
     Args:
@@ -36,14 +36,7 @@ class Deadline:
         self.end = time.monotonic() + self.limit
 
     def remaining(self) -> float:
-        """Compute the remaining time.
-
-        Returns:
-            Seconds, more than zero.
-
-        Raises:
-            TimeoutError: The time limit has passed.
-        """
+        """Compute the remaining time."""
         remaining = self.end - time.monotonic()
         if remaining <= 0:
             raise TimeoutError(f"The read took longer than {self.limit} s.")
@@ -52,7 +45,7 @@ class Deadline:
 
 def hash_reader(
     connection_pool: Callable[[], ConnectionPool], fields: Sequence[str | bytes]
-) -> Callable[[Sequence[bytes]], list[Reply]]:
+) -> Callable[[Sequence[bytes]], list[_Reply]]:
     """Create a reader of the same fields of several hashes.
 
     Args:
@@ -64,14 +57,14 @@ def hash_reader(
     """
     head, tail = _pack_around_key("HMGET", fields)
 
-    def read(keys: Sequence[bytes]) -> list[Reply]:
+    def read(keys: Sequence[bytes]) -> list[_Reply]:
         pool = connection_pool()
-        deadline = Deadline(pool.connection_kwargs.get("socket_timeout"))
-        replies: list[Reply] = []
+        deadline = _Deadline(pool.connection_kwargs.get("socket_timeout"))
+        replies: list[_Reply] = []
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
             commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in batch]
-            replies += execute_pipeline(pool, b"".join(commands), len(batch), len(fields), deadline)
+            replies += _execute_pipeline(pool, b"".join(commands), len(batch), len(fields), deadline)
         return replies
 
     return read
@@ -84,24 +77,10 @@ def _pack_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[by
     return b"*%d\r\n%b$" % (len(parts) + 1, packed[0]), b"\r\n" + b"".join(packed[1:])
 
 
-def execute_pipeline(
-    pool: ConnectionPool, commands: bytes, replies: int, fields: int, deadline: Deadline
-) -> list[Reply]:
-    """Send packed commands and receive their replies; retry once if the connection breaks.
-
-    Args:
-        pool: Pool that lends the connection. A connection with outstanding replies is closed.
-        commands: The packed commands.
-        replies: Number of replies.
-        fields: Number of fields per reply.
-        deadline: Time limit of all replies together.
-
-    Returns:
-        The replies, in the order of the commands.
-
-    Raises:
-        RedisError: The server does not reply, or not in time.
-    """
+def _execute_pipeline(
+    pool: ConnectionPool, commands: bytes, replies: int, fields: int, deadline: _Deadline
+) -> list[_Reply]:
+    """Send packed commands and receive their replies; retry once if the connection breaks."""
     connection: Any = pool.get_connection()
     try:
         try:
@@ -117,7 +96,7 @@ def execute_pipeline(
         pool.release(connection)
 
 
-def _reconnect(connection: Any, deadline: Deadline) -> None:
+def _reconnect(connection: Any, deadline: _Deadline) -> None:
     configured = connection.socket_connect_timeout
     connection.socket_connect_timeout = min(deadline.remaining(), math.inf if configured is None else configured)
     try:
@@ -126,7 +105,7 @@ def _reconnect(connection: Any, deadline: Deadline) -> None:
         connection.socket_connect_timeout = configured
 
 
-def _send_and_receive(connection: Any, commands: bytes, replies: int, fields: int, deadline: Deadline) -> list[Reply]:
+def _send_and_receive(connection: Any, commands: bytes, replies: int, fields: int, deadline: _Deadline) -> list[_Reply]:
     """Send commands and receive replies within the deadline.
 
     The socket's own timeout applies to each reply. Shortening it costs a system call, so it is shortened only after a
@@ -137,7 +116,7 @@ def _send_and_receive(connection: Any, commands: bytes, replies: int, fields: in
     if now() > shorten_at:
         shorten_at = _shorten_timeout(connection, deadline)
     connection.send_packed_command([commands])
-    received: list[Reply] = []
+    received: list[_Reply] = []
     for _ in range(replies):
         if now() > shorten_at:
             shorten_at = _shorten_timeout(connection, deadline)
@@ -147,18 +126,18 @@ def _send_and_receive(connection: Any, commands: bytes, replies: int, fields: in
     return received
 
 
-def _shorten_timeout(connection: Any, deadline: Deadline) -> float:
+def _shorten_timeout(connection: Any, deadline: _Deadline) -> float:
     """Set the socket's timeout to the remaining time; return the time of the next call."""
     remaining = deadline.remaining()
     connection._sock.settimeout(remaining)
     return deadline.end - remaining + deadline.slack
 
 
-def _receive(connection: Any, fields: int) -> Reply:
+def _receive(connection: Any, fields: int) -> _Reply:
     try:
-        reply: Reply = connection.read_response(disable_decoding=True)
+        reply: _Reply = connection.read_response(disable_decoding=True)
         return reply
     except ResponseError as error:
         if not str(error).startswith("WRONGTYPE"):
             raise
-        return [UNREADABLE] * fields  # affects this customer only, not the others of the request
+        return [_UNREADABLE] * fields  # affects this customer only, not the others of the request

@@ -142,11 +142,7 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
 
 
 def _acquire(lock: threading.Lock, limit: float | None) -> float | None:
-    """Acquire a lock within ``limit`` seconds; return the remaining seconds, or None if the lock was free.
-
-    Raises:
-        TimeoutError: Other reads held the lock all that time.
-    """
+    """Acquire a lock within ``limit`` seconds; return the remaining seconds, or None if it was free."""
     if lock.acquire(blocking=False):
         return None
     started = time.monotonic()

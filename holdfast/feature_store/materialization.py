@@ -112,7 +112,7 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     name = sha256(store.config.online_store.model_dump_json(exclude={"fast_reads"}))  # a switch, not another store
     requested = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
     current = load_online_state(settings)
-    if current == requested and not count_missing_customers(store, read_customers(snapshot)):
+    if current == requested and not _count_missing_customers(store, read_customers(snapshot)):
         return False
     if current is not None and current.store != name:
         current = None  # the record is of another store
@@ -132,20 +132,8 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     return True
 
 
-def count_missing_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
-    """Count the customers of a sample that the online store lacks in at least one view.
-
-    Args:
-        store: Feast store of the online store.
-        customers: Customers that were materialized.
-        sample: Largest size of the sample.
-
-    Returns:
-        Number of missing customers.
-
-    Raises:
-        Exception: The store cannot be read; the type depends on the store.
-    """
+def _count_missing_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
+    """Count the customers of a sample that the online store lacks in at least one view."""
     sampled = customers[:: -(-len(customers) // sample)] if customers else []
     times = OnlineReader(store, FEATURE_SERVICE).fetch(sampled).times_us
     return sum(NO_TIME in view_times for view_times in zip(*times, strict=True))
@@ -172,7 +160,7 @@ def check_serveable(settings: Settings, store: FeatureStore) -> None:
     if not path.exists():
         return
     try:
-        missing = count_missing_customers(
+        missing = _count_missing_customers(
             store, read_customers(Snapshot(view, state.as_of, state.known_at, path, built=False))
         )
     except Exception as error:  # each kind of online store raises its own errors

@@ -1,6 +1,5 @@
 """Parity of training and serving: online values equal point-in-time values, bit for bit."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +23,6 @@ from holdfast.models.contract import Feature, model_inputs
 from holdfast.models.fingerprint import fingerprint
 
 _ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
-
 _PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str, "Bool": bool}
 
 
@@ -85,7 +83,8 @@ def check_parity(
     expected = read_features_at(offline, customer_ids, as_of)
     compared = mismatches = 0
     examples: list[Mismatch] = []
-    for start, ids in _chunks(customer_ids, chunk):
+    for start in range(0, len(customer_ids), chunk):
+        ids = customer_ids[start : start + chunk]
         response = online.get_online_features(
             features=service, entity_rows=[{ENTITY_KEY: id_, REQUEST_TIME: as_of_us} for id_ in ids]
         ).to_dict()
@@ -93,7 +92,7 @@ def check_parity(
             values = response[feature.name]
             point_in_time = expected[feature.name].slice(start, len(ids))
             different = np.flatnonzero(
-                compare_bits(to_arrow(values, feature), point_in_time) | has_wrong_type(values, feature)
+                _compare_bits(to_arrow(values, feature), point_in_time) | _has_wrong_type(values, feature)
             )
             compared += len(ids)
             mismatches += len(different)
@@ -135,30 +134,14 @@ def to_arrow(values: list[Any], feature: Feature) -> pa.Array:
     return array.cast(_ARROW_TYPES[feature.dtype]) if array.type == pa.null() else array
 
 
-def has_wrong_type(values: list[Any], feature: Feature) -> Bools:
-    """Find values of another Python type than the feature's: Arrow would convert 0 among floats to 0.0.
-
-    Args:
-        values: Values of one feature.
-        feature: Feature with the expected type.
-
-    Returns:
-        True for values of another type, shape (values,).
-    """
+def _has_wrong_type(values: list[Any], feature: Feature) -> Bools:
+    """Find values of another Python type than the feature's: Arrow would convert 0 among floats to 0.0."""
     expected = _PYTHON_TYPES[feature.dtype]
     return np.array([value is not None and type(value) is not expected for value in values], dtype=bool)
 
 
-def compare_bits(left: pa.Array, right: pa.Array) -> np.ndarray:
-    """Compare two arrays in type, nullness and bits.
-
-    Args:
-        left: Array, shape (values,).
-        right: Array, shape (values,).
-
-    Returns:
-        True where the arrays differ, shape (values,).
-    """
+def _compare_bits(left: pa.Array, right: pa.Array) -> np.ndarray:
+    """Compare two arrays in type, nullness and bits."""
     if left.type != right.type:
         return np.ones(len(left), dtype=bool)
     nulls = np.asarray(left.is_null()) != np.asarray(right.is_null())
@@ -273,7 +256,3 @@ def load_parity(settings: Settings) -> ParityRecord:
 
 def _record_path(settings: Settings) -> Path:
     return settings.feast / "parity.json"
-
-
-def _chunks(ids: list[str], size: int) -> Iterator[tuple[int, list[str]]]:
-    return ((start, ids[start : start + size]) for start in range(0, len(ids), size))

@@ -26,7 +26,7 @@ from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.schemas import Quarantine, Transactions
 from holdfast.ingestion.validation import ValidationResult
 
-LOCK_TIMEOUT_SECONDS = 1800
+_LOCK_TIMEOUT_SECONDS = 1800
 _STAGED = "ingest-"
 _UTC = pa.timestamp("us", tz="UTC")
 _TRANSACTIONS = pa.schema(
@@ -117,7 +117,7 @@ def _exclusive(settings: Settings) -> Iterator[Path]:
     for folder in (staging, settings.batches):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(settings.data / "batches.lock", timeout=LOCK_TIMEOUT_SECONDS):
+        with FileLock(settings.data / "batches.lock", timeout=_LOCK_TIMEOUT_SECONDS):
             _clear(staging)
             try:
                 yield staging
@@ -125,7 +125,7 @@ def _exclusive(settings: Settings) -> Iterator[Path]:
                 _clear(staging)
     except Timeout:
         raise IngestError(
-            f"Another ingest has held {settings.data / 'batches.lock'} for {LOCK_TIMEOUT_SECONDS} seconds. "
+            f"Another ingest has held {settings.data / 'batches.lock'} for {_LOCK_TIMEOUT_SECONDS} seconds. "
             "Wait for it to end, or stop it, then run this one again."
         ) from None
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,42 +11,13 @@ import pyarrow.csv as pacsv
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.source import MalformedLines, SourceFile
 
 _BLOCK = 64 * 1024 * 1024  # bytes parsed at once, which limits the length of a row
 _HEADER = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class MalformedLines:
-    """Lines with too many or too few fields.
-
-    Attributes:
-        row_numbers: 1-based data row numbers, shape (lines,).
-        texts: Text of each line, shape (lines,).
-    """
-
-    row_numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
-    texts: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
-
-
-@dataclass(frozen=True)
-class CsvRows:
-    """Rows of a CSV file.
-
-    Attributes:
-        table: Rows that fit the header, as string columns.
-        row_numbers: 1-based data row numbers of ``table``.
-        malformed: Lines that do not fit the header.
-        stray_quotes: True for rows of ``table`` that swallowed other rows because of a stray quote.
-    """
-
-    table: pa.Table
-    row_numbers: np.ndarray
-    malformed: MalformedLines
-    stray_quotes: np.ndarray
-
-
-def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
+def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     """Parse text into string columns.
 
     Args:
@@ -56,7 +26,7 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
         mapping: Encoding, delimiter and quoting.
 
     Returns:
-        Rows, and malformed lines.
+        File with string columns.
 
     Raises:
         IngestError: The bytes are no text in the mapping's encoding, or no table.
@@ -107,11 +77,11 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> CsvRows:
     malformed = MalformedLines(np.array(numbers, dtype=np.int64), np.array(texts, dtype=object))
     total = table.num_rows + len(numbers)
     row_numbers = np.setdiff1d(np.arange(1, total + 1), malformed.row_numbers, assume_unique=True)
-    stray_quotes = np.zeros(table.num_rows, dtype=bool)
+    stray_quotes = None
     if quoted:
         _require_closed_quotes(name, text, table, malformed)
         stray_quotes = _find_stray_quotes(table, text, delimiter)
-    return CsvRows(table, row_numbers, malformed, stray_quotes)
+    return SourceFile(name, table, row_numbers, malformed, stray_quotes=stray_quotes)
 
 
 def _to_utf8(name: str, content: bytes, mapping: ColumnMapping) -> bytes:

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.readers import SourceFile
+from holdfast.ingestion.source import SourceFile
 
 # Notations of a missing value in exports, in lower case.
-MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
+_MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
 _NUMBER = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 _ISO_DATE = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ].*)?$"
 _OFFSET = r"[T ].*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
@@ -62,7 +62,7 @@ def parse_rows(file: SourceFile, mapping: ColumnMapping) -> ParsedRows:
     values: dict[str, pd.Series] = {}
     for field, column in columns.items():
         text = pc.utf8_trim_whitespace(file.rows.column(column).combine_chunks())
-        missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING_VALUES))
+        missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING_VALUES))
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
         typed = column in file.typed_columns
         if field == "customer_id":

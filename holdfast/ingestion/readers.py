@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +13,12 @@ import pyarrow.parquet as pq
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.csv_reader import MalformedLines, read_csv
+from holdfast.ingestion.csv_reader import read_csv
+from holdfast.ingestion.source import Source, SourceFile
 
 _SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """File of a source.
-
-    Attributes:
-        name: Name of the file.
-        rows: A string column per column of the file; a missing value is ``""``.
-        row_numbers: 1-based data row number of each row of ``rows``.
-        malformed: Lines that do not fit the header.
-        typed_columns: Columns with a type of their file format (Parquet): their strings are ISO 8601 and plain
-            numbers, whatever text format the mapping gives.
-        stray_quotes: True for rows that swallowed other rows because of a stray quote; None without such rows.
-    """
-
-    name: str
-    rows: pa.Table
-    row_numbers: np.ndarray
-    malformed: MalformedLines = field(default_factory=MalformedLines)
-    typed_columns: frozenset[str] = frozenset()
-    stray_quotes: np.ndarray | None = None
-
-    @property
-    def rows_read(self) -> int:
-        """Return the number of rows and malformed lines."""
-        return self.rows.num_rows + len(self.malformed.row_numbers)
-
-
-@dataclass(frozen=True)
-class Source:
-    """File, or folder of files that form one table. ``sha256`` digests contents, not names."""
-
-    name: str
-    sha256: str
-    files: list[SourceFile]
-
-    @property
-    def rows_read(self) -> int:
-        """Return the number of rows and malformed lines of all files."""
-        return sum(file.rows_read for file in self.files)
 
 
 def read_source(path: Path, mapping: ColumnMapping) -> Source:
@@ -123,14 +82,7 @@ def _read_content(file: Path) -> bytes:
 def _read_file(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     if content.startswith(_PARQUET) or name.lower().endswith(".parquet"):
         return _read_parquet(name, content)
-    found = read_csv(name, content, mapping)
-    return SourceFile(
-        name=name,
-        rows=found.table,
-        row_numbers=found.row_numbers,
-        malformed=found.malformed,
-        stray_quotes=found.stray_quotes,
-    )
+    return read_csv(name, content, mapping)
 
 
 def _read_parquet(name: str, content: bytes) -> SourceFile:

@@ -1,6 +1,7 @@
 """Pandera schemas of transactions and quarantine."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,15 @@ from pandera.typing import Series
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 _MAX_ABSOLUTE_VALUE = 1e12  # sums must fit the decimals of the transformations
+
+
+def _check(column: str, problem: str, is_valid: Callable[[pd.Series], pd.Series]) -> Any:
+    """Create a check of one column, whose error is the column with the problem."""
+    return pa.check(column, error=f"{column} {problem}", n_failure_cases=5)(lambda cls, values: is_valid(values))
+
+
+def _is_in_range(values: pd.Series) -> pd.Series:
+    return ~np.isfinite(values) | (values.abs() <= _MAX_ABSOLUTE_VALUE)
 
 
 class Transactions(pa.DataFrameModel):
@@ -30,45 +40,17 @@ class Transactions(pa.DataFrameModel):
         strict = True
         ordered = True
 
-    @pa.check("customer_id", error="customer_id is empty or longer than 128 characters", n_failure_cases=5)
-    @classmethod
-    def _id_length(cls, ids: pd.Series) -> pd.Series:
-        return ids.str.len().between(1, 128)
-
-    @pa.check("amount", error="amount is not finite", n_failure_cases=5)
-    @classmethod
-    def _finite_amount(cls, amounts: pd.Series) -> pd.Series:
-        return pd.Series(np.isfinite(amounts), index=amounts.index)
-
-    @pa.check("quantity", error="quantity is not finite", n_failure_cases=5)
-    @classmethod
-    def _finite_quantity(cls, quantities: pd.Series) -> pd.Series:
-        return pd.Series(np.isfinite(quantities), index=quantities.index)
-
-    @pa.check("amount", error="amount is beyond a trillion", n_failure_cases=5)
-    @classmethod
-    def _amount_in_range(cls, amounts: pd.Series) -> pd.Series:
-        return ~np.isfinite(amounts) | (amounts.abs() <= _MAX_ABSOLUTE_VALUE)
-
-    @pa.check("quantity", error="quantity is beyond a trillion", n_failure_cases=5)
-    @classmethod
-    def _quantity_in_range(cls, quantities: pd.Series) -> pd.Series:
-        return ~np.isfinite(quantities) | (quantities.abs() <= _MAX_ABSOLUTE_VALUE)
-
-    @pa.check("event_timestamp", error="event_timestamp is before 1970", n_failure_cases=5)
-    @classmethod
-    def _after_1970(cls, times: pd.Series) -> pd.Series:
-        return ~(times < pd.Timestamp(0, tz="UTC"))  # many systems export a missing date as 1900-01-01
-
-    @pa.check("amount", error="amount is 0: neither a purchase nor a return", n_failure_cases=5)
-    @classmethod
-    def _amount_not_zero(cls, amounts: pd.Series) -> pd.Series:
-        return amounts != 0
-
-    @pa.check("quantity", error="quantity is 0: neither a purchase nor a return", n_failure_cases=5)
-    @classmethod
-    def _quantity_not_zero(cls, quantities: pd.Series) -> pd.Series:
-        return quantities != 0
+    _id_length = _check(
+        "customer_id", "is empty or longer than 128 characters", lambda ids: ids.str.len().between(1, 128)
+    )
+    _finite_amount = _check("amount", "is not finite", np.isfinite)
+    _finite_quantity = _check("quantity", "is not finite", np.isfinite)
+    _amount_in_range = _check("amount", "is beyond a trillion", _is_in_range)
+    _quantity_in_range = _check("quantity", "is beyond a trillion", _is_in_range)
+    # Many systems export a missing date as 1900-01-01.
+    _after_1970 = _check("event_timestamp", "is before 1970", lambda times: ~(times < pd.Timestamp(0, tz="UTC")))
+    _amount_not_zero = _check("amount", "is 0: neither a purchase nor a return", lambda values: values != 0)
+    _quantity_not_zero = _check("quantity", "is 0: neither a purchase nor a return", lambda values: values != 0)
 
     @pa.dataframe_check(error="amount and quantity have opposite signs", n_failure_cases=5)
     @classmethod

@@ -14,8 +14,8 @@ import pandera.pandas as pa
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing import ParsedRows, RowIssue, parse_rows
-from holdfast.ingestion.readers import Source, SourceFile
 from holdfast.ingestion.schemas import Transactions
+from holdfast.ingestion.source import Source, SourceFile
 
 _WRONG_FIELD_COUNT = "wrong number of fields"
 _STRAY_QUOTE = "a stray quote made one value of several rows"

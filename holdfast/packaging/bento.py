@@ -15,7 +15,7 @@ from holdfast.core.errors import PackagingError
 from holdfast.packaging.bento_stores import open_bento_store, open_model_store, set_latest
 
 BENTO_NAME = "holdfast"
-BENTOFILE = "bentofile.yaml"
+_BENTOFILE = "bentofile.yaml"
 DIGEST_LABEL = "content"
 
 
@@ -29,9 +29,9 @@ def content_digest(project_root: Path, model: Tag) -> str:
     Returns:
         The first 16 hex digits of a SHA-256 over the included files and the model's tag.
     """
-    build = yaml.safe_load((project_root / BENTOFILE).read_text())
+    build = yaml.safe_load((project_root / _BENTOFILE).read_text())
     template = build.get("docker", {}).get("dockerfile_template")
-    patterns = [BENTOFILE, build["python"]["requirements_txt"], *build["include"], *([template] if template else [])]
+    patterns = [_BENTOFILE, build["python"]["requirements_txt"], *build["include"], *([template] if template else [])]
     files = {file for pattern in patterns for file in project_root.glob(pattern) if file.is_file()}
     digest = hashlib.sha256(str(model).encode())
     for file in sorted(files):

@@ -16,7 +16,7 @@ import pandas as pd
 from holdfast.core.types import Bools, Floats
 from holdfast.training.evaluation_report import Interval
 
-CALIBRATION_BINS = 10
+_CALIBRATION_BINS = 10
 _CHUNK = 10  # resamples at a time, which fit into the processor's cache
 _CELLS = 4_000_000  # of an array (resamples of a chunk, rows): 32 MB of float64
 
@@ -192,7 +192,7 @@ def calibration_bins(scores: Floats) -> npt.NDArray[np.intp]:
     Returns:
         Bin of each row, shape (rows,).
     """
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, _CALIBRATION_BINS + 1)[1:-1]))
     return np.searchsorted(edges, scores, side="right")
 
 

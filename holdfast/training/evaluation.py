@@ -24,7 +24,7 @@ from holdfast.training.settings import Slice, TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
 _REFITS = 6
-UNKNOWN_GROUP = "unknown"
+_UNKNOWN_GROUP = "unknown"
 
 
 def evaluate_model(
@@ -67,13 +67,15 @@ def evaluate_model(
             if name != "model"
         },
         months=_evaluate_months(test, scores, bootstrap),
-        slices=[result for group in training.slices for result in evaluate_slice(group, test, model_scores, bootstrap)],
+        slices=[
+            result for group in training.slices for result in _evaluate_slice(group, test, model_scores, bootstrap)
+        ],
         calibration=recipe.calibration,
         calibration_reason=choice.calibration.reason,
         calibration_methods=choice.calibration.methods,
         value=estimate_profit(test.y, model_scores, recipe.threshold, training.value, bootstrap),
         importance=compute_permutation_importance(lambda x: predict_churn(model, x), test, training.seed),
-        instability=measure_instability(recipe, development, test, training.seed),
+        instability=_measure_instability(recipe, development, test, training.seed),
     )
 
 
@@ -115,7 +117,7 @@ def veto_on_test(
     Returns:
         Shipped choice with its measured gain, and its fitted model.
     """
-    choice = measure_gain(choice, model, data, training)
+    choice = _measure_gain(choice, model, data, training)
     recipe, gain = choice.recipe, choice.gain
     if choice.simplest is None or gain is None or gain.low > 0:
         return choice, model
@@ -128,18 +130,8 @@ def veto_on_test(
     return replace(simpler, reason=reason), fit_recipe(simpler.recipe, data)
 
 
-def measure_gain(choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings) -> ModelChoice:
-    """Measure the ROC-AUC gain of the choice over the simplest family on the test rows.
-
-    Args:
-        choice: Choice made on the folds.
-        model: Fitted model of the choice.
-        data: Training set.
-        training: Training settings.
-
-    Returns:
-        Choice with its gain; unchanged when the simplest family was chosen.
-    """
+def _measure_gain(choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings) -> ModelChoice:
+    """Measure the ROC-AUC gain over the simplest family on the test rows; none if that family was chosen."""
     if choice.simplest is None:
         return choice
     recipe, test = choice.recipe, data.at_cutoffs(choice.recipe.test)
@@ -173,16 +165,8 @@ def _evaluate_months(
     return months
 
 
-def assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
-    """Assign rows to the groups of a slice.
-
-    Args:
-        group: Slice.
-        values: Input that defines the slice, shape (rows,).
-
-    Returns:
-        Number of each row's group, shape (rows,); rows without a value form an additional last group.
-    """
+def _assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
+    """Assign rows to the groups of a slice; rows without a value form an additional last group."""
     known = ~np.isnan(values)
     numbers = np.full(len(values), len(group.labels))
     if known.any():
@@ -191,23 +175,13 @@ def assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
-    """Evaluate a model in each group of customers.
-
-    Args:
-        group: Slice.
-        test: Test rows.
-        scores: Scores of the test rows, shape (rows,).
-        bootstrap: Resamples of the test rows.
-
-    Returns:
-        Result per group with rows.
-    """
+def _evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
+    """Evaluate a model in each group of customers that has rows."""
     overall = roc_auc_draws(test.y, scores, bootstrap)
     overall_value = float(roc_auc_score(test.y, scores))
-    numbers = assign_groups(group, test.column(group.feature))
+    numbers = _assign_groups(group, test.column(group.feature))
     results = []
-    for number, label in enumerate([*group.labels, UNKNOWN_GROUP]):
+    for number, label in enumerate([*group.labels, _UNKNOWN_GROUP]):
         rows = numbers == number
         if not rows.any():
             continue
@@ -232,19 +206,11 @@ def evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: C
     return results
 
 
-def measure_instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
+def _measure_instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
     """Measure the mean absolute change of a test row's probability when the model is fitted on resampled customers.
 
-    Uncalibrated probabilities are compared, because the measure concerns the fit.
-
-    Args:
-        recipe: Recipe of the model.
-        development: Rows on which the model was fitted.
-        test: Test rows.
-        seed: Seed of the resamples.
-
-    Returns:
-        Mean; the ends are the smallest and the largest mean of a refit.
+    The ends are the smallest and the largest mean of a refit. Uncalibrated probabilities are compared, because the
+    measure concerns the fit.
     """
     expected = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
     bootstrap = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)

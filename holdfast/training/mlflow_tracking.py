@@ -23,7 +23,7 @@ from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
 
-TRAINING_KEY_TAG = "holdfast.training_key"
+_TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
 PREDICTIONS_FILE = "test_predictions.parquet"
 TRAINING_TIME_METRIC = "training_cpu_seconds"
@@ -62,7 +62,7 @@ def find_trained_version(client: MlflowClient, lineage: Lineage) -> TrainedVersi
     Returns:
         Version and run; None without such a training.
     """
-    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{TRAINING_KEY_TAG}` = '{lineage.key}'")
+    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{_TRAINING_KEY_TAG}` = '{lineage.key}'")
     return TrainedVersion(str(found[0].version), str(found[0].run_id)) if found else None
 
 
@@ -96,10 +96,10 @@ def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> 
         Run id.
     """
     earlier = _runs(
-        client, f"tags.`{TRAINING_KEY_TAG}` = '{lineage.key}' and tags.`{_WORKSPACE}` = '{_workspace_id(settings)}'"
+        client, f"tags.`{_TRAINING_KEY_TAG}` = '{lineage.key}' and tags.`{_WORKSPACE}` = '{_workspace_id(settings)}'"
     )
     target = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": f"train as of {lineage.as_of:%Y-%m-%d}"}
-    with mlflow.start_run(**target, tags={TRAINING_KEY_TAG: lineage.key, _WORKSPACE: _workspace_id(settings)}) as run:
+    with mlflow.start_run(**target, tags={_TRAINING_KEY_TAG: lineage.key, _WORKSPACE: _workspace_id(settings)}) as run:
         mlflow.log_params(lineage.parameters)
         mlflow.log_dict(_to_json(asdict(lineage)), LINEAGE_FILE)
         start = time.process_time()
@@ -188,7 +188,7 @@ def register_version(
         client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),
-        TRAINING_KEY_TAG: lineage.key,
+        _TRAINING_KEY_TAG: lineage.key,
         "holdfast.as_of": lineage.as_of.isoformat(),
         "holdfast.known_at": lineage.known_at.isoformat(),
         "holdfast.batches": str(len(lineage.batches)),

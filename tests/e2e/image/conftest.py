@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from bentoml import Bento
 
-from holdfast.container_image.build import BuiltImage, build_image
+from holdfast.container_image.build import BuiltImage, _build_image
 from holdfast.packaging.bento import build_bento
 from holdfast.packaging.bento_stores import open_bento_store, open_model_store
 from tests.support import image_environment
@@ -46,7 +46,7 @@ def image(container_environment: image_environment.ContainerEnvironment, service
     with service_environment(service_data) as settings:
         model = open_model_store(settings).get("holdfast-churn:latest").tag
         bento = open_bento_store(settings).get(build_bento(ROOT, settings, model))
-        built = build_image(container_environment.engine, settings, bento, IMAGE, container_environment.base_image)
+        built = _build_image(container_environment.engine, settings, bento, IMAGE, container_environment.base_image)
     return Image(container_environment, built, bento, service_data)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.container_image.content_policy import check_contents
 from holdfast.container_image.engine import ContainerEngine, ContainerEngineError, find_engine
-from holdfast.container_image.pip_settings import parse_pip_settings
+from holdfast.container_image.pip_settings import _parse_pip_settings
 from tests.e2e.image.__main__ import main
 from tests.support import debian_engine
 from tests.support.containers import HARDENED
@@ -135,7 +135,7 @@ global.cert='{certificates}'
 install.trusted-host='file.example'
 install.no-binary=':all:'
 """
-    assert parse_pip_settings(listed, {}) == {
+    assert _parse_pip_settings(listed, {}) == {
         "index-url": "https://environment.example/simple",
         "extra-index-url": "https://more.example/simple",
         "trusted-host": "file.example",
@@ -144,9 +144,9 @@ install.no-binary=':all:'
 
 
 def test_parse_pip_settings_without_settings_is_empty(tmp_path: Path) -> None:
-    assert parse_pip_settings("", {}) == {}
-    assert parse_pip_settings("global.extra-index-url='file:///opt/simple'\n", {}) == {}
-    assert parse_pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "gone.crt")}) == {}
+    assert _parse_pip_settings("", {}) == {}
+    assert _parse_pip_settings("global.extra-index-url='file:///opt/simple'\n", {}) == {}
+    assert _parse_pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "gone.crt")}) == {}
 
 
 def test_find_engine_without_engine_raises_with_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

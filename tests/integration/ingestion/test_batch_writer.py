@@ -118,7 +118,7 @@ def test_commit_batch_on_full_disk_stores_nothing(
 def test_commit_batch_with_held_lock_times_out(
     settings: Settings, simple: Path, source: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_writer, "LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(batch_writer, "_LOCK_TIMEOUT_SECONDS", 0.1)
     settings.data.mkdir()
     with FileLock(settings.data / "batches.lock"), pytest.raises(IngestError, match=r"Another ingest has held.*lock"):
         run_ingest(settings, source("1,2025-01-01,5,1"), simple)

@@ -14,7 +14,7 @@ from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import (
     OnlineStoreNewerError,
-    count_missing_customers,
+    _count_missing_customers,
     delete_online_state,
     load_online_state,
     materialize,
@@ -107,7 +107,7 @@ def test_materialize_into_another_store_ignores_the_record_of_the_first(
     assert materialize(shop, other, earlier) is True
     assert written == [MONTH_AGO]
     monkeypatch.setattr(
-        "holdfast.feature_store.materialization.count_missing_customers", lambda *_: 0
+        "holdfast.feature_store.materialization._count_missing_customers", lambda *_: 0
     )  # nothing was really written
     assert materialize(shop, other, earlier) is False
 
@@ -117,9 +117,9 @@ def test_materialize_into_a_store_that_lost_its_values_fills_it_again(open_shop:
     with sqlite3.connect(open_shop.feast / "online_store.db") as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             database.execute(f"DELETE FROM {table}")
-    assert count_missing_customers(open_store(), read_customers(snapshot)) == 150
+    assert _count_missing_customers(open_store(), read_customers(snapshot)) == 150
     assert materialize(open_shop, open_store(), snapshot) is True
-    assert count_missing_customers(open_store(), read_customers(snapshot)) == 0
+    assert _count_missing_customers(open_store(), read_customers(snapshot)) == 0
     assert _mismatches(snapshot) == 0
 
 

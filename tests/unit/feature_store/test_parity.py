@@ -20,8 +20,8 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import (
     ParityError,
     ParityReport,
+    _compare_bits,
     check_parity,
-    compare_bits,
     epoch_us,
     require_parity,
     to_arrow,
@@ -204,12 +204,12 @@ class TestCompareBits:
         ],
     )
     def test_different_bits_or_nulls_differ(self, left: pa.Array, right: pa.Array, expected: list[bool]) -> None:
-        assert compare_bits(left, right).tolist() == expected
-        assert compare_bits(right, left).tolist() == expected
+        assert _compare_bits(left, right).tolist() == expected
+        assert _compare_bits(right, left).tolist() == expected
 
     def test_different_nan_payloads_differ(self) -> None:
         one, other = np.array([0x7FF8000000000000, 0x7FF8000000000001], dtype=np.int64).view(np.float64)
-        assert compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
+        assert _compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
 
     def test_to_arrow_of_nulls_has_the_declared_type(self) -> None:
         assert to_arrow([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
-    CALIBRATION_BINS,
+    _CALIBRATION_BINS,
     CustomerBootstrap,
     calibration_bins,
     calibration_error_draws,
@@ -228,14 +228,14 @@ class TestInterval:
 class TestCalibrationBins:
     def test_calibration_bins_distinct_scores_equal_size(self) -> None:
         bins = calibration_bins(np.random.default_rng(0).permutation(1000) / 1000)
-        assert np.bincount(bins).tolist() == [100] * CALIBRATION_BINS
+        assert np.bincount(bins).tolist() == [100] * _CALIBRATION_BINS
 
     @given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.25, 0.5])), min_size=1, max_size=60))
     @EXAMPLES
     def test_calibration_bins_any_scores_preserve_order_and_ties(self, values: list[float]) -> None:
         scores = np.array(values)
         bins = calibration_bins(scores)
-        assert 0 <= bins.min() <= bins.max() < CALIBRATION_BINS
+        assert 0 <= bins.min() <= bins.max() < _CALIBRATION_BINS
         order = np.argsort(scores)
         steps = np.diff(bins[order])
         assert (steps >= 0).all()

@@ -18,11 +18,11 @@ from holdfast.training.calibration import CalibrationChoice
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation import (
     UnknownInputError,
-    assign_groups,
+    _assign_groups,
+    _evaluate_slice,
+    _measure_gain,
+    _measure_instability,
     evaluate_model,
-    evaluate_slice,
-    measure_gain,
-    measure_instability,
     require_slice_inputs,
     veto_on_test,
 )
@@ -226,14 +226,14 @@ class TestAssignGroups:
     def test_assign_groups_value_on_edge_in_group_above(self, values: list[float], edges: set[float]) -> None:
         ascending = sorted(edges)
         group = Slice(feature="f", edges=ascending, labels=[str(n) for n in range(len(edges) + 1)])
-        for value, number in zip(values, assign_groups(group, np.array(values)), strict=True):
+        for value, number in zip(values, _assign_groups(group, np.array(values)), strict=True):
             assert number == sum(edge <= value for edge in ascending)
 
     @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=60, unique=True), st.integers(2, 5))
     @EXAMPLES
     def test_assign_groups_quantiles_similar_size_in_order(self, values: list[float], quantiles: int) -> None:
         group = Slice(feature="f", quantiles=quantiles, labels=[str(n) for n in range(quantiles)])
-        numbers = assign_groups(group, np.array(values))
+        numbers = _assign_groups(group, np.array(values))
         sizes = np.bincount(numbers, minlength=quantiles)
         assert len(sizes) == quantiles
         assert max(sizes) - min(sizes) <= 2
@@ -243,8 +243,8 @@ class TestAssignGroups:
         """NaN is not sorted into the highest group, and quantiles are those of the known values."""
         values = np.array([np.nan, 1, 2, 3, 4, np.nan])
         halves = Slice(feature="f", quantiles=2, labels=["low", "high"])
-        assert assign_groups(halves, values).tolist() == [2, 0, 0, 1, 1, 2]
-        assert assign_groups(Slice(feature="f", edges=[3], labels=["low", "high"]), values).tolist() == [
+        assert _assign_groups(halves, values).tolist() == [2, 0, 0, 1, 1, 2]
+        assert _assign_groups(Slice(feature="f", edges=[3], labels=["low", "high"]), values).tolist() == [
             2,
             0,
             0,
@@ -252,7 +252,7 @@ class TestAssignGroups:
             1,
             2,
         ]
-        assert assign_groups(halves, np.full(3, np.nan)).tolist() == [2, 2, 2]
+        assert _assign_groups(halves, np.full(3, np.nan)).tolist() == [2, 2, 2]
 
 
 class TestEvaluateSlice:
@@ -268,7 +268,7 @@ class TestEvaluateSlice:
 
     def test_evaluate_slice_three_groups_equals_manual_calculation(self) -> None:
         test, scores = self._rows()
-        found = evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        found = _evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert [item.label for item in found] == ["child", "young", "old"]  # no customer is between 10 and 20
         for item, start in zip(found, (0, 100, 200), strict=True):
             rows = slice(start, start + 100)
@@ -289,14 +289,14 @@ class TestEvaluateSlice:
     def test_evaluate_slice_group_of_all_rows_no_gap(self) -> None:
         test, scores = self._rows()
         all_rows = Slice(feature="age", edges=[1000], labels=["all", "none"])
-        (found,) = evaluate_slice(all_rows, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        (found,) = _evaluate_slice(all_rows, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
     def test_evaluate_slice_missing_values_unknown_group(self) -> None:
         test, scores = self._rows()
         x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
-        found = evaluate_slice(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
+        found = _evaluate_slice(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
         assert [(item.label, item.rows) for item in found] == [
             ("child", 50), ("young", 100), ("old", 100), ("unknown", 50)
         ]  # fmt: skip
@@ -305,7 +305,7 @@ class TestEvaluateSlice:
 class TestInstability:
     def _of(self, development: TrainingSet, family: str = "logistic", seed: int = 0) -> Any:
         test = synthetic_training_set(customers=40, months=1, seed=9)
-        return measure_instability(_recipe((), (), family), development, test, seed)
+        return _measure_instability(_recipe((), (), family), development, test, seed)
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_measure_instability_single_customer_zero(self, family: str) -> None:
@@ -342,7 +342,7 @@ class TestVetoOnTest:
         development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
         model = fit_recipe(recipe, data)
         simplest = SearchTrial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
-        choice = measure_gain(ModelChoice(recipe, "", simplest, CHOICE), model, data, TRAINING)
+        choice = _measure_gain(ModelChoice(recipe, "", simplest, CHOICE), model, data, TRAINING)
         scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
         found = evaluate_model(
             model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})

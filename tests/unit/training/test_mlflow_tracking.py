@@ -95,7 +95,7 @@ class TestTrainingRun:
             assert client.get_run(run_id).info.status == "RUNNING"
         run = client.get_run(run_id)
         assert (run.info.status, run.info.run_name) == ("FINISHED", "train as of 2024-07-01")
-        assert run.data.tags[mlflow_tracking.TRAINING_KEY_TAG] == lineage.key
+        assert run.data.tags[mlflow_tracking._TRAINING_KEY_TAG] == lineage.key
         assert run.data.metrics.keys() == {mlflow_tracking.TRAINING_TIME_METRIC}
         assert run.data.params["search.trials"] == "10"
         assert run.data.params["value.offer_cost"] == "2.0"
@@ -155,7 +155,7 @@ class TestKilledTraining:
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         assert join_process(start_process(_killed_in_a_trial, settings.data, lineage)) == -signal.SIGKILL
-        (killed,) = mlflow_tracking._runs(client, f"tags.`{mlflow_tracking.TRAINING_KEY_TAG}` = '{lineage.key}'")
+        (killed,) = mlflow_tracking._runs(client, f"tags.`{mlflow_tracking._TRAINING_KEY_TAG}` = '{lineage.key}'")
         assert killed.info.status == "RUNNING"
         assert [run.info.status for run in _children(client, killed.info.run_id)] == ["FINISHED", "RUNNING"]
 

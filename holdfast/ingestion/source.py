@@ -1,0 +1,60 @@
+"""Source (file or folder) as read: values as strings, malformed lines separately."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class MalformedLines:
+    """Lines with too many or too few fields.
+
+    Attributes:
+        row_numbers: 1-based data row numbers, shape (lines,).
+        texts: Text of each line, shape (lines,).
+    """
+
+    row_numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
+    texts: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """File of a source.
+
+    Attributes:
+        name: Name of the file.
+        rows: A string column per column of the file; a missing value is ``""``.
+        row_numbers: 1-based data row number of each row of ``rows``.
+        malformed: Lines that do not fit the header.
+        typed_columns: Columns with a type of their file format (Parquet): their strings are ISO 8601 and plain
+            numbers, whatever text format the mapping gives.
+        stray_quotes: True for rows that swallowed other rows because of a stray quote; None without such rows.
+    """
+
+    name: str
+    rows: pa.Table
+    row_numbers: np.ndarray
+    malformed: MalformedLines = field(default_factory=MalformedLines)
+    typed_columns: frozenset[str] = frozenset()
+    stray_quotes: np.ndarray | None = None
+
+    @property
+    def rows_read(self) -> int:
+        """Return the number of rows and malformed lines."""
+        return self.rows.num_rows + len(self.malformed.row_numbers)
+
+
+@dataclass(frozen=True)
+class Source:
+    """File, or folder of files that form one table. ``sha256`` digests contents, not names."""
+
+    name: str
+    sha256: str
+    files: list[SourceFile]
+
+    @property
+    def rows_read(self) -> int:
+        """Return the number of rows and malformed lines of all files."""
+        return sum(file.rows_read for file in self.files)
