@@ -29,7 +29,7 @@ from holdfast.reporting.stage_timer import StageTimer
 def smoke_test_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict[str, Any]:
     """Serve the bento in another process and request one prediction over HTTP."""
     customer = find_recent_customer(settings, as_of, known_at)
-    return run_smoke_test(bento, settings, customer, as_of).prediction
+    return run_smoke_test(bento, settings, customer, as_of)
 
 
 @flow(name="lifecycle", flow_run_name=run_name, persist_result=False)

@@ -59,20 +59,15 @@ def _build_image(
 
 
 def build_latest(
-    settings: Settings,
-    name: str | None = None,
-    engine: str | None = None,
-    base_image: str | None = None,
-    bento: str = _LATEST,
+    settings: Settings, name: str | None = None, engine: str | None = None, base_image: str | None = None
 ) -> BuiltImage:
-    """Build the image of a bento in the store of the data folder.
+    """Build the image of the latest bento in the store of the data folder.
 
     Args:
         settings: Data folder.
         name: name:tag of the image; the bento's tag for None.
         engine: docker or podman; the first available one for None.
         base_image: Base image; the one of bentofile.yaml for None.
-        bento: Tag of the bento.
 
     Returns:
         The image.
@@ -81,10 +76,10 @@ def build_latest(
         ContainerEngineError: There is no such bento or engine, the build failed, or the contents are forbidden.
     """
     try:
-        found = open_bento_store(settings).get(bento)
+        bento = open_bento_store(settings).get(_LATEST)
     except NotFound as error:
-        raise ContainerEngineError(f"There is no bento {bento} in {settings.data}: `make run` builds one.") from error
-    return _build_image(find_engine(engine), settings, found, name, base_image)
+        raise ContainerEngineError(f"There is no bento {_LATEST} in {settings.data}: `make run` builds one.") from error
+    return _build_image(find_engine(engine), settings, bento, name, base_image)
 
 
 def _containerize(engine: ContainerEngine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:

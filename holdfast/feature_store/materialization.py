@@ -38,6 +38,7 @@ class OnlineState:
 
 
 _STATE = TypeAdapter(OnlineState)
+_SAMPLE = 200  # customers at most
 
 
 class OnlineStoreNewerError(HoldfastError):
@@ -132,9 +133,9 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
     return True
 
 
-def _count_missing_customers(store: FeatureStore, customers: Sequence[str], sample: int = 200) -> int:
+def _count_missing_customers(store: FeatureStore, customers: Sequence[str]) -> int:
     """Count the customers of a sample that the online store lacks in at least one view."""
-    sampled = customers[:: -(-len(customers) // sample)] if customers else []
+    sampled = customers[:: -(-len(customers) // _SAMPLE)] if customers else []
     times = OnlineReader(store, FEATURE_SERVICE).fetch(sampled).times_us
     return sum(NO_TIME in view_times for view_times in zip(*times, strict=True))
 

@@ -16,22 +16,11 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port, health_problem, log_tail, managed_process
 
+_READY_SECONDS = 120
+
 
 class SmokeTestError(HoldfastError):
     """The bento did not become ready, or did not return a prediction."""
-
-
-@dataclass(frozen=True)
-class SmokeTestResult:
-    """Response of a served bento.
-
-    Attributes:
-        prediction: The JSON object of the response.
-        seconds_to_ready: Time from the start to the first successful readiness check.
-    """
-
-    prediction: dict[str, Any]
-    seconds_to_ready: float
 
 
 @dataclass(frozen=True)
@@ -49,45 +38,39 @@ class ServedBento:
     seconds_to_ready: float
 
 
-def run_smoke_test(
-    bento_tag: str, settings: Settings, customer_id: str, as_of: datetime | None, port: int | None = None
-) -> SmokeTestResult:
+def run_smoke_test(bento_tag: str, settings: Settings, customer_id: str, as_of: datetime) -> dict[str, Any]:
     """Serve a bento, request one prediction over HTTP, and terminate the service.
 
     Args:
         bento_tag: Tag of the bento.
         settings: Data folder.
         customer_id: The customer.
-        as_of: Time of the prediction; the service's current time for None.
-        port: TCP port; a free one for None.
+        as_of: Time of the prediction.
 
     Returns:
-        The prediction and the time until the service was ready.
+        The prediction: the JSON object of the response.
 
     Raises:
         SmokeTestError: The service did not become ready, or its response was not 200; with the last lines of its log.
     """
-    request = {"customer_id": customer_id} | ({"as_of": as_of.isoformat()} if as_of else {})
-    with serve_bento(bento_tag, settings, port) as service:
+    request = {"customer_id": customer_id, "as_of": as_of.isoformat()}
+    with serve_bento(bento_tag, settings) as service:
         response = httpx.post(f"{service.url}/predict", json=request, timeout=30)
         if response.status_code != 200:
             raise SmokeTestError(
                 f"{bento_tag} responded {response.status_code}: {response.text}\n{log_tail(service.log)}"
             )
-        return SmokeTestResult(response.json(), service.seconds_to_ready)
+        prediction: dict[str, Any] = response.json()
+        return prediction
 
 
 @contextmanager
-def serve_bento(
-    bento_tag: str, settings: Settings, port: int | None = None, ready_within: float = 120
-) -> Iterator[ServedBento]:
-    """Serve a bento on the loopback interface until the end of the block, or of this process.
+def serve_bento(bento_tag: str, settings: Settings) -> Iterator[ServedBento]:
+    """Serve a bento on a free port of the loopback interface until the end of the block, or of this process.
 
     Args:
         bento_tag: Tag of the bento, or import path of the service.
         settings: Data folder.
-        port: TCP port; a free one for None.
-        ready_within: Seconds until the service has to be ready.
 
     Yields:
         The ready service.
@@ -95,14 +78,14 @@ def serve_bento(
     Raises:
         SmokeTestError: The service ended, or was not ready in time; with the last lines of its log.
     """
-    port = port or free_port()
+    port = free_port()
     log = settings.data / "logs" / f"serve-{bento_tag.replace(':', '-')}-{port}.log"
     command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
     start, url = time.monotonic(), f"http://{HOST}:{port}"
     log.unlink(missing_ok=True)
     with managed_process(bento_tag, command, os.environ | settings.environment(), log) as server:
         try:
-            server.wait_until_ready(lambda: health_problem(f"{url}/readyz"), ready_within)
+            server.wait_until_ready(lambda: health_problem(f"{url}/readyz"), _READY_SECONDS)
         except ProcessNotReadyError as error:
             raise SmokeTestError(str(error)) from None
         yield ServedBento(url, log, time.monotonic() - start)

@@ -61,8 +61,11 @@ def load_pair(client: MlflowClient, settings: Settings, challenger: str, champio
         RegistryError, UnusableModelError: A model cannot be downloaded, or is not the registered one.
     """
     models = RegistryClient(settings.mlflow_tracking_uri)
-    loaded = (models.load_model(get_contract(client, version)) for version in (challenger, champion))
-    return ModelPair(*loaded, _read_test_scores(client, challenger))
+    return ModelPair(
+        models.load_model(get_contract(client, challenger)),
+        models.load_model(get_contract(client, champion)),
+        _read_test_scores(client, challenger),
+    )
 
 
 def _read_test_scores(client: MlflowClient, version: str) -> Floats | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,13 +41,12 @@ def score_baselines(
     Returns:
         Baseline to scores, shape (test rows,).
     """
-    methods: dict[str, Callable[[], Floats]] = {
-        "base_rate": lambda: np.full(len(test.y), train.y.mean()),
-        "recency": lambda: _logistic(train, test, _RFM[:1]),
-        "rfm": lambda: _logistic(train, test, _RFM),
-        "bg_nbd": lambda: _bg_nbd(history, test, horizon_days),
+    return {
+        "base_rate": np.full(len(test.y), train.y.mean()),
+        "recency": _logistic(train, test, _RFM[:1]),
+        "rfm": _logistic(train, test, _RFM),
+        "bg_nbd": _bg_nbd(history, test, horizon_days),
     }
-    return {name: methods[name]() for name in BASELINE_LABELS}
 
 
 def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Floats:
