@@ -124,7 +124,7 @@ def _train(
     training = StepTraining(
         version=result.model_version,
         chosen=result.evaluation.chosen,
-        gates_failed=[gate.name for gate in result.gates.failed],
+        gates_failed=result.gates.failed,
     )
     if not result.gates.passed:
         return training

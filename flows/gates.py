@@ -17,10 +17,9 @@ from holdfast.alerting.events import emit_event
 from holdfast.model_versions.evidence import Evidence
 from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
-from holdfast.promotion.gates import evaluate_gates
-from holdfast.reporting.artifact_tables import gate_rows
-from holdfast.reporting.flow_results import GatesResult, describe_verdict
-from holdfast.reporting.gates_console import print_gates
+from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict, evaluate_gates
+from holdfast.reporting.console import print_gates
+from holdfast.reporting.flow_results import GatesResult
 
 if TYPE_CHECKING:
     from holdfast.promotion.evaluation_context import EvaluationContext
@@ -66,7 +65,8 @@ def apply_verdict_task(settings: Settings, report: "GateReport") -> bool:
 
     verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
     changed = describe_changed_thresholds(report.settings.non_defaults())
-    create_table_artifact(gate_rows(report.gates), key="gates", description=" ".join(filter(None, [verdict, changed])))
+    rows = [dict(zip(GATE_COLUMNS, gate.cells, strict=True)) for gate in report.gates]
+    create_table_artifact(rows, key="gates", description=" ".join(filter(None, [verdict, changed])))
     return apply_verdict(open_registry(settings), settings, report)
 
 

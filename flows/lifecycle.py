@@ -96,7 +96,7 @@ def _promote(trained: TrainResult) -> tuple[str, str]:
 
     champion = get_champion_version(open_registry(Settings.from_environment()))
     if champion is not None and not trained.gates.passed:
-        failed = ", ".join(gate.name for gate in trained.gates.failed)
+        failed = ", ".join(trained.gates.failed)
         return champion, f"version {trained.model_version} failed {failed}; version {champion} stays champion"
     promoted = promote(trained.model_version)
     return promoted.version, f"champion is version {promoted.version}{'' if promoted.moved else ', as before'}"

@@ -94,7 +94,7 @@ def report_retraining_task(settings: Settings, as_of: datetime, why: str, traine
     if not gates.passed:
         text = (
             f"Version {version}, retrained because of {why}, did not pass its gates: "
-            f"{', '.join(gate.name for gate in gates.failed)}. The champion is unchanged."
+            f"{', '.join(gates.failed)}. The champion is unchanged."
         )
         alerts = [Alert.for_subject("holdfast.retraining.refused", MODEL_NAME, "info", text, current_run_url())]
     raise_alerts(settings, "retrain", alerts, datetime.now(UTC))

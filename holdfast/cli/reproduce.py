@@ -21,7 +21,7 @@ def reproduce(
     """
     from holdfast.lineage import reproduction
     from holdfast.models.mlflow_client import open_registry
-    from holdfast.reporting.reproduction_report import format_reproduction
+    from holdfast.reporting.console import format_reproduction
 
     console, settings, start = (
         Console(highlight=False, soft_wrap=True),

@@ -1,6 +1,5 @@
 """Approval of a promotion by a person, stored as records on the version. The flow has the form."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +12,7 @@ from holdfast.model_versions.records import ApprovalRecord, GatesRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.champion_update import PromotionDecision
 from holdfast.promotion.gate_report import GateReport, read_report
-from holdfast.promotion.gates import GateResult
+from holdfast.promotion.gates import GATE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -198,26 +197,13 @@ def request_text(report: GateReport, reason: str, until: datetime) -> str:
         Markdown.
     """
     champion = f"version {report.champion}" if report.champion else "none yet"
+    rows = [GATE_COLUMNS, ["---"] * len(GATE_COLUMNS), *(gate.cells for gate in report.gates)]
     lines = [
         f"**{MODEL_NAME} version {report.version}** asks to become the champion. The champion now: {champion}.",
         *([f"Reason of the request: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
-        gates_table(report.gates),
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
         *([changed] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),
         f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
     ]
     return "\n\n".join(lines)
-
-
-def gates_table(gates: Sequence[GateResult]) -> str:
-    """Render the gates as a table.
-
-    Args:
-        gates: Results of the gates.
-
-    Returns:
-        Markdown.
-    """
-    rows = ["| gate | value | wanted | verdict | |", "|---|---|---|---|---|"]
-    rows += [f"| {g.name} | {g.value_text} | {g.threshold_text} | {g.verdict} | {g.detail} |" for g in gates]
-    return "\n".join(rows)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
@@ -16,6 +16,7 @@ from holdfast.promotion.gate_metrics import Measurement
 
 Direction = Literal["at least", "above", "at most"]
 Verdict = Literal["passed", "failed", "not applicable"]
+GATE_COLUMNS = ("gate", "value", "required", "verdict", "measurement")
 
 
 class GateResult(BaseModel):
@@ -41,14 +42,10 @@ class GateResult(BaseModel):
         return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
 
     @property
-    def value_text(self) -> str:
-        """Return the value as text."""
-        return "—" if self.value is None else f"{self.value:.4g}"
-
-    @property
-    def threshold_text(self) -> str:
-        """Return the threshold as text."""
-        return f"{self.direction} {self.threshold:g}"
+    def cells(self) -> tuple[str, ...]:
+        """Return the cells of a table row, by ``GATE_COLUMNS``."""
+        value = "—" if self.value is None else f"{self.value:.4g}"
+        return self.name, value, f"{self.direction} {self.threshold:g}", self.verdict, self.detail
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,18 @@ class _Rule:
     direction: Direction
     threshold: Callable[[GateSettings], float]
     measure: Callable[[Evidence, GateSettings], Measurement]
+
+
+def describe_verdict(failed: Sequence[str]) -> str:
+    """Describe the verdict of the gates.
+
+    Args:
+        failed: Names of the failed gates.
+
+    Returns:
+        The predicate of a sentence about the version.
+    """
+    return f"failed {', '.join(failed)}" if failed else "passed every gate"
 
 
 def evaluate_gates(evidence: Evidence, settings: GateSettings) -> list[GateResult]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from holdfast.batch_scoring.scoring_run import ScoreResult
     from holdfast.feature_store.parity import ParityReport
     from holdfast.ingestion.results import IngestResult
-    from holdfast.promotion.gates import GateResult
     from holdfast.training.hyperparameter_search import SearchTrial
 
 Rows = list[dict[str, Any]]
@@ -71,27 +70,6 @@ def month_rows(evaluation: Evaluation) -> Rows:
         }
         | {METRIC_LABELS[metric]: str(value) for metric, value in month.metrics.items()}
         for month in evaluation.months
-    ]
-
-
-def gate_rows(gates: "Sequence[GateResult]") -> Rows:
-    """Tabulate the results of gates.
-
-    Args:
-        gates: The results.
-
-    Returns:
-        One row per gate.
-    """
-    return [
-        {
-            "gate": gate.name,
-            "value": gate.value_text,
-            "wanted": gate.threshold_text,
-            "verdict": gate.verdict.upper() if gate.verdict == "failed" else gate.verdict,
-            "detail": gate.detail,
-        }
-        for gate in gates
     ]
 
 

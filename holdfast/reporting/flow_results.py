@@ -1,6 +1,5 @@
 """Results of the flows and their summaries for the command line."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -170,9 +169,9 @@ class GatesResult:
     gates: "list[GateResult]"
 
     @property
-    def failed(self) -> "list[GateResult]":
-        """Return the failed gates."""
-        return [gate for gate in self.gates if gate.verdict == "failed"]
+    def failed(self) -> list[str]:
+        """Return the names of failed gates."""
+        return [gate.name for gate in self.gates if gate.verdict == "failed"]
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ class TrainResult:
     def _summarize_gates(self) -> str:
         version = self.model_version
         command = f"`python -m flows.gates --version {version}`"
-        if failed := [gate.name for gate in self.gates.failed]:
+        if failed := self.gates.failed:
             return f"It failed {', '.join(failed)} and is not the challenger. Details: {command}"
         if self.is_champion:
             return "It passed every gate and is the champion already: no action is needed."
@@ -343,18 +342,6 @@ class ModelCardResult:
     version: str
     run_id: str
     files: tuple[str, str]
-
-
-def describe_verdict(failed: Sequence[str]) -> str:
-    """Describe the verdict of the gates.
-
-    Args:
-        failed: Names of the failed gates.
-
-    Returns:
-        The predicate of a sentence about the version.
-    """
-    return f"failed {', '.join(failed)}" if failed else "passed every gate"
 
 
 def _days(days: list[datetime]) -> str:

@@ -101,7 +101,7 @@ class RunSummary(BaseModel):
             baselines=values,
             gates=GateCounts(
                 passed=sum(gate.verdict == "passed" for gate in gates.gates),
-                failed=[gate.name for gate in gates.failed],
+                failed=gates.failed,
             ),
             parity=ParityCounts(values_compared=parity.values_compared, mismatches=parity.mismatches),
             **served,

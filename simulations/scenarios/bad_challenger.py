@@ -118,7 +118,7 @@ def _train_on_flipped_labels(environment: Environment) -> list[str]:
     today = environment.shop.today
     with patch("holdfast.training.dataset.churn_labels", _flipped_labels):
         result = train(today, today + timedelta(hours=2), TRAINING, GATES)
-    return [gate.name for gate in result.gates.failed]
+    return result.gates.failed
 
 
 def _flipped_labels(*arguments: Any) -> "ir.Table":

@@ -223,8 +223,7 @@ class TestVersion:
         test, verdict = result.summary().splitlines()
         assert test.startswith(f"Version {result.model_version} is registered: {result.evaluation.chosen}; ROC-AUC ")
         assert str(result.evaluation.metrics["model"]["roc_auc"]) in test
-        names = [gate.name for gate in result.gates.failed]
-        assert all(name in verdict for name in names)
+        assert all(name in verdict for name in result.gates.failed)
         command = "promote" if result.gates.challenger else "gates"
         assert f"python -m flows.{command} --version {result.model_version}" in verdict
 

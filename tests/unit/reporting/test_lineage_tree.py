@@ -12,8 +12,8 @@ from rich.tree import Tree
 from holdfast.lineage.batch_history import BatchHistory, DerivedVersion
 from holdfast.lineage.reproduction import Reproduction
 from holdfast.lineage.version_history import UsedBatch
+from holdfast.reporting.console import format_reproduction
 from holdfast.reporting.lineage_tree import build_batch_tree, build_version_tree
-from holdfast.reporting.reproduction_report import format_reproduction
 from tests.support import version_histories
 from tests.support.version_histories import BATCH, HISTORY, LINEAGE, NOON, history
 

@@ -1,12 +1,39 @@
-"""Report of a reproduction, for the terminal."""
+"""Console output of the gates and of a reproduction."""
 
+from typing import TYPE_CHECKING
+
+from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
-from holdfast.lineage.reproduction import Reproduction
 from holdfast.models.contract import MODEL_NAME
+from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict
+from holdfast.reporting.flow_results import GatesResult
+
+if TYPE_CHECKING:
+    from holdfast.lineage.reproduction import Reproduction
+
+_STYLES = {"failed": "bold red", "not applicable": "dim"}
 
 
-def format_reproduction(result: Reproduction, seconds: float) -> str:
+def print_gates(result: GatesResult) -> None:
+    """Print a table of the gates, the verdict and the next step.
+
+    Args:
+        result: The result of the gates flow.
+    """
+    console = Console(highlight=False)
+    table = Table(*GATE_COLUMNS, box=None)
+    for gate in result.gates:
+        table.add_row(*gate.cells, style=_STYLES.get(gate.verdict))
+    console.print(table)
+    promote = f" It is the challenger: `python -m flows.promote --version {result.version}`"
+    console.print(
+        f"\nVersion {result.version} {describe_verdict(result.failed)}.{promote if result.challenger else ''}"
+    )
+
+
+def format_reproduction(result: "Reproduction", seconds: float) -> str:
     """Format the verdict in one line, then the differences, first cause first.
 
     Args:
