@@ -1,12 +1,15 @@
 """Collection of gate evidence: training artifacts, and tests of the registered model."""
 
+from collections.abc import Callable
+
+import pandas as pd
 from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.candidate import ModelCandidate
-from holdfast.model_versions.evidence import Evidence, compute_or_unavailable, require
+from holdfast.model_versions.evidence import Evidence, Unavailable, compute_or_unavailable, require
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion import behavioral_tests, model_comparison
 from holdfast.promotion.evaluation_context import EvaluationContext
@@ -40,28 +43,26 @@ def collect_evidence(
         rows = compute_or_unavailable(lambda: subject.test_rows(settings, require(situation.definitions)))
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
 
-        champion_scores = compute_or_unavailable(lambda: champion.score(require(rows).x)) if champion and same else None
+        def pair(champion: ModelCandidate) -> pd.DataFrame:
+            if same:
+                return model_comparison.pair_scores(require(rows), require(scores), champion.score(require(rows).x))
+            return model_comparison.pair_shared_scores(subject.predictions, champion.predictions, thresholds)
 
-        def over(champion: ModelCandidate) -> Interval:
-            if champion_scores is None:
-                return model_comparison.compare_shared_roc_auc(subject.predictions, champion.predictions, thresholds)
-            return model_comparison.compare_roc_auc(
-                require(rows), require(scores), require(champion_scores), thresholds
-            )
+        pairs = compute_or_unavailable(lambda: pair(champion)) if champion else None
 
-        def brier_over(champion: ModelCandidate) -> Interval:
-            if champion_scores is None:
-                return model_comparison.compare_shared_brier(subject.predictions, champion.predictions, thresholds)
-            return model_comparison.compare_brier(require(rows), require(scores), require(champion_scores), thresholds)
+        def over_champion(
+            compare: Callable[[pd.DataFrame, GateSettings], Interval],
+        ) -> Interval | Unavailable | None:
+            return None if pairs is None else compute_or_unavailable(lambda: compare(require(pairs), thresholds))
 
         return Evidence(
             evaluation=compute_or_unavailable(lambda: subject.evaluation),
             brier_gain=compute_or_unavailable(
-                lambda: model_comparison.compare_brier_with_base_rate(subject.predictions, thresholds)
+                lambda: model_comparison.compare_brier(subject.predictions, thresholds, "base_rate")
             ),
             champion=situation.champion,
-            over_champion=compute_or_unavailable(lambda: over(champion)) if champion else None,
-            brier_over_champion=compute_or_unavailable(lambda: brier_over(champion)) if champion else None,
+            over_champion=over_champion(model_comparison.compare_roc_auc),
+            brier_over_champion=over_champion(model_comparison.compare_brier),
             compared_on="the same test rows" if same else "the test rows they share",
             as_tested=compute_or_unavailable(
                 lambda: model_comparison.largest_difference(require(rows), require(scores), subject.predictions)

@@ -11,11 +11,10 @@ from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion.model_comparison import (
     compare_brier,
-    compare_brier_with_base_rate,
     compare_roc_auc,
-    compare_shared_brier,
-    compare_shared_roc_auc,
     largest_difference,
+    pair_scores,
+    pair_shared_scores,
 )
 from holdfast.training.dataset import TrainingSet
 
@@ -41,58 +40,57 @@ def predictions(model: np.ndarray, rows: slice = slice(None)) -> pd.DataFrame:
 
 class TestSameRows:
     def test_compare_roc_auc_better_model_interval_above_zero(self) -> None:
-        gain = compare_roc_auc(TEST, GOOD, POOR, SETTINGS)
+        gain = compare_roc_auc(pair_scores(TEST, GOOD, POOR), SETTINGS)
         assert gain.value == pytest.approx(roc_auc_score(CHURNED, GOOD) - roc_auc_score(CHURNED, POOR))
         assert 0 < gain.low < gain.value < gain.high
-        loss = compare_roc_auc(TEST, POOR, GOOD, SETTINGS)
+        loss = compare_roc_auc(pair_scores(TEST, POOR, GOOD), SETTINGS)
         assert (loss.low, loss.high) == pytest.approx((-gain.high, -gain.low))
 
     def test_compare_roc_auc_same_scores_zero(self) -> None:
-        assert compare_roc_auc(TEST, GOOD, GOOD, SETTINGS).model_dump() == {"value": 0, "low": 0, "high": 0}
+        difference = compare_roc_auc(pair_scores(TEST, GOOD, GOOD), SETTINGS)
+        assert difference.model_dump() == {"value": 0, "low": 0, "high": 0}
 
 
 class TestSharedPredictions:
-    def test_compare_shared_roc_auc_all_rows_shared_equals_compare_roc_auc(self) -> None:
+    def test_pair_shared_scores_all_rows_shared_equals_compare_roc_auc(self) -> None:
         shuffled = predictions(POOR).sample(frac=1, random_state=0)
-        assert compare_shared_roc_auc(predictions(GOOD), shuffled, SETTINGS) == compare_roc_auc(
-            TEST, GOOD, POOR, SETTINGS
-        )
+        shared = pair_shared_scores(predictions(GOOD), shuffled, SETTINGS)
+        same = pair_scores(TEST, GOOD, POOR)
+        assert compare_roc_auc(shared, SETTINGS) == compare_roc_auc(same, SETTINGS)
 
-    def test_compare_shared_roc_auc_partly_shared_rows_uses_shared_rows_and_challenger_outcomes(self) -> None:
+    def test_pair_shared_scores_partly_shared_rows_uses_shared_rows_and_challenger_outcomes(self) -> None:
         champion = predictions(POOR, slice(100, 900)).assign(churned=False)
-        gain = compare_shared_roc_auc(predictions(GOOD, slice(0, 800)), champion, SETTINGS)
+        gain = compare_roc_auc(pair_shared_scores(predictions(GOOD, slice(0, 800)), champion, SETTINGS), SETTINGS)
         shared = slice(100, 800)
         expected = roc_auc_score(CHURNED[shared], GOOD[shared]) - roc_auc_score(CHURNED[shared], POOR[shared])
         assert gain.value == pytest.approx(expected)
 
-    def test_compare_shared_roc_auc_too_few_shared_rows_raises(self) -> None:
+    def test_pair_shared_scores_too_few_shared_rows_raises(self) -> None:
         with pytest.raises(NotComputedError, match="only 499 shared rows; 500 are needed"):
-            compare_shared_roc_auc(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
-        compare_shared_roc_auc(predictions(GOOD), predictions(POOR, slice(400, 900)), SETTINGS)
+            pair_shared_scores(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
+        pair_shared_scores(predictions(GOOD), predictions(POOR, slice(400, 900)), SETTINGS)
 
 
-def test_compare_brier_with_base_rate_good_scores_difference_of_brier_scores() -> None:
-    gain = compare_brier_with_base_rate(predictions(GOOD), SETTINGS)
+def test_compare_brier_base_rate_good_scores_difference_of_brier_scores() -> None:
+    gain = compare_brier(predictions(GOOD), SETTINGS, "base_rate")
     base_rate = brier_score_loss(CHURNED, np.full(ROWS, 0.4))
     assert gain.value == pytest.approx(base_rate - brier_score_loss(CHURNED, GOOD))
     assert gain.low < gain.value < gain.high
-    assert compare_brier_with_base_rate(predictions(np.full(ROWS, 0.9)), SETTINGS).high < 0
+    assert compare_brier(predictions(np.full(ROWS, 0.9)), SETTINGS, "base_rate").high < 0
 
 
 class TestBrierOverChampion:
     def test_compare_brier_two_models_champion_minus_challenger(self) -> None:
-        gain = compare_brier(TEST, GOOD, POOR, SETTINGS)
+        gain = compare_brier(pair_scores(TEST, GOOD, POOR), SETTINGS)
         assert gain.value == pytest.approx(brier_score_loss(CHURNED, POOR) - brier_score_loss(CHURNED, GOOD))
         assert 0 < gain.low < gain.value < gain.high
-        assert compare_brier(TEST, POOR, GOOD, SETTINGS).high < 0
-        assert compare_brier(TEST, GOOD, GOOD, SETTINGS).model_dump() == {"value": 0, "low": 0, "high": 0}
+        assert compare_brier(pair_scores(TEST, POOR, GOOD), SETTINGS).high < 0
+        assert compare_brier(pair_scores(TEST, GOOD, GOOD), SETTINGS).model_dump() == {"value": 0, "low": 0, "high": 0}
 
-    def test_compare_shared_brier_all_rows_equal_few_rows_raise(self) -> None:
+    def test_compare_brier_all_rows_shared_equals_same_rows(self) -> None:
         shuffled = predictions(POOR).sample(frac=1, random_state=0)
-        shared = compare_shared_brier(predictions(GOOD), shuffled, SETTINGS)
-        assert shared.value == pytest.approx(compare_brier(TEST, GOOD, POOR, SETTINGS).value)
-        with pytest.raises(NotComputedError, match="only 499 shared rows; 500 are needed"):
-            compare_shared_brier(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
+        shared = compare_brier(pair_shared_scores(predictions(GOOD), shuffled, SETTINGS), SETTINGS)
+        assert shared.value == pytest.approx(compare_brier(pair_scores(TEST, GOOD, POOR), SETTINGS).value)
 
 
 class TestAsTested:
