@@ -16,12 +16,12 @@ from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.outbox import add_alert
+from holdfast.alerting.run_alerts import build_run_alert
 from holdfast.core.errors import HoldfastError
 from holdfast.recovery import flow_runs
 from holdfast.recovery.policy import RunStatus, decide_action
 from holdfast.recovery.settings import RecoverRules
 from holdfast.reporting.flow_results import RecoveredRun
-from holdfast.reporting.run_alerts import build_run_alert
 
 _PREFIX = "prefect.flow-run."  # events name a run by this and its id
 
