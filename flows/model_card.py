@@ -1,5 +1,7 @@
 """Model card of a version. `python -m flows.model_card --version 3`."""
 
+from typing import TYPE_CHECKING
+
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
@@ -8,17 +10,19 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.reporting.flow_results import ModelCardResult
+
+if TYPE_CHECKING:
+    from holdfast.reporting.model_card import ModelCard
 
 
 @task(task_run_name="model card of version {version}")
-def model_card_task(settings: Settings, version: str) -> ModelCardResult:
+def model_card_task(settings: Settings, version: str) -> "ModelCard":
     """Write the card into the version's MLflow run, and publish it in the Prefect UI."""
-    from holdfast.reporting.model_card import HTML_FILE, MARKDOWN_FILE, publish_model_card
+    from holdfast.reporting.model_card import publish_model_card
 
     card = publish_model_card(settings, version)
     create_markdown_artifact(card.markdown, key="model-card", description=f"{MODEL_NAME} version {card.version}")
-    return ModelCardResult(card.version, card.run_id, (MARKDOWN_FILE, HTML_FILE))
+    return card
 
 
 def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
@@ -35,7 +39,7 @@ def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
 
 
 @flow(name="model-card", flow_run_name="model card of version {version}", persist_result=False)
-def model_card(version: str = CHAMPION) -> ModelCardResult:
+def model_card(version: str = CHAMPION) -> "ModelCard":
     """Write the model card of a version from its current records.
 
     Args:

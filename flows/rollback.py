@@ -1,7 +1,9 @@
 """Rollback: the previous champion becomes the champion again. `python -m flows.rollback --reason "many complaints"`."""
 
 import getpass
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -14,13 +16,15 @@ from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import RollbackError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.reporting.flow_results import RollbackReport
+
+if TYPE_CHECKING:
+    from holdfast.promotion.rollback import RollbackResult
 
 
 @task(name="move back")
 def move_champion_back_task(
     settings: Settings, to: str | None, leave: str | None, who: str, why: str
-) -> RollbackReport:
+) -> "RollbackResult":
     """Move the alias champion back and record the reason on the version that was rolled back."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.rollback import RollbackCause, describe_changed_definitions, roll_back
@@ -29,15 +33,15 @@ def move_champion_back_task(
     cause = RollbackCause(who, why, datetime.now(UTC), str(flow_run.id or ""))
     result = roll_back(client, settings, to, cause, leave)
     warning = describe_changed_definitions(client, settings, result.version) if result.moved else ""
-    report = RollbackReport(result.version, result.rolled_back, result.moved, why, warning)
-    create_markdown_artifact(report.markdown(), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
-    return report
+    result = replace(result, warning=warning)
+    create_markdown_artifact(result.markdown(), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
+    return result
 
 
 @flow(name="rollback", flow_run_name="rollback", persist_result=False)
 def rollback(
     reason: str = "", to: str | None = None, who: str | None = None, leave: str | None = None
-) -> RollbackReport:
+) -> "RollbackResult":
     """Make the previous champion, or another former champion, the champion again.
 
     A retry of the run never moves the alias one version further.
@@ -53,10 +57,10 @@ def rollback(
             "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
         )
     settings = configure()
-    report = move_champion_back_task(settings, to, leave, who or getpass.getuser(), reason.strip())
-    if report.moved:
-        refresh_model_cards(settings, report.version, report.rolled_back)
-    return report
+    result = move_champion_back_task(settings, to, leave, who or getpass.getuser(), reason.strip())
+    if result.moved:
+        refresh_model_cards(settings, result.version, result.rolled_back)
+    return result
 
 
 if __name__ == "__main__":

@@ -50,11 +50,35 @@ class RollbackResult:
         version: Champion after the call.
         rolled_back: Version that was champion before.
         moved: False if the alias was there already.
+        warning: Set where ``version`` was trained on other feature definitions than the registry holds.
     """
 
     version: str
     rolled_back: str
     moved: bool
+    why: str
+    warning: str = ""
+
+    def summary(self) -> str:
+        """Describe the champion and the next step.
+
+        Returns:
+            One line, and one for a warning.
+        """
+        warning = f"Warning: {self.warning}\n" if self.warning else ""
+        again = " again" if self.moved else ", as before"
+        return f"{warning}{CHAMPION} is version {self.version}{again}. `python -m flows.package` puts it into a bento."
+
+    def markdown(self) -> str:
+        """Describe the rollback and its reason for the Prefect UI.
+
+        Returns:
+            Markdown.
+        """
+        if not self.moved:
+            return f"{CHAMPION} is version {self.version}, as before."
+        text = f"{CHAMPION} is version {self.version} again. Version {self.rolled_back} was rolled back: {self.why}"
+        return f"{text}\n\n**Warning.** {self.warning}" if self.warning else text
 
 
 def roll_back(
@@ -95,9 +119,9 @@ def roll_back(
                 f"process or person has moved it. {unchanged_message(champion)}"
             )
         if to == champion:
-            return RollbackResult(to, champion, moved=False)
+            return RollbackResult(to, champion, moved=False, why=cause.why)
         past = read_champion_history(client)
-        target = _former_champion(client, past, to) if to else _passed(client, find_rollback_target(past, champion))
+        target = _former_champion(client, past, to) if to else _passed(client, _find_target(past, champion))
         times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
         record = RollbackRecord(
             to=target, when=cause.when, who=cause.who, why=cause.why, times=times, flow_run=cause.flow_run
@@ -105,7 +129,7 @@ def roll_back(
         record.write_tag(client, champion)
         set_champion(client, target)
         record.append_event(client, champion)
-        return RollbackResult(target, champion, moved=True)
+        return RollbackResult(target, champion, moved=True, why=cause.why)
 
 
 def _started_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
@@ -126,25 +150,14 @@ def _finish(
 ) -> RollbackResult:
     """Complete a rollback; a version that became champion later stays."""
     if champion != record.to and (is_reported or champion != withdrawn):
-        return RollbackResult(champion, withdrawn, moved=False)
+        return RollbackResult(champion, withdrawn, moved=False, why=record.why)
     set_champion(client, record.to)
     record.append_event(client, withdrawn)
-    return RollbackResult(record.to, withdrawn, moved=True)
+    return RollbackResult(record.to, withdrawn, moved=True, why=record.why)
 
 
-def find_rollback_target(past: ChampionHistory, champion: str) -> str:
-    """Find the previous champion, skipping versions that were rolled back since they last became champion.
-
-    Args:
-        past: History of champions.
-        champion: Current champion.
-
-    Returns:
-        The version.
-
-    Raises:
-        RollbackError: There is none.
-    """
+def _find_target(past: ChampionHistory, champion: str) -> str:
+    """Find the previous champion, skipping versions that were rolled back since they last became champion."""
     visited, version = {champion}, champion
     while (before := past.previous(version)) and before not in visited:
         version = before

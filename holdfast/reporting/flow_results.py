@@ -273,44 +273,6 @@ class PromoteResult:
 
 
 @dataclass(frozen=True)
-class RollbackReport:
-    """The champion after a rollback.
-
-    Attributes:
-        version: The champion now.
-        rolled_back: The champion before.
-        warning: Set where ``version`` was trained on other feature definitions than the registry holds.
-    """
-
-    version: str
-    rolled_back: str
-    moved: bool
-    why: str
-    warning: str = ""
-
-    def summary(self) -> str:
-        """Describe the champion and the next step.
-
-        Returns:
-            One line, and one for a warning.
-        """
-        warning = f"Warning: {self.warning}\n" if self.warning else ""
-        again = " again" if self.moved else ", as before"
-        return f"{warning}{CHAMPION} is version {self.version}{again}. `python -m flows.package` puts it into a bento."
-
-    def markdown(self) -> str:
-        """Describe the rollback and its reason for the Prefect UI.
-
-        Returns:
-            Markdown.
-        """
-        if not self.moved:
-            return f"{CHAMPION} is version {self.version}, as before."
-        text = f"{CHAMPION} is version {self.version} again. Version {self.rolled_back} was rolled back: {self.why}"
-        return f"{text}\n\n**Warning.** {self.warning}" if self.warning else text
-
-
-@dataclass(frozen=True)
 class RolloutResult:
     """Result of the last rollout of a run.
 
@@ -329,19 +291,6 @@ class RolloutResult:
             One line.
         """
         return self.text
-
-
-@dataclass(frozen=True)
-class ModelCardResult:
-    """A model card and the MLflow run that holds it.
-
-    Attributes:
-        files: Names of the card's artifacts: Markdown, HTML.
-    """
-
-    version: str
-    run_id: str
-    files: tuple[str, str]
 
 
 def _days(days: list[datetime]) -> str:

@@ -1,6 +1,6 @@
 """Model card: one page about purpose, performance, limits and approval of a version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlflow import MlflowClient
 
@@ -16,7 +16,7 @@ from holdfast.training.evaluation_report import EVALUATION_FILE
 from holdfast.training.recipe import RECIPE_FILE
 
 PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance")
-MARKDOWN_FILE, HTML_FILE = "model_card.md", "model_card.html"
+_MARKDOWN_FILE, _HTML_FILE = "model_card.md", "model_card.html"
 
 
 class NoEvaluationError(HoldfastError):
@@ -25,11 +25,16 @@ class NoEvaluationError(HoldfastError):
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Card of a version, and the MLflow run that stores it."""
+    """Card of a version, and the MLflow run that stores it.
+
+    Attributes:
+        files: Names of the card's artifacts: Markdown, HTML.
+    """
 
     version: str
     run_id: str
-    markdown: str
+    markdown: str = field(repr=False)
+    files: tuple[str, str] = (_MARKDOWN_FILE, _HTML_FILE)
 
 
 def build_model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
@@ -75,6 +80,6 @@ def publish_model_card(settings: Settings, version: str) -> ModelCard:
     """
     client = open_registry(settings)
     card = build_model_card(client, settings, version)
-    client.log_text(card.run_id, card.markdown, MARKDOWN_FILE)
-    client.log_text(card.run_id, render_html(card.markdown, f"{MODEL_NAME} version {card.version}"), HTML_FILE)
+    client.log_text(card.run_id, card.markdown, _MARKDOWN_FILE)
+    client.log_text(card.run_id, render_html(card.markdown, f"{MODEL_NAME} version {card.version}"), _HTML_FILE)
     return card
