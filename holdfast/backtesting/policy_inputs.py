@@ -107,16 +107,3 @@ def compute_drift(
     reference = load_training_rows(client, settings, champion.contract.model_version)
     before, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
     return measure_psi_by_column([*champion.contract.inputs, SCORE], before, now)
-
-
-def read_training_time(client: MlflowClient, version: str) -> datetime:
-    """Read the ``as_of`` of a version's training.
-
-    Args:
-        client: Client of the registry.
-        version: Number.
-
-    Returns:
-        The time, UTC.
-    """
-    return datetime.fromisoformat(client.get_model_version(MODEL_NAME, version).tags["holdfast.as_of"])

@@ -12,13 +12,13 @@ from holdfast.backtesting.policy_inputs import (
     compute_drift,
     find_latest_matured,
     measure_performance,
-    read_training_time,
 )
 from holdfast.backtesting.results import BacktestStep
 from holdfast.batch_scoring.champion_model import load_champion
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.model_versions.aliases import get_champion_version
+from holdfast.model_versions.champion_history import read_training_times
 from holdfast.models.mlflow_client import open_tracking
 
 
@@ -73,7 +73,7 @@ def score_population(settings: Settings, customers: ScoringPopulation) -> dict[s
     write_scores(scores, scores_path(settings.data / SCORES_FOLDER, customers.as_of))
     return {
         "champion": version,
-        "champion_as_of": read_training_time(client, version),
+        "champion_as_of": read_training_times(client)[version],
         "customers": len(scores),
         "mean_score": float(scores["churn_probability"].to_numpy().mean()),
     }

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from mlflow import MlflowClient
 
-from feature_repo.timestamps import as_utc
 from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, RolloutRecord, parse_events
+from holdfast.models.registered_version import RegisteredVersion
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,5 @@ def read_training_times(client: MlflowClient) -> dict[str, datetime]:
     Returns:
         Version to the time of its training data; versions that training did not register are missing.
     """
-    tags = {str(item.version): item.tags for item in list_versions(client)}
-    return {
-        version: as_utc(datetime.fromisoformat(found["holdfast.as_of"]))
-        for version, found in tags.items()
-        if "holdfast.as_of" in found
-    }
+    versions = [RegisteredVersion(str(item.version), item.tags) for item in list_versions(client)]
+    return {version.number: as_of for version in versions if (as_of := version.trained_as_of())}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from feature_repo.timestamps import as_utc
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.remedies import RETRAIN, SET_TRAFFIC
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 TRAFFIC_TAG = "holdfast.traffic"
+AS_OF_TAG = "holdfast.as_of"
 MAX_SHARE = 0.5
 
 
@@ -124,6 +126,15 @@ class RegisteredVersion:
                 f"file or without example scores. {RETRAIN}"
             )
         return contract.model_copy(update={"model_version": self.number})
+
+    def trained_as_of(self) -> datetime | None:
+        """Read the ``as_of`` of the training.
+
+        Returns:
+            The time, UTC; None if training did not register the version.
+        """
+        tag = self.tags.get(AS_OF_TAG)
+        return as_utc(datetime.fromisoformat(tag)) if tag else None
 
     def traffic(self) -> Traffic:
         """Read the traffic of the version as challenger.

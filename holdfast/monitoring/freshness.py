@@ -1,10 +1,9 @@
 """Freshness of the online store, the batch scores and the champion."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from feature_repo.settings import Settings
-from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import (
@@ -119,11 +118,11 @@ def check_champion(settings: Settings, window: Window, rules: DataRules) -> Chec
         return CheckResult()
     except RegistryUnavailableError as error:  # the other checks of the view do not need the registry
         return CheckResult(notes=[f"The age of the champion is unknown: {error}"])
-    tag = champion.tags.get("holdfast.as_of")
-    if tag is None:
+    trained_at = champion.trained_as_of()
+    if trained_at is None:
         note = f"The age of the champion is unknown: version {champion.number} was not registered by training."
         return CheckResult(notes=[note])
-    trained_at, limit = as_utc(datetime.fromisoformat(tag)), rules.max_champion_age_days
+    limit = rules.max_champion_age_days
     age = max(window.as_of - trained_at, timedelta()) / _DAY
     row = MetricRow("age_days", CHAMPION, age, 1, champion.number, limit=limit, breached=age > limit)
     if age <= limit:

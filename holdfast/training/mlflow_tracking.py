@@ -18,6 +18,7 @@ from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.mlflow_client import EXPERIMENT
+from holdfast.models.registered_version import AS_OF_TAG
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
@@ -189,7 +190,7 @@ def register_version(
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),
         _TRAINING_KEY_TAG: lineage.key,
-        "holdfast.as_of": lineage.as_of.isoformat(),
+        AS_OF_TAG: lineage.as_of.isoformat(),
         "holdfast.known_at": lineage.known_at.isoformat(),
         "holdfast.batches": str(len(lineage.batches)),
         "holdfast.git_commit": lineage.git_commit,
