@@ -14,7 +14,7 @@ from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import (
     drop_challenger,
     get_champion_version,
-    get_version,
+    get_contract,
     promotion_lock,
     set_champion,
 )
@@ -22,7 +22,6 @@ from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.evidence import compute_or_unavailable
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.models.registered_version import RegisteredVersion
 from holdfast.monitoring.skew.open_findings import describe_open_skew, is_definition_change
 
 
@@ -108,7 +107,7 @@ def _matches_current_definitions(client: MlflowClient, settings: Settings, versi
     from holdfast.monitoring.skew.recompute import checkout_definitions  # with Feast: seconds
 
     def matches() -> bool:
-        fingerprint = RegisteredVersion(version, get_version(client, version).tags).contract().fingerprint
+        fingerprint = get_contract(client, version).fingerprint
         with checkout_definitions(settings) as current:
             return not current.changed_since(fingerprint)
 

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.core.formatting import format_minute
+from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import CHAMPION
+from holdfast.promotion.gates import describe_verdict
 
 if TYPE_CHECKING:
     from holdfast.alerting.alert import OpenAlert
@@ -198,23 +200,23 @@ class TrainResult:
         Returns:
             Two lines.
         """
-        version, test = self.model_version, self.evaluation
         state = "is registered" if self.trained else "exists already, with the same data, definitions and settings"
+        test = self.evaluation
         return (
-            f"Version {version} {state}: {test.chosen}; ROC-AUC {test.metrics['model']['roc_auc']} on "
-            f"{test.rows:,} test rows, {test.cutoffs[0]:%Y-%m} to {test.cutoffs[-1]:%Y-%m}.\n{self._summarize_gates()}"
+            f"Version {self.model_version} {state}: {test.chosen}; ROC-AUC {test.metrics['model']['roc_auc']} on "
+            f"{test.rows:,} test rows, {test.cutoffs[0]:%Y-%m} to {test.cutoffs[-1]:%Y-%m}.\n"
+            f"It {describe_verdict(self.gates.failed)}{self._describe_role()}"
         )
 
-    def _summarize_gates(self) -> str:
-        version = self.model_version
-        command = f"`python -m flows.gates --version {version}`"
-        if failed := self.gates.failed:
-            return f"It failed {', '.join(failed)} and is not the challenger. Details: {command}"
+    def _describe_role(self) -> str:
+        command = f"`python -m flows.gates --version {self.model_version}`"
+        if self.gates.failed:
+            return f" and is not the challenger. Details: {command}"
         if self.is_champion:
-            return "It passed every gate and is the champion already: no action is needed."
+            return " and is the champion already: no action is needed."
         if self.gates.challenger:
-            return f"It passed every gate and is the challenger. Next: `python -m flows.promote --version {version}`"
-        return f"It passed every gate, but the champion has changed in the meantime. Evaluate it again: {command}"
+            return f" and is the challenger. Next: `python -m flows.promote --version {self.model_version}`"
+        return f", but the champion has changed in the meantime. Evaluate it again: {command}"
 
 
 @dataclass(frozen=True)
@@ -262,8 +264,6 @@ class PromoteResult:
         Returns:
             One line.
         """
-        from holdfast.model_versions.gate_settings import describe_changed_thresholds
-
         if not self.moved:
             return f"Version {self.version} is the {CHAMPION} already: nothing was decided, no approval was requested."
         before = f"after version {self.previous}" if self.previous else "the first"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.flow_results import TrainResult
 from holdfast.training.evaluation_report import Interval
 from tests.support.small_shop import AS_OF
@@ -31,11 +32,8 @@ def test_train_result_summary_each_role_names_next_command(
     evaluation: Any = SimpleNamespace(
         chosen="logistic regression", metrics={"model": {"roc_auc": roc_auc}}, rows=12345, cutoffs=[AS_OF]
     )
-    gates: Any = SimpleNamespace(
-        failed=[SimpleNamespace(name=name) for name in failed], challenger=role == "challenger"
-    )
-    result = TrainResult("holdfast-churn", "7", "run", trained, 100, evaluation, gates, is_champion=role == "champion")
-    text = result.summary()
+    gates: Any = SimpleNamespace(failed=failed, challenger=role == "challenger")
+    text = TrainResult(MODEL_NAME, "7", "run", trained, 100, evaluation, gates, role == "champion").summary()
     assert text.count("\n") == 1
     for part in ("logistic regression", "0.781 (0.770 to 0.790)", "12,345 test rows", *wanted):
         assert part in text
