@@ -1,6 +1,6 @@
 """Terminal trees: lineage of a model version, and versions that were trained on a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.markup import escape
 from rich.tree import Tree
@@ -25,29 +25,45 @@ def build_version_tree(history: VersionHistory) -> Tree:
     Returns:
         The tree, for rich's console.
     """
-    lineage = history.lineage
     tree = Tree(
         f"[bold]{MODEL_NAME} version {history.version}[/bold]{_format_aliases(history.aliases)}  "
         f"registered {format_minute(history.registered_at)}"
     )
-    _add_model(tree, history)
-    data = tree.add(
-        f"[bold]data[/bold]  known at {format_minute(lineage.known_at)}, outcomes up to {format_minute(lineage.as_of)}"
-    )
-    for line in format_batches(history.batches):
-        data.add(escape(line))
-    _add_windows(tree, history)
-    definitions = tree.add("[bold]definitions[/bold]  fingerprint")
-    for part, digest in lineage.fingerprint.items():
-        definitions.add(f"{part:<16}{digest[:12]}")
-    code = tree.add("[bold]code[/bold]")
-    for name, value in list_code_versions(history).items():
-        code.add(f"{name:<21}{escape(value)}")
-    _add_evaluation(tree, history)
-    events = tree.add("[bold]events[/bold]")
-    for time, text in build_timeline(history):
-        events.add(f"{format_minute(time)}  {escape(text)}")
+    for heading, note, lines in _list_sections(history):
+        section = tree.add(f"[bold]{heading}[/bold]  {escape(note)}")
+        for line in lines:
+            section.add(escape(line))
     return tree
+
+
+def _list_sections(history: VersionHistory) -> Iterator[tuple[str, str, Iterable[str]]]:
+    """Yield heading, note and lines of each section of the tree of a version."""
+    lineage, recipe = history.lineage, history.recipe
+    if recipe is None:
+        yield "model", "trained before recipes were recorded", [_format_settings(history)]
+    else:
+        facts = {name: repr(value) for name, value in recipe.params.items()}
+        facts |= {"calibration": recipe.calibration, "threshold": f"{recipe.threshold:.4g}", "seed": str(recipe.seed)}
+        yield "model", describe_model(recipe.family, recipe.params), [*_align(facts), _format_settings(history)]
+    known = f"known at {format_minute(lineage.known_at)}, outcomes up to {format_minute(lineage.as_of)}"
+    yield "data", known, format_batches(history.batches)
+    if recipe is not None:
+        validated = format_cutoffs([fold.validation for fold in recipe.folds])
+        windows = {
+            "development": format_cutoffs(recipe.development),
+            "folds": f"validated on {validated}",
+            "test": format_cutoffs(recipe.test),
+        }
+        yield "windows", "monthly cut-offs", _align(windows)
+    digests = {part: digest[:12] for part, digest in lineage.fingerprint.items()}
+    yield "definitions", "fingerprint", _align(digests)
+    yield "code", "", _align(list_code_versions(history), 21)
+    yield "evidence", f"MLflow run {history.run_id}", _align(_describe_evidence(history))
+    yield "events", "", (f"{format_minute(time)}  {text}" for time, text in build_timeline(history))
+
+
+def _align(facts: Mapping[str, str], width: int = 16) -> list[str]:
+    return [f"{name:<{width}}{value}" for name, value in facts.items()]
 
 
 def build_batch_tree(history: BatchHistory) -> Tree:
@@ -59,7 +75,7 @@ def build_batch_tree(history: BatchHistory) -> Tree:
     Returns:
         The tree, for rich's console.
     """
-    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(format_batch(history.batch.manifest))}")
+    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(_format_batch(history.batch.manifest))}")
     for version in history.versions:
         tree.add(
             f"[bold]{MODEL_NAME} version {version.version}[/bold]{_format_aliases(version.aliases)}  registered "
@@ -76,46 +92,23 @@ def _format_aliases(aliases: Sequence[str]) -> str:
     return "".join(f"  [green]{alias}[/green]" for alias in aliases)
 
 
-def _add_model(tree: Tree, history: VersionHistory) -> None:
-    recipe, lineage = history.recipe, history.lineage
-    if recipe is None:
-        model = tree.add("[bold]model[/bold]  trained before recipes were recorded")
-    else:
-        model = tree.add(f"[bold]model[/bold]  {describe_model(recipe.family, recipe.params)}")
-        for name, value in recipe.params.items():
-            model.add(f"{name:<16}{value!r}")
-        model.add(f"{'calibration':<16}{recipe.calibration}")
-        model.add(f"{'threshold':<16}{recipe.threshold:.4g}")
-        model.add(f"{'seed':<16}{recipe.seed}")
-    parameters = lineage.parameters
+def _format_settings(history: VersionHistory) -> str:
+    parameters = history.lineage.parameters
     if "slices" in parameters:
         parameters["slices"] = ",".join(group["feature"] for group in parameters["slices"]) or "none"
-    settings = " ".join(f"{name}={value}" for name, value in parameters.items())
-    model.add(escape(f"{'settings':<16}{settings}"))
+    return f"{'settings':<16}{' '.join(f'{name}={value}' for name, value in parameters.items())}"
 
 
-def _add_windows(tree: Tree, history: VersionHistory) -> None:
-    if history.recipe is None:
-        return
-    recipe = history.recipe
-    windows = tree.add("[bold]windows[/bold]  monthly cut-offs")
-    windows.add(f"{'development':<16}{format_cutoffs(recipe.development)}")
-    windows.add(f"{'folds':<16}validated on {format_cutoffs([fold.validation for fold in recipe.folds])}")
-    windows.add(f"{'test':<16}{format_cutoffs(recipe.test)}")
-
-
-def _add_evaluation(tree: Tree, history: VersionHistory) -> None:
-    evidence = tree.add(f"[bold]evidence[/bold]  MLflow run {history.run_id}")
+def _describe_evidence(history: VersionHistory) -> dict[str, str]:
+    facts = {}
     if test := history.evaluation:
-        evidence.add(
-            f"{'test':<16}ROC-AUC {test.metrics['model']['roc_auc']} on {test.rows:,} rows of "
-            f"{test.customers:,} customers"
-        )
-    if history.gates is None:
-        evidence.add(f"{'gates':<16}not evaluated yet")
-    else:
-        failed = f": {', '.join(history.gates.failed)}" if history.gates.failed else ""
-        evidence.add(f"{'gates':<16}{history.gates.verdict}{escape(failed)}, {format_minute(history.gates.when)}")
+        roc_auc = test.metrics["model"]["roc_auc"]
+        facts["test"] = f"ROC-AUC {roc_auc} on {test.rows:,} rows of {test.customers:,} customers"
+    facts["gates"] = "not evaluated yet"
+    if gates := history.gates:
+        failed = f": {', '.join(gates.failed)}" if gates.failed else ""
+        facts["gates"] = f"{gates.verdict}{failed}, {format_minute(gates.when)}"
+    return facts
 
 
 def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
@@ -128,7 +121,7 @@ def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
         The lines.
     """
     older, latest = batches[:-_SHOWN_BATCHES], batches[-_SHOWN_BATCHES:]
-    lines = [f"batch {batch.batch_id}  {format_batch(batch.manifest)}" for batch in latest]
+    lines = [f"batch {batch.batch_id}  {_format_batch(batch.manifest)}" for batch in latest]
     if older:
         rows = sum(batch.manifest.rows_added for batch in older if batch.manifest)
         missing = sum(batch.manifest is None for batch in older)
@@ -137,15 +130,8 @@ def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
     return lines
 
 
-def format_batch(manifest: Batch | None) -> str:
-    """Format a batch in one line.
-
-    Args:
-        manifest: None if the batch is no longer on disk.
-
-    Returns:
-        Source, rows, range of events, arrival.
-    """
+def _format_batch(manifest: Batch | None) -> str:
+    """Format source, rows, range of events and arrival of a batch in one line."""
     if manifest is None:
         return "no longer on disk"
     events = "no transactions"
