@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from holdfast.core.types import Floats
 from holdfast.models._sklearn_private import boosting_baseline, boosting_trees
@@ -102,23 +103,24 @@ class LinearTerms:
 class StepTerms:
     """Boosted trees of one input each: their sum is one step function per input.
 
+    One binary search finds the steps of all inputs: NumPy sorts complex numbers by the real part, then by the imaginary
+    part, and those with NaN last.
+
     Attributes:
         base: Constant to which the terms are added.
-        edges: Upper edges of the steps of each input, ascending, the last infinite. An edge belongs to the step below.
-        values: Term of each step of each input, and at last the term of a missing input.
+        inputs: Number of inputs.
+        edges: Upper edges of the steps as complex numbers of input number and edge, sorted, shape (steps,). An edge
+            belongs to the step below. The last edge of an input is infinite; missing inputs have the edge NaN.
+        values: Term of each step, shape (steps,).
     """
 
     base: float
-    edges: tuple[Floats, ...]
-    values: tuple[Floats, ...]
-
-    @property
-    def inputs(self) -> int:
-        """Return the number of inputs."""
-        return len(self.edges)
+    inputs: int
+    edges: npt.NDArray[np.complex128]
+    values: Floats
 
     def compute(self, x: Floats) -> Floats:
-        """Compute the term of each input; a row of 18 inputs takes 17 µs.
+        """Compute the term of each input.
 
         Args:
             x: Inputs, shape (rows, inputs); NaN is missing.
@@ -126,9 +128,7 @@ class StepTerms:
         Returns:
             Terms, of the same shape, always finite.
         """
-        terms = np.empty(x.shape)
-        for number, (edges, values) in enumerate(zip(self.edges, self.values, strict=True)):
-            terms[:, number] = values[edges.searchsorted(x[:, number])]  # NaN comes after infinity
+        terms: Floats = self.values[self.edges.searchsorted(_number_inputs(np.arange(self.inputs), x))]
         return terms
 
     def probe_rows(self) -> Floats:
@@ -137,7 +137,8 @@ class StepTerms:
         Returns:
             Rows, shape (any, inputs).
         """
-        columns = [np.concatenate([edges, np.nextafter(edges, np.inf), [np.nan]]) for edges in self.edges]
+        by_input = [self.edges.imag[self.edges.real == number] for number in range(self.inputs)]
+        columns = [np.concatenate([edges, np.nextafter(edges, np.inf)]) for edges in by_input]
         longest = max(map(len, columns))
         return np.stack([np.resize(column, longest) for column in columns], axis=1)
 
@@ -221,15 +222,21 @@ def extract_step_terms(classifier: Any) -> StepTerms | None:
             trees[used[0]].append(nodes)
         else:
             base.append(nodes["value"].item())
-    edges = tuple(_step_edges(of_input) for of_input in trees)
-    values = tuple(
-        _sum_trees(of_input, np.append(input_edges, np.nan)) for of_input, input_edges in zip(trees, edges, strict=True)
-    )
-    return StepTerms(math.fsum(base), edges, values)
+    edges = [_number_inputs(number, _step_edges(of_input)) for number, of_input in enumerate(trees)]
+    edges += [_number_inputs(number, np.array([np.nan])) for number in range(len(trees))]
+    values = [_sum_trees(trees[int(of_input.real[0])], of_input.imag) for of_input in edges]
+    return StepTerms(math.fsum(base), len(trees), np.concatenate(edges), np.concatenate(values))
 
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
+
+
+def _number_inputs(numbers: Any, values: Floats) -> npt.NDArray[np.complex128]:
+    """Return complex numbers of input number and value; ``number + value * 1j`` makes NaN of infinity."""
+    numbered = np.empty(values.shape, dtype=np.complex128)
+    numbered.real, numbered.imag = numbers, values
+    return numbered
 
 
 def _step_edges(trees: Sequence[Any]) -> Floats:
