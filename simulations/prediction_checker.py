@@ -143,7 +143,7 @@ class PredictionChecker:
     def _model(self, version: str) -> LoadedModel:
         if version not in self._models:
             contract = get_contract(open_registry(self.settings), version)
-            self._models[version] = RegistryClient(self.settings.mlflow_tracking_uri).load_model(contract)
+            self._models[version] = RegistryClient(self.settings.mlflow_tracking_uri).download_and_load(contract)
         return self._models[version]
 
 

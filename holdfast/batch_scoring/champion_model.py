@@ -12,7 +12,7 @@ from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, ServedModel, differing_definitions, model_inputs
 from holdfast.models.contributions import NotAdditiveError
-from holdfast.models.loaded_model import LoadedModel, load_model
+from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.models.reason_codes import ReasonCode, select_reasons
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training.dataset import TrainingSet
@@ -92,7 +92,7 @@ def load_champion(settings: Settings) -> ScoringModel:
         UnusableModelError: The model does not reproduce the example scores of its training.
         RegistryUnavailableError: The registry or its files cannot be read.
     """
-    return ScoringModel(load_model(*RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)))
+    return ScoringModel(load_verified_model(*RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)))
 
 
 def require_matching_definitions(champion: ScoringModel) -> None:

@@ -30,6 +30,6 @@ def reproduce(
     )
     with console.status("reading the records of the version") as status:
         recorded = reproduction.load_recorded_version(open_registry(settings), version)
-        result = reproduction.reproduce(settings, recorded, lambda activity: status.update(escape(activity)))
+        result = reproduction.reproduce_version(settings, recorded, lambda activity: status.update(escape(activity)))
     console.print(format_reproduction(result, time.perf_counter() - start))
     sys.exit(0 if result.identical else 1)

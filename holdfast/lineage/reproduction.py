@@ -88,7 +88,7 @@ def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion
     )
 
 
-def reproduce(settings: Settings, recorded: RecordedVersion, report: Callable[[str], object]) -> Reproduction:
+def reproduce_version(settings: Settings, recorded: RecordedVersion, report: Callable[[str], object]) -> Reproduction:
     """Retrain a version in a clean process and compare. The data folder and the registry do not change.
 
     Args:

@@ -60,7 +60,9 @@ def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
     return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
 
 
-def retrain(settings: Settings, recorded: Lineage, recipe: Recipe, report: Callable[[str], object]) -> RetrainedModel:
+def retrain_recipe(
+    settings: Settings, recorded: Lineage, recipe: Recipe, report: Callable[[str], object]
+) -> RetrainedModel:
     """Build the features of every cut-off, join, fit, and score the test rows.
 
     Args:
@@ -102,7 +104,7 @@ def main(folder: Path) -> None:
     if current.fingerprint != recorded.fingerprint:
         return  # other definitions give another model
     try:
-        model = retrain(settings, recorded, recipe, _report)
+        model = retrain_recipe(settings, recorded, recipe, _report)
     except HoldfastError as error:
         (folder / ERROR_FILE).write_text(str(error))
         return

@@ -89,7 +89,7 @@ class LoadedModel:
         )
 
 
-def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
+def load_verified_model(contract: ServedModel, content: bytes) -> LoadedModel:
     """Load a model, verify it against its contract, and warm it up: its first request is as fast as later ones.
 
     Args:

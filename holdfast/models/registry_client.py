@@ -166,7 +166,7 @@ class RegistryClient:
             )
         return content
 
-    def load_model(self, contract: ServedModel) -> "LoadedModel":
+    def download_and_load(self, contract: ServedModel) -> "LoadedModel":
         """Download and load the model of a version.
 
         Args:
@@ -179,9 +179,9 @@ class RegistryClient:
             NotServableError, UnusableModelError: The file is not the registered one, or cannot be used.
             RegistryUnavailableError: The file cannot be downloaded now.
         """
-        from holdfast.models.loaded_model import load_model
+        from holdfast.models.loaded_model import load_verified_model
 
-        return load_model(contract, self.download_model(contract))
+        return load_verified_model(contract, self.download_model(contract))
 
     def download_logged_model(self, model_id: str) -> bytes:
         """Download the file of a logged model, whose SHA-256 is registered.

@@ -62,8 +62,8 @@ def load_pair(client: MlflowClient, settings: Settings, challenger: str, champio
     """
     models = RegistryClient(settings.mlflow_tracking_uri)
     return ModelPair(
-        models.load_model(get_contract(client, challenger)),
-        models.load_model(get_contract(client, champion)),
+        models.download_and_load(get_contract(client, challenger)),
+        models.download_and_load(get_contract(client, champion)),
         _read_test_scores(client, challenger),
     )
 

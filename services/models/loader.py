@@ -75,10 +75,10 @@ def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
         Verified model.
 
     Raises:
-        NotReadyError: ``holdfast.models.loaded_model.load_model`` rejects the model.
+        NotReadyError: ``holdfast.models.loaded_model.load_verified_model`` rejects the model.
     """
     try:
-        model = loaded_model.load_model(contract, content)
+        model = loaded_model.load_verified_model(contract, content)
     except UnusableModelError as error:
         raise NotReadyError(error.message, error.remedy) from error
     if model.scorer_mismatch:

@@ -109,7 +109,7 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
             f"the training set of version {registered.number} cannot be joined again: its definitions differ in "
             f"{', '.join(parts)}"
         )
-    model = ScoringModel(RegistryClient(settings.mlflow_tracking_uri).load_model(contract))
+    model = ScoringModel(RegistryClient(settings.mlflow_tracking_uri).download_and_load(contract))
     try:
         training = load_training_rows(client, settings, registered.number)
     except OSError as error:

@@ -158,7 +158,7 @@ class TestChanged:
 
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
         from holdfast.lineage.isolated_retraining import RetrainingOutcome
-        from holdfast.lineage.retrain_worker import current_lineage, retrain
+        from holdfast.lineage.retrain_worker import current_lineage, retrain_recipe
         from holdfast.training.numeric_environment import current_numeric_environment
 
         data = copy_shop(folder)
@@ -166,7 +166,7 @@ class TestChanged:
         pq.write_table(change(pq.read_table(path)), path)
         with use_data_folder(data) as settings:
             current_lineage(settings, recorded.lineage)  # applies the definitions
-            model = retrain(settings, recorded.lineage, recorded.recipe, lambda progress: None)
+            model = retrain_recipe(settings, recorded.lineage, recorded.recipe, lambda progress: None)
         return self._parts(recorded, RetrainingOutcome(recorded.lineage, current_numeric_environment(), model))
 
 
@@ -192,7 +192,7 @@ class TestNotReproduced:
         data, missing = copy_shop(tmp_path), recorded.lineage.batches[1]
         shutil.rmtree(data / "batches" / missing)
         monkeypatch.delattr(reproduction, "retrain_isolated")
-        reproduced = reproduction.reproduce(Settings(data=data), recorded, lambda progress: None)
+        reproduced = reproduction.reproduce_version(Settings(data=data), recorded, lambda progress: None)
         assert not reproduced.identical
         assert [item.part for item in reproduced.differences] == ["batches"]
         assert missing in reproduced.differences[0].detail

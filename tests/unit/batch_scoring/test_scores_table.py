@@ -15,7 +15,7 @@ from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
 from holdfast.models.contract import RECENCY_FEATURE, Feature
-from holdfast.models.loaded_model import LoadedModel, load_model
+from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from tests.support.registry import build_contract, fit_classifier, serialize_model
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ def champion(model: Any = None, **changed: Any) -> ScoringModel:
     model = model or fit_classifier()
     content = serialize_model(model)
     return ScoringModel(
-        load_model(build_contract(model, content, inputs=INPUTS, model_version="7", **changed), content)
+        load_verified_model(build_contract(model, content, inputs=INPUTS, model_version="7", **changed), content)
     )
 
 
