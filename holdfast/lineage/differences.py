@@ -11,7 +11,6 @@ import pandas as pd
 from holdfast.ingestion.batches import Batch
 from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
-from holdfast.training.numeric_environment import NumericEnvironment
 
 Digests = Mapping[str, Mapping[str, str]]
 _KEYS = ["customer_id", "cutoff"]
@@ -98,21 +97,20 @@ def diff_code(recorded: Lineage, current: Lineage) -> list[ReproductionDifferenc
     return [ReproductionDifference("code", "; ".join(details), _checkout_advice(recorded))] if details else []
 
 
-def diff_numeric_environment(
-    recorded: NumericEnvironment | None, current: NumericEnvironment
-) -> list[ReproductionDifference]:
-    """Compare the numeric environments.
+def diff_numeric_environment(recorded: Lineage, current: Lineage) -> list[ReproductionDifference]:
+    """Compare the numeric environments, if the training recorded its own.
 
     Args:
-        recorded: That of the training; None if not recorded.
-        current: That of the clean process.
+        recorded: Lineage of the version.
+        current: Lineage of the clean process.
 
     Returns:
         At most one difference.
     """
-    if recorded is None or recorded == current:
+    before, now = recorded.numeric_environment, current.numeric_environment
+    if before is None or before == now:
         return []
-    return [ReproductionDifference("numeric environment", f"{recorded}; this processor gave {current}")]
+    return [ReproductionDifference("numeric environment", f"{before}; this processor gave {now}")]
 
 
 def diff_data(recorded: Digests, retrained: Digests) -> list[ReproductionDifference]:

@@ -15,12 +15,7 @@ from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
 from holdfast.runtime.processes import log_tail, start_process
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
-from holdfast.training.numeric_environment import (
-    NUMERIC_ENVIRONMENT,
-    PINNING_VARIABLES,
-    NumericEnvironment,
-    pinned_environment,
-)
+from holdfast.training.numeric_environment import PINNING_VARIABLES, pinned_environment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 # No variable that names a store or a registry: the definitions of this checkout go into the registry of the workspace.
@@ -36,32 +31,26 @@ class RetrainingOutcome:
     """Result of the clean process.
 
     Attributes:
-        current: Lineage that this checkout would record.
-        numeric_environment: That of the process.
+        current: Lineage that this checkout would record, with the numeric environment of the process.
         model: None if the definitions differ, or after ``error``.
         error: Reason why the batches give no training set.
     """
 
     current: Lineage
-    numeric_environment: NumericEnvironment
     model: RetrainedModel | None
     error: str | None = None
 
 
 def retrain_isolated(
-    settings: Settings,
-    lineage: Lineage,
-    recipe: Recipe,
-    numeric_environment: NumericEnvironment | None,
-    report: Callable[[str], object],
+    settings: Settings, lineage: Lineage, recipe: Recipe, report: Callable[[str], object]
 ) -> RetrainingOutcome:
     """Retrain a model in a temporary folder, which is removed.
 
     Args:
         settings: Name the folder of batches.
-        lineage: Gives batches, times, horizon and activity window.
+        lineage: Gives batches, times, horizon, activity window, and the numeric environment, which the process is
+            pinned to if it was recorded.
         recipe: Model that is fitted.
-        numeric_environment: That of the original training, which the process is pinned to; None if not recorded.
         report: Called with each line of progress.
 
     Returns:
@@ -78,17 +67,18 @@ def retrain_isolated(
             (batches / batch_id).symlink_to(settings.batches / batch_id)
         (folder / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
         (folder / RECIPE_FILE).write_text(recipe.model_dump_json())
-        _run(folder, _environment(folder / "data", lineage, numeric_environment), report)
+        _run(folder, _environment(folder / "data", lineage), report)
         return _read_outcome(folder)
 
 
-def _environment(data: Path, lineage: Lineage, numeric_environment: NumericEnvironment | None) -> dict[str, str]:
-    inherited = _INHERITED if numeric_environment else _INHERITED + PINNING_VARIABLES
+def _environment(data: Path, lineage: Lineage) -> dict[str, str]:
+    recorded = lineage.numeric_environment
+    inherited = _INHERITED if recorded else _INHERITED + PINNING_VARIABLES
     return {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOLDFAST_DATA": str(data),
         "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
         "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),
-        **(pinned_environment(numeric_environment) if numeric_environment else {}),
+        **(pinned_environment(recorded) if recorded else {}),
     }
 
 
@@ -101,11 +91,9 @@ def _run(folder: Path, environment: dict[str, str], report: Callable[[str], obje
 
 def _read_outcome(folder: Path) -> RetrainingOutcome:
     current = LINEAGE.validate_json((folder / retrain_worker.CURRENT_FILE).read_bytes())
-    environment_file = folder / retrain_worker.NUMERIC_ENVIRONMENT_FILE
-    numeric_environment = NUMERIC_ENVIRONMENT.validate_json(environment_file.read_bytes())
     if (error := folder / retrain_worker.ERROR_FILE).exists():
-        return RetrainingOutcome(current, numeric_environment, None, error.read_text())
+        return RetrainingOutcome(current, None, error.read_text())
     if not (scores := folder / retrain_worker.SCORES_FILE).exists():
-        return RetrainingOutcome(current, numeric_environment, None)
+        return RetrainingOutcome(current, None)
     digests = retrain_worker.DIGESTS.validate_json((folder / retrain_worker.DIGESTS_FILE).read_bytes())
-    return RetrainingOutcome(current, numeric_environment, RetrainedModel(digests, pd.read_parquet(scores)))
+    return RetrainingOutcome(current, RetrainedModel(digests, pd.read_parquet(scores)))

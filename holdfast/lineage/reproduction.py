@@ -12,12 +12,11 @@ from holdfast.ingestion.batches import list_batches
 from holdfast.lineage import differences
 from holdfast.lineage.differences import ReproductionDifference
 from holdfast.lineage.isolated_retraining import ReproductionError, RetrainingOutcome, retrain_isolated
-from holdfast.lineage.version_history import parse_lineage, parse_numeric_environment, resolve_version
+from holdfast.lineage.version_history import parse_lineage, resolve_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
-from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 
@@ -30,14 +29,12 @@ class RecordedVersion:
         lineage: Batches, times, definitions and code of the training.
         recipe: Fitted model and its cut-offs.
         scores: customer_id, cutoff, churned and "model" of every test row.
-        numeric_environment: None if the version was trained before it was recorded.
     """
 
     version: str
     lineage: Lineage
     recipe: Recipe
     scores: pd.DataFrame
-    numeric_environment: NumericEnvironment | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,6 @@ def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion
         lineage,
         Recipe.model_validate_json(files[RECIPE_FILE]),
         pd.read_parquet(BytesIO(files[PREDICTIONS_FILE])),
-        parse_numeric_environment(files),
     )
 
 
@@ -105,7 +101,7 @@ def reproduce_version(settings: Settings, recorded: RecordedVersion, report: Cal
     on_disk = list_batches(settings)
     if missing := differences.diff_batches(recorded.lineage, on_disk, settings.batches):
         return Reproduction(recorded.version, False, len(recorded.scores), missing)
-    outcome = retrain_isolated(settings, recorded.lineage, recorded.recipe, recorded.numeric_environment, report)
+    outcome = retrain_isolated(settings, recorded.lineage, recorded.recipe, report)
     return compare(recorded, outcome, differences.list_unused_batches(recorded.lineage, on_disk))
 
 
@@ -122,7 +118,7 @@ def compare(recorded: RecordedVersion, outcome: RetrainingOutcome, unused_batche
     """
     rows, lineage, model = len(recorded.scores), recorded.lineage, outcome.model
     causes = differences.diff_definitions(lineage, outcome.current) + differences.diff_code(lineage, outcome.current)
-    causes += differences.diff_numeric_environment(recorded.numeric_environment, outcome.numeric_environment)
+    causes += differences.diff_numeric_environment(lineage, outcome.current)
     if model is None:
         failed = [ReproductionDifference("training set", outcome.error)] if outcome.error else []
         return Reproduction(recorded.version, False, rows, causes + failed, unused_batches)
@@ -136,6 +132,6 @@ def compare(recorded: RecordedVersion, outcome: RetrainingOutcome, unused_batche
 
 def _explain_fit(recorded: RecordedVersion, outcome: RetrainingOutcome) -> str:
     same = "definitions, code, rows, labels and inputs are the recorded ones: the recipe was changed"
-    if recorded.numeric_environment:
+    if recorded.lineage.numeric_environment:
         return f"{same}, or the installed libraries are not those of the lock."
-    return f"{same}, or another processor computed it (here {outcome.numeric_environment}; then not recorded)."
+    return f"{same}, or another processor computed it (here {outcome.current.numeric_environment}; then not recorded)."

@@ -20,12 +20,10 @@ from holdfast.models.fingerprint import fingerprint
 from holdfast.training.dataset import build_training_set
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.lineage import LINEAGE, Lineage, build_lineage
-from holdfast.training.numeric_environment import NUMERIC_ENVIRONMENT, current_numeric_environment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.settings import TrainingSettings
 
-RECORDED_FILE = "lineage.json"
-CURRENT_FILE, NUMERIC_ENVIRONMENT_FILE = "current_lineage.json", "numeric_environment.json"
+RECORDED_FILE, CURRENT_FILE = "lineage.json", "current_lineage.json"
 DIGESTS_FILE, SCORES_FILE, ERROR_FILE = "digests.json", "scores.parquet", "error.txt"
 DIGESTS = TypeAdapter(dict[str, dict[str, str]])
 
@@ -100,7 +98,6 @@ def main(folder: Path) -> None:
     _report("reading the definitions")
     current = current_lineage(settings, recorded)
     (folder / CURRENT_FILE).write_bytes(LINEAGE.dump_json(current))
-    (folder / NUMERIC_ENVIRONMENT_FILE).write_bytes(NUMERIC_ENVIRONMENT.dump_json(current_numeric_environment()))
     if current.fingerprint != recorded.fingerprint:
         return  # other definitions give another model
     try:

@@ -1,6 +1,5 @@
 """History of a model version: data and training from its run, events from the registry."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +31,7 @@ from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.lineage import LINEAGE, Lineage
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
-from holdfast.training.numeric_environment import NUMERIC_ENVIRONMENT, NumericEnvironment
+from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 Event = (
@@ -152,7 +151,7 @@ def load_version_history(
         run_id=run_id,
         training_rows=None if rows is None else int(rows),
         lineage=lineage,
-        numeric_environment=parse_numeric_environment(files),
+        numeric_environment=lineage.numeric_environment,
         batches=[UsedBatch(name, manifests.get(name)) for name in lineage.batches],
         recipe=Recipe.model_validate_json(files[RECIPE_FILE]) if RECIPE_FILE in files else None,
         evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
@@ -218,16 +217,3 @@ def parse_lineage(files: Mapping[str, bytes], where: str) -> Lineage:
         raise NoLineageError(
             f"{where}: {LINEAGE_FILE} is invalid ({error.errors()[0]['msg']}). Restore it from a backup of the run."
         ) from error
-
-
-def parse_numeric_environment(files: Mapping[str, bytes]) -> NumericEnvironment | None:
-    """Parse the numeric environment of a run.
-
-    Args:
-        files: Name to content; the lineage is one of them.
-
-    Returns:
-        The environment; None if the lineage does not have it.
-    """
-    recorded = json.loads(files[LINEAGE_FILE]).get("arithmetic")
-    return NUMERIC_ENVIRONMENT.validate_python(recorded) if recorded else None

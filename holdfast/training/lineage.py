@@ -14,7 +14,11 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
 from feature_repo.timestamps import as_utc
 from holdfast.ingestion.batches import list_batches
-from holdfast.training.numeric_environment import current_numeric_environment
+from holdfast.training.numeric_environment import (
+    NUMERIC_ENVIRONMENT,
+    NumericEnvironment,
+    current_numeric_environment,
+)
 from holdfast.training.settings import TrainingSettings
 
 # Modules of holdfast.models that decide a model; the others only serve it.
@@ -55,6 +59,11 @@ class Lineage:
     def parameters(self) -> dict[str, Any]:
         """Return the settings, nested ones as ``search.trials``, with horizon and activity window."""
         return _flatten(self.settings) | {"horizon_days": self.horizon_days, "activity_days": self.activity_days}
+
+    @property
+    def numeric_environment(self) -> NumericEnvironment | None:
+        """Return the numeric environment of the training; None if it was not recorded."""
+        return NUMERIC_ENVIRONMENT.validate_python(self.arithmetic) if self.arithmetic else None
 
     @property
     def key(self) -> str:

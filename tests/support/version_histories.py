@@ -1,6 +1,6 @@
 """Synthetic history of a version, which tests change one field at a time."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,7 @@ LINEAGE = Lineage(
     lock="10cc" * 16,
     python="3.11.7",
     git_commit="c5e4c58859c66a8d10d2fa8e4df9d15e6221348a",
+    arithmetic=asdict(HASWELL),
 )
 RECIPE = Recipe(
     family="logistic",

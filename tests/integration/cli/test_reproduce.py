@@ -159,7 +159,6 @@ class TestChanged:
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
         from holdfast.lineage.isolated_retraining import RetrainingOutcome
         from holdfast.lineage.retrain_worker import current_lineage, retrain_recipe
-        from holdfast.training.numeric_environment import current_numeric_environment
 
         data = copy_shop(folder)
         path = data / "batches" / recorded.lineage.batches[batch] / "transactions.parquet"
@@ -167,7 +166,7 @@ class TestChanged:
         with use_data_folder(data) as settings:
             current_lineage(settings, recorded.lineage)  # applies the definitions
             model = retrain_recipe(settings, recorded.lineage, recorded.recipe, lambda progress: None)
-        return self._parts(recorded, RetrainingOutcome(recorded.lineage, current_numeric_environment(), model))
+        return self._parts(recorded, RetrainingOutcome(recorded.lineage, model))
 
 
 class TestNotReproduced:
@@ -221,7 +220,7 @@ class TestNotReproduced:
         lines: list[str] = []
         with pytest.raises(isolated_retraining.ReproductionError, match=r"ended with code 3\..*\nno memory left"):
             isolated_retraining.retrain_isolated(
-                Settings(data=tmp_path), recorded.lineage, recorded.recipe, None, lines.append
+                Settings(data=tmp_path), recorded.lineage, recorded.recipe, lines.append
             )
         assert lines == ["working"]
 

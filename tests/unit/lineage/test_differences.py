@@ -13,12 +13,11 @@ from holdfast.lineage import differences
 from holdfast.lineage.isolated_retraining import RetrainingOutcome
 from holdfast.lineage.reproduction import RecordedVersion, Reproduction, compare
 from holdfast.lineage.retrain_worker import RetrainedModel
-from holdfast.training.numeric_environment import NumericEnvironment
-from tests.support.version_histories import BATCH, HASWELL, LINEAGE, RECIPE, scores
+from tests.support.version_histories import BATCH, LINEAGE, RECIPE, scores
 
 FRAME = scores(0.25, 0.75, 0.5)
-RECORDED = RecordedVersion("3", LINEAGE, RECIPE, FRAME, HASWELL)
-SAME = RetrainingOutcome(LINEAGE, HASWELL, RetrainedModel(RECIPE.digests, FRAME))
+RECORDED = RecordedVersion("3", LINEAGE, RECIPE, FRAME)
+SAME = RetrainingOutcome(LINEAGE, RetrainedModel(RECIPE.digests, FRAME))
 
 
 def _digests(period: str, **changed: str) -> dict[str, dict[str, str]]:
@@ -61,14 +60,14 @@ def test_diff_code_advice_names_unknown_or_changed_commit(commit: str, detail: s
 
 def test_compare_other_definitions_come_first_with_their_parts() -> None:
     current = replace(LINEAGE, fingerprint=LINEAGE.fingerprint | {"on_demand": "new", "labels": "new"}, lock="new")
-    result = compare(RECORDED, RetrainingOutcome(current, HASWELL, None), [])
+    result = compare(RECORDED, RetrainingOutcome(current, None), [])
     assert not result.identical
     assert _parts(result) == ["definitions", "code"]
     assert "labels, on_demand differ from" in result.differences[0].detail
 
 
 def test_compare_without_training_set_has_the_error() -> None:
-    result = compare(RECORDED, RetrainingOutcome(LINEAGE, HASWELL, None, "total_amount is null in row 7"), ["late"])
+    result = compare(RECORDED, RetrainingOutcome(LINEAGE, None, "total_amount is null in row 7"), ["late"])
     assert not result.identical
     assert _parts(result) == ["training set"]
     assert "null in row 7" in result.differences[0].detail
@@ -131,13 +130,13 @@ class TestDiffScores:
 
     def test_compare_unrecorded_numeric_environment_is_a_possible_cause(self) -> None:
         model = RetrainedModel(RECIPE.digests, scores(0.25, 0.75, 0.4))
-        result = compare(replace(RECORDED, numeric_environment=None), replace(SAME, model=model), [])
+        result = compare(replace(RECORDED, lineage=replace(LINEAGE, arithmetic=None)), replace(SAME, model=model), [])
         assert "another processor computed it (here OpenBLAS Haswell, numpy X86_V3" in result.differences[0].detail
 
     def test_compare_other_numeric_environment_is_named(self) -> None:
         outcome = replace(
             SAME,
-            numeric_environment=NumericEnvironment("Nehalem", []),
+            current=replace(LINEAGE, arithmetic={"blas": "Nehalem", "simd": []}),
             model=RetrainedModel(RECIPE.digests, scores(0, 1, 0.4)),
         )
         result = compare(RECORDED, outcome, [])
