@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -18,10 +18,8 @@ from holdfast.model_versions.records import (
     ApprovalRecord,
     GatesRecord,
     PromotionRecord,
-    RetrainingRecord,
     RollbackRecord,
-    RolloutRecord,
-    TrafficRecord,
+    VersionEvent,
     parse_events,
 )
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
@@ -33,10 +31,6 @@ from holdfast.training.lineage import LINEAGE, Lineage
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
 from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
-
-Event = (
-    GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord | RolloutRecord | RetrainingRecord
-)
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ class VersionHistory:
     rollback: RollbackRecord | None
     successors: list[tuple[str, PromotionRecord]]
     returns: list[tuple[str, RollbackRecord]]
-    events: list[Event] = field(default_factory=list)
+    events: list[VersionEvent] = field(default_factory=list)
     unreadable: str = ""
 
 
@@ -167,7 +161,7 @@ def load_version_history(
             if promotion.previous == number
         ],
         returns=history.list_returns_to(number),
-        events=cast(list[Event], parse_events(tags, number) or []),
+        events=parse_events(tags, number) or [],
         unreadable=unreadable,
     )
 

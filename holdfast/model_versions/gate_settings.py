@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORBIDDEN_INPUTS = [
+_FORBIDDEN_INPUTS = [
     "customer_id",
     "age",
     "age_*",
@@ -64,7 +64,7 @@ class GateSettings(BaseModel):
     max_latency_ms: float = Field(default=20, gt=0, description="Median time of one prediction at most, ms.")
     max_size_mb: float = Field(default=20, gt=0, description="Model file at most, MB.")
     forbidden_inputs: list[str] = Field(
-        default=FORBIDDEN_INPUTS, description="Patterns of names that no model input may have; * is any text."
+        default=_FORBIDDEN_INPUTS, description="Patterns of names that no model input may have; * is any text."
     )
     max_rollbacks: int = Field(
         default=0, ge=0, description="Times the version may have been rolled back as a champion already."

@@ -4,25 +4,12 @@ The latest record of each kind is JSON in one tag; all records, oldest first, ar
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
-from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError, TaggedRecord, events_error, read_events
+from holdfast.model_versions.version_tags import EVENTS_TAG, TaggedRecord, events_error, read_events
 from holdfast.models.registered_version import TRAFFIC_TAG
-
-__all__ = [
-    "EVENTS_TAG",
-    "ApprovalRecord",
-    "BadRecordError",
-    "GatesRecord",
-    "PromotionRecord",
-    "RollbackRecord",
-    "RolloutRecord",
-    "TaggedRecord",
-    "TrafficRecord",
-    "parse_events",
-]
 
 
 class GatesRecord(TaggedRecord):
@@ -231,7 +218,12 @@ class RetrainingRecord(TaggedRecord):
         return f"retrained as of {self.as_of:%Y-%m-%d}: {self.why}"
 
 
-def parse_events(tags: dict[str, str], version: str) -> list[TaggedRecord] | None:
+VersionEvent = (
+    GatesRecord | ApprovalRecord | PromotionRecord | RollbackRecord | TrafficRecord | RolloutRecord | RetrainingRecord
+)
+
+
+def parse_events(tags: dict[str, str], version: str) -> list[VersionEvent] | None:
     """Parse the event list of a version.
 
     Args:
@@ -246,18 +238,7 @@ def parse_events(tags: dict[str, str], version: str) -> list[TaggedRecord] | Non
     """
     if EVENTS_TAG not in tags:
         return None
-    kinds: dict[str, type[TaggedRecord]] = {
-        kind.TAG: kind
-        for kind in (
-            GatesRecord,
-            ApprovalRecord,
-            PromotionRecord,
-            RollbackRecord,
-            TrafficRecord,
-            RolloutRecord,
-            RetrainingRecord,
-        )
-    }
+    kinds: dict[str, type[VersionEvent]] = {kind.TAG: kind for kind in get_args(VersionEvent)}
     try:
         return [kinds[item["kind"]].model_validate(item["record"]) for item in read_events(tags, version)]
     except (KeyError, TypeError, ValidationError) as error:

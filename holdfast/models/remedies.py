@@ -1,4 +1,8 @@
-"""Remedies in error messages: the only place in this package that names commands."""
+"""Remedies in error messages: the only module of this package that names commands.
+
+Commands are the interface for operators, and services, batch scoring and rollout give the same remedy. A text that
+each caller passes through the registry client would exist three times.
+"""
 
 FIRST_MODEL = "Run `python -m flows.train`, then promote the trained version with `python -m flows.promote`."
 RETRAIN = "Train again with `python -m flows.train`, then promote the trained version."

@@ -104,7 +104,7 @@ def record_answer(
         ApprovalRefusedError: It was no, or came too late.
     """
     record = ApprovalRecord.load(client, version)
-    assert record is not None  # requested_by has found it
+    assert record is not None  # find_requested_version has found it
     pending = record.evaluate_at(now)
     if pending.status == "waiting":
         answer = answer or ApprovalAnswer(False, "nobody", "the run was resumed without an answer")

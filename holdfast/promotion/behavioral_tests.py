@@ -15,7 +15,7 @@ from holdfast.models.contract import Feature, input_matrix
 from holdfast.training.dataset import TrainingSet
 
 Score = Callable[[Floats], Floats]
-RequestTime = Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
+_RequestTime = Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
 
 SILENCE = "days_since_last_purchase"
 TENURE = "tenure_days"
@@ -25,7 +25,7 @@ _SINGLE_ROWS = 50
 
 
 def measure_wrong_direction(
-    score: Score, rows: TrainingSet, request_time: RequestTime, tolerance: float, days: Sequence[int] = (1, 7, 30)
+    score: Score, rows: TrainingSet, request_time: _RequestTime, tolerance: float, days: Sequence[int] = (1, 7, 30)
 ) -> float:
     """Compute the share of customers whose risk falls if their last purchase was some days earlier, all else equal.
 
@@ -67,7 +67,7 @@ def _stored(rows: TrainingSet) -> dict[str, Ints]:
     return {REQUEST_TIME: as_of, _FIRST: as_of - tenure, _LAST: as_of - silence}
 
 
-def _moved(rows: TrainingSet, stored: dict[str, Ints], last: Ints, compute: RequestTime) -> Floats:
+def _moved(rows: TrainingSet, stored: dict[str, Ints], last: Ints, compute: _RequestTime) -> Floats:
     columns: dict[str, list[Any]] = {feature.name: rows.x[:, i].tolist() for i, feature in enumerate(rows.inputs)}
     computed = compute(columns | {name: values.tolist() for name, values in (stored | {_LAST: last}).items()})
     return input_matrix(rows.inputs, columns | computed)

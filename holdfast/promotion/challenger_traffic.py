@@ -19,8 +19,8 @@ from holdfast.model_versions.records import TrafficRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
 
-Mode = Literal["shadow", "canary", "off"]
-FIRST_SHARE = 0.05
+_Mode = Literal["shadow", "canary", "off"]
+_FIRST_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class TrafficChange:
         return f"Version {self.version} {texts[self.traffic.mode]}{'' if self.changed else ', as before'}."
 
 
-def build_traffic(mode: Mode, share: float | None) -> Traffic:
+def build_traffic(mode: _Mode, share: float | None) -> Traffic:
     """Build the traffic of a mode.
 
     Args:
@@ -66,7 +66,7 @@ def build_traffic(mode: Mode, share: float | None) -> Traffic:
         if share is not None:
             raise TrafficError(f"A share is for a canary; {mode} takes none. Nothing was changed.")
         return Traffic(mode=mode)
-    share = FIRST_SHARE if share is None else share
+    share = _FIRST_SHARE if share is None else share
     if not 0 < share <= MAX_SHARE:
         raise TrafficError(
             f"A canary gets a share of the customers above 0 and at most {MAX_SHARE}, not {share}. Nothing was changed."

@@ -18,7 +18,7 @@ from holdfast.training.evaluation_report import Interval
 
 
 def collect_evidence(
-    client: MlflowClient, settings: Settings, version: str, situation: EvaluationContext, thresholds: GateSettings
+    client: MlflowClient, settings: Settings, version: str, context: EvaluationContext, thresholds: GateSettings
 ) -> Evidence:
     """Collect the evidence about a version; a missing piece is stored with its reason.
 
@@ -28,19 +28,19 @@ def collect_evidence(
         client: MLflow client.
         settings: Settings with the data folder.
         version: Version to evaluate.
-        situation: Context of the evaluation.
+        context: Context of the evaluation.
         thresholds: Gate settings.
 
     Returns:
         The evidence.
     """
     subject = ModelCandidate(client, version)
-    champion = ModelCandidate(client, situation.champion) if situation.champion is not None else None
+    champion = ModelCandidate(client, context.champion) if context.champion is not None else None
     same = champion is not None and compute_or_unavailable(lambda: champion.definitions) == compute_or_unavailable(
         lambda: subject.definitions
     )
     with threadpool_limits(limits=1):  # as in training: threads that wait for each other are slower than one
-        rows = compute_or_unavailable(lambda: subject.test_rows(settings, require(situation.definitions)))
+        rows = compute_or_unavailable(lambda: subject.test_rows(settings, require(context.definitions)))
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
 
         def pair(champion: ModelCandidate) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def collect_evidence(
             brier_gain=compute_or_unavailable(
                 lambda: model_comparison.compare_brier(subject.predictions, thresholds, "base_rate")
             ),
-            champion=situation.champion,
+            champion=context.champion,
             over_champion=over_champion(model_comparison.compare_roc_auc),
             brier_over_champion=over_champion(model_comparison.compare_brier),
             compared_on="the same test rows" if same else "the test rows they share",
@@ -72,14 +72,14 @@ def collect_evidence(
                 lambda: behavioral_tests.measure_variance(subject.score, require(rows).x, thresholds.seed)
             ),
             definitions=compute_or_unavailable(lambda: subject.definitions),
-            parity=situation.parity,
+            parity=context.parity,
             latency_ms=compute_or_unavailable(
                 lambda: behavioral_tests.measure_latency_ms(subject.score, require(rows).x)
             ),
             size_mb=compute_or_unavailable(lambda: len(subject.model_file) / 1e6),
             inputs=compute_or_unavailable(lambda: subject.contract.inputs),
-            rollback=situation.rollback,
-            breach=situation.breach,
+            rollback=context.rollback,
+            breach=context.breach,
         )
 
 

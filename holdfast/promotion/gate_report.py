@@ -23,7 +23,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.gates import GateResult
 from holdfast.runtime.run_artifacts import read_file
 
-GATES_FILE = "gates.json"
+_GATES_FILE = "gates.json"
 
 
 class BadReportError(HoldfastError):
@@ -109,7 +109,7 @@ def record_report(client: MlflowClient, report: GateReport) -> None:
         report: Report to log.
     """
     run_id = str(get_version(client, report.version).run_id)
-    for path in (_path(report.key), GATES_FILE):
+    for path in (_path(report.key), _GATES_FILE):
         client.log_text(run_id, report.model_dump_json(indent=2), path)
     for gate in report.gates:
         if gate.value is not None:

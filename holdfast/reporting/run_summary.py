@@ -17,8 +17,6 @@ from holdfast.ingestion.batches import Batch
 from holdfast.reporting.flow_results import FeaturesResult, TrainResult
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
-_BASELINES = {"base_rate": "base rate", "recency": "recency alone", "rfm": "RFM logistic", "bg_nbd": "BG/NBD"}
-
 
 class ParityCounts(BaseModel):
     """Comparison of online values with point-in-time values."""
@@ -127,6 +125,8 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         path: File of the summary, which is named at the end.
         console: Receives the tables.
     """
+    from holdfast.training.baselines import BASELINE_LABELS  # scikit-learn and Feast, which --help need not wait for
+
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in (
         ("as of", f"{summary.as_of:%Y-%m-%d %H:%M} UTC"),
@@ -157,7 +157,7 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
     performance.add_column("")
     for label in METRIC_LABELS.values():
         performance.add_column(label, justify="right")
-    rows = {"Holdfast": summary.metrics} | {_BASELINES[name]: values for name, values in summary.baselines.items()}
+    rows = {"Holdfast": summary.metrics} | {BASELINE_LABELS[name]: values for name, values in summary.baselines.items()}
     for name, values in rows.items():
         performance.add_row(name, *(f"{values[metric]:.3f}" for metric in METRIC_LABELS))
 

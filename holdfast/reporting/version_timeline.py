@@ -13,9 +13,9 @@ from holdfast.model_versions.records import (
     RetrainingRecord,
     RollbackRecord,
     RolloutRecord,
-    TaggedRecord,
     TrafficRecord,
 )
+from holdfast.model_versions.version_tags import TaggedRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION
 
 _Record = TypeVar("_Record", bound=TaggedRecord)

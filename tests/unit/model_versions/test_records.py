@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.model_versions.records import (
-    EVENTS_TAG,
     ApprovalRecord,
-    BadRecordError,
     GatesRecord,
     PromotionRecord,
     RollbackRecord,
@@ -18,6 +16,7 @@ from holdfast.model_versions.records import (
     TrafficRecord,
     parse_events,
 )
+from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 WAITING = ApprovalRecord(status="waiting", since=NOON, until=NOON + timedelta(hours=1), flow_run="run", gates="k")

@@ -1,4 +1,4 @@
-"""Terminal trees of versions and batches, and the reproduction report."""
+"""Terminal trees of versions and batches."""
 
 import io
 from dataclasses import replace
@@ -10,15 +10,13 @@ from rich.console import Console
 from rich.tree import Tree
 
 from holdfast.lineage.batch_history import BatchHistory, DerivedVersion
-from holdfast.lineage.reproduction import Reproduction
 from holdfast.lineage.version_history import UsedBatch
-from holdfast.reporting.console import format_reproduction
 from holdfast.reporting.lineage_tree import build_batch_tree, build_version_tree
 from tests.support import version_histories
 from tests.support.version_histories import BATCH, HISTORY, LINEAGE, NOON, history
 
 
-def _render(tree: Tree | str) -> str:
+def _render(tree: Tree) -> str:
     text = io.StringIO()
     Console(file=text, width=600, highlight=False).print(tree)
     return text.getvalue()
@@ -102,36 +100,3 @@ def test_batch_tree_lists_every_version() -> None:
     assert "no model version was trained on it" in _render(
         build_batch_tree(BatchHistory(UsedBatch("b1", None), [], {}))
     )
-
-
-class TestFormatReproduction:
-    def test_identical_is_one_line(self) -> None:
-        printed = _render(format_reproduction(Reproduction("3", True, 4000, []), 12.3))
-        assert printed.startswith("✓ holdfast-churn version 3 reproduced in 12 s: all 4,000 test predictions")
-        assert len(printed.splitlines()) == 1
-
-    def test_identical_lists_differences_without_advice(self) -> None:
-        difference = _difference("code", "Python 3.11, here 3.12", "Check out abc.")
-        printed = _render(format_reproduction(Reproduction("3", True, 4000, [difference], ["late"]), 12.3))
-        assert "These differ without an effect:" in printed
-        assert "code                Python 3.11, here 3.12" in printed
-        assert "Check out" not in printed
-        assert "not used: late, on disk but not part of the lineage" in printed
-
-    def test_different_lists_causes_and_each_advice_once(self) -> None:
-        found = [
-            _difference("definitions", "labels differ", "Check out abc."),
-            _difference("code", "lock 1, here 2", "Check out abc."),
-            _difference("inputs", "total_amount [a] differs"),
-        ]
-        lines = _render(format_reproduction(Reproduction("3", False, 4000, found), 1.0)).splitlines()
-        assert lines[0] == "✗ holdfast-churn version 3 was not reproduced. Differences, first cause first:"
-        assert [line.split()[0] for line in lines[1:4]] == ["definitions", "code", "inputs"]
-        assert "[a]" in lines[3]
-        assert lines[4:] == ["  Check out abc."]
-
-
-def _difference(part: str, detail: str, advice: str = "") -> Any:
-    from holdfast.lineage.differences import ReproductionDifference
-
-    return ReproductionDifference(part, detail, advice)
