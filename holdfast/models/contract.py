@@ -24,6 +24,7 @@ CHALLENGER = "challenger"
 MODEL_FILE = "model.skops"
 CONTRACT_FILE = "contract.json"
 SERVED_MODEL_TAG = "holdfast.served_model"
+AS_OF_TAG = "holdfast.as_of"  # of the training
 
 # Types that a model file may contain, in addition to those that skops trusts.
 TRUSTED_TYPES = [

@@ -9,14 +9,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from feature_repo.timestamps import as_utc
 from holdfast.core.errors import HoldfastError
-from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.contract import AS_OF_TAG, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.remedies import RETRAIN, SET_TRAFFIC
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 TRAFFIC_TAG = "holdfast.traffic"
-AS_OF_TAG = "holdfast.as_of"
 MAX_SHARE = 0.5
 
 

@@ -140,7 +140,8 @@ class TestTrainingCode:
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("holdfast.models.")
         }
-        assert imported - {"registry_client"} <= set(lineage._MODEL_MODULES)  # the client only transfers files
+        clients = {"registry_client", "mlflow_client"}  # they only transfer files and records
+        assert imported - clients <= set(lineage._MODEL_MODULES)
 
     def test_build_lineage_changed_lock_file_changes_lock_only(self, checkout: Path) -> None:
         before = _lineage()
