@@ -8,7 +8,6 @@ nothing. Feast's own command line imports Feast before this module and retains i
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import typeguard
 
@@ -16,11 +15,7 @@ import typeguard
 @contextmanager
 def _without_type_checks() -> Iterator[None]:
     decorator = typeguard.typechecked
-
-    def unchanged(target: Any) -> Any:
-        return target
-
-    setattr(typeguard, "typechecked", unchanged)  # noqa: B010  mypy forbids to assign a function
+    setattr(typeguard, "typechecked", lambda target: target)  # noqa: B010  mypy forbids to assign a function
     try:
         yield
     finally:

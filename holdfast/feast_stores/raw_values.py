@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from feast.infra.online_stores.online_store import OnlineStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KEY = ENTITY_KEY.encode()
+# One join key of type string, its name, and the type of its value.
+_KEY_PREFIX = struct.pack(f"<III{len(_KEY)}sI", 1, ValueType.STRING, len(_KEY), _KEY, ValueType.STRING)
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,6 @@ def entity_keys(customer_ids: Sequence[str]) -> list[bytes]:
     length = struct.Struct("<I").pack
     encoded = [customer_id.encode() for customer_id in customer_ids]
     return [b"".join((_KEY_PREFIX, length(len(value)), value)) for value in encoded]
-
-
-def _key_prefix() -> bytes:
-    """Serialize one join key of type string, its name, and the type of its value."""
-    name = ENTITY_KEY.encode()
-    return struct.pack(f"<III{len(name)}sI", 1, ValueType.STRING, len(name), name, ValueType.STRING)
-
-
-_KEY_PREFIX = _key_prefix()
 
 
 def feast_reader(store: "OnlineStore", config: "RepoConfig", requests: Sequence[ViewRequest]) -> RawReader:

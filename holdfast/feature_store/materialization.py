@@ -71,7 +71,6 @@ def features_lock(settings: Settings) -> FileLock:
     Returns:
         Lock, not acquired.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.data / "features.lock")
 
 

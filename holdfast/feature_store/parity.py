@@ -92,7 +92,7 @@ def check_parity(
             values = response[feature.name]
             point_in_time = expected[feature.name].slice(start, len(ids))
             different = np.flatnonzero(
-                _compare_bits(to_arrow(values, feature), point_in_time) | _has_wrong_type(values, feature)
+                _compare_bits(_to_arrow(values, feature), point_in_time) | _has_wrong_type(values, feature)
             )
             compared += len(ids)
             mismatches += len(different)
@@ -120,16 +120,8 @@ def require_parity(report: ParityReport) -> None:
         )
 
 
-def to_arrow(values: list[Any], feature: Feature) -> pa.Array:
-    """Convert values to an Arrow array of the type that their Python types imply.
-
-    Args:
-        values: Values of one feature.
-        feature: Feature, whose type an array of nulls gets.
-
-    Returns:
-        Array, shape (values,).
-    """
+def _to_arrow(values: list[Any], feature: Feature) -> pa.Array:
+    """Convert values to an Arrow array of the type that their Python types imply."""
     array = pa.array(values)
     return array.cast(_ARROW_TYPES[feature.dtype]) if array.type == pa.null() else array
 

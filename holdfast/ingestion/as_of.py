@@ -32,12 +32,11 @@ def resolve_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> 
         return as_utc(as_of)
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
-    end = end_of_data(list_batches(settings))
+    end, now = end_of_data(list_batches(settings)), as_utc(now).replace(microsecond=0)
     if settings.clock == "data":
         if end is None:
             raise ClockError("HOLDFAST_CLOCK=data needs data, and there is none: run `python -m flows.ingest` first.")
-        return min(end, as_utc(now).replace(microsecond=0))
-    now = as_utc(now).replace(microsecond=0)
+        return min(end, now)
     if end is not None and now - end > timedelta(days=settings.activity_days):
         raise ClockError(
             f"The data ends on {end - timedelta(days=1):%Y-%m-%d}: no customer was active in the "

@@ -66,7 +66,8 @@ def parse_rows(file: SourceFile, mapping: ColumnMapping) -> ParsedRows:
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
         typed = column in file.typed_columns
         if field == "customer_id":
-            value, noun = _customer_ids(text), "an id"
+            # A whole number written as a float loses its ".0"; leading zeros are preserved.
+            value, noun = pc.replace_substring_regex(text, r"^([0-9]+)\.0+$", r"\1").to_pandas(), "an id"
         elif field == "event_timestamp":
             value, noun = _timestamps(text, mapping, typed), "a timestamp"
         else:
@@ -89,11 +90,6 @@ def parse_rows(file: SourceFile, mapping: ColumnMapping) -> ParsedRows:
         issues=[issue for issue in issues if issue.rows.any()],
         unreadable_fields=[field for field in columns if values[field].isna().all()],
     )
-
-
-def _customer_ids(text: Any) -> pd.Series:
-    """Parse ids as strings; a whole number written as a float loses its ".0", leading zeros are preserved."""
-    return pc.replace_substring_regex(text, r"^([0-9]+)\.0+$", r"\1").to_pandas()
 
 
 def _numbers(text: Any, decimal: str) -> pd.Series:

@@ -33,7 +33,6 @@ def promotion_lock(settings: Settings) -> FileLock:
     Returns:
         The lock, not acquired.
     """
-    settings.mlflow.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.mlflow / "promotion.lock")
 
 

@@ -78,8 +78,7 @@ class GateSettings(BaseModel):
         Returns:
             Name to value, as JSON.
         """
-        defaults = GateSettings().model_dump(mode="json")
-        return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def describe_changed_thresholds(changed: Mapping[str, Any]) -> str:

@@ -93,5 +93,4 @@ class RolloutSettings(BaseModel):
         Returns:
             Name to value, as JSON.
         """
-        defaults = RolloutSettings().model_dump(mode="json")
-        return {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
+        return self.model_dump(mode="json", exclude_defaults=True)

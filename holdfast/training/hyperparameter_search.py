@@ -66,7 +66,6 @@ def open_search_storage(settings: Settings, key: str) -> Iterator[Path]:
         SQLite file, which may not exist yet.
     """
     folder = settings.data / "search"
-    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{key}.lock"):
         yield folder / f"{key}.db"
 

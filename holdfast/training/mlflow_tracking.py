@@ -48,7 +48,6 @@ def training_lock(settings: Settings) -> FileLock:
     Returns:
         Lock, not acquired.
     """
-    settings.mlflow.mkdir(parents=True, exist_ok=True)
     return FileLock(settings.mlflow / "train.lock")
 
 

@@ -12,11 +12,11 @@ from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, 
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Importance
 
-Scorer = Callable[[Floats], Floats]
+_Scorer = Callable[[Floats], Floats]
 
 
 def compute_permutation_importance(
-    model_scores: Scorer,
+    model_scores: _Scorer,
     data: TrainingSet,
     seed: int,
     repeats: int = 3,

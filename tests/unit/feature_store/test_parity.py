@@ -21,10 +21,10 @@ from holdfast.feature_store.parity import (
     ParityError,
     ParityReport,
     _compare_bits,
+    _to_arrow,
     check_parity,
     epoch_us,
     require_parity,
-    to_arrow,
 )
 from holdfast.feature_store.snapshots import read_customers
 from holdfast.models.contract import Feature, model_inputs
@@ -212,9 +212,9 @@ class TestCompareBits:
         assert _compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
 
     def test_to_arrow_of_nulls_has_the_declared_type(self) -> None:
-        assert to_arrow([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
-        assert to_arrow([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
-        assert to_arrow([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
+        assert _to_arrow([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
+        assert _to_arrow([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
+        assert _to_arrow([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
 
 
 def test_copied_store_is_not_empty(clean: tuple[Settings, list[str]]) -> None:
