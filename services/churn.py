@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any, cast
 
-from services.settings import ServingSettings, configure, tracing_enabled
+from services.settings import ServingSettings, apply_service_environment
 
-configure()
+apply_service_environment()
 
 import bentoml
 from bentoml.models import BentoModel
@@ -13,11 +13,10 @@ from starlette.exceptions import HTTPException
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
-from services.api.middleware import ApiMiddleware, ApiRoute, new_request_id
-from services.api.openapi import openapi
+from services.api.middleware import ApiMiddleware, new_request_id
+from services.api.openapi import openapi_document
 from services.bentoml_patches import ignore_model_fields_warning, remove_bentoml_middlewares, service_options
 from services.errors import NotReadyError
-from services.observability.tracing import RequestTracer
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 
 remove_bentoml_middlewares()
@@ -32,7 +31,7 @@ class ChurnService:
     def __init__(self) -> None:
         from services.engine import PredictionEngine  # BentoML's first process needs only the options above
 
-        self._engine = PredictionEngine(
+        self.engine = PredictionEngine(
             Settings.from_environment(), ServingSettings.from_environment(), _service().bento
         )
         ignore_model_fields_warning()
@@ -44,7 +43,7 @@ class ChurnService:
             HTTPException: The service is not ready; the message names what is missing.
         """
         try:
-            self._engine.require_ready()
+            self.engine.require_ready()
         except NotReadyError as error:
             raise HTTPException(error.status, error.message) from error
         return True
@@ -52,7 +51,7 @@ class ChurnService:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Write the served predictions to the log."""
-        self._engine.close()
+        self.engine.close()
 
     @bentoml.api(route="/predict", input_spec=PredictRequest)
     async def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
@@ -67,7 +66,7 @@ class ChurnService:
             Prediction.
         """
         request = PredictRequest(customer_id=customer_id, as_of=as_of, explain=explain)
-        return await self.predict_one(request, new_request_id())
+        return await self.engine.predict(request, new_request_id())
 
     @bentoml.api(route="/predict_batch", input_spec=PredictBatchRequest)
     async def predict_batch(
@@ -84,31 +83,7 @@ class ChurnService:
             One item per customer, with a score or the reason for its absence.
         """
         request = PredictBatchRequest(customer_ids=customer_ids, as_of=as_of, explain=explain)
-        return await self.predict_many(request, new_request_id())
-
-    async def predict_one(self, request: PredictRequest, request_id: str) -> Prediction:
-        """Predict for one customer.
-
-        Args:
-            request: Validated request.
-            request_id: Id of the request in logs.
-
-        Returns:
-            Prediction.
-        """
-        return await self._engine.predict(request, request_id)
-
-    async def predict_many(self, request: PredictBatchRequest, request_id: str) -> BatchPrediction:
-        """Predict for many customers.
-
-        Args:
-            request: Validated request.
-            request_id: Id of the request in logs.
-
-        Returns:
-            One item per customer.
-        """
-        return await self._engine.predict_batch(request, request_id)
+        return await self.engine.predict_batch(request, new_request_id())
 
 
 def _service() -> bentoml.Service[ChurnService]:
@@ -118,18 +93,7 @@ def _service() -> bentoml.Service[ChurnService]:
 
 def _describe() -> dict[str, Any]:
     service = _service()
-    return openapi(service.name, service.doc, str(service.bento.tag.version) if service.bento else "not built")
+    return openapi_document(service.name, service.doc, str(service.bento.tag.version) if service.bento else "not built")
 
 
-_CUSTOMERS_PER_REQUEST = 100  # a batch counts as one concurrent request per 100 customers
-_ROUTES = {
-    "/predict": ApiRoute(PredictRequest, lambda service, *request: service.predict_one(*request)),
-    "/predict_batch": ApiRoute(
-        PredictBatchRequest,
-        lambda service, *request: service.predict_many(*request),
-        weight=lambda request: max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST),
-    ),
-}
-if tracing_enabled():  # the first one added is the outermost
-    _service().add_asgi_middleware(RequestTracer, paths=_ROUTES)
-_service().add_asgi_middleware(ApiMiddleware, describe=_describe, routes=_ROUTES)
+_service().add_asgi_middleware(ApiMiddleware, describe=_describe)

@@ -9,19 +9,19 @@ from bentoml import Bento
 import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that imports Feast: a third of the time
 from feature_repo.settings import Settings
 from holdfast.models.registry_client import RegistryClient
-from services.api.responses import batch_prediction, prediction
+from services.api.responses import to_batch_prediction, to_prediction
 from services.bentoml_patches import freeze_garbage_collector
 from services.errors import NotReadyError
 from services.inference.datatypes import ScoringRequest, ScoringResult
 from services.inference.feature_client import FeatureClient
 from services.inference.micro_batcher import MicroBatcher
 from services.inference.predictor import Predictor
-from services.inference.recorder import record
+from services.inference.recorder import record_scores
 from services.models.loader import load_saved_model, model_folder
 from services.models.registry_watcher import RegistryWatcher
 from services.observability.logs import LOG, log_once, reset_log_once
 from services.observability.metrics import METRICS, remove_ended_processes
-from services.observability.tracing import StageTracer
+from services.observability.tracing import open_spans
 from services.prediction_log.writer import PredictionLog
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import ServingSettings
@@ -46,7 +46,7 @@ class PredictionEngine:
         self.watcher = RegistryWatcher(
             RegistryClient(settings.mlflow_tracking_uri),
             lambda: load_saved_model(model_folder(bento)),
-            self.features.require_match,
+            self.features.matching_definitions,
             poll_seconds=serving.registry_poll_seconds,
             answer_timeout=serving.registry_start_seconds,
         )
@@ -58,7 +58,7 @@ class PredictionEngine:
         self._batcher: MicroBatcher[ScoringRequest, ScoringResult] = MicroBatcher(
             self._predictor.score, self._record, size=lambda request: len(request.customer_ids)
         )
-        self._tracer = StageTracer()
+        self._spans = open_spans()
         self._process = psutil.Process()
         self._closing = threading.Event()
         self._publisher = threading.Thread(target=self._publish, name="metrics", daemon=True)
@@ -79,7 +79,7 @@ class PredictionEngine:
             ServiceError: The customer cannot be scored.
         """
         scoring_request = ScoringRequest([request.customer_id], request.as_of, request.explain, request_id)
-        return prediction(await self._score(scoring_request))
+        return to_prediction(await self._score(scoring_request))
 
     async def predict_batch(self, request: PredictBatchRequest, request_id: str) -> BatchPrediction:
         """Predict for many customers.
@@ -95,11 +95,12 @@ class PredictionEngine:
             ServiceError: No customer can be scored.
         """
         scoring_request = ScoringRequest(request.customer_ids, request.as_of, request.explain, request_id)
-        return batch_prediction(await self._score(scoring_request))
+        return to_batch_prediction(await self._score(scoring_request))
 
     async def _score(self, request: ScoringRequest) -> ScoringResult:
         result = await self._batcher.submit(request)
-        self._tracer.record(result.batch.stages, len(result.batch.usable))
+        if self._spans is not None:
+            self._spans.record_stages(result.batch.stages, len(result.batch.usable))
         return result
 
     def require_ready(self) -> None:
@@ -119,10 +120,11 @@ class PredictionEngine:
         self._publisher.join()
         if self.log is not None:
             self.log.close()
-        self._tracer.close()
+        if self._spans is not None:
+            self._spans.close()
 
     def _record(self) -> None:
-        record(self._predictor.take_scored(), self.log.append if self.log is not None else None)
+        record_scores(self._predictor.take_scored(), self.log.append if self.log is not None else None)
 
     def _warm_up(self) -> None:
         """Score once, so that the first request is as fast as the others."""
@@ -167,10 +169,10 @@ class PredictionEngine:
     def _update_model_gauges(self) -> None:
         state = self.watcher.state
         if state.champion:
-            METRICS.champion.replace(1, state.champion, state.loaded_from or "")
+            METRICS.champion.replace(1, (state.champion, state.loaded_from or ""))
         if state.challenger and state.mode:
-            METRICS.challenger.replace(1, state.challenger, state.mode)
-            METRICS.challenger_share.replace(state.share, state.challenger)
+            METRICS.challenger.replace(1, (state.challenger, state.mode))
+            METRICS.challenger_share.replace(state.share, (state.challenger,))
             METRICS.challenger_failures.add(state.challenger, amount=0)
         else:
             METRICS.challenger.clear()
@@ -179,7 +181,7 @@ class PredictionEngine:
         unservable = (
             (version, "unavailable" if version in state.unavailable else "unusable") for version in state.unservable
         )
-        METRICS.refused_versions.replace_all(1, unservable)
+        METRICS.refused_versions.replace(1, *unservable)
         if state.reachable is not None:
             METRICS.registry_reachable.set(state.reachable)
         if state.last_success is not None:

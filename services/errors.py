@@ -1,14 +1,14 @@
 """Errors of the service and their HTTP form: problem details (RFC 9457)."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Literal
+from http import HTTPStatus
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 PROBLEM_JSON = "application/problem+json"
-RETRY_SECONDS = 1
+_RETRY_AFTER_SECONDS = 1
 
 # Reasons for a missing score of one customer.
 RejectionReason = Literal[
@@ -22,7 +22,7 @@ RejectionReason = Literal[
 ]
 
 # Title of each kind of problem.
-TITLES = {
+_TITLES = {
     "unknown_customer": "Unknown customer",
     "features_updating": "Features are being updated",
     "as_of_before_features": "as_of is before the features",
@@ -42,6 +42,13 @@ TITLES = {
     "method_not_allowed": "Method not allowed",
     "timeout": "Timeout",
     "internal_error": "Internal error",
+}
+# Kind of problem of an HTTP status, where the phrase of the status is not the kind.
+_KINDS = {500: "internal_error", 503: "not_ready", 504: "timeout"}
+_MESSAGES = {
+    404: "This path does not exist. POST /predict or /predict_batch for predictions.",
+    405: "This path does not allow this method. Use POST for predictions.",
+    500: "An unexpected error has occurred; the service's log holds the details.",
 }
 
 
@@ -71,24 +78,43 @@ class ServiceError(Exception):
     """A request fails.
 
     Args:
-        status: HTTP status.
-        kind: Kind of problem, a key of ``TITLES``.
+        status: HTTP status; a response with 503 has ``Retry-After``.
+        kind: Kind of problem, a key of ``_TITLES``.
         message: One sentence for the caller, without internals.
-        retry_after: Seconds after which the caller may try again; None: not stated.
+        allow: Methods of a path that does not allow the request's method.
     """
 
-    def __init__(self, status: int, kind: str, message: str, retry_after: int | None = None) -> None:
+    def __init__(self, status: int, kind: str, message: str, allow: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.message = message
-        self.retry_after = retry_after
+        self.allow = allow
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Return the headers of the response."""
-        headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
-        return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
+    def to_response(self, request_id: str) -> Response:
+        """Create the response.
+
+        Args:
+            request_id: Id of the request.
+
+        Returns:
+            Response with problem details.
+        """
+        body = {
+            "type": f"urn:holdfast:problem:{self.kind}",
+            "title": _TITLES[self.kind],
+            "status": self.status,
+            "detail": self.message,
+            "request_id": request_id,
+        }
+        headers = {"X-Request-ID": request_id}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if self.status == 503:
+            headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        if self.allow:
+            headers["Allow"] = self.allow
+        return Response(json.dumps(body), self.status, headers, media_type=PROBLEM_JSON)
 
 
 class NotReadyError(ServiceError):
@@ -97,11 +123,11 @@ class NotReadyError(ServiceError):
     Args:
         message: One sentence for the caller, without internals.
         remedy: Cause and remedy for the operator; logged, never sent to a caller.
-        kind: Kind of problem, a key of ``TITLES``.
+        kind: Kind of problem, a key of ``_TITLES``.
     """
 
     def __init__(self, message: str, remedy: str = "", kind: str = "not_ready") -> None:
-        super().__init__(503, kind, message, RETRY_SECONDS)
+        super().__init__(503, kind, message)
         self.remedy = remedy
 
     def __str__(self) -> str:
@@ -146,29 +172,21 @@ def status_of(reason: RejectionReason, caller_chose_time: bool) -> int:
     return 503
 
 
-def problem_response(
-    status: int, kind: str, detail: str, request_id: str, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Create the response of an error.
+def http_error(status: int, text: str = "", allow: str = "") -> ServiceError:
+    """Create the error of a status that has one cause, or convert an error of BentoML.
 
     Args:
         status: HTTP status.
-        kind: Kind of problem, a key of ``TITLES``.
-        detail: One sentence for the caller.
-        request_id: Id of the request.
-        headers: Further headers.
+        text: Body of BentoML's response; used where the status has several causes.
+        allow: Methods that the path allows.
 
     Returns:
-        Response with problem details.
+        Error of the same status.
     """
-    body: dict[str, Any] = {
-        "type": f"urn:holdfast:problem:{kind}",
-        "title": TITLES[kind],
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-    }
-    return Response(json.dumps(body), status, {"X-Request-ID": request_id, **(headers or {})}, media_type=PROBLEM_JSON)
+    title = HTTPStatus(status).phrase
+    kind = _KINDS.get(status) or title.lower().replace(" ", "_")
+    message = _MESSAGES.get(status) or text or f"{title}."
+    return ServiceError(status, kind if kind in _TITLES else "invalid_request", message, allow)
 
 
 def validation_error(error: ValidationError) -> ServiceError:

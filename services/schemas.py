@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from feature_repo.timestamps import as_utc
 from services.errors import RejectionReason
 
-MAX_BATCH = 1000
+_MAX_BATCH = 1000
 _BEYOND_MICROSECONDS = re.compile(r"[.,]\d{7}")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
@@ -77,7 +77,7 @@ class PredictBatchRequest(IODescriptor):
         extra="forbid", json_schema_extra={"example": {"customer_ids": ["00003", "00004"], "explain": False}}
     )
 
-    customer_ids: list[CustomerId] = Field(min_length=1, max_length=MAX_BATCH, description="The customers' ids.")
+    customer_ids: list[CustomerId] = Field(min_length=1, max_length=_MAX_BATCH, description="The customers' ids.")
     as_of: AsOf | None = _AS_OF
     explain: bool = _EXPLAIN
 

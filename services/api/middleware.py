@@ -1,8 +1,8 @@
 """ASGI middleware: routes predictions, authorizes, limits size and concurrency, returns all errors as problem details.
 
 BentoML's own dispatch costs several times as much as a prediction, also parses forms and multipart bodies, logs a
-traceback for each malformed request and has three error formats. Therefore requests for predictions are handled here,
-by the methods of the service that BentoML describes; BentoML handles all other requests.
+traceback for each malformed request and has three error formats. Therefore requests for predictions are handled here;
+BentoML handles all other requests.
 """
 
 import asyncio
@@ -10,43 +10,39 @@ import json
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.authorization import Authorizer
-from services.api.bentoml_passthrough import DETAILS, BentoPassthrough
-from services.errors import RETRY_SECONDS, ServiceError, problem_response, validation_error
+from services.api.bentoml_passthrough import forward_to_bentoml
+from services.errors import ServiceError, http_error, validation_error
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
+from services.observability.tracing import open_spans
+from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import ServingSettings
 
+if TYPE_CHECKING:
+    from services.engine import PredictionEngine
+
+_REQUESTS: dict[str, type[PredictRequest] | type[PredictBatchRequest]] = {
+    "/predict": PredictRequest,
+    "/predict_batch": PredictBatchRequest,
+}
 _DOCS = "/docs.json"
 _PAGES = frozenset({"/", _DOCS, "/healthz", "/livez", "/metrics", "/readyz", "/schema.json"})
 _MAX_BODY = 1024 * 1024
+_CUSTOMERS_PER_REQUEST = 100  # a batch counts as one concurrent request per 100 customers
 _DEADLINE_SECONDS = 20.0  # from the first byte of the request to the response
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-
-
-@dataclass(frozen=True)
-class ApiRoute:
-    """Endpoint for predictions.
-
-    Attributes:
-        schema: Model of the request body.
-        handle: Called with service, request body and request id; returns the response body.
-        weight: Number of concurrent requests that a request counts as.
-    """
-
-    schema: type[BaseModel]
-    handle: Callable[[Any, Any, str], Awaitable[BaseModel]]
-    weight: Callable[[Any], int] = lambda request: 1
+_NO_SPAN = nullcontext()
 
 
 class ApiMiddleware:
@@ -54,18 +50,17 @@ class ApiMiddleware:
 
     Args:
         app: BentoML's ASGI application.
-        routes: Endpoints for predictions by path.
         describe: Returns the OpenAPI document of ``/docs.json``.
     """
 
-    def __init__(self, app: ASGIApp, routes: Mapping[str, ApiRoute], describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, app: ASGIApp, describe: Callable[[], dict[str, Any]]) -> None:
         settings = ServingSettings.from_environment()
         self._app = app
-        self._routes = routes
         self._describe = describe
         self._authorizer = Authorizer(settings)
         self._max_concurrency = settings.max_concurrency
-        self._service: Any = None
+        self._spans = open_spans()
+        self._engine: PredictionEngine
         self._active = 0
         self._entry: ASGIApp = self._handle
         if settings.cors_origins:
@@ -86,61 +81,69 @@ class ApiMiddleware:
             await send({"type": "websocket.close"})
             return
 
-        async def keep_service(message: Message) -> None:
+        async def find_engine(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._service = bentoml.get_current_service()
+                self._engine = bentoml.get_current_service().engine
             await send(message)
 
-        await self._app(scope, receive, keep_service)
+        await self._app(scope, receive, find_engine)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get(scope["path"])
-        headers = dict(scope["headers"])
-        if scope["path"] == _DOCS and scope["method"] == "GET":
-            await _send_json(send, json.dumps(self._describe()).encode(), request_id_of(headers))
-            return
-        if route is None or scope["method"] != "POST":
-            await self._handle_other_routes(scope, receive, send, request_id_of(headers))
-            return
+        path, method, headers = scope["path"], scope["method"], dict(scope["headers"])
+        request_id = _request_id(headers)
+        try:
+            if path in _REQUESTS and method == "POST":
+                spans = self._spans
+                with spans.request_span(path, headers.get(b"traceparent", b"")) if spans else _NO_SPAN:
+                    await self._handle_prediction(path, scope, headers, receive, send, request_id)
+            elif path == _DOCS and method == "GET":
+                await _send_json(send, json.dumps(self._describe()).encode(), request_id)
+            elif method in ("GET", "HEAD"):  # reads only: BentoML would also serve predictions, at similar paths
+                await forward_to_bentoml(self._app, scope, receive, send)
+            elif path in _REQUESTS:
+                raise http_error(405, allow="POST")
+            else:
+                raise http_error(405, allow="GET") if path in _PAGES else http_error(404)
+        except ServiceError as error:
+            await error.to_response(request_id)(scope, receive, send)
+        except Exception:
+            LOG.exception("Unexpected error at %s, request %s", path, request_id)
+            await http_error(500).to_response(request_id)(scope, receive, send)
+
+    async def _handle_prediction(
+        self, path: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, request_id: str
+    ) -> None:
         started = time.perf_counter()
-        request_id = request_id_of(headers)
         status, version = 500, ""
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                response = await self._predict(route, scope, headers, receive, request_id)
+                response = await self._predict(_REQUESTS[path], scope, headers, receive, request_id)
             if response is None:
                 status = _CLIENT_CLOSED_REQUEST
                 return
-            status, version = 200, getattr(response, "model_version", "")
+            status, version = 200, response.model_version
             await _send_json(send, response.model_dump_json().encode(), request_id)
         except ServiceError as error:
             status = error.status
-            problem = problem_response(status, error.kind, error.message, request_id, error.headers)
-            await problem(scope, receive, send)
+            raise
         except TimeoutError:
             status = 504
-            await problem_response(
-                504, "timeout", f"The request was not handled within {_DEADLINE_SECONDS:.0f} seconds.", request_id
-            )(scope, receive, send)
-        except Exception:
-            LOG.exception("Unexpected error at %s, request %s", scope["path"], request_id)
-            await problem_response(500, "internal_error", DETAILS[500], request_id)(scope, receive, send)
+            raise ServiceError(
+                504, "timeout", f"The request was not handled within {_DEADLINE_SECONDS:.0f} seconds."
+            ) from None
         finally:
-            METRICS.record_request(scope["path"], status, version, time.perf_counter() - started)
-
-    async def _handle_other_routes(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        """Forward reads only: BentoML would also serve predictions, at paths similar to ``routes``."""
-        if scope["method"] in ("GET", "HEAD"):
-            await BentoPassthrough(scope, receive, send, request_id).call(self._app)
-        elif scope["path"] in self._routes or scope["path"] in _PAGES:
-            allow = {"Allow": "POST" if scope["path"] in self._routes else "GET"}
-            await problem_response(405, "method_not_allowed", DETAILS[405], request_id, allow)(scope, receive, send)
-        else:
-            await problem_response(404, "not_found", DETAILS[404], request_id)(scope, receive, send)
+            METRICS.record_request(path, status, version, time.perf_counter() - started)
+            if self._spans is not None:
+                self._spans.set_status(status)
 
     async def _predict(
-        self, route: ApiRoute, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
-    ) -> BaseModel | None:
+        self,
+        schema: type[PredictRequest] | type[PredictBatchRequest],
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        request_id: str,
+    ) -> Prediction | BatchPrediction | None:
         """Return the response body; None if the client has disconnected."""
         self._authorizer.authorize(scope, headers)
         weight = 0
@@ -151,13 +154,15 @@ class ApiMiddleware:
             if body is None:
                 return None
             try:
-                request = route.schema.model_validate_json(body)
+                request = schema.model_validate_json(body)
             except ValidationError as error:
                 raise validation_error(error) from None
-            more = route.weight(request) - 1
+            if isinstance(request, PredictRequest):
+                return await self._engine.predict(request, request_id)
+            more = max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST) - 1
             self._admit(more, own=1)
             weight += more
-            return await route.handle(self._service, request, request_id)
+            return await self._engine.predict_batch(request, request_id)
         finally:
             self._active -= weight
             METRICS.requests_active.set(self._active)
@@ -165,7 +170,7 @@ class ApiMiddleware:
     def _admit(self, weight: int, own: int) -> None:
         """Add weight of a request that holds ``own`` already; a request without others is always admitted."""
         if self._active + weight > self._max_concurrency and self._active > own:
-            raise ServiceError(503, "overloaded", "Too many requests at once; try again.", RETRY_SECONDS)
+            raise ServiceError(503, "overloaded", "Too many requests at once; try again.")
         self._active += weight
         METRICS.requests_active.set(self._active)
 
@@ -179,19 +184,10 @@ def new_request_id() -> str:
     return os.urandom(16).hex()
 
 
-def request_id_of(headers: dict[bytes, bytes]) -> str:
-    """Return the id of a request.
-
-    Args:
-        headers: Headers by lower-case name.
-
-    Returns:
-        The client's X-Request-ID if it is valid, else a new id.
-    """
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    """Return the client's X-Request-ID if it is valid, else a new id."""
     value = headers.get(b"x-request-id")
-    if value and _REQUEST_ID.fullmatch(value):
-        return value.decode()
-    return new_request_id()
+    return value.decode() if value and _REQUEST_ID.fullmatch(value) else new_request_id()
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes | None:

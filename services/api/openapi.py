@@ -28,7 +28,7 @@ _PROBLEMS = {
 }
 
 
-def openapi(title: str, description: str, version: str) -> dict[str, Any]:
+def openapi_document(title: str, description: str, version: str) -> dict[str, Any]:
     """Describe the API in OpenAPI 3.1.
 
     Args:

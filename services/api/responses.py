@@ -1,14 +1,14 @@
 """Conversion of scoring results to HTTP response bodies."""
 
 from feature_repo.timestamps import from_epoch_us
-from services.errors import RETRY_SECONDS, ServiceError, status_of
+from services.errors import ServiceError, status_of
 from services.inference.datatypes import ScoringResult
 from services.schemas import BatchItem, BatchPrediction, Prediction
 
 _SECOND_US = 1e6
 
 
-def prediction(result: ScoringResult) -> Prediction:
+def to_prediction(result: ScoringResult) -> Prediction:
     """Convert the result of a request for one customer.
 
     Args:
@@ -24,7 +24,7 @@ def prediction(result: ScoringResult) -> Prediction:
     checked, features = batch.checked, batch.checked.features
     if rejected := checked.rejected.get(row):
         status = status_of(rejected.reason, result.request.as_of is not None)
-        raise ServiceError(status, rejected.reason, rejected.detail, RETRY_SECONDS if status == 503 else None)
+        raise ServiceError(status, rejected.reason, rejected.detail)
     contract = batch.scores.models[row].contract
     probability = float(batch.scores.probabilities[row])
     newest = int(checked.newest_us[row])
@@ -43,7 +43,7 @@ def prediction(result: ScoringResult) -> Prediction:
     )
 
 
-def batch_prediction(result: ScoringResult) -> BatchPrediction:
+def to_batch_prediction(result: ScoringResult) -> BatchPrediction:
     """Convert the result of a request for many customers.
 
     Args:

@@ -82,7 +82,7 @@ class CheckedInputs:
     rejected: dict[int, RejectedCustomer]
 
 
-def check(
+def check_inputs(
     features: OnlineFeatures,
     definitions: FeatureDefinitions,
     activity_days: int,

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,12 @@ from holdfast.models.contract import ServedModel
 from holdfast.online_features.reader import RawColumns
 from services.errors import NotReadyError, StoreUnavailableError
 from services.inference.feature_cache import FeatureCache
-from services.inference.feature_definitions import FeatureDefinitions, read_definitions, registry_version, require_match
+from services.inference.feature_definitions import (
+    FeatureDefinitions,
+    read_definitions,
+    registry_version,
+    require_definitions_of_model,
+)
 from services.inference.guarded_reader import GuardedReader
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
@@ -26,19 +30,6 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 2.0
 _PROBE = "readiness probe"
 _PROBE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class FetchedFeatures:
-    """Stored features.
-
-    Attributes:
-        raw: Values and times of the online store, or of the cache.
-        unknown: Mask of customers who are not in the cache, shape (n,); None if ``raw`` is from the online store.
-    """
-
-    raw: RawColumns
-    unknown: Bools | None = None
 
 
 class FeatureClient:
@@ -82,14 +73,14 @@ class FeatureClient:
         """
         with self._lock:
             try:
-                definitions = self.require_match(contract)
+                definitions = self.matching_definitions(contract)
             except NotReadyError as error:
                 self._log_once(error)
                 raise
             self._problem = None
             return definitions
 
-    def require_match(self, contract: ServedModel) -> FeatureDefinitions:
+    def matching_definitions(self, contract: ServedModel) -> FeatureDefinitions:
         """Return the definitions for a model that may not be served; a problem is not logged.
 
         Args:
@@ -108,7 +99,7 @@ class FeatureClient:
 
     def fetch(
         self, definitions: FeatureDefinitions, contract: ServedModel, customer_ids: Sequence[str]
-    ) -> FetchedFeatures:
+    ) -> tuple[RawColumns, Bools | None]:
         """Read the stored features of customers, from the cache while the store is down.
 
         Args:
@@ -117,7 +108,8 @@ class FeatureClient:
             customer_ids: Customers.
 
         Returns:
-            Features in the order of ``customer_ids``.
+            Values and times in the order of ``customer_ids``, and a mask of customers who are not in the cache, shape
+            (n,); no mask if the values are from the online store.
 
         Raises:
             StoreUnavailableError: The store cannot be read or the circuit breaker is open, and there is no cache.
@@ -130,10 +122,10 @@ class FeatureClient:
                 raise
             raw, unknown = self._cache.get(fingerprint, customer_ids, definitions.reader.width)
             METRICS.last_known.add(amount=int((~unknown).sum()))
-            return FetchedFeatures(raw, unknown)
+            return raw, unknown
         if self._cache is not None:
             self._cache.put(fingerprint, customer_ids, raw)
-        return FetchedFeatures(raw)
+        return raw, None
 
     def _read(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> RawColumns:
         assert self._store is not None
@@ -225,7 +217,7 @@ class FeatureClient:
         if model not in self._matches:
             try:
                 with _reading("registry"):
-                    require_match(self._store, definitions, contract)
+                    require_definitions_of_model(self._store, definitions, contract)
                 self._matches[model] = None
                 LOG.info("The definitions in the registry are those of model version %s.", contract.model_version)
             except NotReadyError as error:

@@ -90,7 +90,7 @@ def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitio
     )
 
 
-def require_match(store: "FeatureStore", definitions: FeatureDefinitions, contract: ServedModel) -> None:
+def require_definitions_of_model(store: "FeatureStore", definitions: FeatureDefinitions, contract: ServedModel) -> None:
     """Check that the definitions are those the model was trained on.
 
     Args:

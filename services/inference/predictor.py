@@ -15,12 +15,11 @@ from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.reason_codes import select_reasons
 from services.errors import NoReasonsError
-from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult
-from services.inference.feature_checks import CheckedInputs, check
+from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult, StageTimes
+from services.inference.feature_checks import CheckedInputs, check_inputs
 from services.inference.feature_client import FeatureClient
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
-from services.observability.tracing import StageTimes
 from services.schemas import Explanation, Reason
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Predictor:
         models = self._models()  # once: the same models score the whole batch
         stages = StageTimes()
         definitions, features, unknown = self._read(models.champion.contract, requests, stages)
-        checked = check(features, definitions, models.champion.contract.activity_days, unknown)
+        checked = check_inputs(features, definitions, models.champion.contract.activity_days, unknown)
         stages.transformed = time.time()
         usable = np.ones(len(features.customer_ids), dtype=bool)
         if checked.rejected:
@@ -85,7 +84,7 @@ class Predictor:
         return results
 
     def take_scored(self) -> list[ScoredRequests]:
-        """Take the batches scored since the last call, for :func:`services.inference.recorder.record`.
+        """Take the batches scored since the last call, for :func:`services.inference.recorder.record_scores`.
 
         Returns:
             Batches in order.
@@ -105,14 +104,14 @@ class Predictor:
             as_of = np.array([epoch_us(request.as_of or default) for request in requests], dtype=np.int64)
             if len(ids) > len(requests):
                 as_of = np.repeat(as_of, [len(request.customer_ids) for request in requests])
-            fetched = self._features.fetch(definitions, contract, ids)
+            raw, unknown = self._features.fetch(definitions, contract, ids)
             stages.fetched = time.time()
-            features = definitions.reader.decode(ids, fetched.raw, as_of)
+            features = definitions.reader.decode(ids, raw, as_of)
             if not refreshed and now is None and self._is_behind(definitions, features):
                 self._features.refresh()
                 refreshed = True
             elif self._features.is_current(definitions):
-                return definitions, features, fetched.unknown
+                return definitions, features, unknown
 
     @staticmethod
     def _is_behind(definitions: "FeatureDefinitions", features: "OnlineFeatures") -> bool:

@@ -8,18 +8,17 @@ from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_model import LoadedModel
 from services.errors import status_of
-from services.inference.datatypes import BatchScores, ScoredRequests, merge
+from services.inference.datatypes import BatchScores, ScoredRequests, merge_batches
 from services.inference.feature_checks import InputStatus
 from services.inference.predictor import score_by_challenger
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
-from services.observability.tracing import StageTimes
 
 _HOUR_US = 3.6e9
 _MAX_ROWS = 8_000
 
 
-def record(batches: Sequence[ScoredRequests], append: Callable[[ScoredBatch], None] | None) -> None:
+def record_scores(batches: Sequence[ScoredRequests], append: Callable[[ScoredBatch], None] | None) -> None:
     """Log and count scored requests, those of the same models and definitions together.
 
     Args:
@@ -28,13 +27,17 @@ def record(batches: Sequence[ScoredRequests], append: Callable[[ScoredBatch], No
     """
     for group in _same_version_groups(batches):
         try:
-            _record(merge(group), append)
+            scored = merge_batches(group)
+            _record_predictions(scored, append)
+            _record_rejections(scored)
+            _record_statuses(scored)
         except Exception:  # an error in one group must not lose the others
             rows = sum(int(batch.usable.sum()) for batch in group)
             METRICS.log_dropped.add(amount=rows)
             LOG.exception("%d predictions could not be recorded", rows)
     for batch in batches:
-        _record_stages(batch.stages)
+        for name, start, end in batch.stages.intervals():
+            METRICS.stage_seconds.observe(end - start, name)
 
 
 def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[ScoredRequests]]:
@@ -50,12 +53,6 @@ def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[Sco
         rows += len(batch.usable)
     if group:
         yield group
-
-
-def _record(scored: ScoredRequests, append: Callable[[ScoredBatch], None] | None) -> None:
-    _record_predictions(scored, append)
-    _record_rejections(scored)
-    _record_statuses(scored)
 
 
 def _record_predictions(scored: ScoredRequests, append: Callable[[ScoredBatch], None] | None) -> None:
@@ -75,12 +72,6 @@ def _record_predictions(scored: ScoredRequests, append: Callable[[ScoredBatch], 
         METRICS.challenger_difference.observe_all(
             np.abs(shadow.probabilities - scores.probabilities)[usable], models.challenger.contract.model_version
         )
-
-
-def _record_stages(stages: StageTimes) -> None:
-    METRICS.stage_seconds.observe(stages.fetched - stages.started, "store")
-    METRICS.stage_seconds.observe(stages.transformed - stages.fetched, "transform")
-    METRICS.stage_seconds.observe(stages.scored - stages.transformed, "model")
 
 
 def _record_rejections(scored: ScoredRequests) -> None:

@@ -6,14 +6,11 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
-from holdfast.models import loaded_model
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
-from holdfast.models.loaded_model import LoadedModel, UnusableModelError
+from holdfast.models.loaded_model import LoadedModel, UnusableModelError, load_verified_model
 from holdfast.models.remedies import PACKAGE, PACKAGE_AGAIN
 from services.errors import NotReadyError
 from services.observability.logs import LOG
-
-__all__ = ["load_model", "load_saved_model", "model_folder"]
 
 
 def model_folder(bento: bentoml.Bento | None) -> Path:
@@ -49,7 +46,7 @@ def load_saved_model(folder: Path) -> LoadedModel:
         Verified model.
 
     Raises:
-        NotReadyError: A file is missing, or ``load_model`` rejects the model.
+        NotReadyError: A file is missing, or ``load_served_model`` rejects the model.
     """
     try:
         contract = ServedModel.model_validate_json((folder / CONTRACT_FILE).read_bytes())
@@ -61,11 +58,11 @@ def load_saved_model(folder: Path) -> LoadedModel:
             "The model's contract cannot be read.",
             f"{folder / CONTRACT_FILE}: {error.errors()[0]['msg']}. {PACKAGE_AGAIN}",
         ) from error
-    return load_model(contract, content)
+    return load_served_model(contract, content)
 
 
-def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
-    """Load a model and verify it against its contract.
+def load_served_model(contract: ServedModel, content: bytes) -> LoadedModel:
+    """Load a model for serving.
 
     Args:
         contract: Contract of the model.
@@ -78,7 +75,7 @@ def load_model(contract: ServedModel, content: bytes) -> LoadedModel:
         NotReadyError: ``holdfast.models.loaded_model.load_verified_model`` rejects the model.
     """
     try:
-        model = loaded_model.load_verified_model(contract, content)
+        model = load_verified_model(contract, content)
     except UnusableModelError as error:
         raise NotReadyError(error.message, error.remedy) from error
     if model.scorer_mismatch:

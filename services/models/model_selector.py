@@ -16,13 +16,12 @@ from holdfast.models.registered_version import (
     Traffic,
 )
 from services.errors import NotReadyError
-from services.models.loader import load_model
+from services.models.loader import load_served_model
 from services.models.served_models import ServedModels
 from services.observability.logs import LOG
 
 _OFF = Traffic(mode="off")
-
-RETRY_SECONDS = 60.0
+_RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class ModelSelector:
 
     Args:
         download: Downloads the file of a version.
-        require_match: Raises NotReadyError if the definitions in use differ from those of a contract.
+        require_definitions: Raises NotReadyError if the definitions in use differ from those of a contract.
         bento_model: Served until the registry names another version.
         clock: Current time; a challenger's lease ends by it.
     """
@@ -72,11 +71,11 @@ class ModelSelector:
     def __init__(
         self,
         download: Callable[[ServedModel], bytes],
-        require_match: Callable[[ServedModel], object],
+        require_definitions: Callable[[ServedModel], object],
         bento_model: LoadedModel | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._download, self._require_match, self._clock = download, require_match, clock
+        self._download, self._require_definitions, self._clock = download, require_definitions, clock
         self._bento_model = weakref.ref(bento_model) if bento_model else None
         self._previous: LoadedModel | None = None  # served until no model matched the definitions
         self._failed_loads: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
@@ -164,15 +163,15 @@ class ModelSelector:
             if failed_contract == contract and time.monotonic() < until:
                 raise _NotServedError(problem)
         try:
-            return load_model(contract, self._download(contract))
+            return load_served_model(contract, self._download(contract))
         except (NotServableError, NotReadyError) as error:
             problem = _to_problem(error, version)
-        self._failed_loads[version] = (contract, problem, time.monotonic() + RETRY_SECONDS)
+        self._failed_loads[version] = (contract, problem, time.monotonic() + _RETRY_SECONDS)
         raise _NotServedError(problem)
 
     def _match_problem(self, contract: ServedModel) -> ServingProblem | None:
         try:
-            self._require_match(contract)
+            self._require_definitions(contract)
         except NotReadyError as error:
             return _to_problem(error, contract.model_version)
         return None

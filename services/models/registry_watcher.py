@@ -26,8 +26,8 @@ class RegistryWatcher:
     Args:
         registry: Registry; None: the model in the bento is served, and no thread is started.
         load_bento_model: Loads the model in the bento; raises NotReadyError without one.
-        require_match: Raises NotReadyError if the definitions in use differ from those of a contract. Called from the
-            thread and from ``start``.
+        require_definitions: Raises NotReadyError if the definitions in use differ from those of a contract. Called from
+            the thread and from ``start``.
         poll_seconds: Seconds between two polls. A moved alias is served after this time plus download and loading.
         answer_timeout: Seconds that a start waits for the registry's champion, so that an outdated model in the bento
             is not served; afterwards it is served until the registry responds.
@@ -38,13 +38,17 @@ class RegistryWatcher:
         self,
         registry: RegistryClient | None,
         load_bento_model: Callable[[], LoadedModel],
-        require_match: Callable[[ServedModel], object],
+        require_definitions: Callable[[ServedModel], object],
         *,
         poll_seconds: float = 3.0,
         answer_timeout: float = 3.0,
         load_timeout: float = 30.0,
     ) -> None:
-        self._registry, self._load_bento_model, self._require_match = registry, load_bento_model, require_match
+        self._registry, self._load_bento_model, self._require_definitions = (
+            registry,
+            load_bento_model,
+            require_definitions,
+        )
         self._poll_seconds, self._answer_timeout, self._load_timeout = poll_seconds, answer_timeout, load_timeout
         self._selector: ModelSelector | None = None
         self._named: NamedVersions | None = None
@@ -78,7 +82,7 @@ class RegistryWatcher:
             self._not_ready, bento_model = NotReadyError(error.message, error.remedy), None
         registry = self._registry
         self._selector = ModelSelector(
-            registry.download_model if registry else _no_registry, self._require_match, bento_model
+            registry.download_model if registry else _no_registry, self._require_definitions, bento_model
         )
         del bento_model  # the selector drops it when it is replaced
         self._models = self._selector.models

@@ -1,12 +1,13 @@
 """Counters, histograms and gauges that are buffered in memory and published to Prometheus apart from requests.
 
 The values of the Prometheus client are memory-mapped files: adding to these within a request costs more than its
-prediction.
+prediction. ``BufferedHistogram`` uses private attributes of the client; tests/integration/services/test_metrics.py
+fails when an update changes these.
 """
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,7 @@ import numpy as np
 from holdfast.core.types import Floats
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge
-
-    from services.observability.histogram_collector import HistogramCollector
+    from prometheus_client import Counter, Gauge, Histogram
 
 _NAMESPACE = "holdfast"
 
@@ -75,7 +74,7 @@ class BufferedHistogram:
         self._bounds = list(bounds)
         self._buffer: dict[tuple[str, ...], list[Any]] = {}
         self._lock = threading.Lock()
-        self._histogram: HistogramCollector | None = None
+        self._histogram: Histogram | None = None
 
     def observe(self, value: float, *labels: str) -> None:
         """Add one value.
@@ -107,18 +106,21 @@ class BufferedHistogram:
         return self._buffer.setdefault(labels, [[0] * (len(self._bounds) + 1), 0.0])
 
     def publish(self) -> None:
-        """Move the buffered values to Prometheus."""
-        from prometheus_client import REGISTRY
-
-        from services.observability.histogram_collector import HistogramCollector
+        """Move the buffered values to Prometheus, whose histogram takes one value per call of a public method."""
+        from prometheus_client import Histogram
 
         if self._histogram is None:
-            name = f"{_NAMESPACE}_{self._name}"
-            self._histogram = HistogramCollector(name, self._documentation, self._bounds, self._labels, REGISTRY)
+            self._histogram = Histogram(
+                self._name, self._documentation, self._labels, namespace=_NAMESPACE, buckets=self._bounds
+            )
         with self._lock:
             buffer, self._buffer = self._buffer, {}
         for labels, (counts, total) in buffer.items():
-            self._histogram.add(counts, total, labels)
+            series: Any = self._histogram.labels(*labels) if labels else self._histogram
+            series._sum.inc(total)
+            for bucket, count in zip(series._buckets, counts, strict=True):
+                if count:
+                    bucket.inc(count)
 
     def clear(self) -> None:
         """Discard what is not published yet."""
@@ -150,21 +152,12 @@ class BufferedGauge:
         """
         self._values[labels] = value
 
-    def replace(self, value: float, *labels: str) -> None:
-        """Set the value of one series, and 0 for all others.
+    def replace(self, value: float, *series: tuple[str, ...]) -> None:
+        """Set the value of some series, and 0 for all others.
 
         Args:
             value: New value.
-            *labels: Label values of the series.
-        """
-        self.replace_all(value, [labels])
-
-    def replace_all(self, value: float, series: Iterable[tuple[str, ...]]) -> None:
-        """Set the same value for several series, and 0 for all others.
-
-        Args:
-            value: New value.
-            series: Label values of each series.
+            *series: Label values of each series.
         """
         self._values = dict.fromkeys(self._values, 0.0) | dict.fromkeys(series, value)
 

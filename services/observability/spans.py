@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -13,6 +14,9 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, get_current_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.observability.logs import LOG
+
+if TYPE_CHECKING:
+    from services.inference.datatypes import StageTimes
 
 _NANOSECONDS = 1_000_000_000
 _CLOSING_SECONDS = 3.0
@@ -31,8 +35,10 @@ class SpanRecorder:
         # OpenTelemetry logs each failed export and span; _LoggingExporter logs each outage once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
-    def request_span(self, path: str, traceparent: str) -> AbstractContextManager[Span]:
-        """Record a request.
+    def request_span(self, path: str, traceparent: bytes) -> AbstractContextManager[Span]:
+        """Record a request within the trace of its caller.
+
+        BentoML's own span also holds the query, the caller's address and any path, and has three child spans.
 
         Args:
             path: Path of the endpoint.
@@ -44,36 +50,35 @@ class SpanRecorder:
         return self._tracer.start_as_current_span(
             f"POST {path}",
             # The caller's tracestate and baggage may hold anything, so these are not passed on.
-            _PROPAGATOR.extract({"traceparent": traceparent}),
+            _PROPAGATOR.extract({"traceparent": traceparent.decode("latin-1")}),
             SpanKind.SERVER,
             {"http.request.method": "POST", "http.route": path},
             record_exception=False,
             set_status_on_exception=False,
         )
 
-    def set_status(self, span: Span, status: int) -> None:
-        """Store the status of the response.
+    def set_status(self, status: int) -> None:
+        """Store the status of the response in the current span.
 
         Args:
-            span: Span of the request.
             status: HTTP status.
         """
+        span = get_current_span()
         span.set_attribute("http.response.status_code", status)
         if status >= 500:
             span.set_status(Status(StatusCode.ERROR))
 
-    def record_stage(self, name: str, start: float, end: float, rows: int) -> None:
-        """Record a stage within the current span.
+    def record_stages(self, stages: "StageTimes", rows: int) -> None:
+        """Record the stages of a micro-batch within the current span.
 
         Args:
-            name: Name of the stage.
-            start: Start, seconds since 1970.
-            end: End, seconds since 1970.
-            rows: Number of customers.
+            stages: Times of the stages.
+            rows: Number of customers scored in the batch.
         """
         if get_current_span().is_recording():
-            span = self._tracer.start_span(name, start_time=int(start * _NANOSECONDS), attributes={"rows": rows})
-            span.end(int(end * _NANOSECONDS))
+            for name, start, end in stages.intervals():
+                span = self._tracer.start_span(name, start_time=int(start * _NANOSECONDS), attributes={"rows": rows})
+                span.end(int(end * _NANOSECONDS))
 
     def close(self) -> None:
         """Send the buffered spans, for at most three seconds."""

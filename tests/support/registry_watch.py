@@ -8,7 +8,7 @@ from holdfast.models.contract import ServedModel
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registry_client import RegistryClient
 from services.errors import NotReadyError
-from services.models.loader import load_model
+from services.models.loader import load_served_model
 from services.models.registry_watcher import RegistryWatcher
 from tests.support.registry import DEFINITIONS, build_contract, fit_classifier, serialize_model
 
@@ -22,7 +22,7 @@ def require_definitions(contract: ServedModel) -> None:
 def bento_model() -> LoadedModel:
     """Load the model in the bento."""
     content = serialize_model(model := fit_classifier(99))
-    return load_model(build_contract(model, content, model_version="baked"), content)
+    return load_served_model(build_contract(model, content, model_version="baked"), content)
 
 
 def missing_model() -> LoadedModel:

@@ -198,15 +198,15 @@ class TestVersion:
         from holdfast.models.registered_version import RegisteredVersion
         from holdfast.models.registry_client import RegistryClient
         from services.errors import NotReadyError
-        from services.models.loader import load_model
+        from services.models.loader import load_served_model
 
         version = client.get_model_version(MODEL_NAME, trained.result.model_version)
         contract = RegisteredVersion(str(version.version), version.tags).contract()
         content = RegistryClient(f"sqlite:///{trained.data / 'mlflow' / 'mlflow.db'}").download_model(contract)
-        model = load_model(contract, content)  # every example is scored as in training
+        model = load_served_model(contract, content)  # every example is scored as in training
         assert model.scorer is not None
         with pytest.raises(NotReadyError, match="SHA-256"):
-            load_model(contract, content + b"x")
+            load_served_model(contract, content + b"x")
 
     def test_train_does_not_move_the_champion(self, trained: Trained, client: Any) -> None:
         assert "champion" not in client.get_registered_model(MODEL_NAME).aliases

@@ -123,15 +123,15 @@ class TestInMemory:
 
     def test_gauge_without_value_is_not_exported(self, exported: CollectorRegistry) -> None:
         unknown, known = BufferedGauge("unknown", ""), BufferedGauge("known", "", ["version"])
-        known.replace(1, "1")
-        known.replace(1, "2")
+        known.replace(1, ("1",))
+        known.replace(1, ("2",))
         for state in (unknown, known):
             state.publish()
         assert _samples(exported) == {("holdfast_known", ("1",)): 0, ("holdfast_known", ("2",)): 1}
         known.clear()
         known.publish()
         assert set(_samples(exported).values()) == {0}
-        known.replace_all(1, [("2",), ("3",)])
+        known.replace(1, ("2",), ("3",))
         known.publish()
         assert {labels: value for (_, labels), value in _samples(exported).items()} == {("1",): 0, ("2",): 1, ("3",): 1}
 

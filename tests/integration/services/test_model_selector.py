@@ -13,7 +13,7 @@ from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError
-from services.models.loader import load_model
+from services.models.loader import load_served_model
 from services.models.model_selector import ModelSelector, NamedVersions
 from tests.support.registry import DEFINITIONS, build_contract, fit_classifier, serialize_model
 
@@ -32,7 +32,7 @@ class Shop:
 
     def with_baked(self, version: RegisteredVersion) -> LoadedModel:
         """Make a version the model in the bento."""
-        model = load_model(version.contract(), self.files[version.number])
+        model = load_served_model(version.contract(), self.files[version.number])
         self.selector = ModelSelector(self.download, self.require, model)
         return model
 

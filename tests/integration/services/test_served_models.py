@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from holdfast.models.loaded_model import LoadedModel
-from services.models.loader import load_model
+from services.models.loader import load_served_model
 from services.models.served_models import ServedModels
 from tests.support.registry import build_contract, fit_classifier, serialize_model
 
@@ -15,7 +15,7 @@ IDS = [f"customer-{number}" for number in range(20_000)]
 
 def _model(version: str) -> LoadedModel:
     content = serialize_model(fitted := fit_classifier())
-    return load_model(build_contract(fitted, content, model_version=version), content)
+    return load_served_model(build_contract(fitted, content, model_version=version), content)
 
 
 @pytest.fixture(scope="module")

@@ -279,7 +279,7 @@ def test_buffered_spans_are_sent_at_shutdown(service_data: Path) -> None:
     with otlp_receiver() as receiver:
         waits = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
         layers, made = _in_process(service_data, **waits)
-    assert "RequestTracer" in layers
+    assert "ApiMiddleware" in layers
     assert "OtelBatchSpanRecordProcessor" in made
     assert sorted(span.name for span in receiver.spans) == sorted(
         ["POST /predict", "POST /predict_batch", *STAGES, *STAGES]

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
 from holdfast.models.contract import ScoredExample, ServedModel
 from services.errors import NotReadyError
-from services.models.loader import load_model
+from services.models.loader import load_served_model
 from tests.support.registry import build_contract, fit_classifier, serialize_model
 
 
@@ -28,7 +28,7 @@ def _saved(model: Any = None, **changed: Any) -> tuple[ServedModel, bytes]:
 
 def _refusal(contract: ServedModel, content: bytes) -> NotReadyError:
     with pytest.raises(NotReadyError) as refused:
-        load_model(contract, content)
+        load_served_model(contract, content)
     assert "7" in refused.value.message
     return refused.value
 
@@ -55,7 +55,7 @@ def _rows(count: int = 500) -> np.ndarray:
 def test_load_model_scores_as_the_file(pipeline: Any) -> None:
     x = _rows()
     fitted = pipeline.fit(x, x[:, 0] > 0)
-    model = load_model(*_saved(fitted))
+    model = load_served_model(*_saved(fitted))
     assert model.scorer is not None
     np.testing.assert_allclose(model.churn_probabilities(x), fitted.predict_proba(x)[:, 1], rtol=0, atol=1e-12)
     one_by_one = [model.churn_probabilities(row[None])[0] for row in x[:50]]
@@ -65,7 +65,7 @@ def test_load_model_scores_as_the_file(pipeline: Any) -> None:
 def test_load_model_without_compiled_scorer_scores_as_the_file() -> None:
     x = np.nan_to_num(_rows())
     fitted = make_pipeline(SimpleImputer(), LogisticRegression()).fit(x, x[:, 0] > 0)
-    model = load_model(*_saved(fitted))
+    model = load_served_model(*_saved(fitted))
     assert model.scorer is None
     assert model.churn_probabilities(x).tolist() == fitted.predict_proba(x)[:, 1].tolist()
 
@@ -77,7 +77,7 @@ def test_load_model_with_differing_scorer_does_not_use_it(
         raise ScorerMismatchError("row 0 differs")
 
     monkeypatch.setattr("holdfast.models.loaded_model.verify_scorer", differs)
-    assert load_model(*_saved()).scorer is None
+    assert load_served_model(*_saved()).scorer is None
     assert "compiled scorer of model version 7 is not used: row 0 differs" in service_log.text
 
 
@@ -142,7 +142,7 @@ class TestExamples:
             ScoredExample(inputs=item.inputs, churn_probability=item.churn_probability + 5e-13)
             for item in contract.examples
         ]
-        load_model(contract.model_copy(update={"examples": close}), content)
+        load_served_model(contract.model_copy(update={"examples": close}), content)
 
     def test_example_with_other_compiled_score_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The compiled scorer is checked itself, even if it agrees with the model."""
@@ -172,6 +172,6 @@ def test_load_model_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(self, inputs)
 
     monkeypatch.setattr(CompiledScorer, "probabilities", counted)
-    load_model(*_saved())
+    load_served_model(*_saved())
     assert rows.count(1) >= 2
     assert max(rows) >= 100
