@@ -79,7 +79,8 @@ except PermissionError:
     assert container.python(code).strip() == "refused"
 
 
-def test_container_over_memory_limit_is_killed(image: Image) -> None:
+def test_container_over_memory_limit_is_killed(image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # podman's monitor writes a file "oom" into the folder in which the container started
     engine = image.environment.engine
     name = "holdfast-test-memory"
     command = ["create", "--name", name, *HARDENED, "--entrypoint", "python", IMAGE]
