@@ -40,7 +40,7 @@ def _samples(draw: st.DrawFn) -> tuple[Bools, Floats, list[str], int]:
     return np.array(churned), np.array(scores), customers, draw(st.integers(0, 2**32))
 
 
-def _same(found: Floats, expected: list[float]) -> None:
+def _assert_close(found: Floats, expected: list[float]) -> None:
     assert found.shape == (len(expected),)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)  # NaN equals NaN
 
@@ -60,10 +60,10 @@ class TestDraws:
             both: dict[str, Any] = {"sample_weight": w, "labels": [False, True]}
             expected["brier"].append(brier_score_loss(y, s, **both))
             expected["log_loss"].append(log_loss(y, s, **both))
-        _same(roc_auc_draws(churned, scores, bootstrap), expected["roc_auc"])
-        _same(pr_auc_draws(churned, scores, bootstrap), expected["pr_auc"])
-        _same(mean_draws((churned - scores) ** 2, bootstrap), expected["brier"])
-        _same(mean_draws(log_loss_per_row(churned, scores), bootstrap), expected["log_loss"])
+        _assert_close(roc_auc_draws(churned, scores, bootstrap), expected["roc_auc"])
+        _assert_close(pr_auc_draws(churned, scores, bootstrap), expected["pr_auc"])
+        _assert_close(mean_draws((churned - scores) ** 2, bootstrap), expected["brier"])
+        _assert_close(mean_draws(log_loss_per_row(churned, scores), bootstrap), expected["log_loss"])
 
     @given(_samples())
     @EXAMPLES
@@ -79,7 +79,7 @@ class TestDraws:
                 if w.sum():
                     error += w.sum() / weights.sum() * abs(np.average(y, weights=w) - np.average(s, weights=w))
             expected.append(error)
-        _same(calibration_error_draws(churned, scores, bootstrap), expected)
+        _assert_close(calibration_error_draws(churned, scores, bootstrap), expected)
 
     def test_metric_draws_unit_weights_equal_value(self) -> None:
         """With one customer every resample is the sample."""
@@ -87,8 +87,8 @@ class TestDraws:
         churned, scores = rng.random(50) < 0.4, rng.random(50)
         everything = CustomerBootstrap(["only"] * 50, RESAMPLES, 0)
         assert (everything.weights == 1).all()
-        _same(roc_auc_draws(churned, scores, everything), [roc_auc_score(churned, scores)] * RESAMPLES)
-        _same(
+        _assert_close(roc_auc_draws(churned, scores, everything), [roc_auc_score(churned, scores)] * RESAMPLES)
+        _assert_close(
             calibration_error_draws(churned, scores, everything),
             [expected_calibration_error(churned, scores)] * RESAMPLES,
         )
@@ -144,7 +144,7 @@ class TestResamples:
         assert (parts[0].weights == whole.weights[:, rows]).all()
         sums = [np.concatenate([weights @ (scores[where]) for weights in part.weight_chunks()])
                 for part, where in zip(parts, (rows, ~rows), strict=True)]  # fmt: skip
-        _same(np.sum(sums, axis=0), list(whole.weights @ scores))
+        _assert_close(np.sum(sums, axis=0), list(whole.weights @ scores))
         again = whole.subset(rows).subset(churned[rows])
         assert (again.weights == whole.weights[:, rows & churned]).all()
 
@@ -161,8 +161,8 @@ class TestResamples:
             draws = [measure(churned, scores, drawn) for measure in (roc_auc_draws, pr_auc_draws)]
             draws += [calibration_error_draws(churned, scores, drawn), mean_draws(scores, drawn)]
             found.append(np.concatenate(draws))
-        _same(found[1], list(found[0]))
-        _same(found[2], list(found[0]))
+        _assert_close(found[1], list(found[0]))
+        _assert_close(found[2], list(found[0]))
 
     def test_customer_bootstrap_many_rows_memory_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Thirty rows of each of 2,000 customers in 500 resamples: one byte for each would take 30 MB."""
@@ -192,7 +192,7 @@ class TestInterval:
         churned, scores, names = rng.random(200) < 0.5, rng.random(200), [str(n) for n in range(200)]
         once = roc_auc_draws(churned, scores, CustomerBootstrap(names, 100, 0))
         copies = CustomerBootstrap(names * 9, 100, 0)
-        _same(roc_auc_draws(np.tile(churned, 9), np.tile(scores, 9), copies), list(once))
+        _assert_close(roc_auc_draws(np.tile(churned, 9), np.tile(scores, 9), copies), list(once))
 
     @pytest.mark.parametrize("rows_of_one", [1, 5])
     def test_percentile_interval_mean_of_customers_95_percent_coverage(self, rows_of_one: int) -> None:

@@ -27,7 +27,7 @@ def _customers(seed: int, customers: int = 400) -> TrainingSet:
 
 
 @pytest.fixture(scope="module")
-def tested() -> TrainingSet:
+def holdout() -> TrainingSet:
     """Return customers on which the model was not fitted."""
     return _customers(seed=1)
 
@@ -42,9 +42,9 @@ def model() -> LogisticRegression:
 
 
 def test_compute_permutation_importance_useful_features_positive_drop(
-    model: LogisticRegression, tested: TrainingSet
+    model: LogisticRegression, holdout: TrainingSet
 ) -> None:
-    found = compute_permutation_importance(model.decision_function, tested, seed=0)
+    found = compute_permutation_importance(model.decision_function, holdout, seed=0)
     assert [item.feature for item in found[:2]] == ["strong", "weak"]
     assert {item.feature for item in found} == set(NAMES)
     drops = [item.drop.value for item in found]
@@ -58,39 +58,39 @@ def test_compute_permutation_importance_useful_features_positive_drop(
 
 
 def test_compute_permutation_importance_feature_constant_per_cutoff_zero_drop(
-    model: LogisticRegression, tested: TrainingSet
+    model: LogisticRegression, holdout: TrainingSet
 ) -> None:
     """A shuffle over all months would lower ROC-AUC much, because the base rate changes."""
     assert model.coef_[0, 4] > 0.5
     found = {
-        item.feature: item.drop for item in compute_permutation_importance(model.decision_function, tested, seed=0)
+        item.feature: item.drop for item in compute_permutation_importance(model.decision_function, holdout, seed=0)
     }
     assert (found["month"].low, found["month"].value, found["month"].high) == (0, 0, 0)
 
 
-def test_compute_permutation_importance_each_call_shuffles_one_column_within_cutoffs(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_each_call_shuffles_one_column_within_cutoffs(holdout: TrainingSet) -> None:
     matrices = []
 
     def scores(x: np.ndarray) -> np.ndarray:
         matrices.append(x.copy())
         return x[:, 0]
 
-    compute_permutation_importance(scores, tested, seed=0, repeats=2, resamples=50)
+    compute_permutation_importance(scores, holdout, seed=0, repeats=2, resamples=50)
     assert len(matrices) == 1 + 2 * len(NAMES)
-    assert matrices[0].tolist() == tested.x.tolist()
+    assert matrices[0].tolist() == holdout.x.tolist()
     for call, x in enumerate(matrices[1:]):
         column = call // 2
         others = np.arange(len(NAMES)) != column
-        assert (x[:, others] == tested.x[:, others]).all()
+        assert (x[:, others] == holdout.x[:, others]).all()
         for start in range(0, 1200, 400):
             rows = slice(start, start + 400)
-            assert sorted(x[rows, column]) == sorted(tested.x[rows, column])
-        assert NAMES[column] == "month" or (x[:, column] != tested.x[:, column]).mean() > 0.95
+            assert sorted(x[rows, column]) == sorted(holdout.x[rows, column])
+        assert NAMES[column] == "month" or (x[:, column] != holdout.x[:, column]).mean() > 0.95
     assert not np.array_equal(matrices[1][:, 0], matrices[2][:, 0])
 
 
-def test_compute_permutation_importance_mixed_rows_shuffled_within_cutoffs(tested: TrainingSet) -> None:
-    mixed = tested.take(np.random.default_rng(3).permutation(len(tested.y)))
+def test_compute_permutation_importance_mixed_rows_shuffled_within_cutoffs(holdout: TrainingSet) -> None:
+    mixed = holdout.take(np.random.default_rng(3).permutation(len(holdout.y)))
     month = NAMES.index("month")
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -100,23 +100,23 @@ def test_compute_permutation_importance_mixed_rows_shuffled_within_cutoffs(teste
     compute_permutation_importance(scores, mixed, seed=0, repeats=1, resamples=50)
 
 
-def test_compute_permutation_importance_same_seed_same_result(model: LogisticRegression, tested: TrainingSet) -> None:
+def test_compute_permutation_importance_same_seed_same_result(model: LogisticRegression, holdout: TrainingSet) -> None:
     def run(seed: int) -> list:
-        return compute_permutation_importance(model.decision_function, tested, seed, resamples=50, max_rows=600)
+        return compute_permutation_importance(model.decision_function, holdout, seed, resamples=50, max_rows=600)
 
     assert run(4) == run(4)
     assert run(4) != run(5)
 
 
-def test_compute_permutation_importance_only_useful_input_drop_equals_manual_value(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_only_useful_input_drop_equals_manual_value(holdout: TrainingSet) -> None:
     """Compare with a manual calculation for the only input of a model: nothing is left without it."""
-    found = compute_permutation_importance(lambda x: x[:, 0], tested, seed=0, repeats=20, resamples=50)
-    base = roc_auc_score(tested.y, tested.x[:, 0])
+    found = compute_permutation_importance(lambda x: x[:, 0], holdout, seed=0, repeats=20, resamples=50)
+    base = roc_auc_score(holdout.y, holdout.x[:, 0])
     assert found[0].feature == "strong"
     assert found[0].drop.value == pytest.approx(base - 0.5, abs=0.02)
 
 
-def test_compute_permutation_importance_large_data_samples_whole_customers(tested: TrainingSet) -> None:
+def test_compute_permutation_importance_large_data_samples_whole_customers(holdout: TrainingSet) -> None:
     sizes = []
 
     def scores(x: np.ndarray) -> np.ndarray:
@@ -125,14 +125,14 @@ def test_compute_permutation_importance_large_data_samples_whole_customers(teste
             assert (x[:, -1] == month).sum() * 3 == len(x)
         return x[:, 0]
 
-    compute_permutation_importance(scores, tested, seed=0, repeats=1, resamples=50, max_rows=500)
+    compute_permutation_importance(scores, holdout, seed=0, repeats=1, resamples=50, max_rows=500)
     assert set(sizes) == {498}
 
 
-def test_compute_permutation_importance_missing_values_shuffled(tested: TrainingSet) -> None:
-    x = tested.x.copy()
-    x[tested.y & (x[:, 3] > 0), 3] = np.nan  # the missing value indicates churn
-    data = TrainingSet(tested.keys, x, tested.y, tested.inputs)
+def test_compute_permutation_importance_missing_values_shuffled(holdout: TrainingSet) -> None:
+    x = holdout.x.copy()
+    x[holdout.y & (x[:, 3] > 0), 3] = np.nan  # the missing value indicates churn
+    data = TrainingSet(holdout.keys, x, holdout.y, holdout.inputs)
     found = compute_permutation_importance(lambda x: np.isnan(x[:, 3]).astype(float), data, seed=0)
     assert found[0].feature == "unused"
     assert found[0].drop.low > 0.1

@@ -23,25 +23,25 @@ VALUE = ValueSettings(kept_customer=40, offer_cost=4, response_rate=0.25)
 
 
 @pytest.fixture(scope="module")
-def tested() -> TrainingSet:
+def holdout() -> TrainingSet:
     return synthetic_training_set(customers=80, months=3)
 
 
 @pytest.fixture(scope="module")
-def scores(tested: TrainingSet) -> dict[str, Floats]:
+def scores(holdout: TrainingSet) -> dict[str, Floats]:
     rng = np.random.default_rng(0)
-    known = 0.5 * tested.y + 0.5 * rng.random(len(tested.y))
+    known = 0.5 * holdout.y + 0.5 * rng.random(len(holdout.y))
     return {"model": known} | {
         name: np.full(len(known), 0.4) if name == "base_rate" else rng.permutation(known) for name in BASELINE_LABELS
     }
 
 
 @pytest.fixture(scope="module")
-def months(tested: TrainingSet, scores: dict[str, Floats]) -> list[MonthResult]:
+def months(holdout: TrainingSet, scores: dict[str, Floats]) -> list[MonthResult]:
     months = []
-    for cutoff in tested.keys["cutoff"].unique():
-        rows = (tested.keys["cutoff"] == cutoff).to_numpy()
-        y, model = tested.y[rows], scores["model"][rows]
+    for cutoff in holdout.keys["cutoff"].unique():
+        rows = (holdout.keys["cutoff"] == cutoff).to_numpy()
+        y, model = holdout.y[rows], scores["model"][rows]
         months.append(
             MonthResult(
                 cutoff=cutoff,
@@ -77,15 +77,15 @@ def _drawn(figure: Any) -> list[Axes]:
     return figure.axes
 
 
-def test_plot_roc_and_pr_all_models_drawn_and_labeled(tested: TrainingSet, scores: dict[str, Floats]) -> None:
-    roc, pr = _drawn(plots._plot_roc_and_pr(tested.y, scores))
+def test_plot_roc_and_pr_all_models_drawn_and_labeled(holdout: TrainingSet, scores: dict[str, Floats]) -> None:
+    roc, pr = _drawn(plots._plot_roc_and_pr(holdout.y, scores))
     assert (roc.get_title(), roc.get_xlabel(), roc.get_ylabel()) == ("ROC", "false positive rate", "true positive rate")
     assert (pr.get_title(), pr.get_xlabel(), pr.get_ylabel()) == ("Precision and recall", "recall", "precision")
     assert _labels(roc) == NAMES
     assert _labels(pr) == NAMES
     x, y = _line(roc, "Holdfast")
-    assert np.trapezoid(y, x) == pytest.approx(compute_metrics(tested.y, scores["model"])["roc_auc"])
-    assert set(_line(pr, "base rate")[1]) == {tested.y.mean()}
+    assert np.trapezoid(y, x) == pytest.approx(compute_metrics(holdout.y, scores["model"])["roc_auc"])
+    assert set(_line(pr, "base rate")[1]) == {holdout.y.mean()}
     assert _legend(roc) == NAMES
 
 
@@ -115,16 +115,16 @@ def test_plot_months_single_class_month_leaves_gap(months: list[MonthResult]) ->
 
 
 def test_plot_reliability_three_months_draws_months_and_means(
-    tested: TrainingSet, scores: dict[str, Floats], months: list[MonthResult]
+    holdout: TrainingSet, scores: dict[str, Floats], months: list[MonthResult]
 ) -> None:
-    left, right = _drawn(plots._plot_reliability(tested, scores["model"], months))
+    left, right = _drawn(plots._plot_reliability(holdout, scores["model"], months))
     assert (left.get_title(), left.get_xlabel()) == ("Reliability", "predicted churn")
     assert left.get_ylabel() == "observed churn"
     assert _labels(left)[1:] == ["2023-01", "2023-02", "2023-03", "all months"]
     predicted, observed = _line(left, "all months")
     assert len(predicted) == 10
     assert (np.diff(predicted) > 0).all()
-    assert observed.mean() == pytest.approx(tested.y.mean())  # ten bins of as many rows
+    assert observed.mean() == pytest.approx(holdout.y.mean())  # ten bins of as many rows
     assert predicted.mean() == pytest.approx(scores["model"].mean())
     assert right.get_title() == "Mean churn by month"
     assert _line(right, "predicted")[1].tolist() == [month.mean_score for month in months]
@@ -132,10 +132,10 @@ def test_plot_reliability_three_months_draws_months_and_means(
     assert right.get_ylim() == (0, 1)
 
 
-def test_plot_profit_estimate_marks_thresholds(tested: TrainingSet, scores: dict[str, Floats]) -> None:
-    bootstrap = CustomerBootstrap(tested.keys["customer_id"].to_numpy(), 50, 0)
-    value = estimate_profit(tested.y, scores["model"], 0.4, VALUE, bootstrap)
-    (axes,) = _drawn(plots._plot_profit(tested.y, scores["model"], VALUE, value))
+def test_plot_profit_estimate_marks_thresholds(holdout: TrainingSet, scores: dict[str, Floats]) -> None:
+    bootstrap = CustomerBootstrap(holdout.keys["customer_id"].to_numpy(), 50, 0)
+    value = estimate_profit(holdout.y, scores["model"], 0.4, VALUE, bootstrap)
+    (axes,) = _drawn(plots._plot_profit(holdout.y, scores["model"], VALUE, value))
     assert axes.get_title() == "Profit per customer: worth 40, offer 4, response 25%"
     assert axes.get_xlabel() == "threshold: customers at or above it get an offer"
     chosen, half, hindsight = _legend(axes)

@@ -142,7 +142,7 @@ class TestExamples:
             ScoredExample(inputs=item.inputs, churn_probability=item.churn_probability + 5e-13)
             for item in contract.examples
         ]
-        load_served_model(contract.model_copy(update={"examples": close}), content)
+        assert load_served_model(contract.model_copy(update={"examples": close}), content).contract.examples == close
 
     def test_example_with_other_compiled_score_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The compiled scorer is checked itself, even if it agrees with the model."""
