@@ -5,7 +5,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +17,12 @@ from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.runtime.locks import folder_lock
 from simulations.baseline_state import BaselineKey, code_fingerprint, copy_baseline, remove_stale_baselines
 from simulations.daily_data import MAX_DAYS
-from simulations.job_spec import JobSpec
 from simulations.outcome import Outcome, outcome_path, read_outcomes, simulations_folder
 from simulations.report import print_outcomes, write_page
 from simulations.scenario import Scenario
 from simulations.scenarios import SCENARIOS
-from simulations.worker import run_job
+from simulations.worker import JobSpec, run_job
+from simulations.workspace import StoreName
 
 _ALL = "all"
 
@@ -32,20 +31,13 @@ class UnknownScenarioError(HoldfastError):
     """There is no scenario of this name."""
 
 
-class Store(StrEnum):
-    """Kind of the online store."""
-
-    sqlite = "sqlite"
-    redis = "redis"
-
-
 def simulate(
     scenario: Annotated[str, typer.Argument(help="Name of a scenario, or all.")] = "",
     days: Annotated[
         int | None, typer.Option(min=1, max=MAX_DAYS, help="Number of days; default: set by the scenario.")
     ] = None,
     customers: Annotated[int | None, typer.Option(help="Number of customers; 0: all.")] = None,
-    store: Annotated[Store | None, typer.Option(help="Kind of the online store.")] = None,
+    store: Annotated[StoreName | None, typer.Option(help="Kind of the online store.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Build the baseline state again.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Only write docs/simulations.md from the outcomes.")] = False,
     no_fault: Annotated[bool, typer.Option("--no-fault", hidden=True)] = False,
@@ -99,7 +91,7 @@ def _job_spec(
     scenario: type[Scenario],
     days: int | None,
     customers: int | None,
-    store: Store | None,
+    store: StoreName | None,
     with_fault: bool,
 ) -> JobSpec:
     return JobSpec(
@@ -107,7 +99,7 @@ def _job_spec(
         scenario=scenario.name,
         days=days or scenario.days,
         customers=scenario.customers if customers is None else customers,
-        store=store.value if store else scenario.store,
+        store=store or scenario.store,
         with_fault=with_fault,
         disk_mb=scenario.disk_mb,
         outcome=outcome_path(settings, scenario.name),

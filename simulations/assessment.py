@@ -1,8 +1,9 @@
 """Outcome of a simulation, from the state of Prefect's server, the registry, the alerts and the clients."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import list_versions
@@ -11,16 +12,18 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.models.mlflow_client import open_registry
 from holdfast.training.lineage import read_git_commit
 from simulations.environment import Environment
-from simulations.job_spec import JobSpec
 from simulations.load_clients import count_retries
 from simulations.outcome import Expectation, Outcome
 from simulations.prefect_api import DeploymentRun
 from simulations.scenario import Scenario
 
+if TYPE_CHECKING:
+    from simulations.worker import JobSpec
+
 _EXAMPLES = 10
 
 
-def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, seconds: float) -> Outcome:
+def build_outcome(scenario: Scenario, environment: Environment, spec: "JobSpec", seconds: float) -> Outcome:
     """Build the outcome of a finished scenario.
 
     Args:
@@ -43,14 +46,19 @@ def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, s
         days=shop.number,
         store=spec.store,
         detected_by=detections,
-        actions=list_actions(environment),
+        actions=_list_actions(environment),
         asked=len(results),
         answered=sum(result.probability is not None for result in results),
         repeated=count_retries(results),
         predictions_lost=len(shop.checker.lost),
         predictions_wrong=len(shop.checker.wrong),
         examples=[*shop.checker.lost[:_EXAMPLES], *shop.checker.wrong[:_EXAMPLES]],
-        expectations=[*expectations, _expect_all_checked(environment)],
+        expectations=[
+            *expectations,
+            _expect_no_runs(environment, scenario.unexpected_runs),
+            _expect_no_failed_steps(environment),
+            _expect_all_checked(environment),
+        ],
         findings=shop.findings,
         alerts=list_alerts(shop.settings),
         seconds=round(seconds, 1),
@@ -58,15 +66,8 @@ def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, s
     )
 
 
-def list_actions(environment: Environment) -> list[str]:
-    """List the actions of the system.
-
-    Args:
-        environment: Environment of the simulation.
-
-    Returns:
-        Flow runs that the simulation did not start, and registry events, each in order.
-    """
+def _list_actions(environment: Environment) -> list[str]:
+    """List the flow runs that the simulation did not start, and the registry events, each in order."""
     api = environment.shop.api
     automatic = [run for run in api.list_runs() if run.id not in api.started]
     return [*map(describe_run, automatic), *_registry_events(environment.shop.settings, environment.shop.started)]
@@ -101,19 +102,19 @@ def list_alerts(settings: Settings) -> list[str]:
     return [f"{severity}: {key}{' (resolved)' if resolved else ''}" for severity, key, resolved in rows]
 
 
-def expect_no_runs(environment: Environment, deployments: Iterable[str]) -> Expectation:
-    """Expect that no flow run of some deployments exists.
+def _expect_no_runs(environment: Environment, deployments: Sequence[str]) -> Expectation:
+    runs = [describe_run(run) for run in environment.shop.api.list_runs() if run.deployment in deployments]
+    return Expectation(expected=f"no run of {', '.join(deployments)}", found="; ".join(runs) or "none", met=not runs)
 
-    Args:
-        environment: Environment of the simulation.
-        deployments: Names of deployments.
 
-    Returns:
-        The expectation.
-    """
-    names = list(deployments)
-    runs = [describe_run(run) for run in environment.shop.api.list_runs() if run.deployment in names]
-    return Expectation(expected=f"no run of {', '.join(names)}", found="; ".join(runs) or "none", met=not runs)
+def _expect_no_failed_steps(environment: Environment) -> Expectation:
+    failed = [f"{step}: {error}" for step, error in environment.shop.failed_steps.items()]
+    monitoring_runs = len(environment.shop.monitoring_times)
+    return Expectation(
+        expected="every daily run and every monitoring run succeeds",
+        found="; ".join(failed) or f"{environment.shop.number} days, {monitoring_runs} monitoring runs",
+        met=not failed and monitoring_runs > 0,
+    )
 
 
 def _registry_events(settings: Settings, since: datetime) -> list[str]:

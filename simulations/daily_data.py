@@ -67,17 +67,16 @@ def read_transactions(path: Path, customers: int) -> DailyTransactions:
     return DailyTransactions(rows.reset_index(drop=True))
 
 
-def day_after(start: datetime, number: int) -> datetime:
-    """Compute the midnight at the start of a day.
+def start_of_day(number: int) -> datetime:
+    """Compute the midnight at the start of a simulated day.
 
     Args:
-        start: Midnight at the start of day 0.
-        number: Number of the day.
+        number: Number of the day; 0: ``START``.
 
     Returns:
-        Midnight at the start of day ``number``.
+        Midnight at the start of the day.
     """
-    return start + timedelta(days=number)
+    return START + timedelta(days=number)
 
 
 def write_day(rows: pd.DataFrame, folder: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from holdfast.monitoring.findings import Finding
+from holdfast.runtime.polling import poll_until
 from simulations.outcome import ObservedFinding
 from simulations.prefect_api import PrefectApi
 
@@ -29,13 +30,14 @@ def observe_findings(
     """
     if findings is None:
         time.sleep(_WRITTEN_WITHIN)
-        return findings_from_events(api, since, as_of)
-    deadline = time.monotonic() + _EVENTS_WITHIN
-    while True:
-        received = {(item.event, item.subject) for item in findings_from_events(api, since, as_of)}
-        if all((item.event, item.subject) in received for item in findings) or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+        return _findings_from_events(api, since, as_of)
+    received: set[tuple[str, str]] = set()
+
+    def all_received() -> bool:
+        received.update((item.event, item.subject) for item in _findings_from_events(api, since, as_of))
+        return received.issuperset((item.event, item.subject) for item in findings)
+
+    poll_until(all_received, _EVENTS_WITHIN, 0.5)
     return [
         ObservedFinding(
             as_of=as_of,
@@ -49,17 +51,7 @@ def observe_findings(
     ]
 
 
-def findings_from_events(api: PrefectApi, since: datetime, as_of: datetime) -> list[ObservedFinding]:
-    """List the findings of a monitoring run from its events.
-
-    Args:
-        api: Prefect's server.
-        since: Start of the run, by the wall clock.
-        as_of: End of the window of the run.
-
-    Returns:
-        The findings.
-    """
+def _findings_from_events(api: PrefectApi, since: datetime, as_of: datetime) -> list[ObservedFinding]:
     return [
         ObservedFinding(
             as_of=as_of,

@@ -196,12 +196,7 @@ def direct_detection(event: str, subject: str, visible: str, day: datetime, summ
     Returns:
         The detection.
     """
-    return Detection(
-        event=event,
-        subject=subject,
-        visible=visible,
-        by=day,
-        detected_at=day if summary else None,
-        found=subject if summary else "",
-        summary=summary,
+    finding = ObservedFinding(
+        as_of=day, event=event, subject=subject, severity="critical", summary=summary, event_at_server=True
     )
+    return find_detection(event, subject, visible, day, [finding] if summary else [])

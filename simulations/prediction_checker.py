@@ -1,6 +1,5 @@
 """Comparison of predictions with the prediction log, and with an offline computation, point in time, through Feast."""
 
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.mlflow_client import open_registry
 from holdfast.models.registry_client import RegistryClient
+from holdfast.runtime.polling import poll_until
 from simulations.load_clients import RequestResult
 
 _LOGGED_WITHIN = 30.0
@@ -106,17 +106,19 @@ class PredictionChecker:
 
     def _compare_with_log(self, predictions: Sequence[RequestResult]) -> None:
         """Compare predictions with the log, which is written shortly after the response."""
-        deadline = time.monotonic() + _LOGGED_WITHIN
-        while True:
-            logged = read_logged_predictions(self.settings)
-            missing = [item for item in predictions if (item.request_id, item.customer_id) not in logged]
-            if not missing or time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-        self.lost += [f"{_describe(item)}: predicted, and not in the prediction log" for item in missing]
+        logged: dict[tuple[str, str], tuple[str, float]] = {}
+        expected = {(item.request_id, item.customer_id) for item in predictions}
+
+        def all_logged() -> bool:
+            logged.update(_read_logged_predictions(self.settings))
+            return expected <= logged.keys()
+
+        poll_until(all_logged, _LOGGED_WITHIN, 0.5)
         for item in predictions:
             found = logged.get((item.request_id, item.customer_id))
-            if found is not None and found != (item.version, item.probability):
+            if found is None:
+                self.lost.append(f"{_describe(item)}: predicted, and not in the prediction log")
+            elif found != (item.version, item.probability):
                 self.wrong.append(f"{_describe(item)}: responded {item.version, item.probability}, logged {found}")
 
     def _expected(
@@ -147,15 +149,8 @@ class PredictionChecker:
         return self._models[version]
 
 
-def read_logged_predictions(settings: Settings) -> dict[tuple[str, str], tuple[str, float]]:
-    """Read the predictions that clients received from the prediction log.
-
-    Args:
-        settings: Location of the log.
-
-    Returns:
-        (request, customer) to (version, probability), without predictions of a shadow.
-    """
+def _read_logged_predictions(settings: Settings) -> dict[tuple[str, str], tuple[str, float]]:
+    """Map (request, customer) to (version, probability), without predictions of a shadow."""
     log = read_predictions(settings.predictions)
     names = ("request_id", "customer_id", "version", "churn_probability", "route")
     rows = zip(*(log[name].to_pylist() for name in names), strict=True)

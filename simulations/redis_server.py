@@ -34,7 +34,6 @@ class RedisServer:
     def __init__(self, folder: Path, log: Path | None = None, append_only: bool = True) -> None:
         self.folder = folder
         self.port = free_port()
-        self.password = ""
         self._log = log or folder / "server.log"
         self._append_only = append_only
         self._process: ManagedProcess | None = None
@@ -48,19 +47,16 @@ class RedisServer:
     @property
     def connection_string(self) -> str:
         """Return the address in the format of Feast and ``HOLDFAST_REDIS``."""
-        return f"{HOST}:{self.port}" + (f",password={self.password}" if self.password else "")
+        return f"{HOST}:{self.port}"
 
-    def client(self, db: int = 0) -> redis.Redis:
+    def client(self) -> redis.Redis:
         """Create a client without retries.
-
-        Args:
-            db: Number of the database.
 
         Returns:
             The client.
         """
         no_retry = Retry(NoBackoff(), 0)
-        return redis.Redis(HOST, self.port, db, self.password or None, socket_timeout=5, retry=no_retry)
+        return redis.Redis(HOST, self.port, socket_timeout=5, retry=no_retry)
 
     def start(self) -> None:
         """Start the server and wait until it responds.
@@ -72,7 +68,6 @@ class RedisServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = {"port": str(self.port), "bind": HOST, "dir": str(self.folder), "save": ""}
         options |= {"appendonly": "yes" if self._append_only else "no"}
-        options |= {"requirepass": self.password} if self.password else {}
         arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
         self._process = start_process("redis", [_redis_binary(), *arguments], os.environ, self._log, self.folder)
         self._process.wait_until_ready(self._problem, _READY_SECONDS, _POLL_SECONDS)
@@ -83,32 +78,10 @@ class RedisServer:
             self._process.kill()
             self._process = None
 
-    def restart(self) -> None:
-        """Kill the server and start it on the same port with the same data."""
-        self.kill()
-        self.start()
-
     def start_empty(self) -> None:
         """Start the killed server on the same port, without data."""
         shutil.rmtree(self.folder)
         self.start()
-
-    def pause(self) -> None:
-        """Accept connections but respond to nothing until :meth:`resume`."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """Respond again, also to the commands received meanwhile."""
-        self.process.resume()
-
-    def set_password(self, password: str) -> None:
-        """Require a password for new connections.
-
-        Args:
-            password: Password; "" for none.
-        """
-        self.client().config_set("requirepass", password)
-        self.password = password
 
     def _problem(self) -> str | None:
         try:

@@ -10,6 +10,8 @@ from simulations.environment import Environment
 from simulations.outcome import Detection, Expectation, ObservedFinding
 from simulations.workspace import StoreName
 
+FAULT_DAY = 1
+
 
 class Scenario(ABC):
     """Days of a shop with a fault.
@@ -27,6 +29,7 @@ class Scenario(ABC):
         service_variables: Environment variables of the service.
         deployment_parameters: Name of a deployment to its changed default parameters.
         disk_mb: Size of the disk for the tables; 0: no limit.
+        unexpected_runs: Deployments that must not run.
     """
 
     name: ClassVar[str]
@@ -38,6 +41,7 @@ class Scenario(ABC):
     service_variables: ClassVar[Mapping[str, str]] = {}
     deployment_parameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     disk_mb: ClassVar[int] = 0
+    unexpected_runs: ClassVar[tuple[str, ...]] = ("retrain", "rollout", "rollback")
 
     def __init__(self, days: int, with_fault: bool) -> None:
         self._days, self._with_fault = days, with_fault
@@ -64,7 +68,7 @@ class Scenario(ABC):
         return rows
 
     def inject_fault(self, environment: Environment) -> None:  # noqa: B027  optional
-        """Inject the fault of the day, after the first requests of the clients.
+        """Inject the fault on ``FAULT_DAY``, after the first requests of the clients.
 
         Args:
             environment: Environment of the simulation.
@@ -78,14 +82,14 @@ class Scenario(ABC):
             environment: Environment of the simulation.
 
         Returns:
-            Detections of the fault, and other expectations.
+            Detections of the fault, and the expectations that only this scenario has.
         """
 
     def _run_day(self, environment: Environment) -> None:
         shop = environment.shop
         shop.start_day()
         shop.clients.request_predictions(self.requests_per_day)
-        if self._with_fault:
+        if self._with_fault and shop.number == FAULT_DAY:
             self.inject_fault(environment)
         rows = shop.transactions.on_day(shop.today)
         delivered = self.change_delivery(environment, rows) if self._with_fault else rows

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from deploy.local.components import POOL, venv_command
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.polling import Result, poll_until
 from holdfast.runtime.processes import (
     HOST,
     ManagedProcess,
@@ -131,22 +131,23 @@ def start_service(workspace: Workspace, port: int, variables: Mapping[str, str])
     return service
 
 
-def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:
-    """Poll a condition until it is true.
+def wait_until(condition: Callable[[], Result], timeout: float, what: str) -> Result:
+    """Wait until a condition is true.
 
     Args:
         condition: Condition, polled five times a second.
         timeout: Seconds until the wait is given up.
         what: Name of the condition for the message.
 
+    Returns:
+        Result of the condition.
+
     Raises:
         ComponentError: The condition did not become true in time.
     """
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ComponentError(f"{what} did not happen within {timeout:g} seconds.")
-        time.sleep(0.2)
+    if not (result := poll_until(condition, timeout)):
+        raise ComponentError(f"{what} did not happen within {timeout:g} seconds.")
+    return result
 
 
 @contextmanager

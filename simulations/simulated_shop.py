@@ -15,21 +15,18 @@ from feature_repo.settings import Settings
 from holdfast.feature_store.materialization import load_online_state
 from holdfast.feature_store.snapshots import snapshot_path
 from holdfast.monitoring.findings import Finding
-from simulations.daily_data import START, DailyTransactions, day_after, write_day
+from simulations.daily_data import DailyTransactions, start_of_day, write_day
 from simulations.load_clients import LoadClients
 from simulations.observed_findings import observe_findings
 from simulations.outcome import ObservedFinding
 from simulations.prediction_checker import Materialization, PredictionChecker
 from simulations.prefect_api import DeploymentRun, PrefectApi
+from simulations.servers import ComponentError, wait_until
 
 # Times after midnight at which the file of a day arrives, and at which monitoring runs.
 _ARRIVAL, _MONITORING = timedelta(hours=1), timedelta(hours=2)
 _REACTION_SECONDS = 6.0  # from an event to the flow run that an automation starts
 _IDLE_WITHIN = 420.0
-
-
-class SimulationError(Exception):
-    """The simulation cannot go on."""
 
 
 @dataclass
@@ -70,16 +67,16 @@ class SimulatedShop:
     @property
     def today(self) -> datetime:
         """Return the midnight at the start of the day."""
-        return day_after(START, self.number)
+        return start_of_day(self.number)
 
     @property
     def tomorrow(self) -> datetime:
         """Return the midnight at the end of the day."""
-        return day_after(START, self.number + 1)
+        return start_of_day(self.number + 1)
 
     def start_day(self) -> None:
         """Start the day: clients request predictions of recently active customers."""
-        self.clients.customers = active_customers(self.settings) or self.clients.customers
+        self.clients.customers = _active_customers(self.settings) or self.clients.customers
         self.clients.day = self.today
 
     def deliver(self, rows: pd.DataFrame) -> None:
@@ -154,16 +151,17 @@ class SimulatedShop:
             The ended flow run.
 
         Raises:
-            SimulationError: The flow run did not end in time.
+            ComponentError: The flow run did not end in time.
         """
-        run_id, deadline = self.api.start_run(deployment, parameters), time.monotonic() + timeout
-        while True:
-            (run,) = [run for run in self.api.list_runs(deployment) if run.id == run_id]
-            if run.is_terminal:
-                return run
-            if time.monotonic() > deadline:
-                raise SimulationError(f"{deployment} has not ended within {timeout:g} s: {run.state_name}")
-            time.sleep(0.5)
+        run_id = self.api.start_run(deployment, parameters)
+
+        def find_ended() -> DeploymentRun | None:
+            runs = self.api.list_runs(deployment)
+            return next((run for run in runs if run.id == run_id and run.is_terminal), None)
+
+        run = wait_until(find_ended, timeout, f"The end of {deployment}")
+        assert run is not None
+        return run
 
     def wait_until_idle(self, threads: int = 2) -> None:
         """Wait, under continuous load, until no flow run is active.
@@ -172,7 +170,7 @@ class SimulatedShop:
             threads: Number of clients.
 
         Raises:
-            SimulationError: Flow runs are active for too long.
+            ComponentError: Flow runs are active for too long.
         """
         start = time.time()
         self._move_clients_to_materialized_day()
@@ -182,7 +180,7 @@ class SimulatedShop:
                 if active := self._active_runs():
                     idle_since = time.monotonic()
                 if time.monotonic() > deadline:
-                    raise SimulationError(f"Flow runs are active after {_IDLE_WITHIN:g} s: {active}")
+                    raise ComponentError(f"Flow runs are active after {_IDLE_WITHIN:g} s: {active}")
                 time.sleep(0.5)
         self._record_materialization(start)
 
@@ -196,7 +194,7 @@ class SimulatedShop:
     def _move_clients_to_materialized_day(self) -> None:
         """Let clients request predictions of the next day once its features are materialized."""
         if self.materializations[-1].as_of == self.tomorrow:
-            self.clients.customers, self.clients.day = active_customers(self.settings), self.tomorrow
+            self.clients.customers, self.clients.day = _active_customers(self.settings), self.tomorrow
 
     def _active_runs(self) -> list[DeploymentRun]:
         return [run for run in self.api.list_runs() if not run.is_terminal]
@@ -219,15 +217,8 @@ class SimulatedShop:
         return True
 
 
-def active_customers(settings: Settings) -> Sequence[str]:
-    """List the active customers: purchase in the last 180 days, by the snapshot in the online store.
-
-    Args:
-        settings: Location of the data.
-
-    Returns:
-        Customers; empty if the online store holds no snapshot.
-    """
+def _active_customers(settings: Settings) -> Sequence[str]:
+    """List the customers with a purchase in the last 180 days, by the snapshot in the online store if there is one."""
     state = load_online_state(settings)
     if state is None:
         return ()

@@ -11,20 +11,45 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from deploy.local.components import venv_command
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import HOST, free_port, log_tail, start_process
-from simulations.job_spec import LOG_FILE, JobSpec, read_job_spec, write_job_spec
 from simulations.limited_disk import move_tables_to_limited_disk, namespace_command
-from simulations.workspace import Workspace, create_workspace
+from simulations.workspace import StoreName, Workspace, create_workspace
 
 if TYPE_CHECKING:
     from simulations.redis_server import RedisServer
 
+_JOB_FILE = "simulation.json"
 # Watch the new champion for half a minute instead of a quarter of an hour; the other steps keep their defaults.
-ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}
+_ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}
+
+
+class JobSpec(BaseModel):
+    """Job of a simulation subprocess.
+
+    Attributes:
+        job: Build the baseline state, or run a scenario and write its outcome.
+        customers: Number of customers; 0: all.
+        with_fault: Whether the fault of the scenario is injected.
+        disk_mb: Size of the disk for the tables; 0: no limit.
+        outcome: File for the outcome of the scenario.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    job: Literal["baseline", "scenario"]
+    scenario: str = ""
+    days: int = 0
+    customers: int
+    store: StoreName = "sqlite"
+    with_fault: bool = True
+    disk_mb: int = 0
+    outcome: Path | None = None
 
 
 class SimulationFailedError(HoldfastError):
@@ -42,8 +67,9 @@ def run_job(state: Path, spec: JobSpec, report: Callable[[str], None]) -> None:
     Raises:
         SimulationFailedError: The job failed; contains the end of its log.
     """
-    write_job_spec(state, spec)
-    workspace, log = Workspace(state, spec.store), state / LOG_FILE
+    state.mkdir(parents=True, exist_ok=True)
+    (state / _JOB_FILE).write_text(spec.model_dump_json(indent=2))
+    workspace, log = Workspace(state, spec.store), state / "simulation.log"
     environment = workspace.environment(HOLDFAST_DATA=str(workspace.data))
     prefix = namespace_command() if spec.disk_mb else []
     command = [*prefix, *venv_command("python", "-m", "simulations.worker", str(state))]
@@ -58,7 +84,7 @@ def main(state: Path) -> None:
     Args:
         state: State folder.
     """
-    spec = read_job_spec(state)
+    spec = JobSpec.model_validate_json((state / _JOB_FILE).read_bytes())
     workspace = create_workspace(state, spec.store)
     workspace.apply_environment()
     if spec.disk_mb:
@@ -101,7 +127,7 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
     register_deployments(workspace)
     api = stack.enter_context(prefect_api(workspace.variables["PREFECT_API_URL"]))
     api.stop_schedules()
-    for deployment, parameters in {"rollout": {"rules": ROLLOUT}, **scenario.deployment_parameters}.items():
+    for deployment, parameters in {"rollout": {"rules": _ROLLOUT}, **scenario.deployment_parameters}.items():
         api.set_parameters(deployment, dict(parameters))
     worker = start_worker(workspace)
     shop = SimulatedShop(

@@ -6,19 +6,13 @@ from typing_extensions import override
 
 from holdfast.model_versions.aliases import list_versions
 from holdfast.models.mlflow_client import open_registry
-from simulations.assessment import expect_no_runs
-from simulations.daily_data import START, day_after
+from simulations.daily_data import start_of_day
 from simulations.environment import Environment
 from simulations.outcome import Detection, Expectation, find_detection
-from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import (
-    expect_no_failed_steps,
-    expect_no_findings_after,
-    expect_no_findings_before,
-)
+from simulations.scenario import FAULT_DAY, Scenario
+from simulations.scenarios.common_expectations import expect_no_findings
 from simulations.workspace import ROOT, copy_source, replace_in_file
 
-_DAY = 1
 _NOON = timedelta(hours=12)
 _RUN_WITHIN = 180.0
 
@@ -29,16 +23,12 @@ class ChangedDefinition(Scenario):
     name = "changed-definition"
     fault = "From noon of the second day worker and service run code with another mean_purchase_amount, not applied."
     days = 4
-
-    def __init__(self, days: int, with_fault: bool) -> None:
-        super().__init__(days, with_fault)
-        self._training_message = ""
+    unexpected_runs = ("features", "daily", "retrain", "rollout", "rollback")
+    _training_message = ""
 
     @override
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
-        if environment.shop.number != _DAY:
-            return
         changed = copy_source(environment.workspace.state / "source")
         replace_in_file(
             changed,
@@ -55,7 +45,7 @@ class ChangedDefinition(Scenario):
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
         """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
-        noon = day_after(START, _DAY) + _NOON
+        noon = start_of_day(FAULT_DAY) + _NOON
         return [
             find_detection(
                 "holdfast.skew.detected", "*.changed-definition",
@@ -72,10 +62,8 @@ class ChangedDefinition(Scenario):
                 found=f"versions {', '.join(_versions(environment))}",
                 met=_versions(environment) == ["1"],
             ),
-            expect_no_findings_before(environment, noon),
-            expect_no_findings_after(environment, day_after(START, _DAY + 1)),
-            expect_no_runs(environment, ["features", "daily", "retrain", "rollout", "rollback"]),
-            expect_no_failed_steps(environment),
+            expect_no_findings(environment, "before", noon),
+            expect_no_findings(environment, "after", start_of_day(FAULT_DAY + 1)),
         ]  # fmt: skip
 
 

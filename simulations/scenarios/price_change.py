@@ -9,14 +9,13 @@ from typing_extensions import override
 from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import RetrainingRecord, RolloutRecord, parse_events
 from holdfast.models.mlflow_client import open_registry
-from simulations.assessment import expect_no_runs
 from simulations.baseline_state import GATES, TRAINING
-from simulations.daily_data import START, day_after
+from simulations.daily_data import start_of_day
 from simulations.environment import Environment
 from simulations.faults import raise_prices
 from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import expect_no_failed_steps, expect_no_findings_before
+from simulations.scenarios.common_expectations import expect_no_findings
 
 _FACTOR = 1.5
 _FIRST_DAY = 2
@@ -28,6 +27,7 @@ class PriceChange(Scenario):
     name = "price-change"
     fault = f"Amounts times {_FACTOR} from the third day on."
     days = 5
+    unexpected_runs = ("rollback",)
     # The gates of the first champion, which a model of a small shop can pass.
     deployment_parameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "retrain": {"training": TRAINING.model_dump(mode="json"), "thresholds": GATES.model_dump(mode="json")}
@@ -46,16 +46,14 @@ class PriceChange(Scenario):
             "holdfast.drift.detected",
             "transactions.amount",
             visible,
-            day_after(START, _FIRST_DAY + 1),
+            start_of_day(_FIRST_DAY + 1),
             environment.shop.findings,
         )
         trained = [item for item in environment.shop.api.list_runs("retrain") if item.state_name == "Completed"]
         return [detected], [
-            expect_no_findings_before(environment, detected.by),
+            expect_no_findings(environment, "before", detected.by),
             _expect_retraining(environment, len(trained)),
             _expect_rollout(environment),
-            expect_no_runs(environment, ["rollback"]),
-            expect_no_failed_steps(environment),
         ]
 
 

@@ -2,11 +2,9 @@
 
 from typing_extensions import override
 
-from simulations.assessment import expect_no_runs
 from simulations.environment import Environment
 from simulations.outcome import Detection, Expectation
 from simulations.scenario import Scenario
-from simulations.scenarios.common_expectations import expect_no_failed_steps
 
 
 class QuietMonth(Scenario):
@@ -15,6 +13,7 @@ class QuietMonth(Scenario):
     name = "quiet-month"
     fault = "None: four weeks of unchanged data."
     days = 28
+    unexpected_runs = ("retrain", "train", "gates", "rollout", "rollback", "promote", "recover")
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
@@ -26,6 +25,4 @@ class QuietMonth(Scenario):
         ]
         return [], [
             Expectation(expected="no finding above info", found="; ".join(alarming) or "none", met=not alarming),
-            expect_no_runs(environment, ["retrain", "train", "gates", "rollout", "rollback", "promote", "recover"]),
-            expect_no_failed_steps(environment),
         ]

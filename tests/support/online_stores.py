@@ -21,7 +21,7 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import FaultyRedisServer, temporary_redis
 from tests.support.small_shop import AS_OF, build_features, copy_shop, use_data_folder
 
 REDIS_PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
@@ -37,7 +37,7 @@ class OnlineShop:
     settings: Settings
     store: FeatureStore
     reader: OnlineReader
-    server: RedisServer | None
+    server: FaultyRedisServer | None
 
     def write(self, view: str, customer: str, age: timedelta = timedelta(0), **values: object) -> None:
         """Write the features of c001 as those of ``customer``, with changed values and an earlier event time."""
@@ -73,7 +73,7 @@ def _table(view: str) -> str:
 def online_shop(online_store: str, folder: Path) -> Iterator[OnlineShop]:
     """Materialize the shop at ``AS_OF`` in "sqlite" or "redis" and use it in this process for the block."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_redis()) if online_store == "redis" else None
+        server = stack.enter_context(temporary_redis()) if online_store == "redis" else None
         variables = REDIS_PROFILE | {"HOLDFAST_REDIS": server.connection_string} if server else {}
         settings = stack.enter_context(use_data_folder(copy_shop(folder), **variables))
         build_features(settings)

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.settings import FEATURE_REPO
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import FaultyRedisServer, temporary_redis
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF
 
@@ -25,7 +25,7 @@ class RedisServiceState:
     """A data folder, and the Redis server with its online features."""
 
     data: Path
-    server: RedisServer
+    server: FaultyRedisServer
     stored: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict, repr=False)
 
     @property
@@ -74,7 +74,7 @@ def redis_service_state(service_data: Path, folder: Path) -> Iterator[RedisServi
     data = Path(shutil.copytree(service_data, folder / "data"))
     shutil.copy(data / "feast" / "registry.db", data / "feast" / "registry.redis.db")
     (data / "feast" / "online_store.db").unlink()
-    with running_redis() as server:
+    with temporary_redis() as server:
         found = RedisServiceState(data, server)
         with service_environment(data, **found.variables):
             from holdfast.feast_stores.open_store import open_store

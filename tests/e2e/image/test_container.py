@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.image.conftest import IMAGE, Image
 from tests.support.containers import HARDENED, Container, running_container
 from tests.support.main_job import ROOT, environment_of, run
-from tests.support.redis_server import running_redis
+from tests.support.redis_server import temporary_redis
 from tests.support.service_fixtures import serve_in_process
 from tests.support.service_state import AS_OF, CUSTOMERS
 
@@ -148,7 +148,7 @@ def test_container_serves_from_redis(image: Image, container: Container, tmp_pat
         pytest.skip("the container cannot access servers of this machine")
     profile = "feature_repo/feature_store.redis.yaml"
     data = tmp_path / "data"
-    with running_redis() as server:
+    with temporary_redis() as server:
         redis = {"HOLDFAST_REDIS": server.connection_string, "HOLDFAST_CLOCK": AS_OF.isoformat()}
         environment = environment_of(data) | redis | {"FEAST_FS_YAML_FILE_PATH": str(ROOT / profile)}
         run([sys.executable, "-m", "tests.support.service_state"], environment)

@@ -32,7 +32,7 @@ from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import delete_online_state
 from holdfast.online_features.reader import Fault, OnlineReader
 from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import FaultyRedisServer
 from tests.support.small_shop import AS_OF, build_features
 
 NOW = epoch_us(AS_OF)
@@ -47,17 +47,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
 
 
 @pytest.fixture
-def server(shop: OnlineShop) -> Iterator[RedisServer]:
+def server(shop: OnlineShop) -> Iterator[FaultyRedisServer]:
     """Server of the shop, restarted after the test."""
     assert shop.server is not None
     yield shop.server
     shop.server.restart()
-    if shop.server.password:
-        shop.server.set_password("")
 
 
 @contextmanager
-def reader_of(server: RedisServer, monkeypatch: pytest.MonkeyPatch, options: str = "") -> Iterator[OnlineReader]:
+def reader_of(server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, options: str = "") -> Iterator[OnlineReader]:
     """Create a reader with a new connection pool, as a starting service does."""
     with monkeypatch.context() as patch:
         patch.setenv("HOLDFAST_REDIS", server.connection_string + options)
@@ -166,7 +164,7 @@ class TestRoundTrips:
 
 class TestFaults:
     def test_reader_killed_server_raises_and_recovers_after_restart(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with reader_of(server, monkeypatch) as reader:
             before = reader.read(SOME, NOW).inputs
@@ -179,14 +177,14 @@ class TestFaults:
             server.start()
             assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
 
-    def test_reader_restarted_server_is_read(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reader_restarted_server_is_read(self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         with reader_of(server, monkeypatch) as reader:
             before = reader.read(SOME, NOW).inputs
             server.restart()
             assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
 
     def test_reader_hanging_server_times_out_and_late_reply_is_discarded(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with reader_of(server, monkeypatch, ",socket_timeout=0.2") as reader:
             wanted = reader.read(["c002"], NOW).inputs
@@ -200,7 +198,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("failure", [KeyboardInterrupt(), MemoryError(), redis.ResponseError("LOADING")])
     def test_reader_interrupted_read_leaves_no_replies(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, failure: BaseException
     ) -> None:
         with reader_of(server, monkeypatch) as reader:
             wanted = reader.read(SOME, NOW).inputs
@@ -219,7 +217,7 @@ class TestFaults:
             assert np.array_equal(reader.read(SOME, NOW).inputs, wanted, equal_nan=True)
 
     def test_reader_interrupted_before_reply_leaves_no_replies(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken_off(self: Any, **options: Any) -> Any:
             raise KeyboardInterrupt
@@ -234,7 +232,7 @@ class TestFaults:
             assert np.array_equal(reader.read(["c002"], NOW).inputs, wanted, equal_nan=True)
 
     def test_reader_key_of_other_type_affects_its_customer_only(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         odd = entity_keys(["odd"])[0] + b"holdfast"
         server.client().set(odd, b"text")
@@ -248,7 +246,7 @@ class TestFaults:
         assert not found.faults[1:].any()
 
     def test_reader_connection_closed_during_read_reconnects(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with reader_of(server, monkeypatch) as reader:
             wanted = reader.read(SOME, NOW).inputs
@@ -267,7 +265,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("stored", [b"", b"x", b"\x08" + b"\xff" * 8 + b"\x7f", b"\x10\xff\xff\xff\xff\x07"])
     def test_reader_invalid_event_time_affects_its_customer_only(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch, stored: bytes
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, stored: bytes
     ) -> None:
         name = entity_keys(["c001"])[0] + b"holdfast"
         before = server.client().hget(name, f"_ts:{HISTORY}")
@@ -278,7 +276,9 @@ class TestFaults:
         assert found.timestamps_us[0].min() in (NO_TIME, 0)  # no bytes are Feast's way to write 1970
         assert (found.timestamps_us[1] == NOW).all()
 
-    def test_reader_errors_release_the_connection(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reader_errors_release_the_connection(
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with monkeypatch.context() as patch:
             patch.setenv("HOLDFAST_REDIS", f"{server.connection_string},socket_timeout=0.2,max_connections=3")
             store = open_store()
@@ -304,7 +304,7 @@ class TestFaults:
 
 class TestConfiguration:
     def test_configuration_password_and_database_are_used(
-        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.set_password("s3cret=x")
         with reader_of(server, monkeypatch) as reader:

@@ -16,8 +16,8 @@ from simulations.daily_data import (
     MAX_DAYS,
     START,
     DailyTransactions,
-    day_after,
     read_transactions,
+    start_of_day,
     write_day,
 )
 from simulations.faults import corrupt_amounts, raise_prices
@@ -29,10 +29,10 @@ def transactions() -> DailyTransactions:
 
 
 def test_history_and_days_contain_each_row_once(transactions: DailyTransactions) -> None:
-    parts = [transactions.history(), *(transactions.on_day(day_after(START, number)) for number in range(MAX_DAYS))]
+    parts = [transactions.history(), *(transactions.on_day(start_of_day(number)) for number in range(MAX_DAYS))]
     assert sum(map(len, parts)) == len(transactions.rows) > 2000
     assert not pd.concat(parts).index.duplicated().any()
-    assert transactions.on_day(day_after(START, MAX_DAYS)).empty
+    assert transactions.on_day(start_of_day(MAX_DAYS)).empty
 
 
 def test_read_transactions_larger_sample_contains_the_smaller(transactions: DailyTransactions) -> None:
@@ -50,9 +50,7 @@ def test_write_day_is_readable_with_the_mapping(transactions: DailyTransactions,
     rows = transactions.on_day(START)
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     mapping = load_mapping(tmp_path / "mapping.yaml")
-    checked = validate_source(
-        read_source(write_day(rows, tmp_path, "1998-05-01"), mapping), mapping, day_after(START, 1)
-    )
+    checked = validate_source(read_source(write_day(rows, tmp_path, "1998-05-01"), mapping), mapping, start_of_day(1))
     assert len(checked.transactions) == len(rows) > 0
     assert checked.transactions["amount"].tolist() == [float(amount) for amount in rows[AMOUNT]]
     assert set(checked.transactions["event_timestamp"]) == {pd.Timestamp(START)}
