@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.support.bentoml_internals import WORKER_MODULE
 from tests.support.main_job import environment_of
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 from tests.support.service_state import AS_OF, CUSTOMERS
+from tests.support.waiting import wait_for
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class CallerThreads:
     def wait_for(self, count: int) -> None:
         """Wait for ``count`` more responses 200."""
         wanted = len(self.answered) + count
-        wait_until(lambda: len(self.answered) >= wanted)
+        wait_for(lambda: len(self.answered) >= wanted)
 
 
 @contextmanager
@@ -131,11 +132,3 @@ def running_callers(url: str, name: str, key: str = "", threads: int = 3) -> Ite
         found.stopped = True
         for worker in workers:
             worker.join()
-
-
-def wait_until(condition: Callable[[], Any], within: float = 60) -> None:
-    """Poll ``condition`` until it is true."""
-    give_up = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < give_up, "the condition stayed false"
-        time.sleep(0.02)

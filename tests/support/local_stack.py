@@ -13,7 +13,8 @@ import httpx
 from deploy.local.orphans import find_orphans, terminate_orphans
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import environment_of
-from tests.support.server_processes import ServerProcess, is_port_free, running_server, wait_for
+from tests.support.server_processes import ServerProcess, is_port_free, running_server
+from tests.support.waiting import wait_for
 
 SERVERS = ("prefect", "mlflow", "service", "evidently", "feast", "status")
 

@@ -1,14 +1,14 @@
 """Receiver of OpenTelemetry traces: OTLP over HTTP."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support.http_server import PostHandler, running_http_server
+from tests.support.waiting import wait_for
 
 
 @dataclass
@@ -36,11 +36,10 @@ class OtlpReceiver:
 
     def wait_for(self, condition: Callable[[list[Span]], bool], within: float = 15) -> list[Span]:
         """Wait until the spans fulfil a condition; returns the spans."""
-        deadline = time.monotonic() + within
-        while not condition(spans := self.spans):
-            assert time.monotonic() < deadline, [(span.name, span.trace_id.hex()) for span in spans]
-            time.sleep(0.02)
-        return spans
+        wait_for(
+            lambda: condition(self.spans), within, lambda: [(span.name, span.trace_id.hex()) for span in self.spans]
+        )
+        return self.spans
 
     def trace(self, trace_id: str, spans: int) -> list[Span]:
         """Wait for a number of spans of a trace; returns the spans."""
@@ -56,26 +55,12 @@ def otlp_receiver(port: int = 0) -> Iterator[OtlpReceiver]:
     """Receive traces within the block; port 0 is a free port."""
     receiver = OtlpReceiver(port)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+    class Handler(PostHandler):
+        def handle_post(self, body: bytes) -> None:
             receiver.raw.append(body)
             receiver.paths.add(self.path)
             receiver.requests.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.respond(200)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    receiver.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with running_http_server(Handler, port) as receiver.port:
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,7 +8,7 @@ The process prints the id and time of each logged prediction.
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,6 @@ def write_log(folder: Path, *batches: ScoredBatch) -> None:
     for batch in batches:
         files.append(batch.key, to_record([batch], log_schema(batch.key)))
     files.close()
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    """Poll ``condition`` until it is true."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "the condition stayed false"
-        time.sleep(0.002)
 
 
 def log_file_names(folder: Path) -> list[str]:

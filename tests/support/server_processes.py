@@ -4,20 +4,17 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 import psutil
 
 from holdfast.runtime.processes import terminate_processes
 from tests.support.main_job import ROOT
-
-_Result = TypeVar("_Result")
+from tests.support.waiting import wait_for
 
 
 @dataclass(frozen=True)
@@ -83,15 +80,6 @@ def wait_for_response(server: ServerProcess, url: str, within: float = 60) -> ht
         return response if response.status_code == 200 else None
 
     return wait_for(request, within, lambda: f"no response 200 from {url}:\n{server.output()[-3000:]}")
-
-
-def wait_for(condition: Callable[[], _Result | None], within: float, describe_failure: Callable[[], str]) -> _Result:
-    """Poll ``condition`` until its result is true, and return the result; fails after ``within`` seconds."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, describe_failure()
-        time.sleep(0.2)
-    return value
 
 
 def is_port_free(port: int) -> bool:

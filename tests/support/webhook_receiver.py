@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
+
+from tests.support.http_server import PostHandler, running_http_server
 
 SECRET = "T0SECRET"
 
@@ -49,33 +50,18 @@ def running_receiver(port: int = 0, receiver: Receiver | None = None) -> Iterato
     """Serve a receiver on a port (0: a free one); a given receiver keeps its records."""
     running = receiver or Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status = running.respond(body, self.headers["Idempotency-Key"])
+    class Handler(PostHandler):
+        def handle_post(self, body: bytes) -> None:
+            status = running.respond(json.loads(body), self.headers["Idempotency-Key"])
             if not status:
                 self.close_connection = True
                 self.connection.close()
                 return
-            self.send_response(status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.respond(status, b"ok")
 
         def handle(self) -> None:
             with suppress(OSError, ValueError):
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    running.port = server.server_port
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with running_http_server(Handler, port) as running.port:
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

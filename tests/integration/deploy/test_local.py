@@ -25,7 +25,7 @@ from feature_repo.settings import Settings
 from holdfast.runtime.processes import free_port
 from tests.support.local_stack import SERVERS, running_stack, stack_environment
 from tests.support.main_job import ROOT
-from tests.support.server_processes import wait_for
+from tests.support.waiting import wait_for
 
 
 def _failed_start(data: Path, **more: str) -> str:

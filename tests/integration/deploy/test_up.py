@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.local_stack import SERVERS, LocalStack, running_stack, stack_environment
 from tests.support.main_job import ROOT
-from tests.support.server_processes import wait_for, wait_for_response
+from tests.support.server_processes import wait_for_response
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -23,8 +23,9 @@ from holdfast.recovery.policy import HANDLED_TAG
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import post, send
-from tests.support.server_processes import running_server, wait_for, wait_for_response
+from tests.support.server_processes import running_server, wait_for_response
 from tests.support.small_shop import AS_OF, copy_shop, use_data_folder
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

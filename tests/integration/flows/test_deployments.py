@@ -16,7 +16,8 @@ from holdfast.runtime.processes import free_port
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT, MainJob, file_states, run
 from tests.support.prefect_server import post, send
-from tests.support.server_processes import ServerProcess, running_server, wait_for, wait_for_response
+from tests.support.server_processes import ServerProcess, running_server, wait_for_response
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ from tests.support.http_service import HttpService, serve_over_http
 from tests.support.redis_service_state import RedisServiceState, redis_service_state
 from tests.support.service_fixtures import assert_error
 from tests.support.service_requests import problem_kind
+from tests.support.waiting import wait_for
 
 LIMIT = 4
 ARRIVAL = 1.0  # by then the service has read what was sent, also on a busy machine
@@ -49,13 +49,6 @@ def short_deadline(monkeypatch: pytest.MonkeyPatch) -> float:
 
 def ask(client: httpx.Client, customer: str = "c001", **headers: str) -> httpx.Response:
     return client.post("/predict", json={"customer_id": customer}, headers=headers)
-
-
-def until(condition: Callable[[], Any], within: float = 20) -> None:
-    give_up = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < give_up, "this never happened"
-        time.sleep(0.01)
 
 
 def all_slots_are_free(client: httpx.Client) -> bool:
@@ -93,7 +86,7 @@ class TestConcurrency:
             assert not any(one.done() for one in waiting)
         assert [one.result().status_code for one in waiting] == [200] * LIMIT
         assert [one.result().json()["customer_id"] for one in waiting] == [f"c00{i}" for i in range(LIMIT)]
-        until(lambda: all_slots_are_free(client))
+        wait_for(lambda: all_slots_are_free(client))
 
     def test_disconnected_client_frees_its_slot(
         self, service: HttpService, shop: RedisServiceState, client: httpx.Client
@@ -106,7 +99,7 @@ class TestConcurrency:
         assert ask(client).status_code == 503
         for wire in wires:
             wire.close()
-        until(lambda: all_slots_are_free(client))
+        wait_for(lambda: all_slots_are_free(client))
 
     def test_client_disconnecting_during_read_affects_no_other(
         self, service: HttpService, shop: RedisServiceState, client: httpx.Client
@@ -123,7 +116,7 @@ class TestConcurrency:
                 wire.close()
         finally:
             shop.server.resume()
-        until(lambda: all_slots_are_free(client))
+        wait_for(lambda: all_slots_are_free(client))
 
 
 class TestTimeouts:
@@ -145,7 +138,7 @@ class TestTimeouts:
             assert headers["content-type"] == "application/problem+json"
             wire.close()
         assert time.monotonic() - began < short_deadline + 3
-        until(lambda: all_slots_are_free(client))
+        wait_for(lambda: all_slots_are_free(client))
 
     @pytest.mark.usefixtures("short_deadline")
     def test_hanging_store_gets_504_at_deadline(self, shop: RedisServiceState, client: httpx.Client) -> None:
@@ -157,7 +150,7 @@ class TestTimeouts:
         finally:
             shop.server.resume()
         assert_error(response, 504, "not handled within")
-        until(lambda: all_slots_are_free(client))
+        wait_for(lambda: all_slots_are_free(client))
 
 
 class TestSize:
@@ -194,7 +187,7 @@ class TestRequestIds:
         assert_error(problem, 404)
         assert problem.json()["request_id"] == given
         assert client.get("/nothing", headers={"X-Request-ID": given}).json()["request_id"] == given
-        until(lambda: given in logged(shop))
+        wait_for(lambda: given in logged(shop))
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 65, 'a"b', "a\tb", "<script>", "ä".encode(), b"a\x00b"])
     def test_invalid_request_id_is_replaced(
@@ -212,7 +205,7 @@ class TestRequestIds:
         assert status == 200
         new = headers["x-request-id"]
         assert len(new) == 32 and new.isalnum()
-        until(lambda: new in logged(shop))
+        wait_for(lambda: new in logged(shop))
 
     def test_requests_without_id_get_unique_ids(self, client: httpx.Client) -> None:
         found = [ask(client).headers["x-request-id"] for _ in range(20)]

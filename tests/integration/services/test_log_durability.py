@@ -19,9 +19,10 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.online_features.reader import OnlineReader
 from services.prediction_log.writer import PredictionLog
-from tests.support.live_service import CallerThreads, LiveService, live_service, running_callers, wait_until
+from tests.support.live_service import CallerThreads, LiveService, live_service, running_callers
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -68,7 +69,7 @@ def test_logged_inputs_equal_online_reader_bit_for_bit(live: LiveService) -> Non
     )
     scores = {item["customer_id"]: item["churn_probability"] for item in response.json()["predictions"]}
     request_id = response.headers["x-request-id"]
-    wait_until(lambda: logged(live).count(request_id) == len(CUSTOMERS))
+    wait_for(lambda: logged(live).count(request_id) == len(CUSTOMERS))
     rows = [row for row in read_predictions(live.data / "predictions").to_pylist() if row["request_id"] == request_id]
     with service_environment(live.data):
         from holdfast.feast_stores.open_store import open_store
@@ -97,14 +98,14 @@ def test_full_disk_degrades_log_and_no_response(live: LiveService) -> None:
             while True:
                 file.write(b"0")
         callers.wait_for(300)
-        wait_until(lambda: live.metric("holdfast_prediction_log_degraded") == 1)
-        wait_until(lambda: live.metric("holdfast_prediction_log_queue_rows") > 0)
+        wait_for(lambda: live.metric("holdfast_prediction_log_degraded") == 1)
+        wait_for(lambda: live.metric("holdfast_prediction_log_queue_rows") > 0)
         assert httpx.get(f"{live.url}/readyz", trust_env=False).status_code == 200
         filler.unlink()
-        wait_until(lambda: live.metric("holdfast_prediction_log_degraded") == 0)
+        wait_for(lambda: live.metric("holdfast_prediction_log_degraded") == 0)
         callers.wait_for(50)
     assert (callers.others, callers.errors) == ([], 0)
-    wait_until(lambda: set(callers.answered) <= set(logged(live)))
+    wait_for(lambda: set(callers.answered) <= set(logged(live)))
     assert_all_logged_once(live, callers)
     assert live.server.output().count("Predictions cannot be logged") == 1
     assert "No space left on device" in live.server.output()
@@ -118,11 +119,11 @@ def test_killed_worker_has_logged_all_but_the_last_responses(live: LiveService) 
         (worker,) = live.workers()
         os.kill(worker, signal.SIGKILL)
         killed = time.monotonic()
-        wait_until(lambda: live.workers() and worker not in live.workers())
+        wait_for(lambda: live.workers() and worker not in live.workers())
         live.wait_until_ready()
         callers.wait_for(50)  # of the next worker
     assert len([at for at in callers.answered.values() if at < killed]) >= 300
-    wait_until(lambda: {one for one, at in callers.answered.items() if at > killed + 1} <= set(logged(live)))
+    wait_for(lambda: {one for one, at in callers.answered.items() if at > killed + 1} <= set(logged(live)))
     lost = {one: at for one, at in callers.answered.items() if one not in set(logged(live))}
     assert all(killed - at <= 0.1 for at in lost.values()), sorted(killed - at for at in lost.values())
 
@@ -141,7 +142,7 @@ def test_output_contains_no_keys_and_no_customers(live: LiveService) -> None:
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(path).status_code == 200
         metrics = client.get("/metrics").text
-    wait_until(lambda: "path=/nowhere" in live.server.output())
+    wait_for(lambda: "path=/nowhere" in live.server.output())
     printed = live.server.output()
     assert "path=/predict" in printed, "the access log is off"
     for secret in (KEY, OTHER_KEY, UNKNOWN, "c042", hashlib.sha256(KEY.encode()).hexdigest()):

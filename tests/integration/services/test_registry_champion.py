@@ -9,9 +9,9 @@ from starlette.testclient import TestClient
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION
 from tests.support.registry import Registry, make_registry
-from tests.support.server_processes import wait_for
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import fit
+from tests.support.waiting import wait_for
 
 REQUEST = {"customer_id": "c005"}
 

@@ -23,7 +23,8 @@ from services.models.registry_watcher import RegistryWatcher
 from services.models.serving_state import ServingState
 from tests.support.registry import DEFINITIONS, Registry, build_contract, fit_classifier, make_registry, serialize_model
 from tests.support.registry_watch import missing_model, running_watcher
-from tests.support.server_processes import running_server, wait_for, wait_for_response
+from tests.support.server_processes import running_server, wait_for_response
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

@@ -28,6 +28,7 @@ from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
 from tests.support.small_shop import fast_flows, join_process, prefect_api, start_process
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -64,7 +65,7 @@ class Shop:
         challenger = self.version(seed + 1, flipped)
         record_passed_gates(self.client, challenger, champion)
         set_challenger(self.client, challenger)
-        _until(lambda: self.serves() == {champion})
+        wait_for(lambda: self.serves() == {champion})
         return champion, challenger
 
     def serves(self) -> set[str]:
@@ -90,13 +91,6 @@ def _flipped(served: ServedModel, content: bytes) -> tuple[ServedModel, bytes]:
     examples = score_examples(model, [example.inputs for example in served.examples])
     changed = {"model_sha256": hashlib.sha256(content).hexdigest(), "examples": examples}
     return served.model_copy(update=changed), content
-
-
-def _until(holds: Any, within: float = 30) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "this never happened"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +163,7 @@ def test_flipped_canary_is_rolled_back_within_a_minute(shop: Shop) -> None:
     with under_load(shop.url, callers=2):
         result = rollout(rules=QUICK.model_copy(update={"shadow": False, "min_requests": 100_000}))
         assert (result.version, result.verdict) == (challenger, "breached"), result.text
-        _until(lambda: shop.serves() == {champion})
+        wait_for(lambda: shop.serves() == {champion})
         time.sleep(2)
     log = read_predictions(shop.data / "predictions").to_pandas()
     canary_times = log[(log.version == challenger)].answered_at
@@ -201,7 +195,7 @@ def test_worse_champion_is_rolled_back(shop: Shop) -> None:
         patch.setattr("holdfast.rollout.step_runner.run_step", only_the_watch_sees)
         result = rollout(rules=rules)
         assert result.verdict == "breached", result.text
-        _until(lambda: shop.serves() == {champion})
+        wait_for(lambda: shop.serves() == {champion})
     assert get_champion_version(shop.client) == champion
     back = RollbackRecord.load(shop.client, challenger)
     assert back is not None and (back.to, back.who) == (champion, "rollout")
@@ -222,14 +216,14 @@ def test_killed_rollout_resumes_and_its_lease_ends(shop: Shop) -> None:
     slow = ONE_SECOND_POLL.model_copy(update={"lease_seconds": 10, "shadow": False, "min_requests": 1_000_000})
     with service_environment(shop.data, HOLDFAST_SERVICE_URL=shop.url), under_load(shop.url, callers=2):
         child = start_process(_roll_out, shop.data, slow, api=prefect_api(), HOLDFAST_SERVICE_URL=shop.url)
-        _until(lambda: challenger in shop.serves(), within=60)
+        wait_for(lambda: challenger in shop.serves(), within=60)
         begun = RolloutRecord.load(shop.client, challenger)
         time.sleep(12)
         assert challenger in shop.serves(), "while it is watched, the lease is renewed"
         os.kill(child.pid, signal.SIGKILL)
         join_process(child)
         killed = time.monotonic()
-        _until(lambda: shop.serves() == {champion}, within=30)
+        wait_for(lambda: shop.serves() == {champion}, within=30)
         print(f"the unwatched canary ended after {time.monotonic() - killed:.1f} s")
         assert time.monotonic() - killed < 10 + 3 + 5
         assert begun is not None

@@ -13,11 +13,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.support.redis_service_state import FILLING, RedisServiceState, entity_key, redis_service_state
-from tests.support.server_processes import wait_for
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import UNAVAILABLE, assert_unavailable, predict, probabilities, wait_until_available
 from tests.support.service_state import CUSTOMERS
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

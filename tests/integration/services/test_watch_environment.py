@@ -11,8 +11,8 @@ from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registry_client import FAIL_FAST_ENV, RegistryClient
 from services.errors import NotReadyError
 from services.models.registry_watcher import RegistryWatcher
-from tests.support.prediction_batches import wait_until
 from tests.support.registry import make_registry
+from tests.support.waiting import wait_for
 
 
 def _none() -> LoadedModel:
@@ -41,7 +41,7 @@ def test_watcher_changes_environment_at_start_only(tmp_path: Path, monkeypatch: 
     watch.start()
     try:
         registry.set_alias(CHAMPION, version := registry.register_model(1))
-        wait_until(lambda: watch.state.champion == version)
+        wait_for(lambda: watch.state.champion == version)
         assert {name: os.environ[name] for name in FAIL_FAST_ENV} == FAIL_FAST_ENV | {user_variable: "7"}
     finally:
         watch.stop()

@@ -15,8 +15,8 @@ from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
 from holdfast.runtime.processes import free_port
 from tests.support.registered_versions import register_version, run_gates
-from tests.support.server_processes import wait_for
 from tests.support.small_shop import join_process, prefect_api, start_process
+from tests.support.waiting import wait_for
 
 FINDING = Finding(
     event="holdfast.drift.detected", severity="warning", subject="recency", summary="PSI 0.31", payload={"psi": 0.31}

@@ -21,7 +21,8 @@ from holdfast.runtime.processes import free_port
 from tests.support.main_job import environment_of, run
 from tests.support.prefect_server import post
 from tests.support.registered_versions import LENIENT, copy_base_shop, read_aliases, register_version
-from tests.support.server_processes import ServerProcess, running_server, wait_for, wait_for_response
+from tests.support.server_processes import ServerProcess, running_server, wait_for_response
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 

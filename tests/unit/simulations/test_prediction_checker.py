@@ -1,16 +1,15 @@
 """Tests of the load clients, and of the choice of snapshots that may have served a prediction."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 from simulations.load_clients import LoadClients, RequestResult, count_retries
 from simulations.prediction_checker import Materialization, possible_sources
+from tests.support.http_server import PostHandler, running_http_server
 
 FIRST = datetime(1998, 5, 1, tzinfo=UTC)
 SECOND = FIRST + timedelta(days=1)
@@ -37,34 +36,19 @@ def test_possible_sources_are_the_snapshots_in_the_store_during_the_request() ->
 def _service(statuses: list[int]) -> Iterator[str]:
     """A service that responds with each status in turn, then with scores."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    class Handler(PostHandler):
+        def handle_post(self, body: bytes) -> None:
+            request = json.loads(body)
             status = statuses.pop(0) if statuses else 200
-            ids = body.get("customer_ids", [body.get("customer_id")])
+            ids = request.get("customer_ids", [request.get("customer_id")])
             items = [_item(customer, "ok") for customer in ids]
-            response: Any = items[0] if "customer_id" in body else {"predictions": items}
+            response: Any = items[0] if "customer_id" in request else {"predictions": items}
             if status != 200:
                 response = {"detail": "not now"}
-            content = json.dumps(response).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Retry-After", "0.05")
-            self.end_headers()
-            self.wfile.write(content)
+            self.respond(status, json.dumps(response).encode(), **{"Retry-After": "0.05"})
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running_http_server(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _item(customer: str, status: str) -> dict[str, Any]:

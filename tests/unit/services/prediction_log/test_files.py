@@ -22,9 +22,9 @@ from tests.support.prediction_batches import (
     log_file_names,
     logged_request_ids,
     make_batch,
-    wait_until,
     write_log,
 )
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("service_log")
 
@@ -53,7 +53,7 @@ def test_full_disk_drops_only_rows_beyond_queue_and_logs(
         log.append(make_batch(names))
 
     append()
-    wait_until(lambda: log.written_rows == 50)
+    wait_for(lambda: log.written_rows == 50)
     with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(1024))
@@ -65,7 +65,7 @@ def test_full_disk_drops_only_rows_beyond_queue_and_logs(
     time.sleep(0.1)  # a few more tries
     dropped_from = log.written_rows + log.queued_rows
     filler.unlink()
-    wait_until(lambda: log.degraded is None)
+    wait_for(lambda: log.degraded is None)
     append()
     log.close()
     assert log.dropped_rows == len(sent) - log.written_rows
@@ -94,7 +94,7 @@ def test_partly_written_record_is_removed_and_written_again(
     file_limit(8_000)
     for start in range(0, 200, 20):
         log.append(make_batch([f"{start + i:03d}" for i in range(20)]))
-    wait_until(lambda: log.queued_rows == 0)
+    wait_for(lambda: log.queued_rows == 0)
     log.close()
     file_limit(resource.RLIM_INFINITY)
     caplog.clear()
@@ -107,9 +107,9 @@ def test_unwritable_folder_degrades_the_log(tmp_path: Path, service_log: pytest.
     (tmp_path / "log").write_text("in the way")
     log = PredictionLog(tmp_path / "log", retry_seconds=0.01)
     log.append(make_batch(["a"]))
-    wait_until(lambda: log.degraded)
+    wait_for(lambda: log.degraded)
     (tmp_path / "log").unlink()
-    wait_until(lambda: log.degraded is None)
+    wait_for(lambda: log.degraded is None)
     log.close()
     assert logged_request_ids(tmp_path / "log") == ["a"]
     assert [record.levelname for record in service_log.records] == ["ERROR", "WARNING"]

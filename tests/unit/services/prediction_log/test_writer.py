@@ -18,7 +18,8 @@ from holdfast.core.prediction_log import LogKey
 from services.prediction_log.files import PredictionFiles
 from services.prediction_log.record_queue import PredictionQueue
 from services.prediction_log.writer import PredictionLog
-from tests.support.prediction_batches import NOON_US, log_file_names, logged_request_ids, make_batch, wait_until
+from tests.support.prediction_batches import NOON_US, log_file_names, logged_request_ids, make_batch
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("service_log")
 
@@ -42,7 +43,7 @@ def test_append_is_written_before_close(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "log")
     assert (log.queued_rows, log.written_rows, log.dropped_rows) == (0, 0, 0)
     log.append(make_batch(["a", "b"]))
-    wait_until(lambda: log.written_rows == 2)
+    wait_for(lambda: log.written_rows == 2)
     assert logged_request_ids(tmp_path / "log") == ["a", "b"]
     assert (log.queued_rows, log.dropped_rows, log.degraded) == (0, 0, None)
     log.close()
@@ -113,7 +114,7 @@ def test_append_to_full_queue_drops_without_waiting(
     assert (log.queued_rows, log.dropped_rows) == (5, 3)
     assert log.degraded == "predictions arrive faster than they are written"
     gate.open.set()
-    wait_until(lambda: log.degraded is None)
+    wait_for(lambda: log.degraded is None)
     log.append(make_batch(["i"]))
     log.close()
     assert logged_request_ids(tmp_path) == ["a", "b", "c", "d", "g", "i"]
@@ -128,7 +129,7 @@ def test_append_large_batch_to_empty_queue_is_written(tmp_path: Path, monkeypatc
     log.append(make_batch(list("hijklmn")))  # what is being written counts
     assert (log.queued_rows, log.dropped_rows) == (7, 7)
     gate.open.set()
-    wait_until(lambda: log.queued_rows == 0)
+    wait_for(lambda: log.queued_rows == 0)
     log.append(make_batch(list("opqrst")))
     log.close()
     assert logged_request_ids(tmp_path) == list("abcdefgopqrst")
@@ -204,7 +205,7 @@ def test_append_beyond_file_limit_starts_new_file(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, max_file_bytes=5_000)
     for i in range(20):
         log.append(make_batch([f"{i:02d}"]))
-        wait_until(lambda: log.queued_rows == 0)
+        wait_for(lambda: log.queued_rows == 0)
     log.close()
     sizes = [file.stat().st_size for file in tmp_path.rglob("*.arrows")]
     assert len(sizes) > 2
@@ -216,7 +217,7 @@ def test_append_after_file_deletion_starts_new_file(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     for name in "ab":
         log.append(make_batch([name]))
-        wait_until(lambda: log.queued_rows == 0)
+        wait_for(lambda: log.queued_rows == 0)
         shutil.rmtree(tmp_path / "2024-03-01")
     log.append(make_batch(["c"]))
     log.close()
@@ -261,12 +262,12 @@ def test_old_days_are_deleted_at_start_and_midnight(tmp_path: Path) -> None:
         (tmp_path / day / "1-2-3-4.arrows").write_bytes(b"old")
     now = NOON_US
     log = PredictionLog(tmp_path, keep_days=29, clock_us=lambda: now)  # to 1 February
-    wait_until(lambda: not (tmp_path / "2024-01-31").exists())
+    wait_for(lambda: not (tmp_path / "2024-01-31").exists())
     log.append(make_batch(["a"]))
-    wait_until(lambda: log.written_rows == 1)
+    wait_for(lambda: log.written_rows == 1)
     assert open_files(tmp_path) == ["2024-03-01"]
     now += DAY_US
-    wait_until(lambda: not (tmp_path / "2024-02-01").exists())
+    wait_for(lambda: not (tmp_path / "2024-02-01").exists())
     assert open_files(tmp_path) == []
     log.append(make_batch(["b"], answered_at_us=now))
     log.close()
