@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 @task(name="set traffic")
 def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
     """Record the traffic on the version."""
+    from holdfast.model_versions.aliases import promotion_lock
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.challenger_traffic import set_traffic
 
-    change = set_traffic(open_registry(settings), settings, version, traffic, who, datetime.now(UTC))
+    with promotion_lock(settings):
+        change = set_traffic(open_registry(settings), version, traffic, who, datetime.now(UTC))
     create_markdown_artifact(change.summary(), key="traffic", description=f"{MODEL_NAME}: challenger traffic")
     return change
 

@@ -10,7 +10,7 @@ from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
-from holdfast.models.contract import CHAMPION, ServedModel, differing_definitions, model_inputs
+from holdfast.models.contract import CHAMPION, ServedModel, diff_registry_definitions, model_inputs
 from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.models.reason_codes import ReasonCode, select_reasons
@@ -106,7 +106,7 @@ def require_matching_definitions(champion: ScoringModel) -> None:
     """
     store = open_store()
     inputs = [feature.name for feature in model_inputs(store)]
-    if parts := differing_definitions(store, champion.contract, inputs):
+    if parts := diff_registry_definitions(store, champion.contract, inputs):
         raise DefinitionMismatchError(
             f"The champion, version {champion.contract.model_version}, was trained on other definitions than those in "
             f"use: {', '.join(parts)} differ. Its scores would be wrong, so there are none. Train and promote a "

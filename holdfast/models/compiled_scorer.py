@@ -7,7 +7,6 @@ this repository are a few arrays of numbers, from which a scorer is compiled onc
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -172,19 +171,10 @@ def _calibration(calibrator: Any) -> Callable[[Floats], Floats] | None:
     if calibrator is None:
         return expit
     if type(calibrator) is LogisticRegression and calibrator.coef_.shape == (1, 1):
-        return partial(_sigmoid, slope=calibrator.coef_.item(), intercept=np.ravel(calibrator.intercept_).item())
+        slope, intercept = calibrator.coef_.item(), np.ravel(calibrator.intercept_).item()
+        return lambda log_odds: expit(log_odds * slope + intercept)
     if type(calibrator) is IsotonicRegression and calibrator.out_of_bounds == "clip":
         thresholds, values = calibrator.X_thresholds_, calibrator.y_thresholds_
         if thresholds.dtype == values.dtype == np.float64:
-            return partial(_interpolate, thresholds=thresholds, values=values)
+            return lambda log_odds: np.interp(log_odds, thresholds, values)  # clips as well
     return None
-
-
-def _sigmoid(log_odds: Floats, slope: float, intercept: float) -> Floats:
-    probabilities: Floats = expit(log_odds * slope + intercept)
-    return probabilities
-
-
-def _interpolate(log_odds: Floats, thresholds: Floats, values: Floats) -> Floats:
-    probabilities: Floats = np.interp(log_odds, thresholds, values)  # clips as well
-    return probabilities

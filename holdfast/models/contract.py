@@ -189,7 +189,7 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats
     return matrix
 
 
-def differing_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
+def diff_registry_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
     """List the parts in which the definitions in the registry differ from those of a model.
 
     Args:

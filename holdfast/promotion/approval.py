@@ -116,25 +116,8 @@ def record_answer(
     return PromotionDecision("manual", pending.who, pending.why, pending.gates)
 
 
-def find_approval(client: MlflowClient, version: str, gates: GatesRecord) -> PromotionDecision | None:
-    """Find an approval on the same evidence that has not moved the alias yet.
-
-    Args:
-        client: MLflow's client.
-        version: Version number.
-        gates: The passed verdict.
-
-    Returns:
-        The decision, or None.
-    """
-    record = ApprovalRecord.load(client, version)
-    if record is None or record.status != "approved" or record.gates != gates.key:
-        return None
-    return PromotionDecision("manual", record.who, record.why, record.gates)
-
-
-def pending_approval(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
-    """Get a request that is waiting, refused or timed out; no automatic decision overrides it.
+def find_pending_approval(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
+    """Find a request that is waiting, refused or timed out; no automatic decision overrides it.
 
     Args:
         client: MLflow's client.
@@ -147,24 +130,6 @@ def pending_approval(client: MlflowClient, version: str, now: datetime) -> Appro
     record = ApprovalRecord.load(client, version)
     pending = record.evaluate_at(now) if record else None
     return None if pending is None or pending.status == "approved" else pending
-
-
-def require_no_pending_approval(client: MlflowClient, version: str, now: datetime) -> None:
-    """Refuse an automatic decision about a version for which a person was asked.
-
-    Args:
-        client: MLflow's client.
-        version: Version number.
-        now: Time of the check, UTC.
-
-    Raises:
-        PromotionRefusedError: A person is being asked, refused, or did not answer in time.
-    """
-    if pending := pending_approval(client, version, now):
-        raise PromotionRefusedError(
-            f"{describe_rejection(version, pending)} To ask again: `prefect deployment run promote/promote -p "
-            f"version='\"{version}\"' -p approval=manual`."
-        )
 
 
 def describe_rejection(version: str, record: ApprovalRecord) -> str:

@@ -74,35 +74,8 @@ def build_traffic(mode: _Mode, share: float | None) -> Traffic:
     return Traffic(mode=mode, share=share)
 
 
-def set_traffic(
-    client: MlflowClient, settings: Settings, version: str | None, traffic: Traffic, who: str, now: datetime
-) -> TrafficChange:
-    """Set the traffic of the challenger under the promotion lock; "off" is always possible.
-
-    Args:
-        client: MLflow's client.
-        settings: Settings with the promotion lock.
-        version: Version number; the challenger when None.
-        traffic: The traffic.
-        who: Person or component that sets the traffic.
-        now: Time of the change, UTC.
-
-    Returns:
-        The traffic of the version, and if it is new.
-
-    Raises:
-        TrafficError: The version is not the challenger, or cannot be served beside the champion.
-        NotServableError: The version, or the champion, is not as training registers versions.
-        UnknownVersionError: There is no such version.
-    """
-    with promotion_lock(settings):
-        return set_traffic_locked(client, version, traffic, who, now)
-
-
-def set_traffic_locked(
-    client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime
-) -> TrafficChange:
-    """Set the traffic of the challenger; the caller holds the promotion lock.
+def set_traffic(client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime) -> TrafficChange:
+    """Set the traffic of the challenger; "off" is always possible. The caller holds the promotion lock.
 
     Args:
         client: MLflow's client.

@@ -6,9 +6,9 @@ from mlflow import MlflowClient
 
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version
-from holdfast.model_versions.records import PromotionRecord
+from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.promotion.approval import find_approval, require_no_pending_approval
+from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import PromotionDecision, require_passed_gates, unchanged_message
 
 
@@ -55,7 +55,10 @@ def find_previous_decision(client: MlflowClient, version: str) -> PromotionDecis
     gates = require_passed_gates(client, version, champion)
     if record is not None and record.gates == gates.key and record.previous == champion:
         return _as_recorded(record)
-    return find_approval(client, version, gates)
+    approval = ApprovalRecord.load(client, version)
+    if approval is None or approval.status != "approved" or approval.gates != gates.key:
+        return None
+    return PromotionDecision("manual", approval.who, approval.why, approval.gates)
 
 
 def decide_automatically(client: MlflowClient, version: str, reason: str, now: datetime) -> PromotionDecision:
@@ -75,7 +78,11 @@ def decide_automatically(client: MlflowClient, version: str, reason: str, now: d
     """
     if decision := find_previous_decision(client, version):
         return decision
-    require_no_pending_approval(client, version, now)
+    if pending := find_pending_approval(client, version, now):
+        raise PromotionRefusedError(
+            f"{describe_rejection(version, pending)} To ask again: `prefect deployment run promote/promote -p "
+            f"version='\"{version}\"' -p approval=manual`."
+        )
     gates = require_passed_gates(client, version, get_champion_version(client))
     return PromotionDecision("auto", "auto", reason or "all gates passed", gates.key)
 

@@ -9,7 +9,7 @@ from holdfast.core.errors import RollbackError
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
-from holdfast.promotion.challenger_traffic import extend_lease, set_traffic_locked
+from holdfast.promotion.challenger_traffic import extend_lease, set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import RollbackCause, roll_back
@@ -54,7 +54,7 @@ def begin_step(
             return override
         record.save(client, version)
         if step.name != "watch":
-            set_traffic_locked(client, version, step.traffic(lease_end(settings_of(record), now)), ACTOR, now)
+            set_traffic(client, version, step.traffic(lease_end(settings_of(record), now)), ACTOR, now)
     return None
 
 
@@ -149,7 +149,7 @@ def rollback_step(
     step = step_of(record)
     with promotion_lock(settings):
         if step is not None and not describe_traffic_override(client, version, step):
-            set_traffic_locked(client, version, Traffic(mode="off"), ACTOR, now)
+            set_traffic(client, version, Traffic(mode="off"), ACTOR, now)
         if record.verdict == "breached":
             drop_challenger(client, version)
     return None

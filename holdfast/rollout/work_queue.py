@@ -12,7 +12,7 @@ from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.promotion.approval import describe_rejection, pending_approval
+from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import RolloutStep, next_step, settings_of
@@ -197,7 +197,7 @@ def describe_pending_approval(
         record = ApprovalRecord.load(client, work.version)
         if record is None or record.gates != work.gates:
             return _describe_superseded(work.version, requested) if requested else None
-    pending = pending_approval(client, work.version, now)
+    pending = find_pending_approval(client, work.version, now)
     if pending is None:
         return None
     if pending.status == "waiting":

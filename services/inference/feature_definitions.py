@@ -14,7 +14,7 @@ from holdfast.models.contract import (
     RECENCY_FEATURE,
     FreshnessLimits,
     ServedModel,
-    differing_definitions,
+    diff_registry_definitions,
     freshness_limits,
 )
 from holdfast.online_features.reader import OnlineReader
@@ -101,7 +101,7 @@ def require_definitions_of_model(store: "FeatureStore", definitions: FeatureDefi
     Raises:
         NotReadyError: The definitions differ; the message names the differing parts.
     """
-    if parts := differing_definitions(store, contract, definitions.input_names):
+    if parts := diff_registry_definitions(store, contract, definitions.input_names):
         raise NotReadyError(
             f"Model version {contract.model_version} was trained on other definitions than those in use: "
             f"{', '.join(parts)} differ.",

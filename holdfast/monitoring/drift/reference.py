@@ -18,7 +18,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.snapshots import build_snapshots
-from holdfast.models.contract import MODEL_NAME, differing_definitions, model_inputs
+from holdfast.models.contract import MODEL_NAME, diff_registry_definitions, model_inputs
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.psi import SCORE
@@ -104,7 +104,7 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
     contract = registered.contract()
     store = open_store()
     inputs = [feature.name for feature in model_inputs(store)]
-    if parts := [part for part in differing_definitions(store, contract, inputs) if part != "labels"]:
+    if parts := [part for part in diff_registry_definitions(store, contract, inputs) if part != "labels"]:
         raise NoReferenceError(
             f"the training set of version {registered.number} cannot be joined again: its definitions differ in "
             f"{', '.join(parts)}"

@@ -40,7 +40,7 @@ def pass_last_step(rollout: SimulatedRollout) -> None:
         gates=rollout.work().gates,
     ).save(rollout.client, rollout.challenger)  # fmt: skip
     given = RolloutStep("canary", 0.25).traffic(rollout.now + timedelta(minutes=3))
-    set_traffic(rollout.client, rollout.settings, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
+    set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
 
 
 class TestInterrupted:
@@ -84,7 +84,7 @@ class TestInterrupted:
     @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
     def test_run_step_changed_traffic_stops(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
         def sends() -> None:
-            set_traffic(rollout.client, rollout.settings, None, build_traffic(mode, share), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic(mode, share), "ann", rollout.now)
 
         assert self.after(rollout, sends).why.startswith("ann has changed its traffic")
         record = TrafficRecord.load(rollout.client, rollout.challenger)
@@ -93,9 +93,7 @@ class TestInterrupted:
     def test_promote_challenger_traffic_off_before_promotion_refused(self, rollout: SimulatedRollout) -> None:
         """The run was killed before the promotion; a challenger without traffic must not become champion later."""
         pass_last_step(rollout)
-        set_traffic(
-            rollout.client, rollout.settings, rollout.challenger, build_traffic("off", None), "ann", rollout.now
-        )
+        set_traffic(rollout.client, rollout.challenger, build_traffic("off", None), "ann", rollout.now)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
             registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
         assert get_champion_version(rollout.client) == rollout.champion
@@ -111,11 +109,11 @@ class TestInterrupted:
                 champion=rollout.champion, gates=rollout.work().gates,
             ).save(rollout.client, rollout.challenger)  # fmt: skip
         given = RolloutStep("shadow").traffic(rollout.now + timedelta(minutes=3))
-        set_traffic(rollout.client, rollout.settings, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
+        set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
         load = step_runner.load_pair
 
         def meanwhile(*arguments: Any) -> Any:
-            set_traffic(rollout.client, rollout.settings, None, build_traffic("off", None), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic("off", None), "ann", rollout.now)
             return load(*arguments)
 
         monkeypatch.setattr(step_runner, "load_pair", meanwhile)
@@ -132,7 +130,7 @@ class TestInterrupted:
         pass_last_step(rollout)
 
         def meanwhile(*arguments: Any) -> Any:
-            set_traffic(rollout.client, rollout.settings, None, build_traffic("off", None), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic("off", None), "ann", rollout.now)
             return decide_automatically(*arguments)
 
         monkeypatch.setattr(registry_actions, "decide_automatically", meanwhile)
@@ -150,7 +148,7 @@ class TestInterrupted:
 
         def just_before(settings: Settings) -> Any:
             monkeypatch.setattr(registry_actions, "promotion_lock", lock)
-            set_traffic(rollout.client, rollout.settings, None, build_traffic("canary", 0.5), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic("canary", 0.5), "ann", rollout.now)
             return lock(settings)
 
         monkeypatch.setattr(registry_actions, "promotion_lock", just_before)
