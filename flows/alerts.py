@@ -18,9 +18,9 @@ from holdfast.alerting.delivery import DeliveryCounts, deliver
 from holdfast.alerting.outbox import list_open_alerts, queue_reminders, resolve_alert
 from holdfast.alerting.settings import AlertSettings
 from holdfast.core.errors import HoldfastError
-from holdfast.recovery.flow_runs import find_completed_since
 from holdfast.reporting.artifact_tables import alert_rows
 from holdfast.reporting.flow_results import AlertsResult
+from holdfast.runtime.flow_runs import find_completed_since
 
 _ARTIFACT = "open-alerts"
 _RUN_EVENTS = ("holdfast.run.failed:", "holdfast.run.crashed:")

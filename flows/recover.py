@@ -18,7 +18,7 @@ from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.outbox import add_alert
 from holdfast.alerting.run_alerts import build_run_alert
 from holdfast.core.errors import HoldfastError
-from holdfast.recovery import flow_runs
+from holdfast.recovery import actions
 from holdfast.recovery.policy import RunStatus, decide_action
 from holdfast.recovery.settings import RecoverRules
 from holdfast.reporting.flow_results import RecoveredRun
@@ -34,14 +34,12 @@ class UnknownRunError(HoldfastError):
 def find_runs_task(flow_run_id: str | None, rules: RecoverRules) -> list[RunStatus]:
     """Read the status of one run, or of all runs that may need an action."""
     with get_client(sync_client=True) as client:
+        if not flow_run_id:
+            return actions.find_suspect_runs(client, datetime.now(UTC) - timedelta(hours=rules.look_back_hours))
         try:
-            if flow_run_id:
-                runs = flow_runs.read_flow_runs(client, [flow_run_id.removeprefix(_PREFIX)])
-                return [flow_runs.run_status(client, run) for run in runs]
+            return [actions.read_run_status(client, flow_run_id.removeprefix(_PREFIX))]
         except (ObjectNotFound, ValueError) as error:
             raise UnknownRunError(f"The Prefect server knows no flow run {flow_run_id}: {error}") from error
-        since = datetime.now(UTC) - timedelta(hours=rules.look_back_hours)
-        return [flow_runs.run_status(client, run) for run in flow_runs.find_suspect_runs(client, since)]
 
 
 @task(name="mark dead runs")
@@ -53,12 +51,11 @@ def mark_dead_task(
         time.sleep(heartbeat_seconds + 5)
     marked = []
     with get_client(sync_client=True) as client:
-        for flow_run in flow_runs.read_flow_runs(client, [run.id for run in silent]):
-            run = flow_runs.run_status(client, flow_run)
+        for run in [actions.read_run_status(client, item.id) for item in silent]:
             if decide_action(run, rules, datetime.now(UTC), heartbeat_seconds) == "mark dead":
                 last = run.last_heartbeat or run.since
                 message = f"The process of the run is gone: its last sign of life was at {last:%H:%M:%S} UTC."
-                marked.append(RecoveredRun(run.id, run.deployment or "", flow_runs.mark_ended(client, run, message)))
+                marked.append(RecoveredRun(run.id, run.deployment or "", actions.mark_ended(client, run, message)))
     return marked
 
 
@@ -66,12 +63,12 @@ def mark_dead_task(
 def handle_run_task(settings: Settings, run: RunStatus, repeat: bool) -> RecoveredRun:
     """Repeat the run if it may be repeated, raise an alert and, last, mark the run as handled."""
     with get_client(sync_client=True) as client:
-        flow_runs.mark_subflows_crashed(client, run)
-        next_id = str(flow_runs.schedule_repeat(client, run, settings.clock == "wall").id) if repeat else ""
-        alert = build_run_alert(run, *flow_runs.read_name_and_message(client, run), next_id)
+        actions.mark_subflows_crashed(client, run.id)
+        next_id = actions.schedule_repeat(client, run, settings.clock == "wall") if repeat else ""
+        alert = build_run_alert(run, next_id)
         add_alert(settings, alert, datetime.now(UTC), "runs")
         deliver_now(settings)
-        flow_runs.mark_handled(client, run)
+        actions.mark_handled(client, run)
     return RecoveredRun(run.id, run.deployment or "", "repeated" if repeat else "reported")
 
 
@@ -89,17 +86,17 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
     settings, rules = configure(), rules or RecoverRules()
     heartbeat_seconds = get_current_settings().flows.heartbeat_frequency
     runs = find_runs_task(flow_run_id, rules)
-    actions = [(run, decide_action(run, rules, datetime.now(UTC), heartbeat_seconds)) for run in runs]
+    decisions = [(run, decide_action(run, rules, datetime.now(UTC), heartbeat_seconds)) for run in runs]
     done: list[RecoveredRun] = []
     problem = None
-    for run, action in actions:
+    for run, action in decisions:
         if action in ("repeat", "report"):
             try:
                 done.append(handle_run_task(settings, run, action == "repeat"))
             except Exception as error:  # a run that cannot be handled must not delay the others
                 get_run_logger().error("%s of %s: %s", run.id, run.deployment, error)
                 problem = error
-    if silent := [run for run, action in actions if action == "mark dead"]:
+    if silent := [run for run, action in decisions if action == "mark dead"]:
         done += mark_dead_task(silent, rules, heartbeat_seconds)
     if done:
         rows = [{"run": item.run, "deployment": item.deployment, "done": item.done} for item in done]

@@ -29,7 +29,7 @@ from holdfast.retraining.attempt_log import (
 )
 from holdfast.retraining.policy import RetrainingDecision, decide_retraining
 from holdfast.retraining.settings import RetrainingRules
-from holdfast.runtime.prefect_states import skipped_state
+from holdfast.runtime.flow_runs import skipped_state
 from holdfast.training.settings import TrainingSettings
 
 

@@ -16,7 +16,7 @@ from flows._rollout import APPROVAL_REASON, roll_out_version
 from holdfast.core.errors import ApprovalRefusedError
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.runtime.prefect_states import skipped_state
+from holdfast.runtime.flow_runs import skipped_state
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

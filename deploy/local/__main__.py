@@ -49,7 +49,7 @@ def _run(settings: Settings, local: LocalSettings, stop: threading.Event) -> Non
         _report(f"HOLDFAST_HOST={local.host}: other machines can access Prefect and MLflow, which need no login.")
     try:
         with Supervisor(components, environment, logs) as supervisor:
-            monitor = StartupMonitor(components, supervisor, logs, environment["PREFECT_API_URL"], _report)
+            monitor = StartupMonitor(components, supervisor, logs, local.url("prefect"), _report)
             _monitor(
                 monitor, supervisor, stop, f"\nStatus page: {local.url('status')}   (Ctrl-C ends all components)\n"
             )

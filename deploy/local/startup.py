@@ -32,7 +32,7 @@ class StartupMonitor:
         components: Components, each after those that it requires.
         supervisor: Running Supervisor.
         logs: Folder of the components' logs.
-        prefect_api: Address of Prefect's API.
+        prefect: Address of Prefect's server.
         report: Called with each message.
     """
 
@@ -41,13 +41,13 @@ class StartupMonitor:
         components: list[Component],
         supervisor: Supervisor,
         logs: Path,
-        prefect_api: str,
+        prefect: str,
         report: Callable[[str], None],
     ) -> None:
         self._components, self._supervisor, self._logs, self._report = components, supervisor, logs, report
         self._states = {component.name: _State() for component in components}
         self._width = max(len(component.name) for component in components)
-        self._prefect_api = prefect_api
+        self._prefect = prefect
 
     @property
     def is_done(self) -> bool:
@@ -113,17 +113,12 @@ class StartupMonitor:
 
     def _has_heartbeat(self, since: float) -> bool:
         """Check whether Prefect's server received a heartbeat of the worker after a Unix time."""
-        from prefect.client.orchestration import SyncPrefectClient
-        from prefect.exceptions import ObjectNotFound
-        from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+        from holdfast.runtime.flow_runs import list_workers, open_client
 
         try:
-            with (
-                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-                SyncPrefectClient(self._prefect_api, httpx_settings={"timeout": 3}) as client,
-            ):
-                workers = client.read_workers_for_work_pool(POOL)
-        except (httpx.HTTPError, ObjectNotFound):
+            with open_client(self._prefect, 3) as client:
+                workers = list_workers(client, POOL)
+        except httpx.HTTPError:
             return False
         heartbeats = [worker.last_heartbeat_time for worker in workers if worker.name == WORKER]
         return any(heartbeat is not None and heartbeat.timestamp() >= since for heartbeat in heartbeats)

@@ -9,20 +9,18 @@ from holdfast.recovery.policy import RunStatus
 _CRITICAL_DEPLOYMENTS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")
 
 
-def build_run_alert(run: RunStatus, name: str, message: str, next_run_id: str = "") -> Alert:
+def build_run_alert(run: RunStatus, next_run_id: str = "") -> Alert:
     """Build the alert of a failed or crashed flow run.
 
     Args:
-        run: The run.
-        name: Its name in the Prefect UI.
-        message: The message of its state; its first 500 characters are in the alert.
+        run: The run; the first 500 characters of its message are in the alert.
         next_run_id: The run that repeats it; empty where the run is not repeated.
 
     Returns:
         The alert.
     """
-    subject = run.deployment or name
-    text = f"Run {name} of {subject}: {message[:500] or 'no message'}"
+    subject = run.deployment or run.name
+    text = f"Run {run.name} of {subject}: {run.message[:500] or 'no message'}"
     if run.state == "FAILED":
         severity: Severity = "critical" if run.deployment in _CRITICAL_DEPLOYMENTS else "warning"
         return Alert.for_subject("holdfast.run.failed", subject, severity, text, run_url(run.id))

@@ -25,6 +25,8 @@ class RunStatus:
         deployment: None for a run without a deployment.
         is_subflow: Whether another run has started it.
         last_heartbeat: None where the server has no heartbeat of the run.
+        name: Its name in the Prefect UI.
+        message: Message of its state; may be empty.
     """
 
     id: str
@@ -34,6 +36,8 @@ class RunStatus:
     is_subflow: bool = False
     tags: tuple[str, ...] = ()
     last_heartbeat: datetime | None = None
+    name: str = ""
+    message: str = ""
 
     @property
     def attempt(self) -> int:

@@ -1,7 +1,6 @@
 """Server of the status page: `python -m holdfast.status_page`."""
 
 import argparse
-import os
 
 import uvicorn
 
@@ -20,7 +19,6 @@ def main() -> None:
     options = parser.parse_args()
     apply_environment()
     set_fail_fast_env()
-    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "0")
     hosts = _LOOPBACK if options.host in ("127.0.0.1", "localhost", "::1") else ["*"]
     uvicorn.run(create_app(hosts), host=options.host, port=options.port, log_level="warning")
 

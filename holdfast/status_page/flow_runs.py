@@ -28,7 +28,7 @@ def load_deployments(endpoints: EndpointSettings) -> list[DeploymentStatus]:
     Raises:
         PrefectUnavailableError: The server does not answer, or its response is not Prefect's.
     """
-    from holdfast.recovery.flow_runs import find_last_run, find_next_run, list_deployments, open_client
+    from holdfast.runtime.flow_runs import find_last_run, find_next_run, list_deployments, open_client
 
     base, found = strip_credentials(endpoints.prefect_url.rstrip("/")), []
     try:

@@ -36,7 +36,7 @@ def check_components(endpoints: EndpointSettings) -> list[ComponentStatus]:
 
 def _check_worker(prefect: str) -> ComponentStatus:
     """Check the worker by its heartbeats at Prefect's server: a worker has no address."""
-    from holdfast.recovery.flow_runs import list_workers, open_client
+    from holdfast.runtime.flow_runs import list_workers, open_client
 
     def status(state: str, note: str = "") -> ComponentStatus:
         url = f"{strip_credentials(prefect)}/work-pools/work-pool/{_POOL}"

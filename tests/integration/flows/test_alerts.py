@@ -166,7 +166,7 @@ def test_mark_ended_cancelling_run_is_cancelled_not_repeated(flows_in_process: N
     from prefect.states import Cancelling
 
     from flows.recover import recover
-    from holdfast.recovery.flow_runs import mark_ended, read_flow_runs, run_status
+    from holdfast.recovery.actions import mark_ended, read_run_status
 
     @flow(name="unwanted", persist_result=False)
     def unwanted() -> str:
@@ -175,9 +175,8 @@ def test_mark_ended_cancelling_run_is_cancelled_not_repeated(flows_in_process: N
     run = unwanted()
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(run), Cancelling(), force=True)
-        (found,) = read_flow_runs(client, [run])
-        assert mark_ended(client, run_status(client, found), "its process is gone") == "cancelled"
-        assert read_flow_runs(client, [run])[0].state_name == "Cancelled"
+        assert mark_ended(client, read_run_status(client, run), "its process is gone") == "cancelled"
+        assert client.read_flow_run(UUID(run)).state_name == "Cancelled"
     assert recover(run) == []
     assert list_open_alerts(shop) == []
 
@@ -186,7 +185,7 @@ def test_recover_one_run_fails_handles_the_others(
     flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.recover import recover
-    from holdfast.recovery import flow_runs
+    from holdfast.recovery import actions
 
     @flow(name="doomed", persist_result=False)
     def doomed() -> None:
@@ -195,7 +194,7 @@ def test_recover_one_run_fails_handles_the_others(
     with tags("holdfast"):
         ids = {str(doomed(return_state=True).state_details.flow_run_id) for _ in range(2)}
     tried: list[str] = []
-    mark_handled = flow_runs.mark_handled
+    mark_handled = actions.mark_handled
 
     def fails_at_first(client: Any, run: Any) -> None:
         tried.append(run.id)
@@ -203,7 +202,7 @@ def test_recover_one_run_fails_handles_the_others(
             raise RuntimeError("the server was away")
         mark_handled(client, run)
 
-    monkeypatch.setattr(flow_runs, "mark_handled", fails_at_first)
+    monkeypatch.setattr(actions, "mark_handled", fails_at_first)
     with pytest.raises(RuntimeError, match="the server was away"):
         recover()
     assert ids <= set(tried)
