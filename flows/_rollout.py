@@ -11,12 +11,11 @@ from feature_repo.settings import Settings
 from flows._approval import ApprovalRequest, request_human_approval
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
-from holdfast.alerting.links import current_run_url
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.service_metrics import read_service
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.runtime.endpoints import EndpointSettings
+from holdfast.runtime.endpoints import EndpointSettings, current_run_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,12 +10,12 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
-from holdfast.alerting.links import artifact_url
 from holdfast.core.errors import HoldfastError
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.monitoring.findings import View
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.reporting.flow_results import MonitorResult
+from holdfast.runtime.endpoints import artifact_url
 
 if TYPE_CHECKING:
     from holdfast.monitoring.result import ViewResult
@@ -58,7 +58,7 @@ def publish_view_task(result: "ViewResult", key: str) -> None:
 @task(name="handle findings", task_run_name="handle findings: {result.view}")
 def handle_findings_task(settings: Settings, result: "ViewResult", as_of: datetime) -> None:
     """Emit an event and raise an alert for each finding; resolve the alerts whose finding is gone."""
-    from holdfast.alerting.finding_alerts import report_findings
+    from holdfast.alerting.events import report_findings
 
     report_findings(settings, result, as_of, artifact_url(_artifact_key(result.view)))
 

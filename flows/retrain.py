@@ -14,7 +14,6 @@ from flows.train import train
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.events import emit_event
-from holdfast.alerting.links import current_run_url
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
@@ -29,6 +28,7 @@ from holdfast.retraining.attempt_log import (
 )
 from holdfast.retraining.policy import RetrainingDecision, decide_retraining
 from holdfast.retraining.settings import RetrainingRules
+from holdfast.runtime.endpoints import current_run_url
 from holdfast.runtime.flow_runs import skipped_state
 from holdfast.training.settings import TrainingSettings
 

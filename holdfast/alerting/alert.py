@@ -5,8 +5,8 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.alerting.links import runbook_entry_url
 from holdfast.monitoring.findings import Finding, Severity
+from holdfast.runtime.endpoints import runbook_entry_url
 
 MessageKind = Literal["opened", "raised", "reminder", "resolved"]
 """Reason of a message: a new alert, a higher severity, an alert that is still open, a resolved alert."""

@@ -1,11 +1,19 @@
-"""Prefect events that trigger automations; a run without a Prefect server continues with a warning."""
+"""Prefect events that trigger automations, and events and alerts for the findings of a monitoring view.
+
+A run without a Prefect server continues with a warning.
+"""
 
 import logging
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
+from feature_repo.settings import Settings
+from holdfast.alerting.alert import Alert
+from holdfast.alerting.delivery import deliver_now
+from holdfast.alerting.outbox import raise_alerts
 from holdfast.monitoring.findings import Finding, View
+from holdfast.monitoring.result import ViewResult
 
 LifecycleEvent = Literal[
     "holdfast.challenger.ready",
@@ -16,6 +24,26 @@ LifecycleEvent = Literal[
 ]
 
 _SECONDS = 15.0  # Prefect's client tries to reach the server for about ten
+
+
+def report_findings(settings: Settings, result: ViewResult, as_of: datetime, evidence: str) -> None:
+    """Emit an event and raise an alert for each finding; resolve the alerts whose finding is gone.
+
+    Events are emitted even where the alerts cannot be stored.
+
+    Args:
+        settings: Data folder.
+        result: The result of the view.
+        as_of: End of the monitored window.
+        evidence: Link to the view's report.
+    """
+    alerts = [Alert.from_finding(finding, evidence) for finding in result.findings]
+    try:
+        raise_alerts(settings, f"monitor.{result.view}", alerts, datetime.now(UTC), result.is_evaluated)
+    finally:
+        for finding in result.findings:
+            emit_finding(finding, result.view, as_of, evidence)
+    deliver_now(settings)
 
 
 def emit_finding(finding: Finding, view: View, as_of: datetime, evidence: str = "") -> bool:

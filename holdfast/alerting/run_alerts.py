@@ -1,9 +1,9 @@
 """Alerts about failed and crashed flow runs."""
 
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.links import run_url
 from holdfast.monitoring.findings import Severity
 from holdfast.recovery.policy import RunStatus
+from holdfast.runtime.endpoints import run_url
 
 # Without these nothing else is noticed: their failure is critical.
 _CRITICAL_DEPLOYMENTS = ("daily", "ingest", "features", "score", "monitor", "rollout", "alerts", "recover")

@@ -8,7 +8,6 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import runbook_entry_url
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import (
@@ -23,6 +22,7 @@ from holdfast.model_versions.evidence import compute_or_unavailable
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.skew.open_findings import describe_open_skew, is_definition_change
+from holdfast.runtime.endpoints import runbook_entry_url
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Addresses of the components, and the source of the daily run."""
+"""Addresses of the components and of their pages, and the source of the daily run."""
 
 from pathlib import Path
 
@@ -21,3 +21,54 @@ class EndpointSettings(EnvironmentSettings):
     runbook_url: str = Field(default="docs/runbook.md", description="Runbook, which alerts link to.")
     source: Path | None = Field(default=None, description="File or folder that the daily run ingests.")
     mapping: Path | None = Field(default=None, description="YAML file that maps the columns of the source.")
+
+
+def current_run_url() -> str:
+    """Return the URL of the current flow run.
+
+    Returns:
+        The URL; empty outside of a flow run.
+    """
+    from prefect.runtime import flow_run
+
+    return run_url(str(flow_run.id)) if flow_run.id else ""
+
+
+def run_url(flow_run_id: str) -> str:
+    """Return the URL of a flow run.
+
+    Args:
+        flow_run_id: Prefect's id.
+
+    Returns:
+        The URL in the Prefect UI.
+    """
+    return f"{_base_url()}/runs/flow-run/{flow_run_id}"
+
+
+def artifact_url(key: str) -> str:
+    """Return the URL of an artifact and its history.
+
+    Args:
+        key: Prefect's artifact key.
+
+    Returns:
+        The URL in the Prefect UI.
+    """
+    return f"{_base_url()}/artifacts/key/{key}"
+
+
+def runbook_entry_url(event: str) -> str:
+    """Return the URL of the runbook entry of an event.
+
+    Args:
+        event: Name of the event, ``holdfast.*``.
+
+    Returns:
+        A URL or a path, by the setting of the runbook.
+    """
+    return f"{EndpointSettings.from_environment().runbook_url}#{event.replace('.', '-')}"
+
+
+def _base_url() -> str:
+    return EndpointSettings.from_environment().prefect_url.rstrip("/")

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import artifact_url
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.monitoring.findings import View
+from holdfast.runtime.endpoints import artifact_url
 from holdfast.status_page.schemas import (
     AlertStatus,
     FreshnessStatus,

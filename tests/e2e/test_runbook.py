@@ -9,9 +9,9 @@ from typing import get_args
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import runbook_entry_url
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.findings import EventName
+from holdfast.runtime.endpoints import runbook_entry_url
 from tests.support.main_job import ROOT, MainJob
 from tests.support.readme import COMMAND_NOISE, assert_command_exists, local_links, module_commands, parse_blocks
 from tests.support.small_shop import prefect_api, use_data_folder

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.alerting.links import run_url
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.recovery.policy import HANDLED_TAG
+from holdfast.runtime.endpoints import run_url
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.prefect_server import post, send

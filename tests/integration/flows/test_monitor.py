@@ -116,19 +116,19 @@ def test_monitor_past_window_changes_no_alert(busy: Settings) -> None:
 
 def test_monitor_metrics_not_storable_still_alerts(busy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.monitor import MonitorError, monitor
-    from holdfast.alerting import finding_alerts
+    from holdfast.alerting import events
     from holdfast.monitoring import metrics_store
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     emitted: list[str] = []
-    monkeypatch.setattr(finding_alerts, "emit_finding", lambda finding, *_: emitted.append(finding.key))
+    monkeypatch.setattr(events, "emit_finding", lambda finding, *_: emitted.append(finding.key))
     monkeypatch.setattr(metrics_store, "write_metrics", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert [alert.key for alert in list_open_alerts(busy)] == emitted == ["holdfast.data.late:transactions"]
-    monkeypatch.setattr(finding_alerts, "raise_alerts", full)
+    monkeypatch.setattr(events, "raise_alerts", full)
     with pytest.raises(MonitorError, match="No space left"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert len(emitted) == 2

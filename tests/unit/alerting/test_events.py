@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from holdfast.alerting import events
 from holdfast.alerting.events import emit_event, emit_finding
-from holdfast.alerting.links import artifact_url, current_run_url, run_url
 from holdfast.monitoring.findings import Finding
+from holdfast.runtime.endpoints import current_run_url, run_url
 from holdfast.runtime.processes import free_port
 from tests.support.registered_versions import register_version, run_gates
 from tests.support.small_shop import join_process, prefect_api, start_process
@@ -65,11 +63,6 @@ def test_event_from_a_flow_run_is_related_to_the_run(flows_in_process: None) -> 
     assert f"prefect.flow-run.{run}" in {item["prefect.resource.id"] for item in event["related"]}
     assert url == run_url(run) == f"http://127.0.0.1:4200/runs/flow-run/{run}"
     assert current_run_url() == ""
-
-
-def test_urls_use_the_configured_prefect_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOLDFAST_PREFECT_URL", "https://prefect.example/")
-    assert artifact_url("monitor-drift") == "https://prefect.example/artifacts/key/monitor-drift"
 
 
 def _emit_without_server() -> None:

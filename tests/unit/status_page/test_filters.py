@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from holdfast.alerting.links import runbook_entry_url
 from holdfast.core.errors import HoldfastError
 from holdfast.monitoring.findings import EventName
+from holdfast.runtime.endpoints import runbook_entry_url
 from holdfast.status_page.filters import format_age, format_duration, format_number, safe_link
 from holdfast.status_page.runbook import heading_anchor, render_runbook
 from holdfast.status_page.sections import load_section, strip_credentials
