@@ -12,6 +12,7 @@ from flows._approval import ApprovalRequest, request_human_approval
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.reporting.artifact_tables import guardrail_rows
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.service_metrics import read_service
 from holdfast.rollout.settings import RolloutSettings
@@ -48,7 +49,8 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
     )
     result = run_step(client, settings, work, rules, dependencies)
     finish_step(client, settings, work.version, result.record, datetime.now(UTC), current_run_url())
-    create_table_artifact(result.table, key="rollout", description=f"Version {work.version}: {result.record.summary}")
+    description = f"Version {work.version}: {result.record.summary}"
+    create_table_artifact(guardrail_rows(result.guardrails), key="rollout", description=description)
     return result.record
 
 

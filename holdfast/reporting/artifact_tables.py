@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast.batch_scoring.scoring_run import ScoreResult
     from holdfast.feature_store.parity import ParityReport
     from holdfast.ingestion.results import IngestResult
+    from holdfast.rollout.guardrails import Guardrail
     from holdfast.training.hyperparameter_search import SearchTrial
 
 Rows = list[dict[str, Any]]
@@ -70,6 +71,28 @@ def month_rows(evaluation: Evaluation) -> Rows:
         }
         | {METRIC_LABELS[metric]: str(value) for metric, value in month.metrics.items()}
         for month in evaluation.months
+    ]
+
+
+def guardrail_rows(guardrails: "Sequence[Guardrail]") -> Rows:
+    """Tabulate the guardrails of a rollout step.
+
+    Args:
+        guardrails: The guardrails.
+
+    Returns:
+        One row per guardrail.
+    """
+    return [
+        {
+            "guardrail": guardrail.name,
+            "value": f"{guardrail.value:.4g}",
+            "limit": f"{guardrail.limit:.4g}",
+            "rows": guardrail.rows,
+            "verdict": guardrail.verdict.upper() if guardrail.verdict == "breached" else guardrail.verdict,
+            "description": guardrail.description,
+        }
+        for guardrail in guardrails
     ]
 
 

@@ -27,7 +27,7 @@ class ChallengerPredictions:
         active: Mask of active customers, shape (customers,).
         active_requests: Number of requests about active customers.
         input_mismatch: Description of a customer for which two versions got different inputs from the same stored
-            features for the same ``as_of``; "" without one.
+            features for the same ``as_of``; None without one.
     """
 
     requests: int
@@ -35,7 +35,7 @@ class ChallengerPredictions:
     x: Floats
     active: Bools
     active_requests: int
-    input_mismatch: str = ""
+    input_mismatch: str | None = None
 
     @classmethod
     def empty(cls, inputs: int) -> "ChallengerPredictions":
@@ -63,6 +63,9 @@ class IncrementalPredictions:
         route: "shadow", "canary" or "champion".
         contract: Contract of the version.
         since: Start of the step, by the clock of the service.
+
+    Attributes:
+        predictions: All predictions at the last read.
     """
 
     def __init__(self, settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> None:
@@ -73,7 +76,7 @@ class IncrementalPredictions:
         self._requests = self._active_requests = 0
         self._own_hashes, self._other_hashes = _no_hashes(), _no_hashes()
         self._is_suspect = False
-        self._predictions = ChallengerPredictions.empty(len(contract.inputs))
+        self.predictions = ChallengerPredictions.empty(len(contract.inputs))
 
     def read(self) -> ChallengerPredictions:
         """Read new rows.
@@ -96,12 +99,12 @@ class IncrementalPredictions:
             latest = self._latest
             scores, x = latest["churn_probability"].to_numpy(np.float64), latest[inputs].to_numpy(np.float64)
             active = _is_active(latest, self._contract)
-            self._predictions = ChallengerPredictions(self._requests, scores, x, active, self._active_requests)
+            self.predictions = ChallengerPredictions(self._requests, scores, x, active, self._active_requests)
         if self._is_suspect:
             mismatch = _find_mismatch(self._settings, self._version, self._route, inputs, self._since)
-            if mismatch != self._predictions.input_mismatch:
-                self._predictions = replace(self._predictions, input_mismatch=mismatch)
-        return self._predictions
+            if mismatch != self.predictions.input_mismatch:
+                self.predictions = replace(self.predictions, input_mismatch=mismatch)
+        return self.predictions
 
     def _append(self, rows: pa.Table) -> None:
         new = rows.select([ENTITY_KEY, "answered_at", "churn_probability", *self._contract.inputs]).to_pandas()
@@ -140,8 +143,8 @@ def _is_active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
     return active_mask(recency, contract.activity_days)
 
 
-def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[str], since: datetime) -> str:
-    """Search the whole log for a customer with different inputs in two model versions."""
+def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[str], since: datetime) -> str | None:
+    """Describe a customer with different inputs in two model versions, from the whole log; None without one."""
     own: list[pa.Table] = []
     others: list[pa.Table] = []
     for table in iter_predictions(settings.predictions, since):
@@ -154,7 +157,7 @@ def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[st
         elif rows["route"][0].as_py() == route:
             own.append(rows)
     if not own or not others:
-        return ""
+        return None
     table, other = (pa.concat_tables(tables, promote_options="default") for tables in (own, others))
     views = [name for name in table.column_names if name.endswith(TIMESTAMP_SUFFIX) and name in other.column_names]
     by = [ENTITY_KEY, "as_of", *views]
@@ -168,7 +171,7 @@ def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[st
             row = int(different[0])
             customer, one, two = both[ENTITY_KEY].iloc[row], float(own_values[row]), float(other_values[row])
             return f"{name} of customer {customer} was {one!r}, and {two!r} for the other"
-    return ""
+    return None
 
 
 def _latest_rows(table: pa.Table, by: list[str]) -> pd.DataFrame:

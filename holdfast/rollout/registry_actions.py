@@ -9,11 +9,10 @@ from holdfast.core.errors import RollbackError
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
-from holdfast.promotion.challenger_traffic import extend_lease, set_traffic
+from holdfast.promotion.challenger_traffic import set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import RollbackCause, roll_back
-from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import RolloutStep, lease_end, settings_of, step_of
 from holdfast.rollout.work_queue import Work
 
@@ -56,26 +55,6 @@ def begin_step(
         if step.name != "watch":
             set_traffic(client, version, step.traffic(lease_end(settings_of(record), now)), ACTOR, now)
     return None
-
-
-def extend_step(
-    client: MlflowClient, settings: Settings, version: str, step: RolloutStep, rules: RolloutSettings, now: datetime
-) -> datetime | None:
-    """Renew the lease of the traffic.
-
-    Args:
-        client: MLflow's client.
-        settings: Settings with the promotion lock.
-        version: Version number.
-        step: The step.
-        rules: Settings of the rollout.
-        now: Start of the lease.
-
-    Returns:
-        The new end; None if the version no longer has the traffic of the step.
-    """
-    until = lease_end(rules, now)
-    return until if extend_lease(client, settings, version, step.traffic(until)) else None
 
 
 def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str | None:

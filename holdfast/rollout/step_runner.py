@@ -1,6 +1,5 @@
 """Run of one rollout step, from its start or from where an interrupted run left it, to its end."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from mlflow import MlflowClient
@@ -14,8 +13,8 @@ from holdfast.rollout.model_pair import load_pair
 from holdfast.rollout.registry_actions import begin_step, describe_traffic_override
 from holdfast.rollout.service_metrics import ServiceState, select_counters
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.step_monitor import StepDependencies, StepResult, monitor_step
-from holdfast.rollout.steps import RolloutStep, step_of
+from holdfast.rollout.step_monitor import StepDependencies, StepMonitor, StepResult
+from holdfast.rollout.steps import RolloutStep, step_of, stop_record
 from holdfast.rollout.work_queue import Work, interruption_reason
 
 MAX_CLOCK_SKEW_SECONDS = 30.0
@@ -43,7 +42,7 @@ def run_step(
     assert step is not None
     if (resumed := _find_resumable_record(client, work, step, dependencies.flow_run)) is not None:
         if resumed.verdict != "begun":
-            return StepResult(resumed, None)
+            return StepResult(resumed)
         work = work.with_record(resumed)
     service, now = dependencies.read_service(), dependencies.clock()
     record = _start_record(work, step, rules, dependencies.flow_run, service, now)
@@ -53,20 +52,14 @@ def run_step(
         if not reason and work.record is not None:
             reason = describe_traffic_override(client, work.version, step)
         if reason:
-            return _stop(record, reason, now)
+            return StepResult(stop_record(record, reason, now, is_held=False))
         _require_equal_clocks(step, service)
         pair = load_pair(client, settings, work.version, str(work.champion))
         if override := begin_step(client, settings, work.version, record, known_traffic, now):
-            return _stop(record, override, now)
+            return StepResult(stop_record(record, override, now, is_held=False))
     except (TrafficError, NotServableError, UnusableModelError) as error:
-        return _stop(record, str(error), now, is_held=True)
-    result = monitor_step(client, settings, work.version, record, pair, dependencies)
-    return replace(result, record=result.record.model_copy(update={"flow_run": dependencies.flow_run}))
-
-
-def _stop(record: RolloutRecord, reason: str, now: datetime, is_held: bool = False) -> StepResult:
-    changed = {"verdict": "stopped", "when": now, "why": reason, "is_held": is_held, "start_counters": {}}
-    return StepResult(record.model_copy(update=changed), None)
+        return StepResult(stop_record(record, str(error), now, is_held=True))
+    return StepMonitor(client, settings, work.version, record, pair, dependencies).run()
 
 
 def _find_resumable_record(client: MlflowClient, work: Work, step: RolloutStep, flow_run: str) -> RolloutRecord | None:
@@ -92,9 +85,7 @@ def _start_record(
         gates=work.gates,
         flow_run=flow_run,
         rules=work.record.rules if work.record else rules.non_defaults(),
-        start_counters=select_counters(service.counters, filter(None, (work.version, work.champion)))
-        if service
-        else {},
+        start_counters=select_counters(service.counters, (work.version, str(work.champion))) if service else {},
     )
 
 

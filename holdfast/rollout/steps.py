@@ -115,15 +115,17 @@ def lease_end(rules: RolloutSettings, now: datetime) -> datetime:
     return now + timedelta(seconds=rules.lease_seconds)
 
 
-def needs_renewal(until: datetime, rules: RolloutSettings, now: datetime) -> bool:
-    """Check if less than half of a lease is left; a renewal at each poll would write to the registry each time.
+def stop_record(record: RolloutRecord, reason: str, now: datetime, is_held: bool) -> RolloutRecord:
+    """Create the record that stops a rollout.
 
     Args:
-        until: End of the lease.
-        rules: Settings of the rollout.
-        now: Time of the check.
+        record: Record of the current step.
+        reason: Why the rollout stops.
+        now: Time of the end.
+        is_held: True if the rollout has no verdict, False if somebody stopped it.
 
     Returns:
-        True if the lease is to be renewed.
+        The changed record.
     """
-    return until - now < timedelta(seconds=rules.lease_seconds / 2)
+    changed = {"verdict": "stopped", "when": now, "why": reason, "is_held": is_held, "start_counters": {}}
+    return record.model_copy(update=changed)

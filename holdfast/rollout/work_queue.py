@@ -15,7 +15,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import RolloutStep, next_step, settings_of
+from holdfast.rollout.steps import RolloutStep, next_step, settings_of, stop_record
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,7 @@ class Work:
             return RolloutRecord(step="approval", share=0, verdict="stopped", why=reason, **known)
         if not self.record.is_open:
             return self.record
-        changed = {"verdict": "stopped", "when": now, "why": reason, "is_held": True, "start_counters": {}}
-        return self.record.model_copy(update=changed)
+        return stop_record(self.record, reason, now, is_held=True)
 
 
 def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:

@@ -55,7 +55,7 @@ def test_read_mixed_log_returns_latest_own_prediction_per_customer(settings: Set
     assert found.requests == found.active_requests == 6, "without a recency input all customers are active"
     assert sorted(found.probabilities.tolist()) == [0.0, 0.8, 0.9, 1.0]
     assert found.x.shape == (4, 2)
-    assert found.input_mismatch == ""
+    assert found.input_mismatch is None
     assert _read(settings, "shadow").requests == 3
     assert _read(settings, minutes=1).requests == 3
     nothing = _read(settings, "champion")
@@ -149,13 +149,13 @@ def test_read_different_inputs_of_two_versions_names_customer(settings: Settings
     other = np.array([[1.0, np.nan], [2.0, 5.0 + 1e-12]])
     write_log(settings.predictions, make_batch("ab", version="2", route="shadow", inputs=inputs))
     write_log(settings.predictions, make_batch("ab", inputs=inputs))
-    assert _read(settings, "shadow").input_mismatch == ""
+    assert _read(settings, "shadow").input_mismatch is None
     later = {"answered_at_us": NOON_US + 5}
     write_log(settings.predictions, make_batch("ab", inputs=other, timestamps_us=np.full((2, 2), NOON_US), **later))
-    assert _read(settings, "shadow").input_mismatch == "", "from other stored features"
+    assert _read(settings, "shadow").input_mismatch is None, "from other stored features"
     write_log(settings.predictions, make_batch("ab", inputs=other, as_of_us=np.full(2, NOON_US), **later))
-    assert _read(settings, "shadow").input_mismatch == "", "for another as_of"
+    assert _read(settings, "shadow").input_mismatch is None, "for another as_of"
     write_log(settings.predictions / "other", make_batch("ab", inputs=other, **later))
     (file,) = (settings.predictions / "other").rglob("*.arrows")
     file.rename(settings.predictions / "2024-03-01" / "other.arrows")
-    assert "gap of customer cb was 5.0" in _read(settings, "shadow").input_mismatch
+    assert "gap of customer cb was 5.0" in str(_read(settings, "shadow").input_mismatch)
