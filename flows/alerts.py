@@ -16,7 +16,6 @@ from holdfast.alerting.alert import OpenAlert
 from holdfast.alerting.channels import build_channels
 from holdfast.alerting.delivery import DeliveryCounts, deliver
 from holdfast.alerting.outbox import list_open_alerts, queue_reminders, resolve_alert
-from holdfast.alerting.settings import AlertSettings
 from holdfast.core.errors import HoldfastError
 from holdfast.reporting.artifact_tables import alert_rows
 from holdfast.reporting.flow_results import AlertsResult
@@ -52,7 +51,7 @@ def deliver_task(settings: Settings) -> DeliveryCounts:
     """Queue reminders of alerts that stay open, and send the messages that no receiver has accepted yet."""
     now = datetime.now(UTC)
     queue_reminders(settings, now)
-    return deliver(settings, build_channels(AlertSettings.from_environment()), now)
+    return deliver(settings, build_channels(), now)
 
 
 @flow(name="alerts", flow_run_name="alerts", persist_result=False)

@@ -15,7 +15,6 @@ from holdfast.runtime.processes import (
     free_port,
     health_problem,
     log_tail,
-    managed_process,
     start_process,
 )
 from simulations.workspace import Workspace
@@ -153,6 +152,6 @@ def wait_until(condition: Callable[[], Result], timeout: float, what: str) -> Re
 @contextmanager
 def _ready_server(workspace: Workspace, name: str, command: tuple[str, ...], health: str) -> Iterator[ManagedProcess]:
     log = workspace.logs / f"{name}.log"
-    with managed_process(name, command, workspace.environment(), log, workspace.source) as server:
+    with start_process(name, command, workspace.environment(), log, workspace.source) as server:
         server.wait_until_ready(lambda: health_problem(health), _READY_SECONDS)
         yield server

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psutil
 
-from holdfast.runtime.processes import ManagedProcess
+from benchmarks.serving.processes import BenchmarkProcess
 
 QUIET_CORES = 0.2
 _INTERVAL_SECONDS = 0.25
@@ -20,7 +20,7 @@ class CpuMonitor:
         own: Processes that are ignored, as is this process.
     """
 
-    def __init__(self, own: Sequence[ManagedProcess] = ()) -> None:
+    def __init__(self, own: Sequence[BenchmarkProcess] = ()) -> None:
         self._own = own
         self._start = time.monotonic()
         self._before = self._use()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,18 @@ class BenchmarkProcess(ManagedProcess):
     """Managed process with the time of its start by the monotonic clock."""
 
     started: float
+
+    def cpu_seconds(self) -> float:
+        """Sum the CPU time of the tree.
+
+        Returns:
+            User and system time in seconds, of the processes that still exist.
+        """
+        total = 0.0
+        for process in self.tree():
+            with suppress(psutil.Error):
+                total += sum(process.cpu_times()[:2])
+        return total
 
     def seconds_to_ready(self, url: str, timeout: float = 90) -> float:
         """Wait until a URL responds with 200.

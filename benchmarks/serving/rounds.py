@@ -9,8 +9,9 @@ from pathlib import Path
 from benchmarks.serving import python_load
 from benchmarks.serving.idle_wait import QUIET_CORES, CpuMonitor, WaitBudget
 from benchmarks.serving.load import LoadError, LoadResult, send_load
+from benchmarks.serving.processes import BenchmarkProcess
 from benchmarks.serving.running_contender import RunningContender
-from holdfast.runtime.processes import ManagedProcess, log_tail
+from holdfast.runtime.processes import log_tail
 
 _WARM_SECONDS = 0.3
 _SETTLE_SECONDS = 3.0
@@ -72,7 +73,7 @@ def create_subject(
 
 def measure_all(
     subjects: Sequence[Subject],
-    backing: Sequence[ManagedProcess],
+    backing: Sequence[BenchmarkProcess],
     rounds: int,
     seconds: int,
     budget: WaitBudget,
@@ -116,7 +117,7 @@ def measure_all(
 
 
 def _least_disturbed(
-    item: Subject, backing: Sequence[ManagedProcess], seconds: int, first: int, budget: WaitBudget
+    item: Subject, backing: Sequence[BenchmarkProcess], seconds: int, first: int, budget: WaitBudget
 ) -> Measurement:
     """Return that of up to three attempts with the least other CPU use; the choice ignores the result."""
     budget.wait()
@@ -129,7 +130,7 @@ def _least_disturbed(
     return best
 
 
-def _measure(item: Subject, backing: Sequence[ManagedProcess], seconds: int, first: int) -> Measurement:
+def _measure(item: Subject, backing: Sequence[BenchmarkProcess], seconds: int, first: int) -> Measurement:
     url, process = f"{item.running.url}{item.path}", item.running.process
     process.resume()
     try:
@@ -145,7 +146,7 @@ def _measure(item: Subject, backing: Sequence[ManagedProcess], seconds: int, fir
         process.pause()
 
 
-def _settle(process: ManagedProcess) -> None:
+def _settle(process: BenchmarkProcess) -> None:
     """Wait until the server has finished pending requests, which would time out if the server were paused."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     used = process.cpu_seconds()

@@ -41,9 +41,8 @@ def _save_champion(settings: Settings) -> None:
                 reported = str(error)
                 sys.stderr.write(f"The service {WAITING_FOR_CHAMPION}. {reported}\n")
             time.sleep(_POLL_SECONDS)
-    from holdfast.packaging.bento_stores import (
-        save_served_model,  # the import takes a second, so not before there is a model
-    )
+    # The import takes a second, so not before there is a model.
+    from holdfast.packaging.bento_stores import save_served_model
 
     save_served_model(settings, served, content)
 

@@ -16,7 +16,7 @@ from deploy.local.components import ROOT, Component
 from holdfast.core.errors import HoldfastError
 
 # A process that ends within this time has not started; Supervisor tries again after 1 s, 2 s, ...
-START_SECONDS = 15
+_START_SECONDS = 15
 RETRIES = 3
 _STOP_SECONDS = 8
 _GROUP = "holdfast"
@@ -205,7 +205,7 @@ def supervisor_configuration(components: list[Component], logs: Path, folder: Pa
             command=escape(component.command_line),
             root=escape(ROOT),
             restart="false" if component.one_shot else "true",
-            start=0 if component.one_shot else START_SECONDS,
+            start=0 if component.one_shot else _START_SECONDS,
             retries=RETRIES,
             stop=_STOP_SECONDS,
             logs=escape(logs),

@@ -82,7 +82,7 @@ class WebhookChannel:
     name: str = "webhook"
 
     def send(self, message: Message) -> None:
-        """POST a message as JSON.
+        """POST a message as the JSON of :meth:`_body`.
 
         Args:
             message: What is sent.
@@ -90,8 +90,11 @@ class WebhookChannel:
         Raises:
             DeliveryError: The receiver has not confirmed the message.
         """
+        _post(self.url, self._body(message), message.id, self.timeout)
+
+    def _body(self, message: Message) -> dict[str, Any]:
         alert = message.alert.model_dump(mode="json")
-        _post(self.url, {"id": message.id, "kind": message.kind, "why": message.why} | alert, message.id, self.timeout)
+        return {"id": message.id, "kind": message.kind, "why": message.why} | alert
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"  # the URL is a secret
@@ -103,27 +106,28 @@ class SlackChannel(WebhookChannel):
 
     name: str = "slack"
 
-    def send(self, message: Message) -> None:
-        """POST a message as text with links.
+    def _body(self, message: Message) -> dict[str, Any]:
+        """Return a headline for the notification, and a section with links."""
+        alert = message.alert
+        links = " · ".join(
+            f"<{target}|{name}>" if "://" in target else f"{name}: {_escape(target)}"
+            for target, name in ((alert.evidence, "evidence"), (alert.runbook, "runbook"))
+            if target
+        )
+        section = f"*{_escape(message.headline)}*\n{_escape(_body_text(message))}" + (f"\n{links}" if links else "")
+        return {
+            "text": _escape(message.headline),
+            "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": section[:_SLACK_CHARACTERS]}}],
+        }
 
-        Args:
-            message: What is sent.
 
-        Raises:
-            DeliveryError: The receiver has not confirmed the message.
-        """
-        _post(self.url, build_slack_body(message), message.id, self.timeout)
-
-
-def build_channels(rules: AlertSettings) -> list[Channel]:
-    """Create the configured channels; the log is always one.
-
-    Args:
-        rules: URLs, minimum severities and the timeout.
+def build_channels() -> list[Channel]:
+    """Create the channels that the environment configures; the log is always one.
 
     Returns:
         Log, webhook, Slack, in this order.
     """
+    rules = AlertSettings.from_environment()
     channels: list[Channel] = [LogChannel(rules.log_minimum)]
     if rules.webhook:
         channels.append(WebhookChannel(rules.webhook.get_secret_value(), rules.webhook_minimum, rules.timeout_seconds))
@@ -132,28 +136,6 @@ def build_channels(rules: AlertSettings) -> list[Channel]:
             SlackChannel(rules.slack_webhook.get_secret_value(), rules.slack_minimum, rules.timeout_seconds)
         )
     return channels
-
-
-def build_slack_body(message: Message) -> dict[str, Any]:
-    """Convert a message to Slack's format: a headline for the notification, and a section with links.
-
-    Args:
-        message: What is sent.
-
-    Returns:
-        The JSON body.
-    """
-    alert = message.alert
-    links = " · ".join(
-        f"<{target}|{name}>" if "://" in target else f"{name}: {_escape(target)}"
-        for target, name in ((alert.evidence, "evidence"), (alert.runbook, "runbook"))
-        if target
-    )
-    section = f"*{_escape(message.headline)}*\n{_escape(_body_text(message))}" + (f"\n{links}" if links else "")
-    return {
-        "text": _escape(message.headline),
-        "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": section[:_SLACK_CHARACTERS]}}],
-    }
 
 
 def _body_text(message: Message) -> str:

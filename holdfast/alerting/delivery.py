@@ -53,7 +53,7 @@ def deliver_now(settings: Settings) -> DeliveryCounts | None:
         The counts; None after a failure.
     """
     try:
-        return deliver(settings, build_channels(AlertSettings.from_environment()), datetime.now(UTC))
+        return deliver(settings, build_channels(), datetime.now(UTC))
     except Exception:
         logging.getLogger(__name__).exception("Alerts could not be delivered; the flow alerts tries again.")
         return None
@@ -111,7 +111,7 @@ def send_without_outbox(alerts: Sequence[Alert], reason: str, now: datetime) -> 
             kind="opened",
             alert=OpenAlert(**alert.model_dump(), source="unkept", opened=now, last_seen=now, count=1),
         )
-        for channel in build_channels(AlertSettings.from_environment()):
+        for channel in build_channels():
             if severity_rank(alert.severity) < severity_rank(channel.minimum):
                 continue
             try:

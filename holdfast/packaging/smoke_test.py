@@ -14,7 +14,7 @@ import httpx
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port, health_problem, log_tail, managed_process
+from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port, health_problem, log_tail, start_process
 
 _READY_SECONDS = 120
 
@@ -83,7 +83,7 @@ def serve_bento(bento_tag: str, settings: Settings) -> Iterator[ServedBento]:
     command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
     start, url = time.monotonic(), f"http://{HOST}:{port}"
     log.unlink(missing_ok=True)
-    with managed_process(bento_tag, command, os.environ | settings.environment(), log) as server:
+    with start_process(bento_tag, command, os.environ | settings.environment(), log) as server:
         try:
             server.wait_until_ready(lambda: health_problem(f"{url}/readyz"), _READY_SECONDS)
         except ProcessNotReadyError as error:

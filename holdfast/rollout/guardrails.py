@@ -21,7 +21,7 @@ DESCRIPTIONS = {
     "psi": "the PSI of its scores against those of its own test",
     "as registered": "the largest difference from the registered model's scores of the same inputs",
 }
-SLOW_SHARE = 0.05
+_SLOW_SHARE = 0.05
 MIN_ROWS = 10  # customers, or requests of one version; fewer have no verdict
 _MIN_ROWS_FOR_PSI = 50
 _TOLERANCE = 1e-9
@@ -92,10 +92,10 @@ def check_latency(
     """
     own_count, other_count = own.get(math.inf, 0), others.get(math.inf, 0)
     if own_count < MIN_ROWS or other_count < MIN_ROWS:
-        return Guardrail("latency", math.nan, SLOW_SHARE, round(own_count), "unknown")
-    p95 = min(bound for bound, count in others.items() if count >= (1 - SLOW_SHARE) * other_count)
+        return Guardrail("latency", math.nan, _SLOW_SHARE, round(own_count), "unknown")
+    p95 = min(bound for bound, count in others.items() if count >= (1 - _SLOW_SHARE) * other_count)
     bound = min((one for one in own if one >= max(p95 * ratio, floor_ms / 1000)), default=math.inf)
-    return check_share("latency", own_count - own.get(bound, own_count), own_count, SLOW_SHARE, certainty)
+    return check_share("latency", own_count - own.get(bound, own_count), own_count, _SLOW_SHARE, certainty)
 
 
 def check_rank_correlation(challenger: Floats, champion: Floats, limit: float, certainty: float) -> Guardrail:

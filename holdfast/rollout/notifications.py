@@ -1,20 +1,19 @@
 """Records, events and alerts about the end of a rollout step."""
 
 from datetime import datetime
-from typing import Any
 
 from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.delivery import deliver_now
-from holdfast.alerting.events import emit_event
+from holdfast.alerting.events import LifecycleEvent, emit_event
 from holdfast.alerting.outbox import add_alert, resolve_alert
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
 from holdfast.rollout.registry_actions import rollback_step
 
-_ROLLED_BACK, _HELD, _UNREACHABLE = "holdfast.rollout.rolled_back", "holdfast.rollout.held", "holdfast.rollout.blind"
+_UNREACHABLE = "holdfast.rollout.blind"
 _PAYLOAD = {
     *("step", "share", "started_at", "when", "champion", "requests"),
     *("customers", "inactive_customers", "guardrail_values", "why"),
@@ -37,16 +36,19 @@ def finish_step(
     record.write_tag(client, version)
     problem = rollback_step(client, settings, version, record, now)
     reason = f"{record.why}. {problem}" if problem else record.why
+    event: LifecycleEvent | None = None
+    severity: Severity = "warning"
     if record.verdict == "breached":
+        event, severity = "holdfast.rollout.rolled_back", "warning" if record.step == "shadow" else "critical"
         action = f"version {record.champion} is the champion again" if record.step == "watch" else "its traffic is off"
-        severity: Severity = "warning" if record.step == "shadow" else "critical"
         text = f"Version {version} was rolled back in the step {record.name}, {action}: {reason}"
-        add_alert(settings, Alert.for_subject(_ROLLED_BACK, f"version {version}", severity, text, evidence), now)
-        emit_event("holdfast.rollout.rolled_back", f"version.{version}", _payload(version, record, text))
     elif record.verdict == "stopped" and record.is_held:
+        event = "holdfast.rollout.held"
         text = f"The rollout of version {version} stopped in the step {record.name}: {reason}"
-        add_alert(settings, Alert.for_subject(_HELD, f"version {version}", "warning", text, evidence), now)
-        emit_event("holdfast.rollout.held", f"version.{version}", _payload(version, record, text))
+    if event is not None:
+        add_alert(settings, Alert.for_subject(event, f"version {version}", severity, text, evidence), now)
+        payload = record.model_dump(mode="json", include=_PAYLOAD) | {"version": version, "summary": text}
+        emit_event(event, f"version.{version}", payload)
     resolve_alert(settings, f"{_UNREACHABLE}:version {version}", "the step has ended", now)
     record.append_event(client, version)
     deliver_now(settings)
@@ -60,9 +62,8 @@ def notify_promoted(version: str, previous: str | None) -> None:
         previous: The champion before.
     """
     text = f"Version {version} is the champion, after a rollout without a breach."
-    emit_event(
-        "holdfast.rollout.promoted", f"version.{version}", {"version": version, "previous": previous, "summary": text}
-    )
+    payload = {"version": version, "previous": previous, "summary": text}
+    emit_event("holdfast.rollout.promoted", f"version.{version}", payload)
 
 
 def notify_unreachable(settings: Settings, version: str, url: str, is_unreachable: bool, now: datetime) -> None:
@@ -82,7 +83,3 @@ def notify_unreachable(settings: Settings, version: str, url: str, is_unreachabl
     else:
         resolve_alert(settings, alert.key, "the service and the registry respond", now)
     deliver_now(settings)
-
-
-def _payload(version: str, record: RolloutRecord, text: str) -> dict[str, Any]:
-    return record.model_dump(mode="json", include=_PAYLOAD) | {"version": version, "summary": text}

@@ -17,7 +17,7 @@ from holdfast.rollout.step_monitor import StepDependencies, StepMonitor, StepRes
 from holdfast.rollout.steps import RolloutStep, step_of, stop_record
 from holdfast.rollout.work_queue import Work, interruption_reason
 
-MAX_CLOCK_SKEW_SECONDS = 30.0
+_MAX_CLOCK_SKEW_SECONDS = 30.0
 
 
 def run_step(
@@ -91,10 +91,10 @@ def _start_record(
 
 def _require_equal_clocks(step: RolloutStep, service: ServiceState | None) -> None:
     """Refuse a service with another clock: service and worker compare the times of leases and of the log."""
-    if step.name == "watch" or service is None or abs(service.clock_ahead_seconds) <= MAX_CLOCK_SKEW_SECONDS:
+    if step.name == "watch" or service is None or abs(service.clock_ahead_seconds) <= _MAX_CLOCK_SKEW_SECONDS:
         return
     direction = "ahead of" if service.clock_ahead_seconds > 0 else "behind"
     raise TrafficError(
         f"the clock of the service is {abs(service.clock_ahead_seconds):.0f} s {direction} this machine's, at most "
-        f"{MAX_CLOCK_SKEW_SECONDS:.0f} s are allowed: leases and log times would be wrong. Set both clocks (NTP)"
+        f"{_MAX_CLOCK_SKEW_SECONDS:.0f} s are allowed: leases and log times would be wrong. Set both clocks (NTP)"
     )

@@ -8,7 +8,7 @@ from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registered_version import Traffic
 from holdfast.rollout.settings import RolloutSettings
 
-StepName = Literal["shadow", "canary", "watch"]
+_StepName = Literal["shadow", "canary", "watch"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RolloutStep:
         share: Share of the customers, 0 to 1.
     """
 
-    name: StepName
+    name: _StepName
     share: float = 0.0
 
     @property

@@ -6,11 +6,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -31,6 +32,8 @@ class ProcessNotReadyError(HoldfastError):
 class ManagedProcess:
     """Process tree below a guard, which terminates the tree as soon as this process is gone.
 
+    A ``with`` block terminates the tree at its end.
+
     Attributes:
         name: Name for messages.
         guard: Process of ``process_guard.py``, the parent of the command.
@@ -40,6 +43,12 @@ class ManagedProcess:
     name: str
     guard: "subprocess.Popen[bytes]"
     log: Path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.terminate()
 
     @property
     def is_running(self) -> bool:
@@ -64,18 +73,6 @@ class ManagedProcess:
     def resume(self) -> None:
         """Resume all processes of the tree (SIGCONT)."""
         apply_to_processes(self.tree(), psutil.Process.resume)
-
-    def cpu_seconds(self) -> float:
-        """Sum the CPU time of the tree.
-
-        Returns:
-            User and system time in seconds, of the processes that still exist.
-        """
-        total = 0.0
-        for process in self.tree():
-            with suppress(psutil.Error):
-                total += sum(process.cpu_times()[:2])
-        return total
 
     def kill(self) -> None:
         """Kill all processes of the tree at once (SIGKILL), as the kernel does when memory is short."""
@@ -151,7 +148,7 @@ def start_process(
     cwd: Path | None = None,
     capture_output: bool = False,
 ) -> ManagedProcess:
-    """Start a command below a guard. The caller terminates the process, see :func:`managed_process`.
+    """Start a command below a guard. The caller terminates the process.
 
     Args:
         name: Name for messages.
@@ -176,29 +173,6 @@ def start_process(
             start_new_session=True,
         )
     return ManagedProcess(name, guard, log)
-
-
-@contextmanager
-def managed_process(
-    name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None
-) -> Iterator[ManagedProcess]:
-    """Start a command that is terminated at the end of the block.
-
-    Args:
-        name: As in :func:`start_process`.
-        command: As in :func:`start_process`.
-        environment: As in :func:`start_process`.
-        log: As in :func:`start_process`.
-        cwd: As in :func:`start_process`.
-
-    Yields:
-        The started process.
-    """
-    process = start_process(name, command, environment, log, cwd)
-    try:
-        yield process
-    finally:
-        process.terminate()
 
 
 def apply_to_processes(processes: Sequence[psutil.Process], action: Callable[[psutil.Process], object]) -> None:

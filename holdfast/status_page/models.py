@@ -7,7 +7,7 @@ from feature_repo.settings import Settings
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.schemas import ChallengerStatus, ChampionStatus, ModelStatus, TestMetric
+from holdfast.status_page.schemas import ChallengerStatus, ChampionStatus, MetricInterval, ModelStatus
 from holdfast.status_page.sections import strip_credentials
 from holdfast.training.evaluation_report import METRIC_LABELS
 
@@ -73,12 +73,12 @@ def _rollout(tags: dict[str, str], version: str) -> str:
     return f"{record.summary} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""
 
 
-def _test_metrics(client: "MlflowClient", run_id: str | None) -> list[TestMetric]:
+def _test_metrics(client: "MlflowClient", run_id: str | None) -> list[MetricInterval]:
     """Read the test metrics that the run has."""
     values = client.get_run(run_id).data.metrics if run_id else {}
     names = {metric: f"test.model.{metric}" for metric in _TEST_METRICS}
     return [
-        TestMetric(
+        MetricInterval(
             metric=METRIC_LABELS[metric],
             value=values[name],
             low=values.get(f"{name}.low", values[name]),

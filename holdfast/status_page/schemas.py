@@ -21,10 +21,8 @@ class ComponentStatus(_Status):
     note: str = ""
 
 
-class TestMetric(_Status):
+class MetricInterval(_Status):
     """Metric of a version on its test period, with the 95% interval."""
-
-    __test__ = False  # not a test class for pytest
 
     metric: str
     value: float
@@ -37,7 +35,7 @@ class ChampionStatus(_Status):
 
     version: str
     since: datetime | None
-    promised: list[TestMetric]
+    promised: list[MetricInterval]
     rollout: str
     page: str
 

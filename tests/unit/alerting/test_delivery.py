@@ -14,7 +14,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting import delivery
 from holdfast.alerting.alert import Alert
-from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_channels, build_slack_body
+from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_channels
 from holdfast.alerting.delivery import deliver, deliver_now
 from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, resolve_alert
 from holdfast.alerting.settings import AlertSettings
@@ -169,7 +169,7 @@ def test_slack_body_has_escaped_text_and_links(settings: Settings) -> None:
     add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence="http://e",
                               runbook="docs/runbook.md#k"), NOW)  # fmt: skip
     deliver(settings, [channel], NOW)
-    body = build_slack_body(channel.sent[0])
+    body = SlackChannel("https://hooks.example/x", "info", 2)._body(channel.sent[0])
     assert body["text"] == "CRITICAL A &lt;b&gt;"
     section = body["blocks"][0]["text"]["text"]
     assert section == "*CRITICAL A &lt;b&gt;*\n1 &amp; 2\n<http://e|evidence> · runbook: docs/runbook.md#k"
@@ -179,7 +179,7 @@ def test_build_channels_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_WEBHOOK", "https://hooks.example/x")
     monkeypatch.setenv("HOLDFAST_ALERT_SLACK_MINIMUM", "critical")
     monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", "")
-    assert [(item.name, item.minimum) for item in build_channels(AlertSettings.from_environment())] == [
+    assert [(item.name, item.minimum) for item in build_channels()] == [
         ("log", "info"),
         ("slack", "critical"),
     ]

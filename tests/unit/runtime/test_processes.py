@@ -15,7 +15,6 @@ from holdfast.runtime.processes import (
     ProcessNotReadyError,
     free_port,
     health_problem,
-    managed_process,
     start_process,
 )
 
@@ -86,7 +85,7 @@ def test_managed_process_caller_killed_leaves_no_process(tmp_path: Path) -> None
 def test_wait_until_ready_process_ended_raises_with_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no such file')"]
     with (
-        managed_process("a server", command, os.environ, tmp_path / "log") as process,
+        start_process("a server", command, os.environ, tmp_path / "log") as process,
         pytest.raises(ProcessNotReadyError, match=r"a server ended with status 1 before ready[\s\S]*no such file"),
     ):
         process.wait_until_ready(lambda: "no response", 30)
@@ -95,7 +94,7 @@ def test_wait_until_ready_process_ended_raises_with_log(tmp_path: Path) -> None:
 def test_wait_until_ready_never_ready_raises_with_problem(tmp_path: Path) -> None:
     command, port = [sys.executable, "-c", "import time; time.sleep(300)"], free_port()
     with (
-        managed_process("a server", command, os.environ, tmp_path / "log") as process,
+        start_process("a server", command, os.environ, tmp_path / "log") as process,
         pytest.raises(ProcessNotReadyError, match=r"a server was not ready in time \(no response\)"),
     ):
         process.wait_until_ready(lambda: health_problem(f"http://127.0.0.1:{port}"), 0.5)
