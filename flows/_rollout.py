@@ -116,11 +116,11 @@ def roll_out_version(
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version)
                 return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
-        while work.step(rules) is not None:
+        while (step := work.step(rules)) is not None:
             if work.is_ready_for_promotion(rules):
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version, work.champion)
-            work = work.with_record(step_task(settings, work.label(rules), work, rules))
+            work = work.with_record(step_task(settings, f"version {work.version}: {step.label}", work, rules))
     except PromotionRefusedError as refused:
         if work.record is None and not isinstance(refused, ApprovalRefusedError):
             raise  # the rollout has not started, and no person has refused it

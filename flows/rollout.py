@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from filelock import Timeout
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
@@ -17,6 +16,7 @@ from holdfast.core.errors import ApprovalRefusedError
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.flow_runs import skipped_state
+from holdfast.runtime.locks import BusyError, folder_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,16 +50,15 @@ def rollout(
             only for a named version.
     """
     from holdfast.models.mlflow_client import open_registry
-    from holdfast.rollout.work_queue import rollout_lock
 
     settings = configure()
     client = open_registry(settings)
     request = ApprovalRequest(approval == "manual", timedelta(hours=timeout_hours))
     request = _record_answer(settings, client, request)
     try:
-        with rollout_lock(settings, _LOCK_SECONDS if request.requested else 0):
+        with folder_lock(settings.mlflow, "rollout", _LOCK_SECONDS if request.requested else 0):
             result, reason = _process(settings, client, version, request, rules or RolloutSettings())
-    except Timeout:
+    except BusyError:
         result, reason = None, "Another run of this flow is active; that run, or the next one, handles new versions."
     if result is not None:
         return result

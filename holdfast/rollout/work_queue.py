@@ -3,10 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from filelock import FileLock
 from mlflow import MlflowClient
 
-from feature_repo.settings import Settings
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, list_versions
@@ -47,18 +45,6 @@ class Work:
             return None
         return next_step(self.record, settings_of(self.record) if self.record else rules)
 
-    def label(self, rules: RolloutSettings) -> str:
-        """Describe version and step.
-
-        Args:
-            rules: Settings for a new rollout.
-
-        Returns:
-            Text for a task's name.
-        """
-        step = self.step(rules)
-        return f"version {self.version}: {step.label}" if step else f"version {self.version}: ended"
-
     def is_ready_for_promotion(self, rules: RolloutSettings) -> bool:
         """Check if the last step before the promotion has passed.
 
@@ -98,20 +84,6 @@ class Work:
         if not self.record.is_open:
             return self.record
         return stop_record(self.record, reason, now, is_held=True)
-
-
-def rollout_lock(settings: Settings, seconds: float = 0) -> FileLock:
-    """Create the lock that admits one rollout at a time on one machine.
-
-    Args:
-        settings: Settings with the MLflow folder, in which the lock file is.
-        seconds: Time to wait for the lock before filelock's ``Timeout``.
-
-    Returns:
-        The lock, not acquired.
-    """
-    settings.mlflow.mkdir(parents=True, exist_ok=True)
-    return FileLock(settings.mlflow / "rollout.lock", timeout=seconds)
 
 
 @dataclass(frozen=True)

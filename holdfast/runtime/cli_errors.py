@@ -11,19 +11,15 @@ from rich.markup import escape
 from holdfast.core.errors import HoldfastError
 
 
-def expected_errors() -> tuple[type[Exception], ...]:
-    """Return the errors that a user can act on; any other error is a defect.
-
-    Returns:
-        The error classes.
-    """
+def _library_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that a user can act on; any other error is a defect."""
     from mlflow.exceptions import MlflowException  # takes seconds, so it is not imported for --help
 
     return HoldfastError, ValidationError, MlflowException, OSError
 
 
 @contextmanager
-def exit_on_expected_error(expected: Callable[[], tuple[type[Exception], ...]] = expected_errors) -> Iterator[None]:
+def exit_on_expected_error(expected: Callable[[], tuple[type[Exception], ...]] = _library_errors) -> Iterator[None]:
     """Print an expected error of the block as one line on standard error and exit with code 1.
 
     Args:

@@ -14,12 +14,13 @@ class BusyError(HoldfastError):
 
 
 @contextmanager
-def folder_lock(folder: Path, work: str) -> Iterator[None]:
+def folder_lock(folder: Path, work: str, seconds: float = 0) -> Iterator[None]:
     """Hold the lock of a folder during the block; the lock of a killed process is released.
 
     Args:
         folder: Folder; created if missing.
         work: Name of the work, and of the lock file.
+        seconds: Time to wait for the lock.
 
     Yields:
         Nothing.
@@ -30,7 +31,7 @@ def folder_lock(folder: Path, work: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{work}.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=seconds)
     except Timeout:
         raise BusyError(f"Another {work} is running in {folder}. Wait until it has ended.") from None
     try:
