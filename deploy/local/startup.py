@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from deploy.local.components import POOL, WORKER, Component
 from deploy.local.supervisor import RETRIES, SupervisedProcess, Supervisor
 from holdfast.runtime.processes import health_problem
@@ -113,12 +111,12 @@ class StartupMonitor:
 
     def _has_heartbeat(self, since: float) -> bool:
         """Check whether Prefect's server received a heartbeat of the worker after a Unix time."""
-        from holdfast.runtime.flow_runs import list_workers, open_client
+        from holdfast.runtime.flow_runs import PrefectUnavailableError, list_workers, open_client
 
         try:
             with open_client(self._prefect, 3) as client:
                 workers = list_workers(client, POOL)
-        except httpx.HTTPError:
+        except PrefectUnavailableError:
             return False
         heartbeats = [worker.last_heartbeat_time for worker in workers if worker.name == WORKER]
         return any(heartbeat is not None and heartbeat.timestamp() >= since for heartbeat in heartbeats)

@@ -15,10 +15,20 @@ from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
 
+from holdfast.core.errors import HoldfastError
+
 DEPLOYMENT_TAG = "holdfast"  # every deployment of prefect.yaml has it
 _SKIPPED_STATE = "Skipped"
 _STARTED = ("COMPLETED", "FAILED", "CRASHED", "RUNNING", "PENDING", "PAUSED", "CANCELLING")
 Result = TypeVar("Result")
+
+
+class PrefectUnavailableError(HoldfastError):
+    """Prefect's server does not answer; ``status``: the HTTP status of an error response, as of a locked database."""
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def skipped_state(message: str, result: Result) -> Result:
@@ -44,13 +54,20 @@ def open_client(url: str, seconds: float) -> Iterator[SyncPrefectClient]:
 
     Yields:
         The client.
+
+    Raises:
+        PrefectUnavailableError: The server does not answer, or its response is not Prefect's.
     """
     options = {"timeout": seconds, "transport": httpx.HTTPTransport()}
-    with (
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        SyncPrefectClient(f"{url.rstrip('/')}/api", httpx_settings=options) as client,
-    ):
-        yield client
+    try:
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            SyncPrefectClient(f"{url.rstrip('/')}/api", httpx_settings=options) as client,
+        ):
+            yield client
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+        raise PrefectUnavailableError(f"Prefect's server at {url} does not answer: {error}", status) from error
 
 
 def find_completed_since(client: SyncPrefectClient, deployment: str, since: datetime) -> str | None:

@@ -1,6 +1,7 @@
 """Health of the components."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import httpx
 
@@ -36,18 +37,18 @@ def check_components(endpoints: EndpointSettings) -> list[ComponentStatus]:
 
 def _check_worker(prefect: str) -> ComponentStatus:
     """Check the worker by its heartbeats at Prefect's server: a worker has no address."""
-    from holdfast.runtime.flow_runs import list_workers, open_client
+    from holdfast.runtime.flow_runs import PrefectUnavailableError, list_workers, open_client
 
-    def status(state: str, note: str = "") -> ComponentStatus:
+    def status(state: Literal["up", "not ready", "down"], note: str = "") -> ComponentStatus:
         url = f"{strip_credentials(prefect)}/work-pools/work-pool/{_POOL}"
-        return ComponentStatus.model_validate({"name": "worker", "url": url, "state": state, "note": note})
+        return ComponentStatus(name="worker", url=url, state=state, note=note)
 
     try:
         with open_client(prefect, _SECONDS) as client:
             workers = list_workers(client, _POOL)
-    except httpx.HTTPStatusError as error:  # as while the server's database is locked
-        return status("not ready", f"unknown: Prefect's server answered {error.response.status_code}")
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+    except PrefectUnavailableError as error:
+        if error.status is not None:
+            return status("not ready", f"unknown: Prefect's server answered {error.status}")
         return status("down", "unknown: Prefect's server does not answer")
     if any(worker.status == "ONLINE" for worker in workers):
         return status("up")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from feature_repo.settings import Settings
 from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page import sources
-from holdfast.status_page.flow_runs import load_deployments
+from holdfast.status_page.deployments import load_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.models import load_models
 from holdfast.status_page.schemas import (

@@ -33,7 +33,7 @@ from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.runtime.processes import free_port
 from holdfast.status_page.app import create_app
-from holdfast.status_page.flow_runs import load_deployments
+from holdfast.status_page.deployments import load_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
 from holdfast.status_page.snapshot import SystemStatus, load_system_status
