@@ -15,7 +15,6 @@ from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.reporting.artifact_tables import guardrail_rows
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.service_metrics import read_service
-from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.endpoints import EndpointSettings, current_run_url
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ APPROVAL_REASON = (
 
 
 @task(task_run_name="{name}", retries=5, retry_delay_seconds=[5, 10, 20, 40, 60])
-def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSettings) -> "RolloutRecord":
+def step_task(settings: Settings, name: str, work: "Work") -> "RolloutRecord":
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.monitoring.skew.open_findings import describe_open_skew
@@ -47,7 +46,7 @@ def step_task(settings: Settings, name: str, work: "Work", rules: RolloutSetting
         notify_unreachable=lambda is_down: notify_unreachable(settings, work.version, url, is_down, datetime.now(UTC)),
         flow_run=str(flow_run.id or ""),
     )
-    result = run_step(client, settings, work, rules, dependencies)
+    result = run_step(client, settings, work, dependencies)
     finish_step(client, settings, work.version, result.record, datetime.now(UTC), current_run_url())
     description = f"Version {work.version}: {result.record.summary}"
     create_table_artifact(guardrail_rows(result.guardrails), key="rollout", description=description)
@@ -79,16 +78,15 @@ def end_task(settings: Settings, work: "Work", reason: str = "") -> "RolloutReco
 
 
 def roll_out_version(
-    settings: Settings, client: "MlflowClient", work: "Work", request: ApprovalRequest, rules: RolloutSettings
+    settings: Settings, client: "MlflowClient", work: "Work", request: ApprovalRequest
 ) -> RolloutResult:
     """Roll out one version, from its first step or from the step where an earlier run was killed.
 
     Args:
         settings: Data folder.
         client: The registry.
-        work: The version, its champion and its latest record.
+        work: The version, its champion, its latest record and its rules.
         request: Whether a person's approval is required.
-        rules: Steps, times and limits of a new rollout; a resumed one has its own.
 
     Returns:
         The result; without a version where the rollout has to wait for an approval.
@@ -116,11 +114,11 @@ def roll_out_version(
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version)
                 return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
-        while (step := work.step(rules)) is not None:
-            if work.is_ready_for_promotion(rules):
+        while (step := work.step) is not None:
+            if work.is_ready_for_promotion:
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version, work.champion)
-            work = work.with_record(step_task(settings, f"version {work.version}: {step.label}", work, rules))
+            work = work.with_record(step_task(settings, f"version {work.version}: {step.label}", work))
     except PromotionRefusedError as refused:
         if work.record is None and not isinstance(refused, ApprovalRefusedError):
             raise  # the rollout has not started, and no person has refused it

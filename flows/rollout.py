@@ -57,7 +57,7 @@ def rollout(
     request = _record_answer(settings, client, request)
     try:
         with folder_lock(settings.mlflow, "rollout", _LOCK_SECONDS if request.requested else 0):
-            result, reason = _process(settings, client, version, request, rules or RolloutSettings())
+            result, reason = _process(settings, client, version, request, rules)
     except BusyError:
         result, reason = None, "Another run of this flow is active; that run, or the next one, handles new versions."
     if result is not None:
@@ -68,14 +68,18 @@ def rollout(
 
 
 def _process(
-    settings: Settings, client: "MlflowClient", version: str | None, request: ApprovalRequest, rules: RolloutSettings
+    settings: Settings,
+    client: "MlflowClient",
+    version: str | None,
+    request: ApprovalRequest,
+    rules: RolloutSettings | None,
 ) -> tuple[RolloutResult | None, str]:
     """Roll out versions until none is left; return the last result, or None and the reason."""
     from holdfast.rollout.work_queue import NothingToDo, find_work
 
     done, named = None, version
-    while not isinstance(work := find_work(client, named), NothingToDo):
-        result = roll_out_version(settings, client, work, replace(request, repeat=named is not None), rules)
+    while not isinstance(work := find_work(client, named, rules), NothingToDo):
+        result = roll_out_version(settings, client, work, replace(request, repeat=named is not None))
         named = None if work.record is None or work.version == version else named  # resumed rollouts go first
         get_run_logger().info(result.text)
         if result.version is None:

@@ -12,7 +12,6 @@ from holdfast.models.registered_version import NotServableError
 from holdfast.rollout.model_pair import load_pair
 from holdfast.rollout.registry_actions import begin_step, describe_traffic_override
 from holdfast.rollout.service_metrics import ServiceState, select_counters
-from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.step_monitor import StepDependencies, StepMonitor, StepResult
 from holdfast.rollout.steps import RolloutStep, step_of, stop_record
 from holdfast.rollout.work_queue import Work, interruption_reason
@@ -20,9 +19,7 @@ from holdfast.rollout.work_queue import Work, interruption_reason
 _MAX_CLOCK_SKEW_SECONDS = 30.0
 
 
-def run_step(
-    client: MlflowClient, settings: Settings, work: Work, rules: RolloutSettings, dependencies: StepDependencies
-) -> StepResult:
+def run_step(client: MlflowClient, settings: Settings, work: Work, dependencies: StepDependencies) -> StepResult:
     """Begin or resume a step, and monitor it to its end; :func:`holdfast.rollout.notifications.finish_step` acts on it.
 
     A resumed step keeps its start and its counters, its traffic is set anew. If the same flow run retries after a loss
@@ -32,20 +29,19 @@ def run_step(
         client: MLflow's client.
         settings: Settings of the feature store and the registry.
         work: The rollout.
-        rules: Settings for a new rollout.
         dependencies: Clock, service and monitoring.
 
     Returns:
         The end of the step.
     """
-    step = work.step(rules)
+    step = work.step
     assert step is not None
     if (resumed := _find_resumable_record(client, work, step, dependencies.flow_run)) is not None:
         if resumed.verdict != "begun":
             return StepResult(resumed)
         work = work.with_record(resumed)
     service, now = dependencies.read_service(), dependencies.clock()
-    record = _start_record(work, step, rules, dependencies.flow_run, service, now)
+    record = _start_record(work, step, dependencies.flow_run, service, now)
     known_traffic = TrafficRecord.load(client, work.version)
     try:
         reason = interruption_reason(client, work.version, record)
@@ -71,7 +67,7 @@ def _find_resumable_record(client: MlflowClient, work: Work, step: RolloutStep, 
 
 
 def _start_record(
-    work: Work, step: RolloutStep, rules: RolloutSettings, flow_run: str, service: ServiceState | None, now: datetime
+    work: Work, step: RolloutStep, flow_run: str, service: ServiceState | None, now: datetime
 ) -> RolloutRecord:
     if work.record is not None and work.record.verdict == "begun":
         return work.record
@@ -84,7 +80,7 @@ def _start_record(
         champion=work.champion,
         gates=work.gates,
         flow_run=flow_run,
-        rules=work.record.rules if work.record else rules.non_defaults(),
+        rules=work.rules.non_defaults(),
         start_counters=select_counters(service.counters, (work.version, str(work.champion))) if service else {},
     )
 

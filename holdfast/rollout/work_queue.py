@@ -13,7 +13,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import RolloutStep, next_step, settings_of, stop_record
+from holdfast.rollout.steps import WATCH, RolloutStep, next_step, settings_of, stop_record
 
 
 @dataclass(frozen=True)
@@ -24,38 +24,27 @@ class Work:
         version: Version to roll out.
         champion: Version to compare with; None without a champion.
         gates: Key of the evidence.
+        rules: Settings of the rollout; a resumed rollout keeps those of its start.
         record: Latest record of the rollout; None before the first step.
     """
 
     version: str
     champion: str | None
     gates: str
+    rules: RolloutSettings
     record: RolloutRecord | None = None
 
-    def step(self, rules: RolloutSettings) -> RolloutStep | None:
-        """Get the step to run. A resumed rollout keeps its own settings.
-
-        Args:
-            rules: Settings for a new rollout.
-
-        Returns:
-            The step; None if the rollout has ended.
-        """
+    @property
+    def step(self) -> RolloutStep | None:
+        """Return the step to run; None if the rollout has ended."""
         if self.record is not None and not self.record.is_open:
             return None
-        return next_step(self.record, settings_of(self.record) if self.record else rules)
+        return next_step(self.record, self.rules)
 
-    def is_ready_for_promotion(self, rules: RolloutSettings) -> bool:
-        """Check if the last step before the promotion has passed.
-
-        Args:
-            rules: Settings for a new rollout.
-
-        Returns:
-            True if the promotion is next.
-        """
-        step = self.step(rules)
-        return step is not None and step.name == "watch" and self.record is not None and self.record.step != "watch"
+    @property
+    def is_ready_for_promotion(self) -> bool:
+        """Return True if the last step before the promotion has passed."""
+        return self.step == WATCH and self.record is not None and self.record.step != "watch"
 
     def with_record(self, record: RolloutRecord) -> "Work":
         """Continue after a step.
@@ -93,7 +82,9 @@ class NothingToDo:
     reason: str
 
 
-def find_work(client: MlflowClient, version: str | None = None) -> Work | NothingToDo:
+def find_work(
+    client: MlflowClient, version: str | None = None, rules: RolloutSettings | None = None
+) -> Work | NothingToDo:
     """Find the next rollout; unfinished ones come first.
 
     A challenger whose rollout has ended gets another one once it has passed its gates again, or if ``version`` names
@@ -102,6 +93,7 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | Nothin
     Args:
         client: MLflow's client.
         version: Version number; None for the challenger.
+        rules: Settings of a new rollout; None for the defaults.
 
     Returns:
         The rollout to run, or the reason why there is none.
@@ -124,7 +116,8 @@ def find_work(client: MlflowClient, version: str | None = None) -> Work | Nothin
             f"Version {number} has had its rollout: {ended.summary}. `--version {number}` begins another."
         )
     try:
-        return Work(number, champion, require_passed_gates(client, number, champion).key)
+        gates = require_passed_gates(client, number, champion)
+        return Work(number, champion, gates.key, rules or RolloutSettings())
     except PromotionRefusedError as refused:
         if version is not None:
             raise
@@ -138,7 +131,8 @@ def _unfinished(client: MlflowClient) -> Work | None:
         version = str(item.version)
         record = RolloutRecord.from_tags(item.tags, version)
         if record is not None and (record.is_open or record not in (parse_events(item.tags, version) or [])):
-            found.append((record.when, Work(version, record.champion, record.gates, record)))
+            work = Work(version, record.champion, record.gates, settings_of(record), record)
+            found.append((record.when, work))
     return min(found, key=lambda item: item[0])[1] if found else None
 
 

@@ -129,15 +129,15 @@ class SimulatedRollout:
             clock, self.advance, self.read_service, skew, self.reachability_changes.append, self.flow_run
         )
 
-    def work(self) -> Work:
+    def work(self, rules: RolloutSettings = RULES) -> Work:
         """Return the rollout to run."""
-        found = find_work(self.client)
+        found = find_work(self.client, rules=rules)
         assert isinstance(found, Work), found
         return found
 
     def run_step(self, rules: RolloutSettings = RULES) -> StepResult:
         """Run the next step without acting on its end."""
-        return run_step(self.client, self.settings, self.work(), rules, self.dependencies)
+        return run_step(self.client, self.settings, self.work(rules), self.dependencies)
 
     def finish_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
         """Run the next step and act on its end."""

@@ -184,12 +184,10 @@ def test_worse_champion_is_rolled_back(shop: Shop) -> None:
     blind = {"min_rank_correlation": -1, "max_difference": 1, "max_decision_change": 1, "max_psi": 100}
     rules = ONE_SECOND_POLL.model_copy(update=blind | {"shadow": False, "shares": (0.5,), "min_requests": 10})
 
-    def only_the_watch_sees(client: Any, settings: Any, work: Any, its: Any, service_data: Any) -> Any:
-        if work.step(its) == WATCH:
-            half = ONE_SECOND_POLL.model_copy(update={"shares": (0.5,)})
-            record = work.record.model_copy(update={"rules": half.non_defaults()})
-            work = dataclasses.replace(work, record=record)
-        return run_step(client, settings, work, its, service_data)
+    def only_the_watch_sees(client: Any, settings: Any, work: Any, service_data: Any) -> Any:
+        if work.step == WATCH:
+            work = dataclasses.replace(work, rules=ONE_SECOND_POLL.model_copy(update={"shares": (0.5,)}))
+        return run_step(client, settings, work, service_data)
 
     with pytest.MonkeyPatch.context() as patch, under_load(shop.url):
         patch.setattr("holdfast.rollout.step_runner.run_step", only_the_watch_sees)

@@ -284,21 +284,17 @@ class TestKilled:
     ) -> None:
         """After an outage between verdict and rollback the bad canary does not begin again."""
         inverted_rollout.flow_run = "run-1"
-        work = inverted_rollout.work()
-        outcome = run_step(
-            inverted_rollout.client, inverted_rollout.settings, work, CANARY, inverted_rollout.dependencies
-        )
+        work = inverted_rollout.work(CANARY)
+        outcome = run_step(inverted_rollout.client, inverted_rollout.settings, work, inverted_rollout.dependencies)
         assert outcome.record.verdict == "breached"
         outcome.record.write_tag(inverted_rollout.client, inverted_rollout.challenger)
         looks = inverted_rollout.reads
-        again = run_step(
-            inverted_rollout.client, inverted_rollout.settings, work, CANARY, inverted_rollout.dependencies
-        )
+        again = run_step(inverted_rollout.client, inverted_rollout.settings, work, inverted_rollout.dependencies)
         assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
 
     def test_run_step_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
         rollout.flow_run = "run-1"
-        work = rollout.work()
+        work = rollout.work(CANARY)
 
         def die(now: SimulatedRollout) -> None:
             if now.reads == 3:
@@ -306,9 +302,9 @@ class TestKilled:
 
         rollout.before_read = die
         with pytest.raises(_KilledError):
-            run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies)
+            run_step(rollout.client, rollout.settings, work, rollout.dependencies)
         rollout.now += timedelta(minutes=5)
-        assert run_step(rollout.client, rollout.settings, work, CANARY, rollout.dependencies).record.started_at == NOON
+        assert run_step(rollout.client, rollout.settings, work, rollout.dependencies).record.started_at == NOON
 
     @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
     @pytest.mark.parametrize("step", ["canary", "watch"])

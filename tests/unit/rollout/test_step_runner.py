@@ -37,7 +37,7 @@ class TestGoodChallenger:
         assert found[0].guardrail_values["rank correlation"] == pytest.approx(1)
         assert found[0].guardrail_values["as registered"] < 1e-12
         work = rollout.work()
-        assert work.is_ready_for_promotion(RULES)
+        assert work.is_ready_for_promotion
         assert (
             registry_actions.promote_challenger(rollout.client, rollout.settings, work, "why", rollout.now)
             == rollout.champion
