@@ -1,4 +1,4 @@
-"""Recovery of failed and dead flow runs: policy, and the calls of the Prefect client that apply it.
+"""Recovery of failed and dead flow runs: policy, and the actions on the Prefect server that apply it.
 
 The flow is flows/recover.py.
 """

@@ -118,18 +118,7 @@ def load_alerts(settings: Settings) -> list[AlertStatus]:
     """
     if not settings.alerts.exists():
         return []
-    return [
-        AlertStatus(
-            severity=alert.severity,
-            title=alert.title,
-            text=alert.text,
-            since=alert.opened,
-            count=alert.count,
-            evidence=alert.evidence,
-            runbook=alert.runbook,
-        )
-        for alert in list_open_alerts(settings)
-    ]
+    return [AlertStatus(since=alert.opened, **alert.model_dump()) for alert in list_open_alerts(settings)]
 
 
 def _view_status(settings: Settings, view: View) -> ViewStatus:
