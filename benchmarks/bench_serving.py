@@ -29,7 +29,7 @@ from benchmarks.serving.processes import BenchmarkProcesses
 from benchmarks.serving.progress import BenchmarkProgress
 from benchmarks.serving.report import Goal, SubjectSummary, summarize_rounds
 from benchmarks.serving.response_checks import check_batches
-from benchmarks.serving.rounds import Subject, create_subject, measure_all
+from benchmarks.serving.rounds import Subject, measure_all
 from benchmarks.serving.running_contender import RunningContender
 from benchmarks.serving.tables import print_result
 from benchmarks.serving.targets import (
@@ -48,32 +48,24 @@ ALL_CONNECTIONS = (1, CONNECTIONS, CONNECTIONS_PER_WORKER)
 
 
 @dataclass(frozen=True)
-class Variant:
-    """Variant of Holdfast with the numbers of connections to measure."""
+class _Variant:
+    """Contender with the numbers of connections to measure."""
 
     contender: Contender
     connections: Sequence[int]
 
 
-def variants(fixture: BenchmarkFixture) -> list[Variant]:
-    """Create the variants of Holdfast that the goals compare with the default.
-
-    Args:
-        fixture: Shared fixture.
-
-    Returns:
-        The variants.
-    """
+def _list_variants(fixture: BenchmarkFixture) -> list[_Variant]:
+    """List all contenders; the goals compare the last three, variants of Holdfast, with the default."""
     in_shadow = {"MLFLOW_TRACKING_URI": f"sqlite:///{fixture.data / SHADOW_REGISTRY / 'mlflow.db'}"}
+    without_log = holdfast_contender(fixture, NO_LOG, environment={"HOLDFAST_PREDICTION_LOG": "false"})
+    shadow = holdfast_contender(fixture, SHADOW, required_metric='mode="shadow"', environment=in_shadow)
+    two_workers = holdfast_contender(fixture, TWO_WORKERS, workers=2)
     return [
-        Variant(holdfast_contender(fixture, NO_LOG, environment={"HOLDFAST_PREDICTION_LOG": "false"}), [CONNECTIONS]),
-        Variant(
-            holdfast_contender(fixture, SHADOW, required_metric='mode="shadow"', environment=in_shadow),
-            [1, CONNECTIONS],
-        ),
-        Variant(
-            holdfast_contender(fixture, TWO_WORKERS, workers=2), [CONNECTIONS_PER_WORKER, 2 * CONNECTIONS_PER_WORKER]
-        ),
+        *(_Variant(item, ALL_CONNECTIONS) for item in [holdfast_contender(fixture), *other_contenders(fixture)]),
+        _Variant(without_log, [CONNECTIONS]),
+        _Variant(shadow, [1, CONNECTIONS]),
+        _Variant(two_workers, [CONNECTIONS_PER_WORKER, 2 * CONNECTIONS_PER_WORKER]),
     ]
 
 
@@ -146,9 +138,7 @@ def _start(
     progress: BenchmarkProgress,
 ) -> tuple[list[RunningContender], list[Subject]]:
     """Start and check each server alone; returns the servers and the subjects."""
-    chosen = [
-        Variant(item, ALL_CONNECTIONS) for item in [holdfast_contender(fixture), *other_contenders(fixture)]
-    ] + variants(fixture)
+    chosen = _list_variants(fixture)
     if arguments.only:
         names = {item.contender.name for item in chosen}
         if unknown := set(arguments.only) - names:
@@ -159,12 +149,12 @@ def _start(
         progress.show(f"start {item.contender.name}")
         server = RunningContender(item.contender, fixture, processes)
         server.check()
-        subjects += [create_subject(server, connections) for connections in item.connections]
-        if item.contender.name == "holdfast":
+        contender, bodies = item.contender, fixture.requests(item.contender.requests)
+        subjects += [Subject(contender.name, server, n, contender.path, bodies) for n in item.connections]
+        if contender.name == "holdfast":
             server.check_at("/predict_batch", "predict_batch", check_batches, 1)
-            subjects += [
-                create_subject(server, n, BATCH_NAME, "/predict_batch", "predict_batch") for n in (1, CONNECTIONS)
-            ]
+            bodies = fixture.requests("predict_batch")
+            subjects += [Subject(BATCH_NAME, server, n, "/predict_batch", bodies) for n in (1, CONNECTIONS)]
         server.process.pause()
         running.append(server)
     return running, subjects

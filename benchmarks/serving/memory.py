@@ -9,11 +9,6 @@ STEPS = (50_000, 300_000)
 _CHUNK_SECONDS = 2
 
 
-def _worker_rss(running: RunningContender) -> int:
-    """Sum the resident memory of BentoML's workers in bytes; the supervisor does not serve."""
-    return sum(worker.memory_info().rss for worker in bentoml_workers(running.process))
-
-
 def measure_memory(
     running: RunningContender, connections: int, report: Callable[[str], None], steps: Sequence[int] = STEPS
 ) -> dict[int, float]:
@@ -36,5 +31,6 @@ def measure_memory(
             report(f"memory: {count:,} of {steps[-1]:,} requests")
             load = send_load(f"{running.url}{contender.path}", bodies, connections, _CHUNK_SECONDS, count)
             count += load.requests
-        memory[step] = round(_worker_rss(running) / 1e6, 1)
+        resident = sum(worker.memory_info().rss for worker in bentoml_workers(running.process))
+        memory[step] = round(resident / 1e6, 1)
     return memory

@@ -1,12 +1,13 @@
 """Summary of measurements, and evaluation of performance goals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
-from benchmarks.serving.load import LoadResult
 from benchmarks.serving.rounds import Measurement, Rounds
+
+Direction = Literal[">=", "<="]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Goal:
     name: str
     value: float
     limit: float
-    direction: Literal[">=", "<="]
+    direction: Direction
     unit: str
     lowest: float
     highest: float
@@ -89,30 +90,6 @@ def summarize_rounds(rounds: Rounds) -> dict[str, dict[str, SubjectSummary]]:
     return table
 
 
-def throughput(load: LoadResult) -> float:
-    """Return the requests per second.
-
-    Args:
-        load: Result of a load.
-
-    Returns:
-        Requests per second.
-    """
-    return load.requests_per_second
-
-
-def median_latency(load: LoadResult) -> float:
-    """Return the median latency.
-
-    Args:
-        load: Result of a load.
-
-    Returns:
-        Milliseconds.
-    """
-    return load.p50_ms
-
-
 class GoalEvaluator:
     """Evaluation of goals from medians over rounds; a subject that was not measured gives no goal.
 
@@ -132,9 +109,9 @@ class GoalEvaluator:
         name: str,
         numerator: tuple[str, int],
         denominator: tuple[str, int],
-        direction: Literal[">=", "<="],
+        direction: Direction,
         limit: float,
-        metric: Callable[[LoadResult], float] = throughput,
+        metric: Literal["requests_per_second", "p50_ms"] = "requests_per_second",
     ) -> None:
         """Add a goal for the ratio of a metric of two subjects, which are measured shortly after each other.
 
@@ -144,11 +121,13 @@ class GoalEvaluator:
             denominator: Name and connections of the second subject.
             direction: Direction of the limit.
             limit: Limit of the ratio.
-            metric: Metric of a load.
+            metric: Field of a load.
         """
         if numerator not in self._rounds or denominator not in self._rounds:
             return
-        above, below = ([metric(item.load) for item in self._rounds[subject]] for subject in (numerator, denominator))
+        above, below = (
+            [getattr(item.load, metric) for item in self._rounds[subject]] for subject in (numerator, denominator)
+        )
         singles = [a / b for a, b in zip(above, below, strict=True)]
         self._add(name, median(above) / median(below), limit, direction, "x", singles)
 
@@ -180,9 +159,7 @@ class GoalEvaluator:
             rates = [item.load.requests_per_second * items for item in self._rounds[subject]]
             self._add(name, median(rates), limit, ">=", unit, rates)
 
-    def add_median(
-        self, name: str, values: Sequence[float], direction: Literal[">=", "<="], limit: float, unit: str
-    ) -> None:
+    def add_median(self, name: str, values: Sequence[float], direction: Direction, limit: float, unit: str) -> None:
         """Add a goal for the median of separately measured values.
 
         Args:
@@ -200,7 +177,7 @@ class GoalEvaluator:
         name: str,
         value: float,
         limit: float,
-        direction: Literal[">=", "<="],
+        direction: Direction,
         unit: str,
         singles: Sequence[float],
     ) -> None:

@@ -46,31 +46,6 @@ class Measurement:
 Rounds = dict[tuple[str, int], list[Measurement]]
 
 
-def create_subject(
-    running: RunningContender, connections: int, name: str = "", path: str = "", requests: str = ""
-) -> Subject:
-    """Create a subject.
-
-    Args:
-        running: Running contender.
-        connections: Number of connections.
-        name: Name in the result; "": that of the contender.
-        path: Path of the requests; "": that of the contender.
-        requests: Name of the request file; "": that of the contender.
-
-    Returns:
-        The subject.
-    """
-    contender = running.contender
-    return Subject(
-        name or contender.name,
-        running,
-        connections,
-        path or contender.path,
-        running.fixture.requests(requests or contender.requests),
-    )
-
-
 def measure_all(
     subjects: Sequence[Subject],
     backing: Sequence[BenchmarkProcess],

@@ -1,14 +1,12 @@
 """Running contenders, and the check of their responses."""
 
-import json
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from benchmarks.serving.contenders import Contender, ResponseCheck
@@ -83,8 +81,7 @@ class RunningContender:
     def _metrics(self) -> str:
         if not self.contender.required_metric:
             return ""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as response:
-            return str(response.read().decode())
+        return httpx.get(f"{self.url}/metrics", timeout=30).raise_for_status().text
 
     def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -94,14 +91,13 @@ class RunningContender:
             time.sleep(0.2)
 
     def _post(self, path: str, body: str) -> Any:
-        request = urllib.request.Request(f"{self.url}{path}", body.encode(), {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
+        headers = {"Content-Type": "application/json"}
+        response = httpx.post(f"{self.url}{path}", content=body, headers=headers, timeout=30)
+        if response.is_error:
             raise WrongResponseError(
-                f"{self.contender.name} responds with {error.code}: {error.read()[:500]!r}"
-            ) from error
+                f"{self.contender.name} responds with {response.status_code}: {response.content[:500]!r}"
+            )
+        return response.json()
 
 
 def bentoml_workers(process: ManagedProcess) -> list[psutil.Process]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.serving.load import LoadResult
-from benchmarks.serving.report import Goal, GoalEvaluator, median_latency, summarize, summarize_rounds
+from benchmarks.serving.report import Goal, GoalEvaluator, summarize, summarize_rounds
 from benchmarks.serving.rounds import Measurement, Rounds
 from benchmarks.serving.targets import evaluate_goals
 
@@ -45,7 +45,7 @@ def test_add_ratio_uses_medians_and_reports_range_of_rounds() -> None:
 
 def test_add_ratio_of_latencies() -> None:
     evaluator = GoalEvaluator({("a", 1): rounds(1, p50_ms=3), ("b", 1): rounds(1, p50_ms=2)})
-    evaluator.add_ratio("a of b", ("a", 1), ("b", 1), "<=", 1.4, median_latency)
+    evaluator.add_ratio("a of b", ("a", 1), ("b", 1), "<=", 1.4, "p50_ms")
     assert evaluator.all[0].value == 1.5
     assert not evaluator.all[0].met
 
