@@ -14,8 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+
+from feature_repo.settings import Settings
+from holdfast.ingestion.results import IngestResult
+from tests.support.ingest_pipeline import run_ingest
 
 MAPPING = """\
 columns: {customer_id: Customer ID, event_timestamp: InvoiceDate, quantity: Quantity, unit_price: Price}
@@ -25,15 +30,9 @@ encoding: latin-1
 """
 
 
-def retail_export(path: Path, rows: int, seed: int = 7) -> None:
-    """Write an export as CSV in latin-1.
-
-    Args:
-        path: File.
-        rows: Number of rows before duplicates.
-        seed: Seed.
-    """
-    random = np.random.default_rng(seed)
+def _write_export(path: Path, rows: int) -> None:
+    """Write an export of so many rows before duplicates, as CSV in latin-1."""
+    random = np.random.default_rng(7)
     cancelled = random.random(rows) < 0.015
     returned = cancelled | (random.random(rows) < 0.005)
     invoices = pd.Series(random.integers(489434, 581587, rows).astype(str))
@@ -71,30 +70,26 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
 
-    import duckdb
-
-    from feature_repo.settings import Settings
-    from tests.support.ingest_pipeline import run_ingest
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export, mapping = folder / "export.csv", folder / "export.yaml"
-        retail_export(export, arguments.rows)
+        _write_export(export, arguments.rows)
         mapping.write_text(MAPPING)
         copy = f"COPY (SELECT * FROM read_csv('{export}', encoding='latin-1')) TO '{folder / 'copy.parquet'}'"
         reference = min(_measure_seconds(lambda: duckdb.connect().execute(copy)) for _ in range(arguments.repeats))
-        results = []
-        times = []
-        for run in range(arguments.repeats):
-            settings = Settings(data=folder / f"data{run}")
-            times.append(
-                _measure_seconds(lambda settings=settings: results.append(run_ingest(settings, export, mapping)))
+        results: list[IngestResult] = []
+
+        def ingest_seconds(run: int) -> float:
+            return _measure_seconds(
+                lambda: results.append(run_ingest(Settings(data=folder / f"data{run}"), export, mapping))
             )
-        again = _measure_seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
+
+        times = [ingest_seconds(run) for run in range(arguments.repeats)]
+        again = ingest_seconds(0)
         # The same rows with another digest: every row is a duplicate.
         with export.open("a", encoding="latin-1") as file:
             file.write("489434,10000,NOT AN ID,1,2009-12-01 07:45:00,1.00,,United Kingdom\n")
-        grown = _measure_seconds(lambda: run_ingest(Settings(data=folder / "data0"), export, mapping))
+        grown = ingest_seconds(0)
         size = export.stat().st_size / 1e6
     figures = {
         "rows": arguments.rows,
