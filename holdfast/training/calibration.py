@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 from scipy.special import logit
@@ -13,14 +13,24 @@ from sklearn.linear_model import LogisticRegression
 from holdfast.core.types import Bools, Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
 from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
+from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import CalibrationMethod, Interval
 from holdfast.training.metrics import compute_metrics, log_loss_per_row
 from holdfast.training.recipe import Calibration
 
-if TYPE_CHECKING:
-    from holdfast.training.fitting import FoldScores
-
 CALIBRATION_METHODS: tuple[Calibration, ...] = get_args(Calibration)  # simplest first
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """Scores of a fold's validation rows by a model fitted on the fold.
+
+    Attributes:
+        log_odds: Uncalibrated log-odds, shape (rows,).
+    """
+
+    validation: TrainingSet
+    log_odds: Floats
 
 
 @dataclass(frozen=True)
@@ -61,9 +71,21 @@ def fit_calibrator(method: Calibration, log_odds: Floats, churned: Bools) -> Any
     return None
 
 
-def choose_calibration(
-    folds: "Sequence[FoldScores]", horizon_days: int, resamples: int, seed: int
-) -> CalibrationChoice:
+def fit_on_folds(method: Calibration, folds: Sequence[FoldScores]) -> Any:
+    """Fit a calibrator on the out-of-fold scores of several folds.
+
+    Args:
+        method: Calibration method.
+        folds: Scores per fold.
+
+    Returns:
+        As :func:`fit_calibrator`.
+    """
+    log_odds = np.concatenate([fold.log_odds for fold in folds])
+    return fit_calibrator(method, log_odds, np.concatenate([fold.validation.y for fold in folds]))
+
+
+def choose_calibration(folds: Sequence[FoldScores], horizon_days: int, resamples: int, seed: int) -> CalibrationChoice:
     """Choose the simplest method whose log loss no other method undercuts by more than noise.
 
     Each fold is predicted by calibrators that are fitted on the folds whose outcomes were known by then. The base rate
@@ -85,7 +107,10 @@ def choose_calibration(
     customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold, _ in comparable])
     bootstrap = CustomerBootstrap(customers, resamples, seed)
     scores = {
-        method: np.concatenate([_calibrate(method, *pair) for pair in comparable]) for method in CALIBRATION_METHODS
+        method: np.concatenate(
+            [apply_calibrator(fit_on_folds(method, earlier), fold.log_odds) for fold, earlier in comparable]
+        )
+        for method in CALIBRATION_METHODS
     }
     losses = {method: log_loss_per_row(churned, values) for method, values in scores.items()}
 
@@ -118,12 +143,6 @@ def choose_calibration(
     return CalibrationChoice(chosen, "; ".join(reasons) + ".", methods)
 
 
-def _closed_before(folds: "Sequence[FoldScores]", fold: "FoldScores", horizon_days: int) -> "list[FoldScores]":
+def _closed_before(folds: Sequence[FoldScores], fold: FoldScores, horizon_days: int) -> list[FoldScores]:
     start, horizon = fold.validation.keys["cutoff"].iloc[0], timedelta(days=horizon_days)
     return [item for item in folds if item.validation.keys["cutoff"].iloc[0] + horizon <= start]
-
-
-def _calibrate(method: Calibration, fold: "FoldScores", earlier: "Sequence[FoldScores]") -> Floats:
-    log_odds = np.concatenate([item.log_odds for item in earlier])
-    churned = np.concatenate([item.validation.y for item in earlier])
-    return apply_calibrator(fit_calibrator(method, log_odds, churned), fold.log_odds)

@@ -1,7 +1,6 @@
 """Fitting of models: a family on a fold, and a whole recipe."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,22 +10,10 @@ from threadpoolctl import threadpool_limits
 
 from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import CalibratedModel
-from holdfast.training.calibration import fit_calibrator
+from holdfast.training.calibration import FoldScores, fit_on_folds
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.model_families import FAMILIES, Family
 from holdfast.training.recipe import FoldCutoffs, Recipe
-
-
-@dataclass(frozen=True)
-class FoldScores:
-    """Scores of a fold's validation rows by a model fitted on the fold.
-
-    Attributes:
-        log_odds: Uncalibrated log-odds, shape (rows,).
-    """
-
-    validation: TrainingSet
-    log_odds: Floats
 
 
 class PreparedFold:
@@ -118,9 +105,7 @@ def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
     if recipe.calibration == "none":
         return model
     folds = score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
-    log_odds = np.concatenate([fold.log_odds for fold in folds])
-    churned = np.concatenate([fold.validation.y for fold in folds])
-    return CalibratedModel(model, fit_calibrator(recipe.calibration, log_odds, churned))
+    return CalibratedModel(model, fit_on_folds(recipe.calibration, folds))
 
 
 def _fill_empty_inputs(x: Floats) -> Floats:

@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from holdfast.core.errors import HoldfastError
 from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
-from holdfast.training.calibration import CalibrationChoice, choose_calibration
+from holdfast.training.calibration import CalibrationChoice, FoldScores, choose_calibration
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.fitting import FoldScores, score_out_of_fold
+from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.model_families import FAMILIES, describe_model
 from holdfast.training.profit import optimal_threshold

@@ -8,8 +8,13 @@ from scipy.special import expit
 
 from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
-from holdfast.training.calibration import CALIBRATION_METHODS, CalibrationChoice, choose_calibration, fit_calibrator
-from holdfast.training.fitting import FoldScores
+from holdfast.training.calibration import (
+    CALIBRATION_METHODS,
+    CalibrationChoice,
+    FoldScores,
+    choose_calibration,
+    fit_calibrator,
+)
 from holdfast.training.metrics import compute_metrics
 from tests.support.training_sets import make_training_set, month_starts
 

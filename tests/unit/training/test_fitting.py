@@ -13,10 +13,10 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import NotAdditiveError, compute_contributions
-from holdfast.training.calibration import CALIBRATION_METHODS, fit_calibrator
+from holdfast.training.calibration import CALIBRATION_METHODS, FoldScores, fit_calibrator
 from holdfast.training.contract_builder import typical_inputs
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.fitting import FoldScores, PreparedFold, fit_model, fit_recipe, predict_churn, score_out_of_fold
+from holdfast.training.fitting import PreparedFold, fit_model, fit_recipe, predict_churn, score_out_of_fold
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import Recipe
 from holdfast.training.time_split import TimeSplit

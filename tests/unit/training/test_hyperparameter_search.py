@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.training import hyperparameter_search as searching
+from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.fitting import FoldScores, PreparedFold
+from holdfast.training.fitting import PreparedFold
 from holdfast.training.hyperparameter_search import (
     SearchTrial,
     open_search_storage,

@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from holdfast.training import model_selection
 from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.fitting import FoldScores, score_out_of_fold
+from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.model_selection import ModelChoice, SingleClassError, choose_model, drop_single_class_folds
