@@ -256,7 +256,8 @@ def _convert_errors(message: str, known: Mapping[str, RegistryError] | None = No
         raise
     except Exception as error:
         expected = (known or {}).get(getattr(error, "error_code", ""))
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        lines = (str(error).strip() or type(error).__name__).splitlines()
+        reason = lines[-1 if lines[0].endswith(":") else 0]  # MLflow lists failed downloads below a heading
         reason = re.sub(r"//[^/@\s]+@", "//", reason)  # a URL may contain a password
         reason = re.sub(r" object at 0x[0-9a-f]+", "", reason)  # equal reasons have equal texts
         raise (expected or RegistryUnavailableError(f"{message}: {reason}")) from error
