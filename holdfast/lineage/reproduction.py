@@ -12,7 +12,8 @@ from holdfast.ingestion.batches import list_batches
 from holdfast.lineage import differences
 from holdfast.lineage.differences import ReproductionDifference
 from holdfast.lineage.isolated_retraining import ReproductionError, RetrainingOutcome, retrain_isolated
-from holdfast.lineage.version_history import parse_lineage, resolve_version
+from holdfast.lineage.version_history import parse_lineage
+from holdfast.model_versions.aliases import resolve_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage
@@ -102,10 +103,12 @@ def reproduce_version(settings: Settings, recorded: RecordedVersion, report: Cal
     if missing := differences.diff_batches(recorded.lineage, on_disk, settings.batches):
         return Reproduction(recorded.version, False, len(recorded.scores), missing)
     outcome = retrain_isolated(settings, recorded.lineage, recorded.recipe, report)
-    return compare(recorded, outcome, differences.list_unused_batches(recorded.lineage, on_disk))
+    return compare_with_records(recorded, outcome, differences.list_unused_batches(recorded.lineage, on_disk))
 
 
-def compare(recorded: RecordedVersion, outcome: RetrainingOutcome, unused_batches: list[str]) -> Reproduction:
+def compare_with_records(
+    recorded: RecordedVersion, outcome: RetrainingOutcome, unused_batches: list[str]
+) -> Reproduction:
     """Compare a retrained model with the records of the version.
 
     Args:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import Batch, list_batches
-from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version
+from holdfast.model_versions.aliases import resolve_version
 from holdfast.model_versions.champion_history import read_champion_history
 from holdfast.model_versions.records import (
     ApprovalRecord,
@@ -22,8 +22,7 @@ from holdfast.model_versions.records import (
     VersionEvent,
     parse_events,
 )
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError
+from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.gate_report import BadReportError, GateReport, read_report
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
@@ -86,28 +85,6 @@ class VersionHistory:
     returns: list[tuple[str, RollbackRecord]]
     events: list[VersionEvent] = field(default_factory=list)
     unreadable: str = ""
-
-
-def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
-    """Find a registered version.
-
-    Args:
-        client: Client of the registry.
-        name: Number, ``champion`` or ``challenger``.
-
-    Returns:
-        The version.
-
-    Raises:
-        UnknownVersionError: The version does not exist.
-    """
-    aliases = {CHAMPION: get_champion_version, CHALLENGER: get_challenger_version}
-    if name not in aliases:
-        return get_version(client, name)
-    number = aliases[name](client)
-    if number is None:
-        raise UnknownVersionError(f"{MODEL_NAME} has no {name}. Give the number of a version.")
-    return get_version(client, number)
 
 
 def load_version_history(

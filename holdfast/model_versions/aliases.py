@@ -76,6 +76,25 @@ def get_contract(client: MlflowClient, version: str) -> ServedModel:
     return RegisteredVersion.from_mlflow(get_version(client, version)).contract()
 
 
+def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
+    """Find a version by number or alias.
+
+    Args:
+        client: MLflow's client.
+        name: Number, ``champion`` or ``challenger``.
+
+    Returns:
+        The version with its tags.
+
+    Raises:
+        UnknownVersionError: There is no such version.
+    """
+    number = _get_by_alias(client, name) if name in (CHAMPION, CHALLENGER) else name
+    if number is None:
+        raise UnknownVersionError(f"{MODEL_NAME} has no {name}. Give the number of a version.")
+    return get_version(client, number)
+
+
 def list_versions(client: MlflowClient) -> list[ModelVersion]:
     """List all versions of the model.
 

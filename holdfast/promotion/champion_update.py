@@ -104,7 +104,8 @@ def _require_no_skew(client: MlflowClient, settings: Settings, version: str, cha
 
 def _matches_current_definitions(client: MlflowClient, settings: Settings, version: str) -> bool:
     """Check if checkout, Feast's registry and a version have equal definitions; False if they cannot be compared."""
-    from holdfast.monitoring.skew.recompute import checkout_definitions  # with Feast: seconds
+    # Feast, which takes seconds
+    from holdfast.monitoring.skew.recompute import checkout_definitions
 
     def matches() -> bool:
         fingerprint = get_contract(client, version).fingerprint

@@ -125,7 +125,8 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         path: File of the summary, which is named at the end.
         console: Receives the tables.
     """
-    from holdfast.training.baselines import BASELINE_LABELS  # scikit-learn and Feast, which --help need not wait for
+    # scikit-learn and Feast, which --help need not wait for
+    from holdfast.training.baselines import BASELINE_LABELS
 
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in (

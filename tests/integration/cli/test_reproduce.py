@@ -114,9 +114,9 @@ class TestChanged:
     """One side is changed; the report names the change, first cause first."""
 
     def _parts(self, recorded: Any, outcome: Any) -> list[str]:
-        from holdfast.lineage.reproduction import compare
+        from holdfast.lineage.reproduction import compare_with_records
 
-        reproduction = compare(recorded, outcome, [])
+        reproduction = compare_with_records(recorded, outcome, [])
         assert not reproduction.identical
         return [item.part for item in reproduction.differences]
 

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.lineage import differences
 from holdfast.lineage.isolated_retraining import RetrainingOutcome
-from holdfast.lineage.reproduction import RecordedVersion, Reproduction, compare
+from holdfast.lineage.reproduction import RecordedVersion, Reproduction, compare_with_records
 from holdfast.lineage.retrain_worker import RetrainedModel
 from tests.support.version_histories import BATCH, LINEAGE, RECIPE, scores
 
@@ -29,7 +29,7 @@ def _parts(result: Reproduction) -> list[str]:
 
 
 def test_compare_same_model_is_identical() -> None:
-    result = compare(RECORDED, SAME, [])
+    result = compare_with_records(RECORDED, SAME, [])
     assert (result.identical, result.differences, result.rows) == (True, [], 3)
 
 
@@ -42,7 +42,7 @@ def test_compare_same_model_is_identical() -> None:
     ],
 )
 def test_compare_other_code_with_same_result_is_identical(lineage: Any, part: str, detail: str) -> None:
-    result = compare(RECORDED, replace(SAME, current=replace(LINEAGE, **lineage)), [])
+    result = compare_with_records(RECORDED, replace(SAME, current=replace(LINEAGE, **lineage)), [])
     assert result.identical
     assert _parts(result) == [part]
     assert detail in result.differences[0].detail
@@ -60,14 +60,14 @@ def test_diff_code_advice_names_unknown_or_changed_commit(commit: str, detail: s
 
 def test_compare_other_definitions_come_first_with_their_parts() -> None:
     current = replace(LINEAGE, fingerprint=LINEAGE.fingerprint | {"on_demand": "new", "labels": "new"}, lock="new")
-    result = compare(RECORDED, RetrainingOutcome(current, None), [])
+    result = compare_with_records(RECORDED, RetrainingOutcome(current, None), [])
     assert not result.identical
     assert _parts(result) == ["definitions", "code"]
     assert "labels, on_demand differ from" in result.differences[0].detail
 
 
 def test_compare_without_training_set_has_the_error() -> None:
-    result = compare(RECORDED, RetrainingOutcome(LINEAGE, None, "total_amount is null in row 7"), ["late"])
+    result = compare_with_records(RECORDED, RetrainingOutcome(LINEAGE, None, "total_amount is null in row 7"), ["late"])
     assert not result.identical
     assert _parts(result) == ["training set"]
     assert "null in row 7" in result.differences[0].detail
@@ -85,7 +85,7 @@ def test_compare_without_training_set_has_the_error() -> None:
     ],
 )
 def test_compare_other_data_is_not_identical(digests: Any, part: str, detail: str) -> None:
-    result = compare(RECORDED, replace(SAME, model=RetrainedModel(digests, FRAME)), [])
+    result = compare_with_records(RECORDED, replace(SAME, model=RetrainedModel(digests, FRAME)), [])
     assert not result.identical
     assert _parts(result) == [part]
     assert detail in result.differences[0].detail
@@ -124,13 +124,15 @@ class TestDiffScores:
 
     def test_compare_other_scores_only_names_recipe_or_libraries(self) -> None:
         model = RetrainedModel(RECIPE.digests, scores(0.25, 0.75, 0.4))
-        result = compare(RECORDED, replace(SAME, model=model), [])
+        result = compare_with_records(RECORDED, replace(SAME, model=model), [])
         assert _parts(result) == ["fit", "predictions"]
         assert "the recipe was changed, or the installed libraries" in result.differences[0].detail
 
     def test_compare_unrecorded_numeric_environment_is_a_possible_cause(self) -> None:
         model = RetrainedModel(RECIPE.digests, scores(0.25, 0.75, 0.4))
-        result = compare(replace(RECORDED, lineage=replace(LINEAGE, arithmetic=None)), replace(SAME, model=model), [])
+        result = compare_with_records(
+            replace(RECORDED, lineage=replace(LINEAGE, arithmetic=None)), replace(SAME, model=model), []
+        )
         assert "another processor computed it (here OpenBLAS Haswell, numpy X86_V3" in result.differences[0].detail
 
     def test_compare_other_numeric_environment_is_named(self) -> None:
@@ -139,7 +141,7 @@ class TestDiffScores:
             current=replace(LINEAGE, arithmetic={"blas": "Nehalem", "simd": []}),
             model=RetrainedModel(RECIPE.digests, scores(0, 1, 0.4)),
         )
-        result = compare(RECORDED, outcome, [])
+        result = compare_with_records(RECORDED, outcome, [])
         assert _parts(result)[0] == "numeric environment"
         assert "this processor gave OpenBLAS Nehalem, numpy baseline" in result.differences[0].detail
 

@@ -1,18 +1,32 @@
-"""Console output of a reproduction."""
+"""Console output of the gates and of a reproduction."""
 
 import io
 
+import pytest
 from rich.console import Console
 
 from holdfast.lineage.differences import ReproductionDifference
 from holdfast.lineage.reproduction import Reproduction
-from holdfast.reporting.console import format_reproduction
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.promotion.gates import evaluate_gates
+from holdfast.reporting.console import format_reproduction, print_gates
+from holdfast.reporting.flow_results import GatesResult
+from tests.support.gate_evidence import evidence_with
 
 
 def _render(text: str) -> str:
     output = io.StringIO()
     Console(file=output, width=600, highlight=False).print(text)
     return output.getvalue()
+
+
+def test_print_gates_failed_gate_has_row_and_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    gates = evaluate_gates(evidence_with(size_mb=20.1), GateSettings())
+    print_gates(GatesResult("3", "1", passed=False, challenger=False, computed=True, gates=gates))
+    header, *rows, _, verdict = capsys.readouterr().out.splitlines()
+    assert header.split() == ["gate", "value", "required", "verdict", "measurement"]
+    assert verdict == "Version 3 failed size."
+    assert any(row.split()[:6] == ["size", "20.1", "at", "most", "20", "failed"] for row in rows)
 
 
 class TestFormatReproduction:
