@@ -45,7 +45,7 @@ def count_alarms(settings: Settings) -> dict[str, Any]:
     rules, alarms, days = MonitorSettings().data, Counter[str](), 0
     as_of = FIRST
     while as_of <= LAST:
-        window = Window.ending_at(as_of, 1, datetime.now(UTC))
+        window = Window(as_of - timedelta(days=1), as_of, datetime.now(UTC))
         counts = count_rows_by_day(settings, window, 0)
         assert counts is not None
         arrived, before = find_arrivals(settings, window)

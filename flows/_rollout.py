@@ -32,7 +32,7 @@ APPROVAL_REASON = (
 def step_task(settings: Settings, name: str, work: "Work") -> "RolloutRecord":
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
     from holdfast.models.mlflow_client import open_registry
-    from holdfast.monitoring.skew.open_findings import describe_open_skew
+    from holdfast.monitoring.skew.findings import describe_open_skew
     from holdfast.rollout.notifications import finish_step, notify_unreachable
     from holdfast.rollout.step_monitor import StepDependencies
     from holdfast.rollout.step_runner import run_step

@@ -91,7 +91,7 @@ def monitor(
         views: Views to run, of data, drift, skew and outcome; all when left out.
         settings: Windows and thresholds.
     """
-    from holdfast.monitoring.window_selection import is_past_window, select_window
+    from holdfast.monitoring.window import is_past_window, select_window
 
     state, rules, views = configure(), settings or MonitorSettings(), views or list(VIEWS)
     window = select_window(state, as_of, known_at, rules.window_days, run_time())

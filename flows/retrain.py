@@ -40,7 +40,7 @@ def decide_retraining_task(
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
     from holdfast.model_versions.aliases import get_champion_version
     from holdfast.models.mlflow_client import UnknownVersionError, open_registry
-    from holdfast.monitoring.skew.open_findings import describe_open_skew
+    from holdfast.monitoring.skew.findings import describe_open_skew
     from holdfast.retraining.signals import read_signals
 
     try:

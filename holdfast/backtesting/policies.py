@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.monitoring.drift.psi import SCORE, PsiResult
-from holdfast.monitoring.performance.degradation import find_degradations
+from holdfast.monitoring.performance.findings import find_degradations
 from holdfast.training.evaluation_report import Interval
 
 Policy = Literal["never", "always", "drift", "decay"]

@@ -21,7 +21,7 @@ from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.evidence import compute_or_unavailable
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.monitoring.skew.open_findings import describe_open_skew, is_definition_change
+from holdfast.monitoring.skew.findings import describe_open_skew, is_definition_change
 from holdfast.runtime.endpoints import runbook_entry_url
 
 

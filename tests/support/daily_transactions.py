@@ -69,4 +69,4 @@ def daily_shop(folder: Path, clock: str = "data") -> Iterator[Settings]:
 
 def run_view(settings: Settings, as_of: datetime = TODAY + _DAY) -> ViewResult:
     """Run the data view for the day before ``as_of``, with arrivals up to two hours after ``as_of``."""
-    return run_data_view(settings, Window.ending_at(as_of, 1, as_of + _DAY / 12), MonitorSettings())
+    return run_data_view(settings, Window(as_of - _DAY, as_of, as_of + _DAY / 12), MonitorSettings())

@@ -64,4 +64,4 @@ def copy_served_shop(folder: Path, log: bool = True) -> Iterator[Settings]:
 
 def day_window(as_of: datetime = AS_OF) -> Window:
     """Return the window of the day that starts at ``as_of``, as known now."""
-    return Window.ending_at(as_of + timedelta(days=1), 1, datetime.now(UTC))
+    return Window(as_of, as_of + timedelta(days=1), datetime.now(UTC))

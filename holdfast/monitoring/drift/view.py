@@ -25,7 +25,7 @@ from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
-from holdfast.monitoring.window import Window, read_logged_predictions
+from holdfast.monitoring.window import Window, read_window_predictions
 
 _CUSTOMERS = "customers"  # metric
 _HISTORY_DAYS = 90  # in the plot
@@ -43,7 +43,7 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
     Returns:
         The result of the view.
     """
-    predictions = latest_predictions(read_logged_predictions(settings, window))
+    predictions = latest_predictions(read_window_predictions(settings, window))
     by_version = {version: select_active(rows, settings.activity_days) for version, rows in predictions.items()}
     compared, notes = _load_references(settings, by_version, rules.drift)
     results = mark_drifted(

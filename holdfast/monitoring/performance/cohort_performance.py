@@ -20,14 +20,6 @@ from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import compute_metrics
 
 CohortStatus = Literal["measured", "estimated", "too few", "in hindsight"]
-METRIC_TITLES = {
-    "roc_auc": "ROC-AUC",
-    "pr_auc": "PR-AUC",
-    "brier": "Brier",
-    "ece": "calibration error",
-    "bias": "bias",
-    "earned": "profit per customer",
-}
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class CohortPerformance:
             that was trained on later events than the cohort, whose performance means nothing and is not measured.
         matures_at: End of the cohort's last horizon.
         churned: Share of churned customers; None if unknown.
-        metrics: Metrics, with the names in ``METRIC_TITLES``.
+        metrics: Intervals of ``roc_auc``, ``pr_auc``, ``brier``, ``ece``, ``bias`` and ``earned``, where defined.
         outcomes: Churned or not, shape (rows of the cohort,), null for inactive customers; None before maturity.
     """
 

@@ -1,25 +1,68 @@
 """Findings, table rows, metric rows and Evidently report of the outcome view."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.performance.cohort_performance import METRIC_TITLES, CohortPerformance
-from holdfast.monitoring.performance.cohorts import CohortSource
-from holdfast.monitoring.performance.degradation import HIGHER_IS_BETTER, Degradation, find_degradations
-from holdfast.training.evaluation_report import Interval
+from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 if TYPE_CHECKING:
     from holdfast.monitoring.evidently_workspace import EvidentlyReport
+    from holdfast.monitoring.performance.cohort_performance import CohortPerformance
+
+_TABLE_METRICS = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "brier": "Brier",
+    "ece": "calibration error",
+    "bias": "bias",
+    "earned": "profit per customer",
+}
+_HIGHER_IS_BETTER = {"roc_auc": True, "brier": False}  # checked metrics
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """Metric that is significantly worse than in the version's test."""
+
+    metric: str
+    measured: Interval
+    expected: Interval
+
+    def __str__(self) -> str:
+        return f"{METRIC_LABELS[self.metric]} {self.measured}, expected {self.expected}"
+
+
+def find_degradations(measured: Mapping[str, Interval], expected: Mapping[str, Interval]) -> list[Degradation]:
+    """Find the metrics whose measured 95% interval is worse than the expected one and does not overlap it.
+
+    Of two equal means with equal precision, one is called worse in about 3 of 1,000 cases. A metric that either side
+    lacks, or has no interval for, is not checked.
+
+    Args:
+        measured: Intervals of a cohort, by metric.
+        expected: Intervals of the version's test, by metric.
+
+    Returns:
+        The degraded metrics.
+    """
+    return [
+        Degradation(metric, measured[metric], expected[metric])
+        for metric, higher_is_better in _HIGHER_IS_BETTER.items()
+        if metric in measured
+        and (limit := _limit(metric, expected)) is not None
+        and (measured[metric].high < limit if higher_is_better else measured[metric].low > limit)
+    ]
 
 
 def degradation_findings(
-    cohorts: Sequence[CohortPerformance], champion: str, expected: Mapping[str, Interval]
+    cohorts: Sequence["CohortPerformance"], champion: str, expected: Mapping[str, Interval]
 ) -> list[Finding]:
     """Compare the champion's latest matured cohorts with its test.
 
@@ -37,8 +80,8 @@ def degradation_findings(
     return []
 
 
-def build_metric_rows(
-    cohorts: Sequence[CohortPerformance], champion: str | None, expected: Mapping[str, Interval]
+def build_cohort_metrics(
+    cohorts: Sequence["CohortPerformance"], champion: str | None, expected: Mapping[str, Interval]
 ) -> list[MetricRow]:
     """Build a row per cohort and metric, and a row with the share of churned customers.
 
@@ -73,7 +116,7 @@ def build_metric_rows(
     return rows
 
 
-def build_table(cohorts: Sequence[CohortPerformance]) -> list[dict[str, Any]]:
+def build_cohort_table(cohorts: Sequence["CohortPerformance"]) -> list[dict[str, Any]]:
     """Build the table for the Prefect UI.
 
     Args:
@@ -91,12 +134,14 @@ def build_table(cohorts: Sequence[CohortPerformance]) -> list[dict[str, Any]]:
             "known": "estimate" if item.status == "estimated" else item.status,
             "churned": "" if item.churned is None else f"{item.churned:.1%}",
         }
-        row |= {title: str(item.metrics[name]) if name in item.metrics else "" for name, title in METRIC_TITLES.items()}
+        row |= {
+            title: str(item.metrics[name]) if name in item.metrics else "" for name, title in _TABLE_METRICS.items()
+        }
         rows.append(row | {"note": item.note})
     return rows
 
 
-def summarize_cohorts(cohorts: Sequence[CohortPerformance], as_of: datetime) -> str:
+def summarize_cohorts(cohorts: Sequence["CohortPerformance"], as_of: datetime) -> str:
     """Summarize the cohorts in one sentence.
 
     Args:
@@ -115,7 +160,7 @@ def summarize_cohorts(cohorts: Sequence[CohortPerformance], as_of: datetime) -> 
     return f"{len(cohorts)} cohorts: {', '.join(parts)}{next_maturity}"
 
 
-def classification_report(current: CohortPerformance, test: pd.DataFrame | None) -> "EvidentlyReport | None":
+def classification_report(current: "CohortPerformance", test: pd.DataFrame | None) -> "EvidentlyReport | None":
     """Build Evidently's report of a matured cohort, compared with the test of its version.
 
     Args:
@@ -144,14 +189,14 @@ def classification_report(current: CohortPerformance, test: pd.DataFrame | None)
     return Report([ClassificationQuality()], metadata=metadata, include_tests=True).run(*datasets)
 
 
-def _latest_champion_cohorts(cohorts: Sequence[CohortPerformance], champion: str | None) -> list[CohortPerformance]:
+def _latest_champion_cohorts(cohorts: Sequence["CohortPerformance"], champion: str | None) -> list["CohortPerformance"]:
     """Select the champion's latest matured cohort of score tables, and of requests."""
     measured = [item for item in cohorts if item.status == "measured" and item.cohort.version == champion]
     latest = {item.cohort.source: item for item in sorted(measured, key=lambda item: item.cohort.as_of)}
-    return [latest[source] for source in get_args(CohortSource) if source in latest]
+    return [latest[source] for source in ("scores", "requests") if source in latest]
 
 
-def _finding(latest: CohortPerformance, champion: str, degradations: Sequence[Degradation]) -> Finding:
+def _finding(latest: "CohortPerformance", champion: str, degradations: Sequence[Degradation]) -> Finding:
     metrics = [
         {"metric": item.metric, "found": item.measured.model_dump(), "promised": item.expected.model_dump()}
         for item in degradations
@@ -173,6 +218,7 @@ def _finding(latest: CohortPerformance, champion: str, degradations: Sequence[De
 
 
 def _limit(metric: str, expected: Mapping[str, Interval]) -> float | None:
-    if metric not in HIGHER_IS_BETTER or metric not in expected:
+    """Return the worse bound of a checked metric's expected interval."""
+    if metric not in _HIGHER_IS_BETTER or metric not in expected:
         return None
-    return expected[metric].low if HIGHER_IS_BETTER[metric] else expected[metric].high
+    return expected[metric].low if _HIGHER_IS_BETTER[metric] else expected[metric].high

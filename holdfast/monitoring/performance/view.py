@@ -16,8 +16,8 @@ from holdfast.models.registered_version import NotServableError, RegisteredVersi
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance, evaluate_cohorts
 from holdfast.monitoring.performance.cohorts import load_request_cohorts, load_score_cohorts, start_of_month
 from holdfast.monitoring.performance.findings import (
-    build_metric_rows,
-    build_table,
+    build_cohort_metrics,
+    build_cohort_table,
     classification_report,
     degradation_findings,
     summarize_cohorts,
@@ -61,8 +61,8 @@ def run_outcome_view(settings: Settings, window: Window, rules: MonitorSettings)
     return ViewResult(
         view="outcome",
         summary=summary,
-        metrics=build_metric_rows(performance, champion, expected),
-        table=build_table(performance),
+        metrics=build_cohort_metrics(performance, champion, expected),
+        table=build_cohort_table(performance),
         plot=plot_performance(performance, expected, events, champion),
         findings=degradation_findings(performance, champion, expected) if champion else [],
         report=_build_report(client, performance),

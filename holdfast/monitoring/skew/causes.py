@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -23,9 +22,7 @@ from holdfast.monitoring.skew.logged_features import (
 )
 from holdfast.monitoring.skew.recompute import PointInTimeDefinitions, recompute_features
 
-Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
-NO_VIEW = "no view"
+_NO_VIEW = "no view"
 COLUMNS = ["version", ENTITY_KEY, "as_of", "served", "view", "feature", "logged", "recomputed", "cause"]
 _COMPUTED = "on_demand"
 
@@ -84,7 +81,7 @@ def explain_differences(
         logged=logged.x[rows, columns],
         recomputed=comparison.recomputed[rows, columns],
     )
-    differences["view"] = differences["feature"].map(views).fillna(NO_VIEW)
+    differences["view"] = differences["feature"].map(views).fillna(_NO_VIEW)
     causes = np.full(comparison.different.shape, "unexplained", dtype=object)
     explained = _explained_by_definitions(logged.inputs, views, comparison.changed)
     if not explained[columns].all():

@@ -1,16 +1,19 @@
-"""Findings, table rows and metric rows of the skew view."""
+"""Findings, table rows and metric rows of the skew view, and the open findings, which stop promotions."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
+from feature_repo.settings import Settings
 from holdfast.monitoring.findings import Finding
-from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.skew.causes import CAUSES, Cause
+from holdfast.monitoring.metrics_store import MetricRow, read_latest_metrics
+
+Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 _EXAMPLES = 5
 _TABLE_ROWS = 50
@@ -95,7 +98,7 @@ def not_computable_finding(version: str, parts: Sequence[str], predictions: int,
     )
 
 
-def build_metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> list[MetricRow]:
+def build_skew_metrics(compared: Mapping[str, int], different: pd.DataFrame) -> list[MetricRow]:
     """Build metric rows with the number of differences per feature and per cause.
 
     Late data are not a breach, because the model used the values known at that time.
@@ -108,35 +111,23 @@ def build_metric_rows(compared: Mapping[str, int], different: pd.DataFrame) -> l
         The metric rows; ``rows`` is the number of compared values.
     """
     harmful = different[~different["cause"].isin(_HARMLESS)]
-    by_feature, harmful_by_feature = different["feature"].value_counts(), harmful["feature"].value_counts()
+
+    def count_by(column: str, metric: str, rows: Mapping[str, int]) -> list[MetricRow]:
+        counts, breached = different[column].value_counts(), set(harmful[column])
+        return [
+            MetricRow(metric, name, float(counts.get(name, 0)), number, limit=0, breached=name in breached)
+            for name, number in rows.items()
+        ]
+
     total = sum(compared.values())
-    rows = [
-        MetricRow(
-            "mismatches",
-            name,
-            float(by_feature.get(name, 0)),
-            count,
-            limit=0,
-            breached=bool(harmful_by_feature.get(name, 0)),
-        )
-        for name, count in compared.items()
+    return [
+        *count_by("feature", "mismatches", compared),
+        *count_by("cause", "mismatches_by_cause", dict.fromkeys(CAUSES, total)),
+        MetricRow("values_compared", "all", float(total), total),
     ]
-    by_cause = different["cause"].value_counts()
-    rows += [
-        MetricRow(
-            "mismatches_by_cause",
-            cause,
-            float(by_cause.get(cause, 0)),
-            total,
-            limit=0,
-            breached=cause not in _HARMLESS and cause in by_cause,
-        )
-        for cause in CAUSES
-    ]
-    return [*rows, MetricRow("values_compared", "all", float(total), total)]
 
 
-def build_table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
+def build_skew_table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
     """Build the table for the Prefect UI.
 
     Args:
@@ -163,6 +154,40 @@ def build_table(different: pd.DataFrame, summary: str) -> list[dict[str, Any]]:
     ]
 
 
+def describe_open_skew(settings: Settings) -> str | None:
+    """Describe the skew found in the latest window with predictions; windows without predictions close nothing.
+
+    Args:
+        settings: Settings with the metrics table.
+
+    Returns:
+        A clause for a message; None without skew.
+    """
+    breached = _breached_rows(settings)
+    if breached.empty:
+        return None
+    subjects = ", ".join(sorted(set(breached["subject"])))
+    end = f"{breached['as_of'].iloc[0]:%Y-%m-%d %H:%M} UTC"
+    return f"the features served differ from those recomputed ({subjects}; window up to {end})"
+
+
+def is_definition_change(settings: Settings) -> bool:
+    """Check that changed feature definitions are the only cause of the open skew.
+
+    Only a version trained on the changed definitions can end such a skew: the service refuses the old version, so no
+    later window has predictions that would close the finding.
+
+    Args:
+        settings: Settings with the metrics table.
+
+    Returns:
+        True if there is no other cause.
+    """
+    breached = _breached_rows(settings)
+    causes = set(breached.loc[breached["metric"] == "mismatches_by_cause", "subject"])
+    return causes == {"changed definition"} or (not causes and "not_computable" in set(breached["metric"]))
+
+
 def _to_json(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     """Convert a difference to JSON values."""
     values = {name: None if row[name] != row[name] else float(row[name]) for name in ("logged", "recomputed")}
@@ -177,3 +202,8 @@ def _format_time(time: datetime | None) -> str:
 def _sample(features: Mapping[str, int]) -> str:
     names = list(features)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _breached_rows(settings: Settings) -> pd.DataFrame:
+    latest = read_latest_metrics(settings, "skew", with_rows=True)
+    return latest[latest["breached"] & (latest["rows"] > 0)]

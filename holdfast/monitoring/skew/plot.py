@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from holdfast.core.plot_style import GRAY, style_axes
 from holdfast.monitoring.result import plot_message
-from holdfast.monitoring.skew.causes import CAUSES, Cause, FeatureComparison
+from holdfast.monitoring.skew.causes import FeatureComparison
+from holdfast.monitoring.skew.findings import CAUSES, Cause
 
 _COLORS: dict[Cause, str] = {
     "changed definition": "#9333ea",

@@ -16,7 +16,12 @@ from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import ViewResult, build_empty_result
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.skew.causes import COLUMNS, FeatureComparison, explain_differences
-from holdfast.monitoring.skew.findings import build_metric_rows, build_table, not_computable_finding, skew_findings
+from holdfast.monitoring.skew.findings import (
+    build_skew_metrics,
+    build_skew_table,
+    not_computable_finding,
+    skew_findings,
+)
 from holdfast.monitoring.skew.logged_features import (
     LoggedFeatures,
     extract_logged_features,
@@ -25,7 +30,7 @@ from holdfast.monitoring.skew.logged_features import (
 )
 from holdfast.monitoring.skew.plot import mismatch_report, plot_mismatches
 from holdfast.monitoring.skew.recompute import PointInTimeDefinitions, checkout_definitions, recompute_features
-from holdfast.monitoring.window import Window, read_logged_predictions
+from holdfast.monitoring.window import Window, read_window_predictions
 
 
 def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
@@ -41,7 +46,7 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
     Returns:
         The result of the view.
     """
-    logged = extract_logged_features(read_logged_predictions(settings, window))
+    logged = extract_logged_features(read_window_predictions(settings, window))
     if not logged:
         return build_empty_result("skew", "values_compared", "No prediction was logged in the window.")
     fingerprints, notes = _read_fingerprints(settings, {item.version for item in logged})
@@ -75,8 +80,8 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
     return ViewResult(
         view="skew",
         summary=summary,
-        metrics=[*build_metric_rows(counts, different), *_not_computable_rows(failures)],
-        table=build_table(different, summary),
+        metrics=[*build_skew_metrics(counts, different), *_not_computable_rows(failures)],
+        table=build_skew_table(different, summary),
         plot=plot_mismatches(different, summary),
         findings=[*failures, *skew_findings(different, changed)],
         report=mismatch_report(comparisons, rules.skew.report_rows) if comparisons else None,

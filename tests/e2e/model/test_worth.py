@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ def performances(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) ->
             for as_of in SERVED:
                 score_customers(settings, served, as_of, known_at)
         rules = MonitorSettings.model_validate({"outcome": {"resamples": 50}})
-        found = run_outcome_view(settings, Window.ending_at(CDNOW_ENDS, 1, known_at), rules)
+        found = run_outcome_view(settings, Window(CDNOW_ENDS - timedelta(days=1), CDNOW_ENDS, known_at), rules)
     assert found.summary.startswith("14 cohorts: 14 measured")
     measured = pd.DataFrame([(row.version, row.metric, row.value) for row in found.metrics], columns=["v", "m", "x"])
     return pd.DataFrame(offline).T.join(measured.pivot_table(index="v", columns="m", values="x")).set_index("name")

@@ -27,7 +27,8 @@ DAY = 24 * HOUR
 
 
 def window(hours: float) -> Window:
-    return Window.ending_at(AS_OF + hours * HOUR, 1, AS_OF + hours * HOUR)
+    end = AS_OF + hours * HOUR
+    return Window(end - 24 * HOUR, end, end)
 
 
 @pytest.mark.parametrize(

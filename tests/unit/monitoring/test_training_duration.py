@@ -16,7 +16,7 @@ from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
 from tests.support.registry import Registry, make_registry
 from tests.support.small_shop import AS_OF
 
-WINDOW = Window.ending_at(AS_OF, 1, AS_OF)
+WINDOW = Window(AS_OF - timedelta(days=1), AS_OF, AS_OF)
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_data_view_day_before_due_time_is_not_late(tmp_path: Path) -> None:
 
 def test_data_view_replayed_history_is_not_late(shop: Settings) -> None:
     deliver(shop, purchases(TODAY, 60), TODAY + 900 * DAY)
-    window = Window.ending_at(TODAY + DAY, 1, TODAY + 901 * DAY)
+    window = Window(TODAY, TODAY + DAY, TODAY + 901 * DAY)
     found = run_data_view(shop, window, MonitorSettings())
     assert "1 batch arrived, 0 of 60 new rows quarantined" in found.summary
     assert list_findings(found) == []

@@ -27,7 +27,7 @@ from tests.support.scored_shop import MONTHS, copy_scored_shop, promote, score
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
 
 RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
-WINDOW = Window.ending_at(AS_OF, 1, KNOWN_AT)
+WINDOW = Window(AS_OF - timedelta(days=1), AS_OF, KNOWN_AT)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
-from holdfast.monitoring.skew.open_findings import describe_open_skew
+from holdfast.monitoring.skew.findings import describe_open_skew
 from tests.support.registered_versions import base_shop, read_aliases, record_passed_gates, register_version
 
 DAY = datetime(2024, 7, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from holdfast.monitoring.performance.degradation import find_degradations
+from holdfast.monitoring.performance.findings import find_degradations
 from holdfast.training.evaluation_report import Interval
 
 
