@@ -33,7 +33,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
         end: The last day.
         every: Score every n-th day.
     """
-    from holdfast.batch_scoring.backfill_range import list_backfill_days, unscored_days
+    from holdfast.batch_scoring.scoring_run import list_backfill_days, unscored_days
 
     settings = configure()
     days = list_backfill_days(settings, start, end, every)

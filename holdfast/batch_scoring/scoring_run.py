@@ -1,7 +1,8 @@
-"""Scoring of all customers at one time, once per champion and state of the data."""
+"""Scoring of all customers at one time, once per champion and state of the data, and the days of a backfill."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from feature_repo.settings import Settings
@@ -20,7 +21,11 @@ from holdfast.batch_scoring.scores_table import build_scores, scores_path, write
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_minute
 from holdfast.feature_store.snapshots import effective_known_at
-from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.batches import end_of_data, list_batches
+
+
+class BackfillRangeError(HoldfastError):
+    """Range of days that cannot be scored."""
 
 
 class NoActiveCustomersError(HoldfastError):
@@ -113,6 +118,55 @@ def score_customers(
         table_now = current_score_table(settings, as_of)
     assert table_now is not None
     return _result(table_now, written=True, replaced=earlier.model_version if earlier else None)
+
+
+def list_backfill_days(settings: Settings, start: date, end: date, every: int) -> list[datetime]:
+    """List the scoring times of a backfill.
+
+    Args:
+        settings: Settings with the data folder.
+        start: First day, UTC, included.
+        end: Last day, UTC, included.
+        every: Days between two scoring times, at least 1.
+
+    Returns:
+        Midnights, UTC, in ascending order.
+
+    Raises:
+        BackfillRangeError: The range is empty or not covered by data.
+    """
+    if every < 1:
+        raise BackfillRangeError(f"The interval of {every} days is too short: give 1 or more.")
+    if start > end:
+        raise BackfillRangeError(f"The range is empty: start {start} is after end {end}.")
+    batches = list_batches(settings)
+    first = min((batch.first_event for batch in batches if batch.first_event), default=None)
+    last = end_of_data(batches)
+    if first is None or last is None:
+        raise BackfillRangeError("There are no transactions to score from: run `python -m flows.ingest` first.")
+    days = [
+        datetime.combine(start, time(), UTC) + timedelta(days=days) for days in range(0, (end - start).days + 1, every)
+    ]
+    if days[0] <= first or days[-1] > last:
+        earliest = (first.astimezone(UTC) + timedelta(days=1)).date()
+        raise BackfillRangeError(
+            f"{start} to {end} is not covered by data: the first transaction is of {first:%Y-%m-%d}, the last of "
+            f"{last - timedelta(days=1):%Y-%m-%d}. Choose days from {earliest} to {last:%Y-%m-%d}, or ingest more."
+        )
+    return days
+
+
+def unscored_days(settings: Settings, days: Sequence[datetime]) -> list[datetime]:
+    """Select the days without a score table of any version.
+
+    Args:
+        settings: Settings with the data folder.
+        days: Scoring times, UTC.
+
+    Returns:
+        The days without scores, in the given order.
+    """
+    return [day for day in days if current_score_table(settings, day) is None]
 
 
 def _result(table: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.backfill_range import BackfillRangeError
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.batch_scoring.scoring_run import BackfillRangeError
 from tests.support.registered_versions import register_champion
 from tests.support.score_tables import stat_score_files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import REPLAY_MARKER, Settings
-from holdfast.batch_scoring.backfill_range import unscored_days
 from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.batch_scoring.scoring_run import unscored_days
 from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OnlineStoreNewerError
 from holdfast.ingestion.batches import list_batches

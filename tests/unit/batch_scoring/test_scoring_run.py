@@ -1,4 +1,4 @@
-"""Days of a backfill, and invalid ranges."""
+"""Scoring run: days of a backfill, and invalid ranges."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.backfill_range import BackfillRangeError, list_backfill_days
+from holdfast.batch_scoring.scoring_run import BackfillRangeError, list_backfill_days
 from tests.support.small_shop import shop_folder
 
 
