@@ -34,7 +34,7 @@ def find_matured_task(
     settings: Settings, earlier: list[BacktestStep], as_of: datetime, known_at: datetime
 ) -> list[datetime]:
     """Find earlier cohorts whose outcomes have become known since the step before."""
-    from holdfast.backtesting.policy_inputs import find_newly_matured
+    from holdfast.backtesting.policy_step import find_newly_matured
 
     return find_newly_matured(settings, earlier, as_of, known_at)
 

@@ -1,25 +1,50 @@
-"""Inputs and scores of one step of a backtest."""
+"""Inputs and scores of one step of a backtest: matured cohorts, performance of the champion, drift."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from mlflow import MlflowClient
+
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.backtesting.paths import SCORES_FOLDER
 from holdfast.backtesting.plan import BacktestJob
-from holdfast.backtesting.policies import PolicyInputs
-from holdfast.backtesting.policy_inputs import (
-    compute_drift,
-    find_latest_matured,
-    measure_performance,
-)
+from holdfast.backtesting.policies import Performance, PolicyInputs
 from holdfast.backtesting.results import BacktestStep
 from holdfast.batch_scoring.champion_model import load_champion
+from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.model_versions.aliases import get_champion_version
 from holdfast.model_versions.champion_history import read_training_times
+from holdfast.models.contract import MODEL_NAME
 from holdfast.models.mlflow_client import open_tracking
+from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
+from holdfast.monitoring.drift.reference import load_training_rows
+from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.metrics import compute_metric_intervals
+from holdfast.training.mlflow_tracking import read_evaluation
+
+
+def find_newly_matured(
+    settings: Settings, earlier: Sequence[BacktestStep], as_of: datetime, known_at: datetime
+) -> list[datetime]:
+    """Find cohorts that have matured since the previous step.
+
+    Args:
+        settings: Give the horizon.
+        earlier: Steps before ``as_of``.
+        as_of: Time of the step.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        ``as_of`` of each cohort.
+    """
+    matured = {cohort for step in earlier for cohort in step.matured}
+    scored = [step.as_of for step in earlier if step.customers and step.as_of not in matured]
+    return [cohort for cohort in scored if is_mature(settings, cohort, as_of, known_at)]
 
 
 def load_policy_inputs(
@@ -46,12 +71,9 @@ def load_policy_inputs(
     if champion is None:
         return PolicyInputs(None, count)
     if job.policy == "drift":
-        return PolicyInputs(champion, count, compute_drift(client, settings, load_champion(settings), customers))
-    if job.policy == "decay" and (cohort := find_latest_matured(earlier, matured, champion)):
-        scores = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
-        known_at = job.plan.known_at(customers.as_of)
-        measured = measure_performance(client, settings, scores, cohort, known_at, job.plan.training)
-        return PolicyInputs(champion, count, [], measured)
+        return PolicyInputs(champion, count, _measure_drift(client, settings, customers))
+    if job.policy == "decay" and (cohort := _find_latest_matured(earlier, matured, champion)):
+        return PolicyInputs(champion, count, [], _measure_decay(client, settings, job, cohort, customers.as_of))
     return PolicyInputs(champion, count)
 
 
@@ -77,3 +99,36 @@ def score_population(settings: Settings, customers: ScoringPopulation) -> dict[s
         "customers": len(scores),
         "mean_score": float(scores["churn_probability"].to_numpy().mean()),
     }
+
+
+def _find_latest_matured(
+    earlier: Sequence[BacktestStep], matured: Sequence[datetime], champion: str
+) -> datetime | None:
+    """Find the latest matured cohort that the champion scored."""
+    all_matured = {*matured, *(cohort for step in earlier for cohort in step.matured)}
+    return max(
+        (step.as_of for step in earlier if step.as_of in all_matured and step.champion == champion), default=None
+    )
+
+
+def _measure_decay(
+    client: MlflowClient, settings: Settings, job: BacktestJob, cohort: datetime, as_of: datetime
+) -> Performance:
+    """Measure performance on a matured cohort, and read the test metrics of the version that scored it."""
+    scored = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
+    churned = load_cohort_outcomes(settings, scored, cohort, job.plan.known_at(as_of))
+    bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), job.plan.training.resamples, job.plan.training.seed)
+    run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
+    return Performance(
+        cohort,
+        compute_metric_intervals(churned, scored["churn_probability"].to_numpy(), bootstrap),
+        read_evaluation(client, run_id).metrics["model"],
+    )
+
+
+def _measure_drift(client: MlflowClient, settings: Settings, customers: ScoringPopulation) -> list[PsiResult]:
+    """Measure the PSI of the champion's inputs and score between its training rows and the customers."""
+    champion = load_champion(settings)
+    reference = load_training_rows(client, settings, champion.contract.model_version)
+    before, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
+    return measure_psi_by_column([*champion.contract.inputs, SCORE], before, now)
