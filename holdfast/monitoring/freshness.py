@@ -17,7 +17,7 @@ from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavail
 from holdfast.models.registry_client import RegistryClient, fail_fast_env
 from holdfast.monitoring.findings import Finding, Severity
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
-from holdfast.monitoring.result import CheckResult
+from holdfast.monitoring.result import CheckResult, check_limit
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
 
@@ -54,24 +54,24 @@ def check_online_store(settings: Settings, window: Window) -> CheckResult:
         if known[(known["metric"] == _AGE) & (known["subject"] == ONLINE)].empty:
             return CheckResult(notes=["The online store was never materialized: run `python -m flows.features`."])
         summary = "The latest materialization of the online store was interrupted or failed the parity check."
-        return _unknown_age(summary, window)
+        return _unknown_age(summary)
     try:
         check_serveable(settings, store)
     except UnserveableStoreError as error:
-        return _unknown_age(f"{error} The service refuses customers.", window)
+        return _unknown_age(f"{error} The service refuses customers.")
     soft, hard = min(limit.soft for limit in limits), min(limit.hard for limit in limits)
     age = max(window.as_of - state.as_of, timedelta())
-    row = MetricRow(_AGE, ONLINE, age / _HOUR, 1, limit=soft / _HOUR, breached=age > soft)
-    if age <= soft:
-        return CheckResult([row])
+    soft_hours, hard_hours, age_hours = soft / _HOUR, hard / _HOUR, age / _HOUR
     severity: Severity = "critical" if age > hard else "warning"
     consequence = "refuses predictions" if age > hard else "flags its predictions as stale"
     summary = (
-        f"The online store holds features of {state.as_of:%Y-%m-%d %H:%M} UTC, {age / _HOUR:.0f} hours old, beyond "
-        f"{(hard if age > hard else soft) / _HOUR:.0f}: the service {consequence}."
+        f"The online store holds features of {state.as_of:%Y-%m-%d %H:%M} UTC, {age_hours:.0f} hours old, beyond "
+        f"{hard_hours if age > hard else soft_hours:.0f}: the service {consequence}."
     )
-    payload = {"age_hours": age / _HOUR, "soft_hours": soft / _HOUR, "hard_hours": hard / _HOUR}
-    return CheckResult([row], [_finding(severity, ONLINE, summary, window, payload)])
+    payload = {"age_hours": age_hours, "soft_hours": soft_hours, "hard_hours": hard_hours}
+    return check_limit(
+        MetricRow(_AGE, ONLINE, age_hours, 1, limit=soft_hours), _finding(severity, ONLINE, summary, payload)
+    )
 
 
 def check_batch_scores(settings: Settings, window: Window, rules: DataRules) -> CheckResult:
@@ -89,13 +89,11 @@ def check_batch_scores(settings: Settings, window: Window, rules: DataRules) -> 
     if newest is None:
         return CheckResult()
     age, limit = (window.as_of - newest) / _HOUR, rules.max_scores_age_hours
-    row = MetricRow(_AGE, SCORES, age, 1, limit=limit, breached=age > limit)
-    if age <= limit:
-        return CheckResult([row])
     summary = (
         f"The newest batch scores are of {newest:%Y-%m-%d %H:%M} UTC, {age:.0f} hours old; the limit is {limit:g}."
     )
-    return CheckResult([row], [_finding("warning", SCORES, summary, window, {"age_hours": age, "limit": limit})])
+    finding = _finding("warning", SCORES, summary, {"age_hours": age, "limit": limit})
+    return check_limit(MetricRow(_AGE, SCORES, age, 1, limit=limit), finding)
 
 
 def check_champion(settings: Settings, window: Window, rules: DataRules) -> CheckResult:
@@ -124,27 +122,21 @@ def check_champion(settings: Settings, window: Window, rules: DataRules) -> Chec
         return CheckResult(notes=[note])
     limit = rules.max_champion_age_days
     age = max(window.as_of - trained_at, timedelta()) / _DAY
-    row = MetricRow("age_days", CHAMPION, age, 1, champion.number, limit=limit, breached=age > limit)
-    if age <= limit:
-        return CheckResult([row])
     summary = (
         f"The champion, version {champion.number}, was trained as of {trained_at:%Y-%m-%d}, {age:.0f} days ago; the "
         f"limit is {limit:g}. No later version has been promoted."
     )
     payload = {"version": champion.number, "trained_as_of": trained_at.isoformat(), "age_days": age, "limit": limit}
-    return CheckResult([row], [_finding("warning", CHAMPION, summary, window, payload)])
+    row = MetricRow("age_days", CHAMPION, age, 1, champion.number, limit=limit)
+    return check_limit(row, _finding("warning", CHAMPION, summary, payload))
 
 
-def _unknown_age(summary: str, window: Window) -> CheckResult:
+def _unknown_age(summary: str) -> CheckResult:
     row = MetricRow(_AGE, ONLINE, float("nan"), 0, breached=True)
-    return CheckResult([row], [_finding("critical", ONLINE, summary, window, {})])
+    return CheckResult([row], [_finding("critical", ONLINE, summary, {})])
 
 
-def _finding(severity: Severity, subject: str, summary: str, window: Window, payload: dict[str, Any]) -> Finding:
+def _finding(severity: Severity, subject: str, summary: str, payload: dict[str, Any]) -> Finding:
     return Finding(
-        event="holdfast.freshness.breached",
-        severity=severity,
-        subject=subject,
-        summary=summary,
-        payload=payload | {"as_of": window.as_of.isoformat()},
+        event="holdfast.freshness.breached", severity=severity, subject=subject, summary=summary, payload=payload
     )

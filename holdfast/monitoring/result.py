@@ -1,7 +1,7 @@
 """Results of a monitoring view and of its single checks."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -22,6 +22,20 @@ class CheckResult:
     metrics: list[MetricRow] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def check_limit(row: MetricRow, finding: Finding) -> CheckResult:
+    """Compare a metric with its limit.
+
+    Args:
+        row: Metric with a limit.
+        finding: Finding of a value above the limit.
+
+    Returns:
+        The metric, and the finding if the limit is exceeded.
+    """
+    breached = row.limit is not None and row.value > row.limit
+    return CheckResult([replace(row, breached=breached)], [finding] * breached)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registry_client import fail_fast_env
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.result import CheckResult
+from holdfast.monitoring.result import CheckResult, check_limit
 from holdfast.monitoring.settings import DataRules
 from holdfast.monitoring.window import Window
 from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
@@ -48,9 +48,6 @@ def check_training_duration(settings: Settings, window: Window, rules: DataRules
         return CheckResult([MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version)])
     usual = median(earlier)
     limit = usual * rules.max_training_ratio
-    row = MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version, limit=limit, breached=seconds > limit)
-    if seconds <= limit:
-        return CheckResult([row])
     summary = (
         f"Training version {version} took {seconds:.0f} s of CPU time, {seconds / usual:.1f} times the median of the "
         f"{len(earlier)} trainings before ({usual:.0f} s)."
@@ -59,7 +56,7 @@ def check_training_duration(settings: Settings, window: Window, rules: DataRules
     finding = Finding(
         event="holdfast.training.slow", severity="warning", subject=_SUBJECT, summary=summary, payload=payload
     )
-    return CheckResult([row], [finding])
+    return check_limit(MetricRow(TRAINING_TIME_METRIC, _SUBJECT, seconds, 1, version, limit=limit), finding)
 
 
 def _read_cpu_seconds(settings: Settings, window: Window) -> list[tuple[str, float]]:

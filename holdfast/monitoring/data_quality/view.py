@@ -30,7 +30,7 @@ from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import check_batch_scores, check_champion, check_online_store
 from holdfast.monitoring.hypothesis_tests import HypothesisTest, significant_checks
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.result import CheckResult, ViewResult
+from holdfast.monitoring.result import CheckResult, ViewResult, check_limit
 from holdfast.monitoring.settings import DataRules, MonitorSettings
 from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
@@ -113,20 +113,15 @@ def _check_lateness(settings: Settings, now: Arrivals, before: Arrivals, rules: 
     if not added or not before.batches:
         return CheckResult()
     share, subject = late / added, f"{ALL}.delay"
-    breached = share > rules.max_late_share
-    rows = [
-        MetricRow("late_share", subject, share, added, limit=rules.max_late_share, breached=breached),
-        MetricRow("delay_hours", subject, median, added),
-    ]
-    if not breached:
-        return CheckResult(rows)
     summary = (
         f"{late:,} of {added:,} transactions that arrived ({share:.0%}) were more than {rules.max_delay_hours:g} hours "
         f"late, the median was {median:.0f}. Features served before their arrival were computed without them."
     )
     payload: dict[str, Any] = {"late": late, "rows": added, "share": share, "median_hours": median}
     finding = Finding(event="holdfast.data.late", severity="warning", subject=subject, summary=summary, payload=payload)
-    return CheckResult(rows, [finding])
+    result = check_limit(MetricRow("late_share", subject, share, added, limit=rules.max_late_share), finding)
+    result.metrics.append(MetricRow("delay_hours", subject, median, added))
+    return result
 
 
 def _is_volume_tested(tests: list[HypothesisTest]) -> bool:
