@@ -68,8 +68,7 @@ def store_report_task(settings: Settings, result: "ViewResult", as_of: datetime,
     """Add the view's report to Evidently's workspace and delete old reports."""
     from holdfast.monitoring.evidently_workspace import save_report
 
-    report = result.report() if callable(result.report) else result.report
-    if report is not None:
+    if result.report is not None and (report := result.report()) is not None:
         save_report(settings, result.view, report, as_of, keep_days)
 
 

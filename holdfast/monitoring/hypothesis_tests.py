@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
-import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from holdfast.core.types import Floats
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import CheckResult
@@ -45,7 +44,7 @@ def significant_checks(tests: Sequence[HypothesisTest], alpha: float) -> tuple[C
     rejected = holm([test.p_value for test in tests], alpha)
     failed = [test.is_material and is_rejected for test, is_rejected in zip(tests, rejected, strict=True)]
     findings: dict[str, Finding] = {}
-    for test in sorted((test for test, is_failed in zip(tests, failed, strict=True) if is_failed), key=_p_value):
+    for test in sorted(compress(tests, failed), key=lambda test: test.p_value):
         findings.setdefault(test.finding.key, test.finding)
     subjects = {(finding.event, finding.subject) for finding in findings.values()}
     rows, table = [], []
@@ -72,34 +71,6 @@ def fisher_exact_greater(count: int, rows: int, count_before: int, rows_before: 
     return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
-@dataclass(frozen=True)
-class KsResult:
-    """Kolmogorov-Smirnov test; ``distance`` is the largest difference of the distribution functions."""
-
-    distance: float
-    p_value: float
-    median: float
-    median_before: float
-
-
-def ks_test(current: Floats, before: Floats) -> KsResult:
-    """Test whether two samples have the same distribution.
-
-    Unlike a rank test, the Kolmogorov-Smirnov test detects changes of the spread and values that become constant. On
-    tied values such as prices the test is conservative (Noether, *Note on the Kolmogorov statistic in the discrete
-    case*, 1963).
-
-    Args:
-        current: Sample, shape (rows,), not empty.
-        before: Sample, shape (rows,), not empty.
-
-    Returns:
-        Distance, p-value and medians.
-    """
-    test = stats.ks_2samp(current, before, method="asymp")
-    return KsResult(float(test.statistic), float(test.pvalue), float(np.median(current)), float(np.median(before)))
-
-
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
     """Select the significant tests by the Holm-Bonferroni correction.
 
@@ -116,7 +87,3 @@ def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
     """
     rejected: list[bool] = multipletests(p_values, alpha, method="holm")[0].tolist()
     return rejected
-
-
-def _p_value(test: HypothesisTest) -> float:
-    return test.p_value

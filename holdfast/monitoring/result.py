@@ -45,7 +45,7 @@ class ViewResult:
     Attributes:
         summary: One sentence.
         table: Rows for the Prefect UI.
-        report: Evidently report, or a function that builds the report (takes seconds); None where the data are too few.
+        report: Builds Evidently's report in seconds, or None where the data are too few.
         notes: Sentences for the description of the table.
         evaluated_subjects: Subjects for which the view decided whether they have a finding; None means all subjects.
             An alert about any other subject stays open.
@@ -57,7 +57,7 @@ class ViewResult:
     table: Sequence[dict[str, Any]]
     plot: Figure
     findings: Sequence[Finding] = ()
-    report: Callable[[], Any | None] | Any | None = None
+    report: Callable[[], Any | None] | None = None
     notes: Sequence[str] = ()
     evaluated_subjects: Collection[str] | None = None
 
@@ -78,18 +78,19 @@ class ViewResult:
         return self.evaluated_subjects is None or key.partition(":")[2] in self.evaluated_subjects
 
 
-def build_empty_result(view: View, metric: str, summary: str) -> ViewResult:
+def build_empty_result(view: View, metric: str, summary: str, subject: str = "all") -> ViewResult:
     """Build the result of a view without data to compare; no alert is closed by it.
 
     Args:
         view: Name of the view.
         metric: Metric that counts the compared data; it is recorded as 0.
         summary: One sentence.
+        subject: Subject of the metric.
 
     Returns:
         The result.
     """
-    rows = [MetricRow(metric, "all", 0.0, 0)]
+    rows = [MetricRow(metric, subject, 0.0, 0)]
     return ViewResult(view, summary, rows, [{view: summary}], plot_message(summary), evaluated_subjects=())
 
 

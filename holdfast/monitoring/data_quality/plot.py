@@ -16,14 +16,14 @@ _SHOWN_DAYS = 42
 
 
 def plot_data_quality(
-    days: DailyCounts | None, day: TransactionSample | None, earlier: TransactionSample | None, rules: DataRules
+    days: DailyCounts, day: TransactionSample, earlier: TransactionSample, rules: DataRules
 ) -> Figure:
     """Plot rows by day with their prediction intervals, and the amounts of the day beside earlier amounts.
 
     Args:
-        days: Rows by day; None without transactions.
-        day: Sample of the checked day; None without transactions.
-        earlier: Sample of the weeks before; None without transactions.
+        days: Rows by day.
+        day: Sample of the checked day.
+        earlier: Sample of the weeks before.
         rules: Limits.
 
     Returns:
@@ -31,14 +31,11 @@ def plot_data_quality(
     """
     figure = Figure(figsize=(12, 4), layout="constrained")
     volume, amounts = figure.subplots(1, 2, width_ratios=[3, 2])
-    if days is None:
-        draw_message(volume, "no transactions")
-    else:
-        _plot_volume(volume, days, rules)
-    if day is None or earlier is None or not len(day.values) or not len(earlier.values):
-        draw_message(amounts, "no purchases to compare")
-    else:
+    _plot_volume(volume, days, rules)
+    if len(day.values) and len(earlier.values):
         _plot_amounts(amounts, day, earlier)
+    else:
+        draw_message(amounts, "no purchases to compare")
     return figure
 
 

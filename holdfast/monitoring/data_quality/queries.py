@@ -96,6 +96,8 @@ def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> D
     Returns:
         The counts; None without any transaction.
     """
+    if not any(settings.batches.glob("*/transactions.parquet")):
+        return None
     due = timedelta(hours=due_hours if settings.clock == "wall" else 0)
     end = datetime.combine((window.as_of - due).astimezone(UTC).date(), time(), UTC)
     days = _query(
@@ -105,7 +107,7 @@ def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> D
         known=window.known_at,
         end=end,
     )
-    if days is None or days.empty:
+    if days.empty:
         return None
     last = (end - _DAY).date()
     all_days = pd.date_range(days["day"].iloc[0], last).date
@@ -139,8 +141,6 @@ def sample_transactions(settings: Settings, window: Window, first: date, days: i
         f"USING SAMPLE reservoir({_MAX_ROWS} ROWS) REPEATABLE (0)",
         **parameters,
     )
-    if counts is None or values is None:
-        return TransactionSample(pd.DataFrame(columns=list(VALUES), dtype=float), 0, 0)
     return TransactionSample(values, int(counts["rows"].iloc[0]), int(counts["returns"].iloc[0]))
 
 
@@ -212,10 +212,8 @@ def _reasons(settings: Settings, batches: list[Batch]) -> Counter[str]:
     return reasons
 
 
-def _query(settings: Settings, sql: str, **values: datetime) -> pd.DataFrame | None:
-    """Query the transactions; None before the first batch."""
-    if not any(settings.batches.glob("*/transactions.parquet")):
-        return None
+def _query(settings: Settings, sql: str, **values: datetime) -> pd.DataFrame:
+    """Query the transactions; needs a batch."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return connection.execute(sql, {"files": transactions_glob(settings), **values}).df()

@@ -30,7 +30,7 @@ from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import check_batch_scores, check_champion, check_online_store
 from holdfast.monitoring.hypothesis_tests import HypothesisTest, significant_checks
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.result import CheckResult, ViewResult, check_limit
+from holdfast.monitoring.result import CheckResult, ViewResult, build_empty_result, check_limit
 from holdfast.monitoring.settings import DataRules, MonitorSettings
 from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
@@ -53,9 +53,7 @@ def run_data_view(settings: Settings, window: Window, rules: MonitorSettings) ->
     """
     days = count_rows_by_day(settings, window, rules.data.due_hours)
     if days is None:
-        rows = [MetricRow("rows", ALL, 0, 0)]
-        plot = plot_data_quality(None, None, None, rules.data)
-        return ViewResult("data", "There are no transactions to check.", rows, [], plot, evaluated_subjects=())
+        return build_empty_result("data", "rows", "There are no transactions to check.", ALL)
     now, before = find_arrivals(settings, window)
     day = sample_transactions(settings, window, days.day, 1)
     earlier = sample_transactions(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)

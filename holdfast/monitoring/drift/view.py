@@ -23,7 +23,7 @@ from holdfast.monitoring.drift.rule import FeatureDrift, compare_with_reference,
 from holdfast.monitoring.evidently_workspace import build_drift_report
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
-from holdfast.monitoring.result import ViewResult
+from holdfast.monitoring.result import ViewResult, build_empty_result
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, read_window_predictions
 
@@ -44,6 +44,8 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
         The result of the view.
     """
     predictions = latest_predictions(read_window_predictions(settings, window))
+    if not predictions:
+        return build_empty_result("drift", _CUSTOMERS, "No prediction was logged in the window.", "predictions")
     by_version = {version: select_active(rows, settings.activity_days) for version, rows in predictions.items()}
     compared, notes = _load_references(settings, by_version, rules.drift)
     results = mark_drifted(
@@ -123,8 +125,6 @@ def select_active(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
 
 
 def _summarize(counts: _Counts, results: list[FeatureDrift], rules: DriftRules) -> str:
-    if not counts:
-        return "No prediction was logged in the window."
     versions = ", ".join(
         f"version {version} for {active:,} active customers" + (f" and {every - active:,} others" * (every > active))
         for version, (active, every) in counts.items()
@@ -151,7 +151,7 @@ def _build_metric_rows(counts: _Counts, results: list[FeatureDrift], rules: Drif
             MetricRow("psi_population", name, item.vs_training_population.psi, number, version),
             MetricRow("p_value", name, item.p_value, number, version, limit=rules.alpha),
         ]
-    return rows or [MetricRow(_CUSTOMERS, "predictions", 0, 0)]
+    return rows
 
 
 def _build_table(results: list[FeatureDrift], rules: DriftRules) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Outcome view: measured performance of matured cohorts, and estimated performance of the others."""
 
 import io
+from functools import partial
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -65,7 +66,7 @@ def run_outcome_view(settings: Settings, window: Window, rules: MonitorSettings)
         table=build_cohort_table(performance),
         plot=plot_performance(performance, expected, events, champion),
         findings=degradation_findings(performance, champion, expected) if champion else [],
-        report=_build_report(client, performance),
+        report=partial(_build_report, client, performance),
         notes=notes,
         evaluated_subjects=() if champion is not None and not expected else None,
     )

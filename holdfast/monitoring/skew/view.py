@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -84,7 +85,7 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
         table=build_skew_table(different, summary),
         plot=plot_mismatches(different, summary),
         findings=[*failures, *skew_findings(different, changed)],
-        report=mismatch_report(comparisons, rules.skew.report_rows) if comparisons else None,
+        report=partial(mismatch_report, comparisons, rules.skew.report_rows) if comparisons else None,
         notes=notes,
         evaluated_subjects=() if failures else None,
     )

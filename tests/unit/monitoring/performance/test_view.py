@@ -63,7 +63,7 @@ def test_outcome_view_measures_matured_cohorts(scored: tuple[Settings, Any]) -> 
     assert rows["2024-05-01"]["churned"] == ""
     assert rows["2024-01-01"]["note"] == "version 1 was trained on events up to 2024-01-20"
     assert rows["2024-01-01"]["ROC-AUC"] == ""
-    assert found.report is not None
+    assert found.report is not None and found.report() is not None
     assert not found.findings
     assert render_png(found.plot)
 

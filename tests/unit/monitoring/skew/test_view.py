@@ -71,7 +71,7 @@ def test_skew_view_normal_day_has_no_difference(day: Settings) -> None:
     assert len(_counts(found)) == INPUTS
     assert not any(row.breached for row in found.metrics)
     assert render_png(found.plot)
-    assert found.report is not None
+    assert found.report is not None and found.report() is not None
     assert found.notes == []
     write_metrics(day, "skew", day_window().start, day_window().as_of, found.metrics)
     metrics = read_metrics(day, "skew")
