@@ -1,9 +1,11 @@
 """Copy of the champion's test plots and of the backtest plot into docs/images: `make figures`."""
 
+import shutil
+import sys
 from pathlib import Path
 
 from feature_repo.settings import Settings
-from holdfast.backtesting.paths import copy_plot
+from holdfast.backtesting.paths import plot_path
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.mlflow_client import open_tracking
 
@@ -17,7 +19,10 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name in ("test_months.png", "reliability.png", "profit.png"):
         client.download_artifacts(run_id, name, str(IMAGES))
-    copy_plot(Settings.from_environment(), IMAGES)
+    plot = plot_path(Settings.from_environment())
+    if not plot.exists():
+        sys.exit(f"{plot} is missing: run `python -m flows.backtest` first.")
+    shutil.copy2(plot, IMAGES)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class BadOptionError(HoldfastError):
     """The JSON of an option does not fit the settings class of the parameter."""
 
 
-def expected_errors() -> tuple[type[Exception], ...]:
+def expected_flow_errors() -> tuple[type[Exception], ...]:
     """Return the errors of a flow that a user can act on; any other error is a defect.
 
     Returns:
@@ -52,7 +52,7 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     def command(**options: Any) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
             logging.getLogger(name).addFilter(_remove_traceback)
-        with exit_on_expected_error(expected_errors), _explain_unreachable_server():
+        with exit_on_expected_error(expected_flow_errors), _explain_unreachable_server():
             result = flow(**{name: _parameter_value(flow, name, value) for name, value in options.items()})
         (show or _print_result)(result)
 
@@ -145,6 +145,6 @@ def _parameter_value(flow: Flow[..., Any], name: str, value: Any) -> Any:
 
 def _remove_traceback(record: logging.LogRecord) -> bool:
     """Remove the traceback of an expected error from a log record; usable as a logging filter."""
-    if record.exc_info and isinstance(record.exc_info[1], expected_errors()):
+    if record.exc_info and isinstance(record.exc_info[1], expected_flow_errors()):
         record.exc_info = None
     return True

@@ -95,7 +95,7 @@ def search_task(
 def choose_model_task(
     settings: Settings, training: TrainingSettings, best: "list[SearchTrial]", data: "TrainingSet", split: TimeSplit
 ) -> "ModelChoice":
-    """Choose the simplest family that no other surely beats; then its calibration and threshold."""
+    """Choose the simplest family that no other significantly outperforms; then its calibration and threshold."""
     from holdfast.training.model_selection import choose_model
 
     report_progress("comparing the families and the calibrations")

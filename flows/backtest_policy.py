@@ -1,6 +1,5 @@
 """Backtest of one policy in its own data folder; flows.backtest starts this module as a process."""
 
-import sys
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._cli import expected_errors
+from flows._cli import expected_flow_errors
 from flows._tasks import require_applied_task, task
 from flows.features import features, snapshots_task
 from flows.promote import promote
@@ -23,6 +22,7 @@ from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.feature_store.materialization import features_lock, load_online_state
+from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.training.time_split import NotEnoughHistoryError
 
 if TYPE_CHECKING:
@@ -137,12 +137,10 @@ def _train(
 
 def main() -> None:
     """Run the job of the data folder."""
-    try:
+    with exit_on_expected_error(expected_flow_errors):
         job = BacktestJob.model_validate_json((Settings.from_environment().data / JOB_FILE).read_bytes())
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # heartbeats cost a second per subflow
             walk(job)
-    except expected_errors() as error:
-        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

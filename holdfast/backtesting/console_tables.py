@@ -50,9 +50,9 @@ def print_results(results: Sequence[BacktestResult], console: Console) -> None:
 
 
 def recommend_policy(results: Sequence[BacktestResult]) -> str:
-    """Recommend a policy: the one with the fewest trainings among those that no other policy surely outperforms.
+    """Recommend a policy: the one with the fewest trainings among those that no other outperforms.
 
-    Policy A surely outperforms B if the 95% interval of the profit difference is above 0.
+    Policy A outperforms B if the 95% interval of the profit difference is above 0.
 
     Args:
         results: One per policy.

@@ -12,7 +12,6 @@ import shutil
 from pathlib import Path
 
 from feature_repo.settings import REPLAY_MARKER, Settings
-from holdfast.core.errors import HoldfastError
 
 # A policy reads these and may add to them, but never changes them: batches, snapshots, completed searches.
 _SHARED = ("batches", "snapshots", "search")
@@ -57,10 +56,6 @@ def scores_folder(settings: Settings, policy: str) -> Path:
     return backtest_folder(settings) / policy / SCORES_FOLDER
 
 
-class NoBacktestError(HoldfastError):
-    """No backtest has written a plot."""
-
-
 def plot_path(settings: Settings) -> Path:
     """Return the plot of the latest backtest.
 
@@ -71,25 +66,6 @@ def plot_path(settings: Settings) -> Path:
         The file, which may not exist.
     """
     return backtest_folder(settings) / "backtest.png"
-
-
-def copy_plot(settings: Settings, folder: Path) -> Path:
-    """Copy the plot of the latest backtest.
-
-    Args:
-        settings: Name the data folder.
-        folder: Receives the copy.
-
-    Returns:
-        The copy.
-
-    Raises:
-        NoBacktestError: No backtest has written a plot.
-    """
-    if not plot_path(settings).exists():
-        raise NoBacktestError(f"{plot_path(settings)} is not there: run `python -m flows.backtest` first.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy2(plot_path(settings), folder))
 
 
 def state_folder(settings: Settings, policy: str) -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 from feature_repo.names import ENTITY_KEY
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import CohortMeans, CohortOutcome, PolicyDifference
-from holdfast.batch_scoring.performance import compute_intervals, measure_performance
+from holdfast.batch_scoring.performance import MetricDraws, compute_intervals, measure_performance
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.settings import TrainingSettings
@@ -32,7 +32,7 @@ class PolicyPerformance:
     """Measures of one policy on one cohort: value, and bootstrap draws of shape (resamples,)."""
 
     cohort: MaturedCohort
-    drawn: dict[str, tuple[float, Floats]]
+    drawn: MetricDraws
 
     def outcome(self) -> CohortOutcome:
         """Summarize the measures.
@@ -128,7 +128,7 @@ def _split_by_cohort(cohorts: Sequence[MaturedCohort], everyone: CustomerBootstr
     return (everyone.subset(number == position) for position in range(len(cohorts)))
 
 
-def _mean(performances: Sequence[PolicyPerformance]) -> dict[str, tuple[float, Floats]]:
+def _mean(performances: Sequence[PolicyPerformance]) -> MetricDraws:
     """Average each measure that all cohorts have."""
     names = [name for name in performances[0].drawn if all(name in item.drawn for item in performances)]
     return {

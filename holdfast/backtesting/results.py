@@ -11,15 +11,6 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.evaluation_report import Interval
 
-# Labels of the measures of a cohort. A measure that is undefined (for instance if all churned) is left out.
-MEASURES = {
-    "roc_auc": "ROC-AUC",
-    "brier": "Brier",
-    "ece": "calibration error",
-    "bias": "predicted less observed churn",
-    "earned": "profit per customer",
-}
-
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -43,7 +34,11 @@ class InputDrift(_Record):
 
 
 class CohortOutcome(_Record):
-    """Performance on the cohort of one step, as known at the end; ``measures`` as in MEASURES."""
+    """Performance on the cohort of one step, as known at the end.
+
+    Attributes:
+        measures: ``roc_auc``, ``brier``, ``ece``, ``bias`` and ``earned`` of ``measure_performance``, where defined.
+    """
 
     as_of: datetime
     matured_at: datetime

@@ -1,7 +1,5 @@
 """Performance of scores on matured cohorts, with bootstrap intervals."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
@@ -18,12 +16,12 @@ from holdfast.training.evaluation_report import Interval
 from holdfast.training.profit import profit_per_row
 from holdfast.training.settings import ValueSettings
 
-Drawn = dict[str, tuple[float, Floats]]
+MetricDraws = dict[str, tuple[float, Floats]]  # metric to value and bootstrap draws, shape (resamples,)
 
 
 def measure_performance(
     churned: Bools, scores: Floats, offered: Bools, value: ValueSettings, resamples: CustomerBootstrap
-) -> Drawn:
+) -> MetricDraws:
     """Compute performance metrics with their bootstrap draws.
 
     Args:
@@ -49,7 +47,7 @@ def measure_performance(
     return drawn
 
 
-def compute_intervals(drawn: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval]:
+def compute_intervals(drawn: MetricDraws) -> dict[str, Interval]:
     """Compute 95% percentile intervals.
 
     Args:

@@ -22,22 +22,24 @@ _FORBIDDEN_INPUTS = [
 
 
 class GateSettings(BaseModel):
-    """Thresholds of the gates. "Surely" means at the near end of the 95% interval."""
+    """Thresholds of the gates. A lower or upper bound is that of the 95% interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_roc_auc: float = Field(default=0.6, ge=0, le=1, description="ROC-AUC surely at least.")
+    min_roc_auc: float = Field(default=0.6, ge=0, le=1, description="Lower bound of the ROC-AUC, at least.")
     min_gain_over_baselines: float = Field(
-        default=0.0, ge=-1, description="ROC-AUC surely above that of each baseline by more than this; below 0, less."
+        default=0.0,
+        ge=-1,
+        description="Lower bound of the gain in ROC-AUC over each baseline, more than this; below 0 allows a loss.",
     )
     min_brier_gain: float = Field(
-        default=0.0, ge=0, description="Brier score surely below the base rate's by more than this."
+        default=0.0, ge=0, description="Lower bound of the gain in Brier score over the base rate, more than this."
     )
     min_gain_over_simpler: float = Field(
-        default=0.0, ge=0, description="ROC-AUC surely above that of a simpler family by more than this."
+        default=0.0, ge=0, description="Lower bound of the gain in ROC-AUC over a simpler family, more than this."
     )
     max_loss_to_champion: float = Field(
-        default=0.01, ge=0, description="ROC-AUC surely not below the champion's by more than this."
+        default=0.01, ge=0, description="Upper bound of the loss in ROC-AUC compared with the champion, at most."
     )
     min_shared_rows: int = Field(
         default=500, ge=1, description="Test rows shared with a champion of other features, to compare on."
@@ -47,7 +49,7 @@ class GateSettings(BaseModel):
         default=0.1, ge=0, le=1, description="Mean prediction from observed churn in any month or large slice at most."
     )
     max_slice_gap: float = Field(
-        default=0.2, ge=0, description="No slice's ROC-AUC surely below that of all rows by more than this."
+        default=0.2, ge=0, description="Lower bound of the gap between the ROC-AUC of all rows and of a slice, at most."
     )
     min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not evaluated.")
     max_instability: float = Field(

@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from holdfast.core.types import Floats
 
-BINS = 10
+_BINS = 10
 SCORE = "score"
 
 
@@ -22,7 +22,7 @@ class PsiResult:
     p_value: float = 1.0
 
 
-def measure_psi(name: str, reference: Floats, current: Floats, bins: int = BINS) -> PsiResult:
+def measure_psi(name: str, reference: Floats, current: Floats) -> PsiResult:
     """Measure the PSI between a reference sample and a current sample.
 
     The PSI is the sum over bins of (current share - reference share) * ln(current share / reference share): 0 for equal
@@ -36,7 +36,6 @@ def measure_psi(name: str, reference: Floats, current: Floats, bins: int = BINS)
         name: Name of the input or of the score.
         reference: Reference values, shape (rows,).
         current: Current values, shape (rows,).
-        bins: Number of bins.
 
     Returns:
         The PSI and its p-value.
@@ -46,7 +45,7 @@ def measure_psi(name: str, reference: Floats, current: Floats, bins: int = BINS)
     """
     if not len(reference) or not len(current):
         raise ValueError(f"PSI of {len(reference)} reference and {len(current)} current rows: both need at least one")
-    edges = _edges(reference, bins)
+    edges = _edges(reference)
     counts = np.array([_counts(reference, edges), _counts(current, edges)])
     counts = counts[:, counts.any(axis=0)]
     # An empty bin counts as half a row, because its logarithm would be infinite.
@@ -71,12 +70,12 @@ def measure_psi_by_column(names: Sequence[str], reference: Floats, current: Floa
     return sorted(results, key=lambda result: -result.psi)
 
 
-def _edges(reference: Floats, bins: int) -> Floats:
+def _edges(reference: Floats) -> Floats:
     """Compute the lower edges of the bins; if the last bin is one repeated value, larger values get another bin."""
     known = reference[~np.isnan(reference)]
     if not len(known):
         return np.empty(0)
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
     return np.append(edges, np.nextafter(edges[-1], np.inf)) if edges[-1] == known.max() else edges
 
 

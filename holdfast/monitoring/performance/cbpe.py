@@ -21,7 +21,7 @@ from holdfast.training.bootstrap import chunk_size, percentile_interval
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.settings import ValueSettings
 
-Codes = npt.NDArray[np.intp]
+_Codes = npt.NDArray[np.intp]
 _CHUNK = 50
 
 
@@ -62,7 +62,7 @@ def estimate_performance(
     return intervals
 
 
-def _compute_expected(scores: Floats, offered: Floats, codes: Codes, value: ValueSettings) -> dict[str, float]:
+def _compute_expected(scores: Floats, offered: Floats, codes: _Codes, value: ValueSettings) -> dict[str, float]:
     """Compute the expected metrics: a row is a churner with weight p, and a stayer with weight 1 - p."""
     churners, stayers = np.bincount(codes, weights=scores), np.bincount(codes, weights=1 - scores)
     # Pairs of two rows of the same customer are subtracted.
@@ -76,7 +76,7 @@ def _compute_expected(scores: Floats, offered: Floats, codes: Codes, value: Valu
     }
 
 
-def _ranked_pairs(scores: Floats, groups: Codes) -> float:
+def _ranked_pairs(scores: Floats, groups: _Codes) -> float:
     """Sum the weights of pairs (churner, lower-ranked stayer) inside groups; ties and a row with itself count half."""
     order = np.lexsort((scores, groups))
     scores, groups = scores[order], groups[order]

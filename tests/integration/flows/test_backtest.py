@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from feature_repo.settings import REPLAY_MARKER, Settings
-from holdfast.backtesting.paths import copy_plot, create_state_folder, result_path, scores_folder, state_folder
+from holdfast.backtesting.paths import create_state_folder, plot_path, result_path, scores_folder, state_folder
 from holdfast.backtesting.plan import BacktestJob, BacktestPlan, BadWindowError, make_plan
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, read_result
@@ -132,10 +132,10 @@ def test_backtest_prints_each_step(backtested: Backtested) -> None:
     assert "promoted; version 1 scored" in lines[0]
 
 
-def test_backtest_writes_the_plot(backtested: Backtested, tmp_path: Path) -> None:
-    copy = copy_plot(backtested.settings, tmp_path / "docs" / "images")
-    assert copy.name == "backtest.png"
-    assert copy.read_bytes().startswith(b"\x89PNG")
+def test_backtest_writes_the_plot(backtested: Backtested) -> None:
+    plot = plot_path(backtested.settings)
+    assert plot.name == "backtest.png"
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_backtest_does_not_change_registry_and_features(backtested: Backtested) -> None:
