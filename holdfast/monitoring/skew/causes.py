@@ -22,8 +22,7 @@ from holdfast.monitoring.skew.logged_features import (
 )
 from holdfast.monitoring.skew.recompute import PointInTimeDefinitions, recompute_features
 
-_NO_VIEW = "no view"
-COLUMNS = ["version", ENTITY_KEY, "as_of", "served", "view", "feature", "logged", "recomputed", "cause"]
+COLUMNS = [ENTITY_KEY, "as_of", "served", "version", "view", "feature", "logged", "recomputed", "cause"]
 _COMPUTED = "on_demand"
 
 
@@ -69,27 +68,25 @@ def explain_differences(
     Returns:
         One row per difference, with ``COLUMNS``.
     """
-    logged = comparison.logged
-    rows, columns = np.nonzero(comparison.different)
-    if not len(rows):
-        return pd.DataFrame(columns=COLUMNS)
+    logged, different = comparison.logged, comparison.different
+    rows, columns = np.nonzero(different)
     views = {feature.name: feature.view for feature in definitions.inputs}
-    differences = logged.keys.loc[rows, [ENTITY_KEY, "as_of", "served"]].reset_index(drop=True)
-    differences = differences.assign(
-        version=logged.version,
-        feature=np.array(logged.inputs, dtype=object)[columns],
-        logged=logged.x[rows, columns],
-        recomputed=comparison.recomputed[rows, columns],
-    )
-    differences["view"] = differences["feature"].map(views).fillna(_NO_VIEW)
-    causes = np.full(comparison.different.shape, "unexplained", dtype=object)
+    causes = np.full(different.shape, "unexplained", dtype=object)
     explained = _explained_by_definitions(logged.inputs, views, comparison.changed)
     if not explained[columns].all():
         late, stale = _explain_by_snapshots(settings, definitions, comparison, known_at, max_delay_hours)
         causes[late] = "late data"
         causes[stale] = "stale store"
     causes[:, explained] = "changed definition"
-    return differences.assign(cause=causes[rows, columns])[COLUMNS]
+    names = np.array(logged.inputs, dtype=object)[columns]
+    return logged.keys.loc[rows, [ENTITY_KEY, "as_of", "served"]].assign(
+        version=logged.version,
+        view=[views.get(name, "no view") for name in names],
+        feature=names,
+        logged=logged.x[rows, columns],
+        recomputed=comparison.recomputed[rows, columns],
+        cause=causes[rows, columns],
+    )
 
 
 def _explained_by_definitions(inputs: Sequence[str], views: dict[str, str], changed: Sequence[str]) -> Bools:

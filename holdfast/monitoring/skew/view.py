@@ -9,9 +9,9 @@ import pandas as pd
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
-from holdfast.model_versions.aliases import list_versions
+from holdfast.model_versions.aliases import get_contract
 from holdfast.models.mlflow_client import UnknownVersionError, open_registry
-from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.models.registered_version import NotServableError
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import ViewResult, build_empty_result
@@ -71,7 +71,7 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
             if item.different.any()
         ]
     different = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    counts = Counter({name: 0 for item in comparisons for name in item.logged.inputs})
+    counts = Counter[str]()
     for item in comparisons:
         counts.update(dict.fromkeys(item.logged.inputs, len(item.logged.x)))
     customers = pd.concat([item.keys[ENTITY_KEY] for item in logged]).nunique()
@@ -124,23 +124,19 @@ def _compare(
     return comparisons, []
 
 
-def _read_fingerprints(settings: Settings, wanted: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+def _read_fingerprints(settings: Settings, versions: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Read the fingerprint of each version; the notes explain missing ones."""
-    try:
-        versions = list_versions(open_registry(settings))
-    except UnknownVersionError:
-        versions = []
     fingerprints: dict[str, dict[str, str]] = {}
-    notes = []
-    for version in versions:
-        if (number := str(version.version)) not in wanted:
-            continue
+    notes, unknown = [], []
+    for version in sorted(versions):
         try:
-            fingerprints[number] = RegisteredVersion.from_mlflow(version).contract().fingerprint
+            fingerprints[version] = get_contract(open_registry(settings), version).fingerprint
+        except UnknownVersionError:
+            unknown.append(version)
         except NotServableError as error:
             notes.append(str(error))
-    if missing := wanted - {str(version.version) for version in versions}:
-        notes.append(f"The registry lacks the definitions of version {', '.join(sorted(missing))}.")
+    if unknown:
+        notes.append(f"The registry lacks the definitions of version {', '.join(unknown)}.")
     return fingerprints, notes
 
 
