@@ -5,7 +5,6 @@ one row per customer: ``monitoring/answers/DAY.parquet``.
 """
 
 import json
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -18,11 +17,14 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
-from holdfast.core.prediction_log import TIMESTAMP_TYPE, iter_day_predictions, list_day_folders
+from holdfast.core.prediction_log import iter_day_predictions, list_day_folders
 from holdfast.models.contract import RECENCY_FEATURE
 
 _RETURNED_ROUTES = ("champion", "canary")  # predictions in shadow are not returned to callers
 _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
+_EMPTY = pd.DataFrame(columns=_COLUMNS).astype(
+    {"as_of": "datetime64[us, UTC]", "answered_at": "datetime64[us, UTC]", "churn_probability": "float64"}
+)
 _SOURCE_KEY = b"holdfast"  # metadata: digest of the source files
 
 
@@ -41,44 +43,32 @@ def read_first_predictions(settings: Settings, since: datetime, as_of: datetime)
         Columns customer_id, as_of, answered_at, version and churn_probability; the first predictions of each file, so a
         customer may have several rows on one day.
     """
-    is_wall, tables = settings.clock == "wall", []
+    is_wall, tables = settings.clock == "wall", [_EMPTY]
     days = list_day_folders(settings.predictions)
     _delete_stale_cache(settings, {day for day, _ in days})
     for day, folder in days:
         if not is_wall:
-            tables.append(_first_of_each_file(settings, _between(iter_day_predictions(folder), since, as_of)))
+            tables.append(_read_day(settings, folder, (since, as_of)))
         elif day >= since.date():
             is_past = day < as_of.date() - timedelta(days=1)  # log writers may be minutes late
             rows = _read_cached(settings, day, folder) if is_past else _read_day(settings, folder)
             tables.append(rows[(rows["as_of"] >= since) & (rows["as_of"] < as_of)])
-    tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
+    return pd.concat(tables, ignore_index=True)
 
 
-def _between(tables: Iterable[pa.Table], since: datetime, as_of: datetime) -> Iterable[pa.Table]:
-    for table in tables:
-        times = table["as_of"]
-        inside = pc.and_(
-            pc.greater_equal(times, pa.scalar(since, TIMESTAMP_TYPE)), pc.less(times, pa.scalar(as_of, TIMESTAMP_TYPE))
-        )
-        yield table.filter(inside)
-
-
-def _first_of_each_file(settings: Settings, tables: Iterable[pa.Table]) -> pd.DataFrame:
+def _read_day(settings: Settings, folder: Path, between: tuple[datetime, datetime] | None = None) -> pd.DataFrame:
     """Select the first predictions of each file, with one file in memory at a time."""
-    tables_of_first = []
-    for table in tables:
+    tables = [_EMPTY]
+    for table in iter_day_predictions(folder):
         selected = pc.is_in(table["route"], pa.array(_RETURNED_ROUTES))
         if RECENCY_FEATURE in table.column_names:  # the model was trained on active customers only
             selected = pc.and_(selected, pc.less_equal(table[RECENCY_FEATURE], float(settings.activity_days)))
         rows = table.filter(selected).select(_COLUMNS).to_pandas()
+        if between:
+            rows = rows[(rows["as_of"] >= between[0]) & (rows["as_of"] < between[1])]
         rows = rows.assign(day=rows["as_of"].dt.floor("D")).sort_values("answered_at", kind="stable")
-        tables_of_first.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
-    return pd.concat(tables_of_first, ignore_index=True) if tables_of_first else _empty()
-
-
-def _read_day(settings: Settings, folder: Path) -> pd.DataFrame:
-    return _first_of_each_file(settings, iter_day_predictions(folder))
+        tables.append(rows.drop_duplicates([ENTITY_KEY, "day", "version"])[_COLUMNS])
+    return pd.concat(tables, ignore_index=True)
 
 
 def _read_cached(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
@@ -103,8 +93,3 @@ def _delete_stale_cache(settings: Settings, days: set[date]) -> None:
     for path in (settings.monitoring / "answers").glob("*.parquet"):
         if date.fromisoformat(path.stem) not in days:
             path.unlink(missing_ok=True)
-
-
-def _empty() -> pd.DataFrame:
-    times = {"as_of": "datetime64[us, UTC]", "answered_at": "datetime64[us, UTC]"}
-    return pd.DataFrame(columns=_COLUMNS).astype(times)
