@@ -12,7 +12,7 @@ from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import read_features_at
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, read_customers
-from holdfast.models.contract import RECENCY_FEATURE, Feature, input_matrix, model_inputs
+from holdfast.models.contract import Feature, input_matrix, model_inputs
 from holdfast.training.dataset import assemble_training_set
 
 
@@ -31,19 +31,6 @@ class ScoringPopulation:
     ids: list[str]
     x: Floats
     inputs: list[Feature]
-
-    def active_mask(self, activity_days: int) -> Bools:
-        """Mark active customers.
-
-        Args:
-            activity_days: Length of the activity window in days.
-
-        Returns:
-            True for customers with a purchase in the window before ``as_of``, shape (customers,).
-        """
-        recency = [feature.name for feature in self.inputs].index(RECENCY_FEATURE)
-        active: Bools = self.x[:, recency] <= activity_days
-        return active
 
 
 def load_all_customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
@@ -75,10 +62,8 @@ def load_active_customers(settings: Settings, as_of: datetime, known_at: datetim
     """Load the customers with a purchase in the activity window before ``as_of``.
 
     The functions of the training set select and join them, so scoring and training use the same customers. Nothing at
-    or
-    after ``as_of`` is read; the labels would be "no purchase so far" for all and are dropped. The snapshots of
-    ``as_of``
-    must exist as built at ``known_at``.
+    or after ``as_of`` is read; the labels would be "no purchase so far" for all and are dropped. The snapshots of
+    ``as_of`` must exist as built at ``known_at``.
 
     Args:
         settings: Settings with activity window and data folder.

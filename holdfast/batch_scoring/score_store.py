@@ -11,12 +11,12 @@ that the scores used for actions can be compared with the outcomes.
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
@@ -147,18 +147,18 @@ def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
     return archived
 
 
-def count_customers(path: Path, columns: Sequence[str]) -> dict[tuple[bool, ...], int]:
-    """Count customers by boolean columns.
+def count_decisions(path: Path) -> tuple[int, int, int]:
+    """Count the customers of a score table.
 
     Args:
         path: Parquet file.
-        columns: Names of boolean columns.
 
     Returns:
-        Count of each combination of values, in the order of ``columns``.
+        Number of all customers, of active customers, and of active customers that will churn.
     """
-    found = pq.read_table(path, columns=list(columns)).group_by(list(columns)).aggregate([([], "count_all")])
-    return {tuple(row[name] for name in columns): row["count_all"] for row in found.to_pylist()}
+    table = pq.read_table(path, columns=["active", "will_churn"])
+    churning = pc.and_(table["active"], table["will_churn"])
+    return table.num_rows, pc.sum(table["active"], min_count=0).as_py(), pc.sum(churning, min_count=0).as_py()
 
 
 def _read_table(path: Path, current: bool) -> ScoreTable | None:

@@ -14,9 +14,10 @@ from pandera.typing import Series
 from feature_repo.names import ENTITY_KEY
 from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.champion_model import ScoringModel
-from holdfast.batch_scoring.population import ScoringPopulation
+from holdfast.batch_scoring.population import ScoringPopulation, active_mask
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.schemas import UtcMicroseconds
+from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.models.reason_codes import MAX_REASONS
 
 
@@ -112,7 +113,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
             "churn_probability": probabilities,
             "will_churn": probabilities >= contract.threshold,
             "threshold": contract.threshold,
-            "active": customers.active_mask(contract.activity_days),
+            "active": active_mask(customers.x[:, contract.inputs.index(RECENCY_FEATURE)], contract.activity_days),
             "reasons": _objects([None if row is None else [item.text for item in row] for row in why]),
             "reason_details": _objects(details),
             "model_version": contract.model_version,

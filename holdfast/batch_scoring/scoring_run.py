@@ -11,7 +11,7 @@ from holdfast.batch_scoring.population import load_all_customers
 from holdfast.batch_scoring.score_store import (
     ScoreTable,
     archive_previous,
-    count_customers,
+    count_decisions,
     current_score_table,
     score_metadata,
     scores_key,
@@ -170,16 +170,15 @@ def unscored_days(settings: Settings, days: Sequence[datetime]) -> list[datetime
 
 
 def _result(table: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:
-    counts = count_customers(table.path, ["active", "will_churn"])
-    active = {churns: number for (is_active, churns), number in counts.items() if is_active}
+    customers, active, will_churn = count_decisions(table.path)
     return ScoreResult(
         as_of=table.as_of,
         known_at=table.known_at,
         model_version=table.model_version,
         threshold=table.threshold,
-        customers=sum(counts.values()),
-        active=sum(active.values()),
-        will_churn=active.get(True, 0),
+        customers=customers,
+        active=active,
+        will_churn=will_churn,
         written=written,
         replaced=replaced,
         path=table.path,

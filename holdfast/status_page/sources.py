@@ -76,20 +76,19 @@ def load_scores(settings: Settings) -> ScoresStatus | None:
     Returns:
         The counts; None if no table is current.
     """
-    from holdfast.batch_scoring.score_store import count_customers, list_score_tables
+    from holdfast.batch_scoring.score_store import count_decisions, list_score_tables
 
     current = [table for table in list_score_tables(settings) if table.current]
     if not current:
         return None
     latest = current[-1]
-    counts = count_customers(latest.path, ["active", "will_churn"])
-    churning = counts.get((True, True), 0)
+    customers, active, churning = count_decisions(latest.path)
     return ScoresStatus(
         as_of=latest.as_of,
         known_at=latest.known_at,
         version=latest.model_version,
-        customers=sum(counts.values()),
-        active=churning + counts.get((True, False), 0),
+        customers=customers,
+        active=active,
         churning=churning,
         path=str(latest.path),
     )
