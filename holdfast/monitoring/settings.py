@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.training.settings import ValueSettings
 
+CohortPeriod = Literal["month", "week", "day"]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
@@ -87,7 +88,7 @@ class OutcomeRules(BaseModel):
     model_config = _FROZEN
 
     cohorts: int = Field(default=24, ge=1, description="Months of cohorts to measure, latest first.")
-    every: Literal["month", "week", "day"] = Field(
+    every: CohortPeriod = Field(
         default="month", description="Period of which the first score table is measured as a cohort."
     )
     min_rows: int = Field(default=50, ge=2, description="Minimum customers to measure a cohort.")

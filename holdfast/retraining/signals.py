@@ -1,6 +1,5 @@
 """Drift and performance signals from the metrics store."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -31,17 +30,22 @@ def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> l
     Returns:
         Signals by kind and day.
     """
-    found = []
+    days: dict[tuple[Reason, date], Signal] = {}
     for view, event in _VIEWS.items():
-        for time, rows in _windows(_table(settings, view, as_of)):
+        table = _read_last_of_days(settings, view, as_of)
+        for time in (item.to_pydatetime() for item in table["as_of"].unique()):
+            rows = table[table["as_of"] == time]
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
             if view == "data":
                 counts = counts[counts["metric"] == _DATA_DRIFT_METRIC]
-            found.append(Signal(event, time, frozenset(counts["subject"])))
-    return _merge_by_day(found)
+            # The data and drift views of one day are one window.
+            key = (event, time.astimezone(UTC).date())
+            other = days.get(key, Signal(event, time))
+            days[key] = Signal(event, max(time, other.as_of), other.subjects | set(counts["subject"]))
+    return list(days.values())
 
 
-def _table(settings: Settings, view: View, as_of: datetime) -> pd.DataFrame:
+def _read_last_of_days(settings: Settings, view: View, as_of: datetime) -> pd.DataFrame:
     just_after = as_of + timedelta(microseconds=1)
     day = as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     tables = [
@@ -49,19 +53,3 @@ def _table(settings: Settings, view: View, as_of: datetime) -> pd.DataFrame:
         read_metrics(settings, view, day + timedelta(days=1), last_of_day=True),
     ]
     return pd.concat([table for table in tables if len(table)] or tables[:1])
-
-
-def _windows(table: pd.DataFrame) -> Iterator[tuple[datetime, pd.DataFrame]]:
-    for time, rows in table.groupby("as_of"):
-        assert isinstance(time, pd.Timestamp)
-        yield time.to_pydatetime(), rows
-
-
-def _merge_by_day(found: list[Signal]) -> list[Signal]:
-    """Merge the data and drift views of one day into one window."""
-    days: dict[tuple[Reason, date], Signal] = {}
-    for item in found:
-        key = (item.event, item.as_of.astimezone(UTC).date())
-        other = days.get(key, item)
-        days[key] = Signal(item.event, max(item.as_of, other.as_of), item.subjects | other.subjects)
-    return list(days.values())

@@ -1,7 +1,7 @@
 """Performance per cohort: measured on matured cohorts, estimated on the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -19,7 +19,7 @@ from holdfast.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import compute_metrics
 
-CohortStatus = Literal["measured", "estimated", "too few", "in hindsight"]
+_CohortStatus = Literal["measured", "estimated", "too few", "in hindsight"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CohortPerformance:
     """
 
     cohort: ScoredCohort
-    status: CohortStatus
+    status: _CohortStatus
     matures_at: datetime
     customers: int
     churned: float | None = None
@@ -94,18 +94,17 @@ def _evaluate(
     rows = cohort.rows if outcomes is None else cohort.rows[outcomes.notna()]  # inactive customers have no outcome
     customers = int(rows[ENTITY_KEY].nunique())
 
-    def result(status: CohortStatus, note: str = "", **values: object) -> CohortPerformance:
-        return CohortPerformance(cohort, status, matures_at, customers, note=note, outcomes=outcomes, **values)  # type: ignore[arg-type]
-
+    result = CohortPerformance(cohort, "measured", matures_at, customers, outcomes=outcomes)
     if (trained_at := trained.get(cohort.version)) is not None and cohort.ends_at < trained_at:
-        return result("in hindsight", f"version {cohort.version} was trained on events up to {trained_at:%Y-%m-%d}")
+        note = f"version {cohort.version} was trained on events up to {trained_at:%Y-%m-%d}"
+        return replace(result, status="in hindsight", note=note)
     if customers < rules.min_rows:
-        return result("too few", f"{customers} customers, at least {rules.min_rows} are needed")
+        return replace(result, status="too few", note=f"{customers} customers, at least {rules.min_rows} are needed")
     scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
     ids = rows[ENTITY_KEY].to_numpy()
     if outcomes is None:
         estimate = estimate_performance(scores, offered, ids, rules.value, rules.resamples, rules.seed)
-        return result("estimated", f"matures on {matures_at:%Y-%m-%d}", metrics=estimate)
+        return replace(result, status="estimated", note=f"matures on {matures_at:%Y-%m-%d}", metrics=estimate)
     churned = outcomes.dropna().to_numpy(dtype=bool)
     bootstrap = CustomerBootstrap(ids, rules.resamples, rules.seed)
     drawn = measure_performance(churned, scores, offered == 1, rules.value, bootstrap)
@@ -114,4 +113,4 @@ def _evaluate(
     if "roc_auc" in drawn:
         drawn["pr_auc"] = (compute_metrics(churned, scores)["pr_auc"], pr_auc_draws(churned, scores, bootstrap))
     note = "" if "roc_auc" in drawn else f"all customers {'churned' if churned.all() else 'stayed'}: no ranking metrics"
-    return result("measured", note, churned=float(churned.mean()), metrics=compute_intervals(drawn))
+    return replace(result, note=note, churned=float(churned.mean()), metrics=compute_intervals(drawn))

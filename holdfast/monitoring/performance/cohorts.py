@@ -13,9 +13,9 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.monitoring.performance.first_predictions import read_first_predictions
+from holdfast.monitoring.settings import CohortPeriod
 
 CohortSource = Literal["scores", "requests"]
-CohortPeriod = Literal["month", "week", "day"]
 _COLUMNS = [ENTITY_KEY, "cutoff", "churn_probability", "offered"]
 
 
