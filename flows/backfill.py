@@ -41,8 +41,8 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
     if skipped := len(days) - len(wanted):
         report_progress(f"{skipped} of {len(days)} days have scores and are skipped")
     results = _score_days(settings, wanted) if wanted else []
-    scored = [result.as_of for result in results if result.written]
-    version = results[0].model_version if results else None
+    scored = [result.table.as_of for result in results if result.written]
+    version = results[0].table.model_version if results else None
     return BackfillResult(scored, [day for day in days if day not in set(scored)], version)
 
 

@@ -48,7 +48,7 @@ def publish_scores_task(result: "ScoreResult") -> None:
     from holdfast.batch_scoring.scores_table import read_scores
     from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
 
-    scores = read_scores(result.path)
+    scores = read_scores(result.table.path)
     create_table_artifact(summarize_decisions(scores), key="scores", description=result.summary())
     plot = render_png(plot_score_histogram(scores))
     create_image_artifact(png_data_url(plot), key="scores-plot", description="Distribution of the scores")

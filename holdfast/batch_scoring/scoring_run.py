@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.champion_model import ScoringModel
@@ -37,28 +36,20 @@ class ScoreResult:
     """Result of a scoring run.
 
     Attributes:
-        as_of: Time of the scores.
-        known_at: Arrival time of the last used batch.
-        model_version: Version that scored.
-        threshold: Decision threshold.
+        table: Current score table of the time.
         customers: All scored customers.
         active: Active customers.
         will_churn: Active customers at or above the threshold.
         written: False if the same champion had scored the same data before.
         replaced: Version of the replaced table, None without one.
-        path: Parquet file.
     """
 
-    as_of: datetime
-    known_at: datetime
-    model_version: str
-    threshold: float
+    table: ScoreTable
     customers: int
     active: int
     will_churn: int
     written: bool
     replaced: str | None
-    path: Path
 
     def summary(self) -> str:
         """Format the result as one line.
@@ -66,14 +57,15 @@ class ScoreResult:
         Returns:
             The line.
         """
+        table = self.table
         text = (
-            f"{self.customers:,} customers as of {format_minute(self.as_of)} by version {self.model_version}: "
-            f"{self.active:,} active, {self.will_churn:,} of them will churn (threshold {self.threshold:.3g})"
+            f"{self.customers:,} customers as of {format_minute(table.as_of)} by version {table.model_version}: "
+            f"{self.active:,} active, {self.will_churn:,} of them will churn (threshold {table.threshold:.3g})"
         )
         if not self.written:
-            return f"Scored before, from the same data: {text}. Nothing changed. {self.path}"
-        archived = f" The table of version {self.replaced} is stored in {self.path.parent / 'replaced'}."
-        return f"Scored {text}. {self.path}{archived if self.replaced else ''}"
+            return f"Scored before, from the same data: {text}. Nothing changed. {table.path}"
+        archived = f" The table of version {self.replaced} is stored in {table.path.parent / 'replaced'}."
+        return f"Scored {text}. {table.path}{archived if self.replaced else ''}"
 
 
 def score_customers(
@@ -170,16 +162,4 @@ def unscored_days(settings: Settings, days: Sequence[datetime]) -> list[datetime
 
 
 def _result(table: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:
-    customers, active, will_churn = count_decisions(table.path)
-    return ScoreResult(
-        as_of=table.as_of,
-        known_at=table.known_at,
-        model_version=table.model_version,
-        threshold=table.threshold,
-        customers=customers,
-        active=active,
-        will_churn=will_churn,
-        written=written,
-        replaced=replaced,
-        path=table.path,
-    )
+    return ScoreResult(table, *count_decisions(table.path), written, replaced)

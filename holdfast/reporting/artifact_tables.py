@@ -155,8 +155,8 @@ def score_rows(results: "Sequence[ScoreResult]") -> Rows:
     """
     return [
         {
-            "day": f"{result.as_of:%Y-%m-%d}",
-            "version": result.model_version,
+            "day": f"{result.table.as_of:%Y-%m-%d}",
+            "version": result.table.model_version,
             "scored": result.customers,
             "active": result.active,
             "will churn": result.will_churn,

@@ -52,7 +52,7 @@ def test_backfill_scored_days_are_skipped_and_online_store_is_unchanged(settings
     assert "skipped 1 day (2024-05-03 to 2024-05-03), which have scores." in result.summary()
     after = stat_score_files(settings)
     assert after.items() >= before.items()
-    for name, day in {done.path.name: 3, "2024-05-05.parquet": 5}.items():
+    for name, day in {done.table.path.name: 3, "2024-05-05.parquet": 5}.items():
         assert set(read_scores(settings.scores / name)["as_of"]) == {datetime(2024, 5, day, tzinfo=UTC)}
     assert "2024-05-05" in (Artifact.get("backfill-days") or pytest.fail("no table")).data
 
@@ -75,7 +75,7 @@ def test_backfill_past_day_equals_score_of_that_day(settings: Settings) -> None:
     path = settings.scores / "2024-05-01.parquet"
     table = read_scores(path)
     path.unlink()
-    assert read_scores(score(datetime(2024, 5, 1, tzinfo=UTC), KNOWN_AT).path).equals(table)
+    assert read_scores(score(datetime(2024, 5, 1, tzinfo=UTC), KNOWN_AT).table.path).equals(table)
 
 
 def _backfill_killed_at(nth: int) -> None:

@@ -40,8 +40,9 @@ def test_daily_new_transactions_are_in_the_scores_of_the_day(
     assert result.ingested.rows_added == 2
     assert (result.built.as_of, result.built.materialized, result.built.parity.mismatches) == (NEXT, True, 0)
     assert result.scored is not None
-    assert (result.scored.as_of, result.scored.model_version, result.scored.written) == (NEXT, version, True)
-    scores = read_scores(result.scored.path).set_index("customer_id")
+    table = result.scored.table
+    assert (table.as_of, table.model_version, result.scored.written) == (NEXT, version, True)
+    scores = read_scores(table.path).set_index("customer_id")
     assert scores.loc["new", "active"]
     assert scores["reasons"].loc["c000"]
     ingested, features, scored = result.summary().splitlines()

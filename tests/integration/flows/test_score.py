@@ -49,7 +49,7 @@ def test_score_equals_the_service_bit_for_bit(served: tuple[Settings, Any]) -> N
 
     _, http = served
     result = score(AS_OF, KNOWN_AT)
-    table = read_scores(result.path)
+    table = read_scores(result.table.path)
     asked = {"customer_ids": EVERYBODY, "as_of": AS_OF.isoformat(), "explain": True}
     answer = http.post("/predict_batch", json=asked).json()
     assert as_utc(datetime.fromisoformat(answer["as_of"])) == AS_OF
@@ -106,14 +106,14 @@ def test_score_new_champion_replaces_table_and_archives_previous(settings: Setti
 
     first = register_champion(client)
     early = score(AS_OF, KNOWN_AT)
-    before = read_scores(early.path)
+    before = read_scores(early.table.path)
     second = register_champion(client, "boosting")
     late = score(AS_OF, KNOWN_AT)
-    assert (late.path, late.replaced, late.model_version) == (early.path, first, second)
+    assert (late.table.path, late.replaced, late.table.model_version) == (early.table.path, first, second)
     assert "The table of version" in late.summary()
     replaced, current = list_score_tables(settings)
     assert (replaced.model_version, replaced.current) == (first, False)
-    assert (current.model_version, current.current, current.path) == (second, True, late.path)
+    assert (current.model_version, current.current, current.path) == (second, True, late.table.path)
     assert {item.as_of for item in (replaced, current)} == {AS_OF}
     assert read_scores(replaced.path).equals(before)
     assert set(read_scores(current.path)["model_version"]) == {second}
@@ -124,7 +124,7 @@ def test_score_new_champion_replaces_table_and_archives_previous(settings: Setti
         (second, False),
         (first, True),
     ]
-    assert read_scores(early.path).equals(before)
+    assert read_scores(early.table.path).equals(before)
 
 
 def test_score_late_data_is_another_table(settings: Settings, client: Any) -> None:
@@ -146,7 +146,7 @@ def test_list_score_tables_ignores_foreign_files(settings: Settings, client: Any
     register_champion(client)
     settings.scores.mkdir()
     (settings.scores / "2024-07-01.parquet").write_bytes(b"PAR1 half")
-    read_scores(score(AS_OF, KNOWN_AT).path)
+    read_scores(score(AS_OF, KNOWN_AT).table.path)
     (settings.scores / "notes.parquet").write_bytes(b"mine")
     assert [item.as_of for item in list_score_tables(settings)] == [AS_OF]
 
@@ -202,7 +202,7 @@ def test_score_full_disk_leaves_previous_table(
     from flows.score import score
 
     first = register_champion(client)
-    before = read_scores(score(AS_OF, KNOWN_AT).path)
+    before = read_scores(score(AS_OF, KNOWN_AT).table.path)
     register_champion(client, "boosting")
 
     def full(table: Any, path: Path) -> None:
