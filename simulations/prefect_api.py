@@ -1,7 +1,8 @@
-"""State of Prefect's server: deployments, their flow runs, and events."""
+"""State of Prefect's server: deployments, their flow runs, and events.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Prefect is imported within the functions: it reads the environment at its import, which the subprocess sets first.
+"""
+
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ class DeploymentRun:
 
 class PrefectApi:
     """Prefect's server.
+
+    Args:
+        client: Client of the server.
 
     Attributes:
         started: Ids of the flow runs that the simulation has started.
@@ -111,12 +115,11 @@ class PrefectApi:
             if run.deployment_id is not None
         ]
 
-    def list_events(self, since: datetime, prefix: str = "holdfast.") -> list["ReceivedEvent"]:
-        """List events that the server has received.
+    def list_events(self, since: datetime) -> list["ReceivedEvent"]:
+        """List the events of Holdfast that the server has received.
 
         Args:
             since: Earliest time of an event, by the wall clock.
-            prefix: Prefix of the event names.
 
         Returns:
             Events, oldest first.
@@ -124,7 +127,7 @@ class PrefectApi:
         from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventOrder
 
         wanted = EventFilter(
-            event=EventNameFilter(prefix=[prefix]),
+            event=EventNameFilter(prefix=["holdfast."]),
             occurred=EventOccurredFilter(since=since, until=datetime.now(UTC)),
             order=EventOrder.ASC,
         )
@@ -137,19 +140,3 @@ class PrefectApi:
 
     def _deployments(self) -> dict[str, "DeploymentResponse"]:
         return {item.name: item for item in self._client.read_deployments()}
-
-
-@contextmanager
-def prefect_api(url: str) -> Iterator[PrefectApi]:
-    """Connect to Prefect's server for the block.
-
-    Args:
-        url: Address of the API.
-
-    Yields:
-        The server.
-    """
-    from prefect.client.orchestration import SyncPrefectClient
-
-    with SyncPrefectClient(url) as client:
-        yield PrefectApi(client)

@@ -105,6 +105,8 @@ def main(state: Path) -> None:
 
 
 def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: "RedisServer | None") -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+
     from feature_repo.settings import Settings
     from holdfast.ingestion.datasets import locate_dataset
     from simulations.assessment import build_outcome
@@ -112,7 +114,7 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
     from simulations.environment import Environment
     from simulations.load_clients import LoadClients
     from simulations.outcome import write_outcome
-    from simulations.prefect_api import prefect_api
+    from simulations.prefect_api import PrefectApi
     from simulations.scenarios import SCENARIOS
     from simulations.servers import register_deployments, start_service, start_worker
     from simulations.simulated_shop import SimulatedShop
@@ -125,7 +127,7 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
     if spec.store != "sqlite":
         _fill_store()
     register_deployments(workspace)
-    api = stack.enter_context(prefect_api(workspace.variables["PREFECT_API_URL"]))
+    api = PrefectApi(stack.enter_context(SyncPrefectClient(workspace.variables["PREFECT_API_URL"])))
     api.stop_schedules()
     for deployment, parameters in {"rollout": {"rules": _ROLLOUT}, **scenario.deployment_parameters}.items():
         api.set_parameters(deployment, dict(parameters))

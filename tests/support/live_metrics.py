@@ -3,7 +3,6 @@
 import functools
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from holdfast.packaging.smoke_test import serve_bento
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
+from tests.support.waiting import wait_for
 
 _WITHIN = 30.0
 PREDICT, BATCH = "/predict", "/predict_batch"
@@ -105,14 +105,14 @@ class _Caller:
         assert httpx.get(f"{self.url}/customers/c001", timeout=30).status_code == 404
 
     def wait_for(self, condition: Callable[[Exposition], bool]) -> Exposition:
-        deadline = time.monotonic() + _WITHIN
-        while True:
-            answer = httpx.get(f"{self.url}/metrics", timeout=30)
-            found = Exposition.of(answer.text)
-            if condition(found):
-                return found
-            assert time.monotonic() < deadline, answer.text
-            time.sleep(0.1)
+        def find() -> Exposition | None:
+            found = self.metrics()
+            return found if condition(found) else None
+
+        return wait_for(find, _WITHIN, self.metrics)
+
+    def metrics(self) -> Exposition:
+        return Exposition.of(httpx.get(f"{self.url}/metrics", timeout=30).text)
 
     def all_counted(self, found: Exposition) -> bool:
         """Check that both processes have published, which they do once a second."""
@@ -136,16 +136,14 @@ def _register(registry: Registry, data: Path) -> None:
 
 def _until_both_serve(data: Path, mode: str) -> None:
     """Wait for both processes by their files; ``/metrics`` shows the faster one."""
-    deadline = time.monotonic() + _WITHIN
-    serving_values: list[float] = []
-    while len(serving_values) < 2:
-        assert time.monotonic() < deadline, f"the challenger is not yet served as {mode}"
-        time.sleep(0.1)
+
+    def both_serve() -> bool:
         files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livemax_*.db")
         values = [value for file in files for value in MmapedDict.read_all_values_from_file(str(file))]
-        serving_values = [
-            value for key, value, *_ in values if '"holdfast_challenger"' in key and mode in key and value == 1
-        ]
+        serving = [key for key, value, *_ in values if '"holdfast_challenger"' in key and mode in key and value == 1]
+        return len(serving) >= 2
+
+    wait_for(both_serve, _WITHIN, lambda: f"the challenger is not yet served as {mode}")
 
 
 _runs: list[MetricsRun] = []

@@ -18,6 +18,7 @@ import psutil
 from feature_repo.settings import NO_TELEMETRY
 from holdfast.runtime.processes import free_port
 from tests.support.bentoml_internals import WORKER_MODULE
+from tests.support.live_metrics import Exposition
 from tests.support.main_job import environment_of
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 from tests.support.service_state import AS_OF, CUSTOMERS
@@ -49,8 +50,7 @@ class LiveService:
 
     def metric(self, name: str) -> float:
         """Return the sum of all series of a metric."""
-        lines = httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text.splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+        return Exposition.of(httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text).total(name)
 
 
 @contextmanager

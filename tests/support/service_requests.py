@@ -1,11 +1,11 @@
 """Requests to the service and checks of its problem details."""
 
-import time
 from typing import Any
 
 from starlette.testclient import TestClient
 
 from tests.support.service_fixtures import assert_error
+from tests.support.waiting import wait_for
 
 UNAVAILABLE = "The online store cannot be read now."
 
@@ -41,7 +41,8 @@ def assert_unavailable(response: Any) -> None:
 
 def wait_until_available(client: TestClient, within: float = 5) -> None:
     """Wait until the service predicts and is ready again, without a restart."""
-    give_up = time.monotonic() + within
-    while (answer := predict(client)).status_code != 200 or client.get("/readyz").status_code != 200:
-        assert time.monotonic() < give_up, answer.text
-        time.sleep(0.05)
+    wait_for(
+        lambda: predict(client).status_code == client.get("/readyz").status_code == 200,
+        within,
+        lambda: predict(client).text,
+    )

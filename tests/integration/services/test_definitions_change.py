@@ -16,6 +16,7 @@ from tests.support.definition_changes import change_function, change_limit, drop
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import predict, probabilities, problem_kind
 from tests.support.service_state import CUSTOMERS
+from tests.support.waiting import wait_for
 
 SOME = CUSTOMERS[:20]
 
@@ -43,11 +44,10 @@ class Load:
 
     def wait_for(self, time_sent: float, count: int) -> list[Any]:
         """Wait for ``count`` more responses."""
-        give_up = time.monotonic() + 30
-        while len(found := self.since(time_sent)) < count:
-            assert time.monotonic() < give_up, f"only {len(found)} responses"
-            time.sleep(0.01)
-        return found
+        wait_for(
+            lambda: len(self.since(time_sent)) >= count, 30, lambda: f"only {len(self.since(time_sent))} responses"
+        )
+        return self.since(time_sent)
 
 
 @contextmanager

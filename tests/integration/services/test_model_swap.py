@@ -16,6 +16,7 @@ from tests.support.model_load import under_load
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
@@ -51,9 +52,7 @@ def _version(url: str, customer: str = "c001") -> str:
 
 def _until(url: str, version: str) -> float:
     start = time.monotonic()
-    while _version(url) != version:
-        assert time.monotonic() - start < LIVE_WITHIN + 5, f"version {version} does not serve"
-        time.sleep(0.05)
+    wait_for(lambda: _version(url) == version, LIVE_WITHIN + 5, lambda: f"version {version} does not serve")
     return time.monotonic() - start
 
 

@@ -61,11 +61,8 @@ def _champion(watch: RegistryWatcher) -> str:
 
 
 def _until(watch: RegistryWatcher, *expected: Callable[[ServingState], bool]) -> ServingState:
-    deadline = time.monotonic() + 20
     for holds in expected:
-        while not holds(watch.state):
-            assert time.monotonic() < deadline, watch.state
-            time.sleep(0.01)
+        wait_for(lambda: holds(watch.state), 20, lambda: watch.state)  # noqa: B023  called before the next one
     return watch.state
 
 

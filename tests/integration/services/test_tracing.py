@@ -21,6 +21,7 @@ from holdfast.runtime.processes import free_port
 from tests.support.main_job import ROOT
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.support.service_fixtures import service_environment
+from tests.support.waiting import wait_for
 
 KEY = "hf-secret-key-of-a-shop-0123456789"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
@@ -193,10 +194,7 @@ def test_server_errors_set_error_status(traced: Traced) -> None:
 
 
 def _until_logged(service: ServedBento, text: str) -> None:
-    deadline = time.monotonic() + 30
-    while text not in service.log.read_text():
-        assert time.monotonic() < deadline, service.log.read_text()
-        time.sleep(0.05)
+    wait_for(lambda: text in service.log.read_text(), 30, service.log.read_text)
 
 
 @pytest.mark.long

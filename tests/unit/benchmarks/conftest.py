@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +28,6 @@ class SmallServer:
 
 
 StartServer = Callable[..., SmallServer]
-
-
-def becomes_true(condition: Callable[[], bool], within: float = 15) -> bool:
-    """Poll a condition; returns whether it became true in time."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
 
 
 @pytest.fixture

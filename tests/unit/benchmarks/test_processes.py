@@ -13,7 +13,8 @@ import pytest
 from benchmarks.serving.processes import BenchmarkProcesses
 from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port
 from tests.support.main_job import ROOT
-from tests.unit.benchmarks.conftest import StartServer, becomes_true
+from tests.support.waiting import wait_for
+from tests.unit.benchmarks.conftest import StartServer
 
 pytestmark = pytest.mark.long
 
@@ -63,19 +64,19 @@ def test_benchmark_processes_end_with_the_benchmark(how: str, tmp_path: Path) ->
         if how != "fails":
             assert all(_is_running(pid) for pid in family)
             benchmark.send_signal(signal.SIGKILL)
-        assert becomes_true(lambda: not any(_is_running(pid) for pid in family))
+        wait_for(lambda: not any(_is_running(pid) for pid in family))
 
 
 def test_pause_stops_cpu_use_of_the_tree(processes: BenchmarkProcesses) -> None:
     started = processes.start("family", [sys.executable, "-c", FAMILY], os.environ, ROOT)
-    assert becomes_true(lambda: len(started.tree()) == 2 and started.cpu_seconds() > 0.1)
+    wait_for(lambda: len(started.tree()) == 2 and started.cpu_seconds() > 0.1)
     started.pause()
     time.sleep(0.05)
     before = started.cpu_seconds()
     time.sleep(0.4)
     assert started.cpu_seconds() - before <= 0.02
     started.resume()
-    assert becomes_true(lambda: started.cpu_seconds() - before > 0.1)
+    wait_for(lambda: started.cpu_seconds() - before > 0.1)
     family = [process.pid for process in started.tree()]
     started.terminate()
     assert not any(_is_running(pid) for pid in family)

@@ -8,7 +8,8 @@ import pytest
 from benchmarks.serving.idle_wait import WaitBudget
 from benchmarks.serving.load import LoadError
 from benchmarks.serving.rounds import Subject, measure_all
-from tests.unit.benchmarks.conftest import SmallServer, StartServer, becomes_true
+from holdfast.runtime.polling import poll_until
+from tests.unit.benchmarks.conftest import SmallServer, StartServer
 
 pytestmark = pytest.mark.long
 
@@ -44,7 +45,7 @@ def test_measure_all_measures_each_subject_per_round_while_others_are_paused(
 
     def report(message: str) -> None:
         messages.append(message)
-        idle.append(becomes_true(lambda: all(_is_stopped(item) for item in contenders.values()), within=1))
+        idle.append(poll_until(lambda: all(_is_stopped(item) for item in contenders.values()), 1, 0.05))
 
     found = measure_all(subjects, [], 2, 1, WaitBudget(0), report)
     assert set(found) == set(keys)
