@@ -19,7 +19,6 @@ from simulations.baseline_state import BaselineKey, code_fingerprint, copy_basel
 from simulations.daily_data import MAX_DAYS
 from simulations.outcome import Outcome, outcome_path, read_outcomes, simulations_folder
 from simulations.report import print_outcomes, write_page
-from simulations.scenario import Scenario
 from simulations.scenarios import SCENARIOS
 from simulations.worker import JobSpec, run_job
 from simulations.workspace import StoreName
@@ -57,7 +56,17 @@ def simulate(
         outcomes = []
         with folder_lock(simulations_folder(settings), "simulation"):
             for name in names:
-                spec = _job_spec(settings, SCENARIOS[name], days, customers, store, not no_fault)
+                default = SCENARIOS[name]
+                spec = JobSpec(
+                    job="scenario",
+                    scenario=name,
+                    days=days or default.days,
+                    customers=default.customers if customers is None else customers,
+                    store=store or default.store,
+                    with_fault=not no_fault,
+                    disk_mb=default.disk_mb,
+                    outcome=outcome_path(settings, name),
+                )
                 outcomes.append(_run(settings, spec, console, fresh))
                 fresh = False
         print_outcomes(outcomes, console)
@@ -84,26 +93,6 @@ def ensure_baseline(folder: Path, key: BaselineKey, report: Callable[[str], None
             if obsolete.exists():
                 shutil.rmtree(obsolete)
         building.rename(baseline)
-
-
-def _job_spec(
-    settings: Settings,
-    scenario: type[Scenario],
-    days: int | None,
-    customers: int | None,
-    store: StoreName | None,
-    with_fault: bool,
-) -> JobSpec:
-    return JobSpec(
-        job="scenario",
-        scenario=scenario.name,
-        days=days or scenario.days,
-        customers=scenario.customers if customers is None else customers,
-        store=store or scenario.store,
-        with_fault=with_fault,
-        disk_mb=scenario.disk_mb,
-        outcome=outcome_path(settings, scenario.name),
-    )
 
 
 def _run(settings: Settings, spec: JobSpec, console: Console, fresh: bool) -> Outcome:

@@ -47,12 +47,16 @@ class KeyRing:
     leaves the valid keys unchanged, and is read again later.
 
     Args:
-        fixed: Keys of the environment.
-        file: File with further keys.
+        keys: Keys ``name:sha256-hex``, separated by lines or commas, with ``#`` comments; None: none.
+        file: File with further keys in the same format; None: none.
+
+    Raises:
+        ApiKeysError: A source cannot be read, has another format or holds no key: a service that is configured with
+            keys never starts without.
     """
 
-    def __init__(self, fixed: tuple[_Key, ...], file: Path | None) -> None:
-        self._fixed = self._keys = fixed
+    def __init__(self, keys: str | None, file: Path | None) -> None:
+        self._fixed = self._keys = _parse(keys, VARIABLE) if keys is not None else ()
         self._file = file
         self._warned = False
         self._problem = ""
@@ -61,23 +65,6 @@ class KeyRing:
         if file is not None:
             self._state = _file_state(file)
             self._keys = self._read_file(file)
-
-    @classmethod
-    def from_settings(cls, keys: str | None, file: Path | None) -> "KeyRing":
-        """Create the keys of a service.
-
-        Args:
-            keys: Keys ``name:sha256-hex``, separated by lines or commas, with ``#`` comments; None: none.
-            file: File in the same format; None: none.
-
-        Returns:
-            Key ring of both sources.
-
-        Raises:
-            ApiKeysError: A source cannot be read, has another format or holds no key: a service that is configured
-                with keys never starts without.
-        """
-        return cls(_parse(keys, VARIABLE) if keys is not None else (), file)
 
     @property
     def configured(self) -> bool:

@@ -21,7 +21,7 @@ class Authorizer:
     """Authorizer by API key; without configured keys, only requests from this machine are allowed."""
 
     def __init__(self, settings: ServingSettings) -> None:
-        self._keys = KeyRing.from_settings(settings.api_keys, settings.api_keys_file)
+        self._keys = KeyRing(settings.api_keys, settings.api_keys_file)
         self._origins = settings.cors_origins
         if not self._keys.configured:
             LOG.warning(

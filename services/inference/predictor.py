@@ -107,16 +107,12 @@ class Predictor:
             raw, unknown = self._features.fetch(definitions, contract, ids)
             stages.fetched = time.time()
             features = definitions.reader.decode(ids, raw, as_of)
-            if not refreshed and now is None and self._is_behind(definitions, features):
+            if not refreshed and now is None and (features.timestamps_us > definitions.materialized_to_us).any():
+                # in replay, the store is ahead of the registry that Feast has cached
                 self._features.refresh()
                 refreshed = True
             elif self._features.is_current(definitions):
                 return definitions, features, unknown
-
-    @staticmethod
-    def _is_behind(definitions: "FeatureDefinitions", features: "OnlineFeatures") -> bool:
-        """Check, in replay, whether the store is ahead of the registry that Feast has cached."""
-        return bool((features.timestamps_us > definitions.materialized_to_us).any())
 
     def _score(self, models: "ServedModels", checked: CheckedInputs, usable: Bools, scores: BatchScores) -> None:
         if models.mode is None and usable.all():

@@ -112,32 +112,23 @@ def _record_scores(
         return
     version = model.contract.model_version
     if append is not None:
-        append(_log_batch(scored, model, route, rows, positions, probabilities))
+        features = scored.checked.features
+        request_ids = [request.request_id for request in scored.requests for _ in request.customer_ids]
+        append(
+            ScoredBatch(
+                version=version,
+                route=route,
+                answered_at_us=int(scored.stages.scored * 1e6),
+                request_ids=[request_ids[position] for position in positions],
+                customer_ids=[features.customer_ids[position] for position in positions],
+                as_of_us=features.as_of_us[rows],
+                input_names=model.contract.inputs,
+                inputs=features.inputs[rows],
+                views=scored.definitions.reader.views,
+                timestamps_us=features.timestamps_us[rows],
+                probabilities=probabilities[rows],
+                stale=scored.checked.stale[rows],
+            )
+        )
     METRICS.predictions.add(version, route, amount=len(positions))
     METRICS.scores.observe_all(probabilities[rows], version, route)
-
-
-def _log_batch(
-    scored: ScoredRequests,
-    model: LoadedModel,
-    route: Route,
-    rows: Bools,
-    positions: Sequence[int],
-    probabilities: Floats,
-) -> ScoredBatch:
-    features = scored.checked.features
-    request_ids = [request.request_id for request in scored.requests for _ in request.customer_ids]
-    return ScoredBatch(
-        version=model.contract.model_version,
-        route=route,
-        answered_at_us=int(scored.stages.scored * 1e6),
-        request_ids=[request_ids[position] for position in positions],
-        customer_ids=[features.customer_ids[position] for position in positions],
-        as_of_us=features.as_of_us[rows],
-        input_names=model.contract.inputs,
-        inputs=features.inputs[rows],
-        views=scored.definitions.reader.views,
-        timestamps_us=features.timestamps_us[rows],
-        probabilities=probabilities[rows],
-        stale=scored.checked.stale[rows],
-    )

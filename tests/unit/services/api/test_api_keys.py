@@ -61,7 +61,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_key_ring_without_keys_is_not_configured() -> None:
-    ring = KeyRing.from_settings(None, None)
+    ring = KeyRing(None, None)
     assert not ring.configured
     assert ring.find_name(f"Bearer {OLD}") is None
 
@@ -70,7 +70,7 @@ def test_key_ring_without_keys_is_not_configured() -> None:
     "header", [f"Bearer {OLD}", f"bearer {OLD}", f"BEARER   {OLD} ", OLD, f"  {OLD} "], ids=lambda value: repr(value)
 )
 def test_find_name_accepts_both_headers(header: str) -> None:
-    ring = KeyRing.from_settings(line("shop", OLD), None)
+    ring = KeyRing(line("shop", OLD), None)
     assert ring.configured
     assert ring.find_name(header) == "shop"
 
@@ -98,12 +98,12 @@ def test_find_name_accepts_both_headers(header: str) -> None:
     ],
 )
 def test_find_name_of_invalid_header_is_none(header: str | None) -> None:
-    assert KeyRing.from_settings(line("shop", OLD), None).find_name(header) is None
+    assert KeyRing(line("shop", OLD), None).find_name(header) is None
 
 
 @given(st.text(max_size=300))
 def test_find_name_of_any_text_is_none(header: str) -> None:
-    assert KeyRing.from_settings(line("shop", OLD), None).find_name(header) is None
+    assert KeyRing(line("shop", OLD), None).find_name(header) is None
 
 
 def test_from_settings_parses_commas_lines_and_comments(file: Path) -> None:
@@ -111,12 +111,12 @@ def test_from_settings_parses_commas_lines_and_comments(file: Path) -> None:
         f"# for a, b: c\n{line('shop', OLD)}, {line('shop', NEW).upper().replace('SHOP', 'shop')} # both, for now\r\n\n"
     )
     file.write_bytes(b"\xef\xbb\xbf" + text.encode() + b" crm-2.eu_1 : " + line("", OTHER)[1:].encode())
-    for ring in (KeyRing.from_settings(None, file), KeyRing.from_settings(text + line("crm-2.eu_1", OTHER), None)):
+    for ring in (KeyRing(None, file), KeyRing(text + line("crm-2.eu_1", OTHER), None)):
         assert [ring.find_name(key) for key in (OLD, NEW, OTHER, "no")] == ["shop", "shop", "crm-2.eu_1", None]
 
 
 def test_from_settings_combines_environment_and_file(file: Path, clock: Clock) -> None:
-    ring = KeyRing.from_settings(line("crm", OTHER), file)
+    ring = KeyRing(line("crm", OTHER), file)
     assert (ring.find_name(OTHER), ring.find_name(OLD)) == ("crm", "shop")
     file.write_text(line("shop", NEW))
     clock.now += 1
@@ -151,7 +151,7 @@ def test_from_settings_invalid_text_raises_without_content(text: str, file: Path
     sources = ((as_variable, None, "HOLDFAST_API_KEYS"), (None, file, f"{file} (HOLDFAST_API_KEYS_FILE)"))
     for keys, path, source in sources:
         with pytest.raises(ApiKeysError, match=f"^{re.escape(source)}.*{why}") as caught:
-            KeyRing.from_settings(keys, path)
+            KeyRing(keys, path)
         assert caught.value.__cause__ is caught.value.__context__ is None  # whose text would hold what was read
         for secret in (OLD, OTHER, *re.findall("[0-9a-f]{63,}", text)):
             assert secret not in str(caught.value)
@@ -161,19 +161,19 @@ def test_from_settings_invalid_text_raises_without_content(text: str, file: Path
 def test_from_settings_unreadable_file_raises(tmp_path: Path) -> None:
     for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ApiKeysError, match=f"HOLDFAST_API_KEYS_FILE.* cannot be read: {why}"):
-            KeyRing.from_settings(None, path)
+            KeyRing(None, path)
         with pytest.raises(ApiKeysError):
-            KeyRing.from_settings(line("shop", OLD), path)
+            KeyRing(line("shop", OLD), path)
 
 
 def test_from_settings_conflicting_names_raise(file: Path) -> None:
     with pytest.raises(ApiKeysError, match="crm and shop have the same key"):
-        KeyRing.from_settings(line("crm", OLD), file)
-    assert KeyRing.from_settings(line("shop", OLD), file).find_name(OLD) == "shop"
+        KeyRing(line("crm", OLD), file)
+    assert KeyRing(line("shop", OLD), file).find_name(OLD) == "shop"
 
 
 def test_key_file_rotation_needs_no_restart(file: Path, clock: Clock, log: pytest.LogCaptureFixture) -> None:
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     for text, valid in (
         (f"{line('shop', OLD)}\n{line('shop', NEW)}", {OLD, NEW}),
         (line("shop", NEW), {NEW}),
@@ -191,7 +191,7 @@ def test_key_file_change_is_detected(how: str, file: Path, clock: Clock) -> None
     if how == "linked":  # as Kubernetes does
         file.rename(file.with_name("first"))
         file.symlink_to("first")
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     before = file.stat()
     other = file.with_name("second")
     other.touch(mode=0o600)
@@ -218,7 +218,7 @@ def test_key_file_is_checked_once_a_second(file: Path, clock: Clock, monkeypatch
     reads: list[Path] = []
     read = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or read(path))
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     for _ in range(40):
         clock.now += 0.1
         assert ring.find_name(OLD) == "shop"
@@ -232,7 +232,7 @@ def test_key_file_without_keys_revokes_all(
 ) -> None:
     for keys, left in ((None, None), (line("crm", OTHER), "crm")):
         file.write_text(line("shop", OLD))
-        ring = KeyRing.from_settings(keys, file)
+        ring = KeyRing(keys, file)
         log.clear()
         if text is None:
             file.unlink()
@@ -254,7 +254,7 @@ def test_key_file_without_keys_revokes_all(
 def test_key_file_unreadable_is_read_again(
     file: Path, clock: Clock, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     file.write_text(line("shop", NEW))
     with monkeypatch.context() as patch:
 
@@ -275,7 +275,7 @@ def test_key_file_unreadable_is_read_again(
 def test_key_file_invalid_retains_keys_and_is_logged_once(
     text: str, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     file.write_bytes(text.encode("latin-1"))
     for _ in range(5):
         clock.now += 1
@@ -294,7 +294,7 @@ def test_key_file_invalid_retains_keys_and_is_logged_once(
 
 
 def test_keys_are_not_in_repr(file: Path) -> None:
-    ring = KeyRing.from_settings(line("crm", OTHER), file)
+    ring = KeyRing(line("crm", OTHER), file)
     ring.find_name(OLD)
     assert repr(ring) == str(ring) == "KeyRing(2 keys)"
 
@@ -304,7 +304,7 @@ def test_key_file_readable_by_all_is_logged_once(
     mode: int, what: str | None, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
     file.chmod(mode)
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     file.write_text(line("shop", NEW))
     clock.now += 1
     assert ring.find_name(NEW) == "shop"
@@ -315,7 +315,7 @@ def test_key_file_readable_by_all_is_logged_once(
 
 def test_find_name_by_threads_during_changes_succeeds(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_keys, "_RELOAD_SECONDS", 0.0)
-    ring = KeyRing.from_settings(None, file)
+    ring = KeyRing(None, file)
     found: list[str | None] = []
 
     def ask() -> None:
@@ -343,7 +343,7 @@ def test_create_key_is_random_and_its_line_is_valid() -> None:
     for key, stored in made:
         assert re.fullmatch(r"holdfast_[\w-]{43}", key)  # 256 bits, six each
         assert key not in stored
-        assert KeyRing.from_settings(stored, None).find_name(f"Bearer {key}") == "shop"
+        assert KeyRing(stored, None).find_name(f"Bearer {key}") == "shop"
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -355,7 +355,7 @@ def test_command_prints_key_and_line() -> None:
     done = _command("shop")
     assert done.returncode == 0
     key, stored = re.fullmatch(r"key:  (\S+)\nline: (\S+)\n", done.stdout).groups()  # type: ignore[union-attr]
-    assert KeyRing.from_settings(stored, None).find_name(key) == "shop"
+    assert KeyRing(stored, None).find_name(key) == "shop"
     assert key not in done.stderr
 
 
