@@ -139,4 +139,6 @@ class PrefectApi:
         return events
 
     def _deployments(self) -> dict[str, "DeploymentResponse"]:
-        return {item.name: item for item in self._client.read_deployments()}
+        from holdfast.runtime.flow_runs import list_deployments
+
+        return {item.name: item for item in list_deployments(self._client)}
