@@ -2,16 +2,6 @@
 
 from feature_repo.errors import HoldfastError
 
-__all__ = [
-    "ApprovalRefusedError",
-    "HoldfastError",
-    "IngestError",
-    "PackagingError",
-    "PromotionRefusedError",
-    "RollbackError",
-    "TrafficError",
-]
-
 
 class IngestError(HoldfastError):
     """Source, mapping or batch that ingest rejects."""

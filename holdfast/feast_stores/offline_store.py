@@ -5,14 +5,9 @@ processes that only read online features do not import DuckDB and Ibis.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from holdfast.feast_stores._feast_imports import FeastConfigBaseModel
-
-if TYPE_CHECKING:
-    from holdfast.feast_stores.snapshot_offline_store import SnapshotOfflineStore
-
-__all__ = ["SnapshotOfflineStore", "SnapshotOfflineStoreConfig"]
 
 
 class SnapshotOfflineStoreConfig(FeastConfigBaseModel):
