@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from holdfast.monitoring.result import ViewResult
     from holdfast.monitoring.window import Window
 
-VIEWS: tuple[View, ...] = get_args(View)
-
 
 class MonitorError(HoldfastError):
     """A view failed."""
@@ -92,7 +90,7 @@ def monitor(
     """
     from holdfast.monitoring.window import is_past_window, select_window
 
-    state, rules, views = configure(), settings or MonitorSettings(), views or list(VIEWS)
+    state, rules, views = configure(), settings or MonitorSettings(), views or list(get_args(View))
     window = select_window(state, as_of, known_at, rules.window_days, run_time())
     past = tuple(view for view in views if is_past_window(state, view, window.as_of, run_time()))
     results: dict[View, ViewResult] = {}

@@ -1,6 +1,5 @@
 """Retraining policies: each decides from the data known at a step, and gives the reason."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
@@ -81,15 +80,11 @@ def decide(policy: Policy, inputs: PolicyInputs, rules: PolicySettings) -> Train
     """
     if inputs.champion is None:
         return TrainingDecision(True, "there is no champion yet")
-    return _RULES[policy](inputs, rules)
-
-
-def _never(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
-    return TrainingDecision(False, "never again after the first champion")
-
-
-def _always(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
-    return TrainingDecision(True, "at every step")
+    if policy == "never":
+        return TrainingDecision(False, "never again after the first champion")
+    if policy == "always":
+        return TrainingDecision(True, "at every step")
+    return _on_drift(inputs, rules) if policy == "drift" else _on_decay(inputs)
 
 
 def _on_drift(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
@@ -110,7 +105,7 @@ def _on_drift(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
     return TrainingDecision(psi[SCORE] > rules.max_psi, text)
 
 
-def _on_decay(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
+def _on_decay(inputs: PolicyInputs) -> TrainingDecision:
     """Train if performance is significantly below the test: the two 95% intervals do not overlap."""
     if inputs.performance is None:
         return TrainingDecision(False, "no cohort that the champion scored has matured")
@@ -118,11 +113,3 @@ def _on_decay(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
     if worse := find_degradations(inputs.performance.metrics, inputs.performance.expected):
         return TrainingDecision(True, f"cohort {cohort} is worse than the test: {'; '.join(map(str, worse))}")
     return TrainingDecision(False, f"cohort {cohort} is not significantly worse than the test")
-
-
-_RULES: dict[Policy, Callable[[PolicyInputs, PolicySettings], TrainingDecision]] = {
-    "never": _never,
-    "always": _always,
-    "drift": _on_drift,
-    "decay": _on_decay,
-}
