@@ -12,6 +12,7 @@ from flows._approval import ApprovalRequest, request_human_approval
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.model_versions.records import RolloutRecord
 from holdfast.reporting.artifact_tables import guardrail_rows
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.service_metrics import read_service
@@ -20,7 +21,6 @@ from holdfast.runtime.endpoints import EndpointSettings, current_run_url
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from holdfast.model_versions.records import RolloutRecord
     from holdfast.rollout.work_queue import Work
 
 APPROVAL_REASON = (
@@ -29,7 +29,7 @@ APPROVAL_REASON = (
 
 
 @task(task_run_name="{name}", retries=5, retry_delay_seconds=[5, 10, 20, 40, 60])
-def step_task(settings: Settings, name: str, work: "Work") -> "RolloutRecord":
+def step_task(settings: Settings, name: str, work: "Work") -> RolloutRecord:
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.monitoring.skew.findings import describe_open_skew
@@ -66,7 +66,7 @@ def promote_task(settings: Settings, work: "Work", approval: bool) -> None:
 
 
 @task(task_run_name="end")
-def end_task(settings: Settings, work: "Work", reason: str = "") -> "RolloutRecord":
+def end_task(settings: Settings, work: "Work", reason: str = "") -> RolloutRecord:
     """End a rollout that cannot continue, or complete the end of a rollout that was killed there."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import finish_step
@@ -127,6 +127,6 @@ def roll_out_version(
     return _finish(settings, work, work.record)
 
 
-def _finish(settings: Settings, work: "Work", record: "RolloutRecord") -> RolloutResult:
+def _finish(settings: Settings, work: "Work", record: RolloutRecord) -> RolloutResult:
     refresh_model_cards(settings, work.version, work.champion if record.step == "watch" else None)
     return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.summary}.")  # type: ignore[arg-type]

@@ -13,15 +13,15 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
 from holdfast.runtime.progress import report_progress
+from holdfast.training.dataset import TrainingSet, assemble_training_set
+from holdfast.training.lineage import Lineage, build_lineage
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from holdfast.training.dataset import TrainingSet
     from holdfast.training.hyperparameter_search import SearchTrial
-    from holdfast.training.lineage import Lineage
     from holdfast.training.mlflow_tracking import TrainedVersion
     from holdfast.training.model_selection import ModelChoice
     from holdfast.training.registration import EvaluatedVersion
@@ -30,16 +30,14 @@ if TYPE_CHECKING:
 @task(name="lineage")
 def collect_lineage_task(
     settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime
-) -> "Lineage":
+) -> Lineage:
     """Collect what the training depends on: batches, definitions, settings, code."""
-    from holdfast.training.lineage import build_lineage
-
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
     return build_lineage(settings, training, definition, as_of, known_at)
 
 
 @task(name="find trained version")
-def find_trained_version_task(settings: Settings, lineage: "Lineage") -> "TrainedVersion | None":
+def find_trained_version_task(settings: Settings, lineage: Lineage) -> "TrainedVersion | None":
     """Find the version that an earlier training with the same lineage registered."""
     from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version
@@ -52,10 +50,8 @@ def find_trained_version_task(settings: Settings, lineage: "Lineage") -> "Traine
 @task(name="training set")
 def assemble_training_set_task(
     settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime
-) -> "TrainingSet":
+) -> TrainingSet:
     """Join the labels of each cut-off with its point-in-time features."""
-    from holdfast.training.dataset import assemble_training_set
-
     return assemble_training_set(settings, cutoffs, as_of, known_at)
 
 
@@ -63,8 +59,8 @@ def assemble_training_set_task(
 def search_task(
     settings: Settings,
     training: TrainingSettings,
-    lineage: "Lineage",
-    data: "TrainingSet",
+    lineage: Lineage,
+    data: TrainingSet,
     split: TimeSplit,
     run_id: str,
 ) -> "list[SearchTrial]":
@@ -93,7 +89,7 @@ def search_task(
 
 @task(name="choose on the folds")
 def choose_model_task(
-    settings: Settings, training: TrainingSettings, best: "list[SearchTrial]", data: "TrainingSet", split: TimeSplit
+    settings: Settings, training: TrainingSettings, best: "list[SearchTrial]", data: TrainingSet, split: TimeSplit
 ) -> "ModelChoice":
     """Choose the simplest family that no other significantly outperforms; then its calibration and threshold."""
     from holdfast.training.model_selection import choose_model
@@ -106,9 +102,9 @@ def choose_model_task(
 def test_and_register_task(
     settings: Settings,
     training: TrainingSettings,
-    lineage: "Lineage",
+    lineage: Lineage,
     choice: "ModelChoice",
-    data: "TrainingSet",
+    data: TrainingSet,
     run_id: str,
 ) -> "EvaluatedVersion":
     """Fit the chosen model, evaluate it once on the test period beside the baselines, and register it."""
@@ -119,7 +115,7 @@ def test_and_register_task(
 
 
 @task(name="publish report")
-def publish_evaluation_task(tested: "EvaluatedVersion", lineage: "Lineage") -> None:
+def publish_evaluation_task(tested: "EvaluatedVersion", lineage: Lineage) -> None:
     """Publish the evaluation in the Prefect UI; the MLflow run has ended, so a failure here does not affect it."""
     evaluation = tested.evaluation
     description = (

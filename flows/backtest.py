@@ -17,6 +17,7 @@ from feature_repo.timestamps import as_utc
 from flows import configure
 from flows._cli import run_flow
 from flows._tasks import task
+from holdfast.backtesting.console_tables import print_results, recommend_policy
 from holdfast.backtesting.paths import (
     JOB_FILE,
     LOG_FILE,
@@ -73,7 +74,6 @@ def join_outcomes_task(
 @task(name="publish report")
 def publish_comparison_task(settings: Settings, results: list[BacktestResult]) -> None:
     """Plot all policies into a file, and publish plot and recommendation in the Prefect UI."""
-    from holdfast.backtesting.console_tables import recommend_policy
     from holdfast.backtesting.plots import plot_policies
 
     content = render_png(plot_policies(results))
@@ -127,7 +127,6 @@ def backtest(
 
 
 def _print(results: list[BacktestResult]) -> None:
-    from holdfast.backtesting.console_tables import print_results
 
     settings, console = Settings.from_environment(), Console(highlight=False, soft_wrap=True)
     print_results(results, console)

@@ -2,7 +2,7 @@
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import flow
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -20,13 +20,11 @@ from holdfast.backtesting.paths import JOB_FILE, SCORES_FOLDER, STEPS_FILE
 from holdfast.backtesting.plan import BacktestJob, BacktestPlan
 from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
+from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.feature_store.materialization import features_lock, load_online_state
 from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.training.time_split import NotEnoughHistoryError
-
-if TYPE_CHECKING:
-    from holdfast.batch_scoring.population import ScoringPopulation
 
 
 @task(name="find matured cohorts")
@@ -40,10 +38,8 @@ def find_matured_task(
 
 
 @task(name="load active customers")
-def load_customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> "ScoringPopulation":
+def load_customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
     """Load the features of the active customers."""
-    from holdfast.batch_scoring.population import load_active_customers
-
     return load_active_customers(settings, as_of, known_at)
 
 
@@ -53,7 +49,7 @@ def load_policy_inputs_task(
     job: BacktestJob,
     earlier: list[BacktestStep],
     matured: list[datetime],
-    customers: "ScoringPopulation",
+    customers: ScoringPopulation,
 ) -> PolicyInputs:
     """Collect what the policy decides by."""
     from holdfast.backtesting.policy_step import load_policy_inputs
@@ -62,7 +58,7 @@ def load_policy_inputs_task(
 
 
 @task(name="score")
-def score_step_task(settings: Settings, customers: "ScoringPopulation") -> dict[str, Any]:
+def score_step_task(settings: Settings, customers: ScoringPopulation) -> dict[str, Any]:
     """Score the active customers with the champion; return the fields of the step."""
     from holdfast.backtesting.policy_step import score_population
 

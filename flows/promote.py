@@ -13,6 +13,7 @@ from flows._approval import request_human_approval
 from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
+from holdfast.model_versions.records import PromotionRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.reporting.flow_results import PromoteResult
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 @task(name="move champion")
 def move_champion_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias champion."""
-    from holdfast.model_versions.records import PromotionRecord
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.champion_update import promote_champion
 

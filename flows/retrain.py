@@ -17,7 +17,9 @@ from holdfast.alerting.events import emit_event
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import RetrainingRecord
 from holdfast.models.contract import MODEL_NAME
+from holdfast.monitoring.skew.open_findings import describe_open_skew
 from holdfast.reporting.flow_results import RetrainResult, TrainResult
 from holdfast.retraining.attempt_log import (
     RetrainingAttempt,
@@ -28,6 +30,7 @@ from holdfast.retraining.attempt_log import (
 )
 from holdfast.retraining.policy import RetrainingDecision, decide_retraining
 from holdfast.retraining.settings import RetrainingRules
+from holdfast.retraining.signals import read_signals
 from holdfast.runtime.endpoints import current_run_url
 from holdfast.runtime.flow_runs import skipped_state
 from holdfast.training.settings import TrainingSettings
@@ -40,8 +43,11 @@ def decide_retraining_task(
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
     from holdfast.model_versions.aliases import get_champion_version
     from holdfast.models.mlflow_client import UnknownVersionError, open_registry
+<<<<<<< HEAD
     from holdfast.monitoring.skew.findings import describe_open_skew
     from holdfast.retraining.signals import read_signals
+=======
+>>>>>>> 8ddfbe9 (flows: import at the top what costs nothing at the start)
 
     try:
         champion = get_champion_version(open_registry(settings))
@@ -70,7 +76,6 @@ def record_cause_task(settings: Settings, attempt: RetrainingAttempt, version: s
     """Record the cause on the version that the retraining registered; an older version keeps its own record."""
     from holdfast.lineage.version_history import registration_time
     from holdfast.model_versions.aliases import get_version, promotion_lock
-    from holdfast.model_versions.records import RetrainingRecord
     from holdfast.models.mlflow_client import open_registry
 
     client = open_registry(settings)

@@ -26,11 +26,12 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.flow_results import GatesResult, TrainResult
 from holdfast.runtime.progress import report_progress
+from holdfast.training.dataset import list_labeled_cutoffs
+from holdfast.training.lineage import Lineage
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import split_by_time
 
 if TYPE_CHECKING:
-    from holdfast.training.lineage import Lineage
     from holdfast.training.mlflow_tracking import TrainedVersion
 
 
@@ -63,9 +64,8 @@ def train(
     return _result(settings, registered, verdict, trained=found is None)
 
 
-def _train(settings: Settings, training: TrainingSettings, lineage: "Lineage") -> "TrainedVersion":
+def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> "TrainedVersion":
     from holdfast.models.mlflow_client import open_tracking
-    from holdfast.training.dataset import list_labeled_cutoffs
     from holdfast.training.evaluation import require_slice_inputs
     from holdfast.training.mlflow_tracking import training_run
     from holdfast.training.model_selection import drop_single_class_folds

@@ -6,14 +6,16 @@ A run without a Prefect server continues with a warning.
 import logging
 import threading
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.monitoring.findings import Finding, View
-from holdfast.monitoring.result import ViewResult
+
+if TYPE_CHECKING:
+    from holdfast.monitoring.result import ViewResult  # loads matplotlib, which no flow needs for an event
 
 LifecycleEvent = Literal[
     "holdfast.challenger.ready",
@@ -26,7 +28,7 @@ LifecycleEvent = Literal[
 _SECONDS = 15.0  # Prefect's client tries to reach the server for about ten
 
 
-def report_findings(settings: Settings, result: ViewResult, as_of: datetime, evidence: str) -> None:
+def report_findings(settings: Settings, result: "ViewResult", as_of: datetime, evidence: str) -> None:
     """Emit an event and raise an alert for each finding; resolve the alerts whose finding is gone.
 
     Events are emitted even where the alerts cannot be stored.
