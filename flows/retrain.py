@@ -19,7 +19,7 @@ from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import RetrainingRecord
 from holdfast.models.contract import MODEL_NAME
-from holdfast.monitoring.skew.open_findings import describe_open_skew
+from holdfast.monitoring.skew.findings import describe_open_skew
 from holdfast.reporting.flow_results import RetrainResult, TrainResult
 from holdfast.retraining.attempt_log import (
     RetrainingAttempt,
@@ -43,11 +43,6 @@ def decide_retraining_task(
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
     from holdfast.model_versions.aliases import get_champion_version
     from holdfast.models.mlflow_client import UnknownVersionError, open_registry
-<<<<<<< HEAD
-    from holdfast.monitoring.skew.findings import describe_open_skew
-    from holdfast.retraining.signals import read_signals
-=======
->>>>>>> 8ddfbe9 (flows: import at the top what costs nothing at the start)
 
     try:
         champion = get_champion_version(open_registry(settings))
