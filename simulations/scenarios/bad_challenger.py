@@ -37,13 +37,13 @@ class BadChallenger(Scenario):
     def inject_fault(self, environment: Environment) -> None:
         """Inject the fault; an override of ``Scenario.inject_fault``."""
         self._failed_gates = _train_on_flipped_labels(environment)
-        for parameters in ({}, {"version": _BAD, "rules": {"shadow": False, "watch_minutes": 0.5, "poll_seconds": 1}}):
-            _force(environment)
-            if parameters:
-                environment.shop.api.start_run("rollout", parameters)
-            else:
-                _emit_challenger_ready()
-            environment.shop.wait_until_idle(threads=4)
+        _force(environment)
+        emit_event("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})
+        environment.shop.wait_until_idle(threads=4)
+        _force(environment)
+        rules = {"shadow": False, "watch_minutes": 0.5, "poll_seconds": 1}
+        environment.shop.api.start_run("rollout", {"version": _BAD, "rules": rules})
+        environment.shop.wait_until_idle(threads=4)
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
@@ -131,7 +131,3 @@ def _force(environment: Environment) -> None:
     }
     record.model_copy(update=changed).save(client, _BAD)
     set_challenger(client, _BAD)
-
-
-def _emit_challenger_ready() -> None:
-    emit_event("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})
