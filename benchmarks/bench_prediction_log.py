@@ -93,7 +93,7 @@ def _bentoml_monitor(folder: Path) -> Callable[[ScoredBatch], None]:
     """Create a function that logs a batch with bentoml.monitor, one column at a time as documented."""
 
     def log(batch: ScoredBatch) -> None:
-        numbers = {name: batch.inputs[:, i] for i, name in enumerate(batch.input_names)}
+        numbers: dict[str, np.ndarray] = {name: batch.inputs[:, i] for i, name in enumerate(batch.input_names)}
         numbers |= {f"{view}__timestamp": batch.timestamps_us[:, i] for i, view in enumerate(batch.views)}
         numbers |= {"as_of": batch.as_of_us, "stale": batch.stale}
         with bentoml.monitor(

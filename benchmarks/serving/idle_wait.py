@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import psutil
 
-from benchmarks.serving.processes import BenchmarkProcess
+from benchmarks.serving.processes import cpu_seconds
+from holdfast.runtime.processes import ManagedProcess
 
 QUIET_CORES = 0.2
 _INTERVAL_SECONDS = 0.25
@@ -20,7 +21,7 @@ class CpuMonitor:
         own: Processes that are ignored, as is this process.
     """
 
-    def __init__(self, own: Sequence[BenchmarkProcess] = ()) -> None:
+    def __init__(self, own: Sequence[ManagedProcess] = ()) -> None:
         self._own = own
         self._start = time.monotonic()
         self._before = self._use()
@@ -40,7 +41,7 @@ class CpuMonitor:
         # Time stolen by the host counts as other use; interrupts, of the network for instance, do not.
         times = psutil.cpu_times()
         whole = times.user + times.nice + times.system + getattr(times, "steal", 0.0)
-        return float(whole) - sum(process.cpu_seconds() for process in self._own) - sum(os.times()[:2])
+        return float(whole) - sum(cpu_seconds(process) for process in self._own) - sum(os.times()[:2])
 
 
 class WaitBudget:

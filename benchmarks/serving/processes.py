@@ -11,23 +11,27 @@ import psutil
 from holdfast.runtime.processes import ManagedProcess, health_problem, start_process
 
 
+def cpu_seconds(process: ManagedProcess) -> float:
+    """Sum the CPU time of a process and its children.
+
+    Args:
+        process: The process.
+
+    Returns:
+        User and system time in seconds, of the processes that still exist.
+    """
+    total = 0.0
+    for item in process.tree():
+        with suppress(psutil.Error):
+            total += sum(item.cpu_times()[:2])
+    return total
+
+
 @dataclass(frozen=True)
 class BenchmarkProcess(ManagedProcess):
     """Managed process with the time of its start by the monotonic clock."""
 
     started: float
-
-    def cpu_seconds(self) -> float:
-        """Sum the CPU time of the tree.
-
-        Returns:
-            User and system time in seconds, of the processes that still exist.
-        """
-        total = 0.0
-        for process in self.tree():
-            with suppress(psutil.Error):
-                total += sum(process.cpu_times()[:2])
-        return total
 
     def seconds_to_ready(self, url: str, timeout: float = 90) -> float:
         """Wait until a URL responds with 200.

@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmarks.serving import python_load
 from benchmarks.serving.idle_wait import QUIET_CORES, CpuMonitor, WaitBudget
 from benchmarks.serving.load import LoadError, LoadResult, send_load
-from benchmarks.serving.processes import BenchmarkProcess
+from benchmarks.serving.processes import cpu_seconds
 from benchmarks.serving.running_contender import RunningContender
-from holdfast.runtime.processes import log_tail
+from holdfast.runtime.processes import ManagedProcess, log_tail
 
 _WARM_SECONDS = 0.3
 _SETTLE_SECONDS = 3.0
@@ -48,7 +48,7 @@ Rounds = dict[tuple[str, int], list[Measurement]]
 
 def measure_all(
     subjects: Sequence[Subject],
-    backing: Sequence[BenchmarkProcess],
+    backing: Sequence[ManagedProcess],
     rounds: int,
     seconds: int,
     budget: WaitBudget,
@@ -92,7 +92,7 @@ def measure_all(
 
 
 def _least_disturbed(
-    item: Subject, backing: Sequence[BenchmarkProcess], seconds: int, first: int, budget: WaitBudget
+    item: Subject, backing: Sequence[ManagedProcess], seconds: int, first: int, budget: WaitBudget
 ) -> Measurement:
     """Return that of up to three attempts with the least other CPU use; the choice ignores the result."""
     budget.wait()
@@ -105,14 +105,14 @@ def _least_disturbed(
     return best
 
 
-def _measure(item: Subject, backing: Sequence[BenchmarkProcess], seconds: int, first: int) -> Measurement:
+def _measure(item: Subject, backing: Sequence[ManagedProcess], seconds: int, first: int) -> Measurement:
     url, process = f"{item.running.url}{item.path}", item.running.process
     process.resume()
     try:
         python_load.run(url, item.bodies, item.connections, _WARM_SECONDS, first)
-        monitor, used = CpuMonitor([process, *backing]), process.cpu_seconds()
+        monitor, used = CpuMonitor([process, *backing]), cpu_seconds(process)
         load = send_load(url, item.bodies, item.connections, seconds, first)
-        used = process.cpu_seconds() - used
+        used = cpu_seconds(process) - used
         return Measurement(load, monitor.busy_cores(load.cpu_seconds), used / load.requests * 1000)
     except (LoadError, OSError) as error:
         raise LoadError(f"{item.name}: {error}\n{log_tail(process.log)}") from error
@@ -121,12 +121,12 @@ def _measure(item: Subject, backing: Sequence[BenchmarkProcess], seconds: int, f
         process.pause()
 
 
-def _settle(process: BenchmarkProcess) -> None:
+def _settle(process: ManagedProcess) -> None:
     """Wait until the server has finished pending requests, which would time out if the server were paused."""
     deadline = time.monotonic() + _SETTLE_SECONDS
-    used = process.cpu_seconds()
+    used = cpu_seconds(process)
     while time.monotonic() < deadline:
         time.sleep(0.05)
-        before, used = used, process.cpu_seconds()
+        before, used = used, cpu_seconds(process)
         if used - before <= 0.01:
             return
