@@ -13,7 +13,7 @@ from holdfast.promotion.challenger_traffic import set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import RollbackCause, roll_back
-from holdfast.rollout.steps import RolloutStep, lease_end, settings_of, step_of
+from holdfast.rollout.steps import RolloutStep, settings_of, step_of
 from holdfast.rollout.work_queue import Work
 
 ACTOR = "rollout"
@@ -53,7 +53,7 @@ def begin_step(
             return override
         record.save(client, version)
         if step.name != "watch":
-            set_traffic(client, version, step.traffic(lease_end(settings_of(record), now)), ACTOR, now)
+            set_traffic(client, version, step.traffic(now + settings_of(record).lease), ACTOR, now)
     return None
 
 

@@ -1,5 +1,6 @@
 """Settings of a rollout."""
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Self
 
@@ -86,6 +87,11 @@ class RolloutSettings(BaseModel):
         if not self.shadow and not self.shares:
             raise ValueError("a rollout needs a step before the promotion: shadow, or a share")
         return self
+
+    @property
+    def lease(self) -> timedelta:
+        """Return the duration of a lease."""
+        return timedelta(seconds=self.lease_seconds)
 
     def non_defaults(self) -> dict[str, Any]:
         """List the settings that differ from the defaults; a resumed rollout is read from them.

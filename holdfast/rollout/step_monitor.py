@@ -22,7 +22,7 @@ from holdfast.rollout.model_pair import ModelPair
 from holdfast.rollout.registry_actions import describe_traffic_override
 from holdfast.rollout.service_metrics import ServiceState
 from holdfast.rollout.step_verdict import StepObservation, StepVerdict, evaluate_step
-from holdfast.rollout.steps import lease_end, settings_of, step_of
+from holdfast.rollout.steps import settings_of, step_of
 from holdfast.rollout.work_queue import interruption_reason
 
 _LOG = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class StepMonitor:
         self._rules = settings_of(record)
         self._client, self._settings, self._version = client, settings, version
         self._pair, self._dependencies, self._record, self._step = pair, dependencies, record, step
-        self._lease_end = lease_end(self._rules, now)
+        self._lease_end = now + self._rules.lease
         contract = pair.challenger.contract
         self._log = IncrementalPredictions(settings, version, step.route, contract, record.started_at)
         self._scores = pair.score(self._log.predictions.x)
@@ -209,10 +209,10 @@ class StepMonitor:
 
         Only when less than half of it is left: a renewal at each poll would write to the registry each time.
         """
-        is_due = self._lease_end - now < timedelta(seconds=self._rules.lease_seconds / 2)
+        is_due = self._lease_end - now < self._rules.lease / 2
         if self._step.name == "watch" or not is_due or self._lag.stalled_for(now) > _MAX_FLUSH_TIME:
             return
-        until = lease_end(self._rules, now)
+        until = now + self._rules.lease
         if extend_lease(self._client, self._settings, self._version, self._step.traffic(until)):
             self._lease_end = until
 

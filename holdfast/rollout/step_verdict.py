@@ -139,18 +139,13 @@ def _check_service(observation: StepObservation, rules: RolloutSettings, certain
 
 def _find_refusal(observation: StepObservation, rules: RolloutSettings) -> str | None:
     """Return why the service does not serve the version, once it had time to load the version."""
-    service = observation.service
-    if (
-        service is None
-        or observation.version not in service.refused
-        or observation.elapsed_seconds < rules.lease_seconds / 3
-    ):
+    service, version = observation.service, observation.version
+    is_early = observation.elapsed_seconds < rules.lease_seconds / 3
+    if service is None or version not in service.refused or is_early:
         return None
-    served = service.champion if observation.step.name == "watch" else service.challenger
     role = "champion" if observation.step.name == "watch" else "challenger"
-    return (
-        None if served == observation.version else f"the service refuses to serve it as {role}; see the service's log"
-    )
+    is_served = version == (service.champion if role == "champion" else service.challenger)
+    return None if is_served else f"the service refuses to serve it as {role}; see the service's log"
 
 
 def _find_wait_reason(observation: StepObservation, rules: RolloutSettings) -> str | None:

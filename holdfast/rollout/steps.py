@@ -1,7 +1,7 @@
 """Steps of a rollout and their order."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from holdfast.model_versions.records import RolloutRecord
@@ -100,19 +100,6 @@ def settings_of(record: RolloutRecord) -> RolloutSettings:
         The settings.
     """
     return RolloutSettings.model_validate(record.rules)
-
-
-def lease_end(rules: RolloutSettings, now: datetime) -> datetime:
-    """Compute the end of a lease that starts now.
-
-    Args:
-        rules: Settings of the rollout.
-        now: Start of the lease.
-
-    Returns:
-        The end.
-    """
-    return now + timedelta(seconds=rules.lease_seconds)
 
 
 def stop_record(record: RolloutRecord, reason: str, now: datetime, is_held: bool) -> RolloutRecord:

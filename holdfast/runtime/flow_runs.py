@@ -20,7 +20,7 @@ from holdfast.core.errors import HoldfastError
 DEPLOYMENT_TAG = "holdfast"  # every deployment of prefect.yaml has it
 _SKIPPED_STATE = "Skipped"
 _STARTED = ("COMPLETED", "FAILED", "CRASHED", "RUNNING", "PENDING", "PAUSED", "CANCELLING")
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 class PrefectUnavailableError(HoldfastError):
@@ -31,17 +31,17 @@ class PrefectUnavailableError(HoldfastError):
         self.status = status
 
 
-def skipped_state(message: str, result: Result) -> Result:
+def skipped_state(message: str, result: _Result) -> _Result:
     """Create the return value of a flow run that had nothing to do.
 
     Args:
         message: Reason, shown by Prefect next to the state ``Skipped``.
-        result: Result for the caller of the flow.
+        result: _Result for the caller of the flow.
 
     Returns:
         A completed state, which Prefect resolves to ``result``.
     """
-    return cast(Result, Completed(name=_SKIPPED_STATE, message=message, data=result))
+    return cast(_Result, Completed(name=_SKIPPED_STATE, message=message, data=result))
 
 
 @contextmanager
