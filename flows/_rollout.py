@@ -1,6 +1,7 @@
 """Tasks of the rollout flow, and the rollout of one version."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -118,11 +119,11 @@ def roll_out_version(
             if work.is_ready_for_promotion:
                 promote_task(settings, work, approval)
                 refresh_model_cards(settings, work.version, work.champion)
-            work = work.with_record(step_task(settings, f"version {work.version}: {step.label}", work))
+            work = replace(work, record=step_task(settings, f"version {work.version}: {step.label}", work))
     except PromotionRefusedError as refused:
         if work.record is None and not isinstance(refused, ApprovalRefusedError):
             raise  # the rollout has not started, and no person has refused it
-        work = work.with_record(end_task(settings, work, str(refused)))
+        work = replace(work, record=end_task(settings, work, str(refused)))
     assert work.record is not None
     return _finish(settings, work, work.record)
 

@@ -1,5 +1,6 @@
 """Run of one rollout step, from its start or from where an interrupted run left it, to its end."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from mlflow import MlflowClient
@@ -39,7 +40,7 @@ def run_step(client: MlflowClient, settings: Settings, work: Work, dependencies:
     if (resumed := _find_resumable_record(client, work, step, dependencies.flow_run)) is not None:
         if resumed.verdict != "begun":
             return StepResult(resumed)
-        work = work.with_record(resumed)
+        work = replace(work, record=resumed)
     service, now = dependencies.read_service(), dependencies.clock()
     record = _start_record(work, step, dependencies.flow_run, service, now)
     known_traffic = TrafficRecord.load(client, work.version)

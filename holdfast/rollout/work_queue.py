@@ -1,6 +1,6 @@
 """Selection of the rollout to run: an unfinished one, or a challenger without a rollout."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from mlflow import MlflowClient
@@ -45,17 +45,6 @@ class Work:
     def is_ready_for_promotion(self) -> bool:
         """Return True if the last step before the promotion has passed."""
         return self.step == WATCH and self.record is not None and self.record.step != "watch"
-
-    def with_record(self, record: RolloutRecord) -> "Work":
-        """Continue after a step.
-
-        Args:
-            record: Record of the end of the step.
-
-        Returns:
-            The rest of the rollout.
-        """
-        return replace(self, record=record)
 
     def end_record(self, reason: str, now: datetime) -> RolloutRecord:
         """Create the record that stops the rollout.
