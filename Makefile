@@ -31,7 +31,7 @@ run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.c
 test: .venv/.ready ## Run the tests, except the longest
 	@$(TEST) -m "not long and not image and not simulation"
 
-test-long: .venv/.ready ## Run the longest tests: a real backtest, approvals by a worker, killed trainings
+test-long: .venv/.ready ## Run the longest tests: the main job, a real backtest, approvals by a worker, killed processes
 	@$(TEST) -m long
 
 test-simulations: .venv/.ready ## Inject faults into a running Holdfast: each must be detected and repaired automatically

@@ -21,20 +21,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
 configure()
 
+_SHARED = ("main_job", "trained")  # fixtures of a session that take longest
+
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests that share an expensive fixture in one worker: tests of the main job, else tests of one folder."""
+    """Run tests that share an expensive fixture in one worker, else tests of one folder; mark those of the main job."""
     groups = {item: _group(item) for item in items}
     for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: groups[item] != "main job")  # the longest first
+        if group == "main_job":
+            item.add_marker(pytest.mark.long)
+    items.sort(key=lambda item: groups[item] not in _SHARED)  # the longest first
 
 
 def _group(item: pytest.Item) -> str:
     if own := item.get_closest_marker("xdist_group"):
         return str(own.args[0])
-    return "main job" if "main_job" in getattr(item, "fixturenames", ()) else str(item.path.parent)
+    return next((name for name in _SHARED if name in getattr(item, "fixturenames", ())), str(item.path.parent))
 
 
 def pytest_unconfigure() -> None:

@@ -49,6 +49,7 @@ def test_feast_apply_preserves_the_materialization_history(shop: OnlineShop) -> 
     assert not OnlineReader(open_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF)).faults.any()
 
 
+@pytest.mark.long
 def test_feast_plan_redis_profile_has_no_changes(shop: OnlineShop) -> None:
     assert shop.server is not None
     environment = environment_of(shop.settings.data) | {"HOLDFAST_REDIS": shop.server.connection_string}

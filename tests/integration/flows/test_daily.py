@@ -26,6 +26,7 @@ def today(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "today.csv"), str(tmp_path / "today.yaml")
 
 
+@pytest.mark.long
 def test_daily_new_transactions_are_in_the_scores_of_the_day(
     registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.long
 def test_ingest_command_rejected_source_prints_no_traceback(prefect_server: None, files: tuple[str, str]) -> None:
     source, mapping = files
     done = _command("--source", source, "--mapping", mapping)

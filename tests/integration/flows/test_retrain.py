@@ -109,6 +109,7 @@ def test_retrain_existing_version_is_found_without_retraining_record(home: Setti
     assert "at most 1 a day" in again.why
 
 
+@pytest.mark.long
 def test_retrain_killed_before_report_is_reported_by_the_next_run(
     home: Settings, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, m
     assert attempts(home) == [Attempt(AS_OF, "done")]
 
 
+@pytest.mark.long
 def test_retrain_later_run_of_other_view_does_not_hide_drift(home: Settings) -> None:
     write_breaches(home, DRIFTED, 0, 1)
     later = AS_OF + timedelta(minutes=30)

@@ -81,6 +81,7 @@ def _export(path: Path, first: int, last: int) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_rerun_after_kill_at_any_step_gives_the_same_files(tmp_path: Path, processes: ForkServerContext) -> None:
     mapping = tmp_path / "simple.yaml"
     mapping.write_text(SIMPLE)
@@ -130,6 +131,7 @@ def _race(processes: ForkServerContext, data: Path, sources: list[Path], mapping
     return Counter(rows[KEY].itertuples(index=False, name=None))
 
 
+@pytest.mark.long
 def test_concurrent_ingests_neither_lose_nor_duplicate_rows(tmp_path: Path, processes: ForkServerContext) -> None:
     mapping = tmp_path / "simple.yaml"
     mapping.write_text(SIMPLE)

@@ -41,6 +41,7 @@ print("\\n".join(effects))
 
 
 @pytest.mark.parametrize("package", ["flows", "holdfast", "services"])
+@pytest.mark.long
 def test_package_import_has_no_side_effects(package: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     environment = environment_of(data) | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}

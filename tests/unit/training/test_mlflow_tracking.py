@@ -151,6 +151,7 @@ def _killed_in_a_trial(lineage: Lineage) -> None:
 
 
 class TestKilledTraining:
+    @pytest.mark.long
     def test_training_run_killed_training_resumed_without_duplicate_trials(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
