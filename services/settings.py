@@ -119,3 +119,13 @@ def tracing_enabled() -> bool:
     """
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return not disabled and any(os.environ.get(name) for name in _TRACE_ENDPOINTS)
+
+
+def prometheus_folder() -> Path | None:
+    """Return the folder in which the processes of the service share their metrics.
+
+    Returns:
+        Folder that BentoML sets; None in a single process.
+    """
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None

@@ -1,8 +1,7 @@
 """Counters, histograms and gauges that are buffered in memory and published to Prometheus apart from requests.
 
 The values of the Prometheus client are memory-mapped files: adding to these within a request costs more than its
-prediction. ``BufferedHistogram`` uses private attributes of the client; tests/integration/services/test_metrics.py
-fails when an update changes these.
+prediction.
 """
 
 import threading
@@ -15,7 +14,9 @@ import numpy as np
 from holdfast.core.types import Floats
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client import Counter, Gauge
+
+    from services.observability.histogram_collector import HistogramCollector
 
 _NAMESPACE = "holdfast"
 
@@ -74,7 +75,7 @@ class BufferedHistogram:
         self._bounds = list(bounds)
         self._buffer: dict[tuple[str, ...], list[Any]] = {}
         self._lock = threading.Lock()
-        self._histogram: Histogram | None = None
+        self._histogram: HistogramCollector | None = None
 
     def observe(self, value: float, *labels: str) -> None:
         """Add one value.
@@ -106,21 +107,18 @@ class BufferedHistogram:
         return self._buffer.setdefault(labels, [[0] * (len(self._bounds) + 1), 0.0])
 
     def publish(self) -> None:
-        """Move the buffered values to Prometheus, whose histogram takes one value per call of a public method."""
-        from prometheus_client import Histogram
+        """Move the buffered values to Prometheus."""
+        from prometheus_client import REGISTRY
+
+        from services.observability.histogram_collector import HistogramCollector
 
         if self._histogram is None:
-            self._histogram = Histogram(
-                self._name, self._documentation, self._labels, namespace=_NAMESPACE, buckets=self._bounds
-            )
+            name = f"{_NAMESPACE}_{self._name}"
+            self._histogram = HistogramCollector(name, self._documentation, self._bounds, self._labels, REGISTRY)
         with self._lock:
             buffer, self._buffer = self._buffer, {}
         for labels, (counts, total) in buffer.items():
-            series: Any = self._histogram.labels(*labels) if labels else self._histogram
-            series._sum.inc(total)
-            for bucket, count in zip(series._buckets, counts, strict=True):
-                if count:
-                    bucket.inc(count)
+            self._histogram.add(counts, total, labels)
 
     def clear(self) -> None:
         """Discard what is not published yet."""
