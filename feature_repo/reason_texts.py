@@ -1,4 +1,4 @@
-"""Reason texts for groups of model inputs, in the words of customer service.
+"""Reason texts: the text of a reason code per group of model inputs, in the words of customer service.
 
 The inputs of a group are correlated, and a model can give its weight to any of them. So a reason sums their
 contributions.
