@@ -124,13 +124,18 @@ def _empty_database() -> Path:
     return file
 
 
+def copy_empty_database(folder: Path) -> None:
+    """Copy MLflow's tables without rows to a folder of a data folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_empty_database(), folder / "mlflow.db")
+
+
 def make_registry(folder: Path, uri: str = "") -> Registry:
     """Create an empty registry in a database under ``folder``, or on the server at ``uri``."""
     from mlflow import MlflowClient
 
-    folder.mkdir(parents=True, exist_ok=True)
     if not uri:
-        shutil.copyfile(_empty_database(), folder / "mlflow.db")
+        copy_empty_database(folder)
     client = MlflowClient(uri or f"sqlite:///{folder / 'mlflow.db'}", registry_uri=uri or None)
     artifacts = folder / "artifacts"
     client.create_experiment("models", artifact_location=None if uri else artifacts.as_uri())

@@ -132,7 +132,7 @@ def test_lineage_version_shows_only_completed_events(trained: Trained, copied: S
     document = json.loads(command(version, "--json")[1])
     assert (document["approval"]["status"], document["promotion"]) == ("timed out", None)
     assert document["events"][: len(events)] == events
-    assert len(document["events"]) == len(events) + 3
+    assert len(document["events"]) == len(events) + 2
 
 
 def test_lineage_batch_shows_every_version(trained: Trained, copied: Settings, command: Command) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import add_alert, list_open_alerts
 from holdfast.monitoring.evidently_workspace import project_name
+from holdfast.monitoring.findings import View
 from holdfast.monitoring.metrics_store import read_metrics
 from tests.support.daily_transactions import TODAY, daily_shop, deliver, purchases
 from tests.support.small_shop import use_data_folder
@@ -82,13 +84,13 @@ def test_monitor_artifact_fails_still_alerts(busy: Settings, monkeypatch: pytest
 
 
 def test_monitor_empty_folder_has_no_findings(flows_in_process: None, tmp_path: Path) -> None:
-    from flows.monitor import VIEWS, monitor
+    from flows.monitor import monitor
 
     with use_data_folder(tmp_path / "empty") as settings:
         found = monitor(TODAY)
-        assert list(found.views) == list(VIEWS)
+        assert list(found.views) == list(get_args(View))
         assert found.findings == ()
-        assert all(len(read_metrics(settings, view)) for view in VIEWS)
+        assert all(len(read_metrics(settings, view)) for view in get_args(View))
 
 
 def test_monitor_past_window_changes_no_alert(busy: Settings) -> None:
@@ -149,10 +151,10 @@ def test_monitor_without_requests_keeps_the_skew_alert_open(busy: Settings) -> N
 
 
 def test_monitor_window_without_data_reports_no_data(busy: Settings) -> None:
-    from flows.monitor import VIEWS, monitor
+    from flows.monitor import monitor
 
     found = monitor(datetime(1990, 1, 1, tzinfo=UTC))
-    assert found.empty == VIEWS
+    assert found.empty == get_args(View)
     text = found.summary()
     assert "no data in the window" in text and "no findings" not in text
 

@@ -324,10 +324,12 @@ def test_verify_scorer_one_wrong_number_raises_for_any_rows(model: CalibratedMod
         terms: Any = replace(scorer.terms, values=numbers)
     else:
         field = data.draw(st.sampled_from(["mean", "coefficients", "known", "missing"]))
+        number = data.draw(st.integers(0, scorer.terms.inputs - 1))
+        slope = abs(scorer.terms.coefficients[number] / scorer.terms.scale[number])
+        if field == "mean" and slope == 0:
+            return
         numbers = getattr(scorer.terms, field).copy()
-        numbers[data.draw(st.integers(0, len(numbers) - 1))] += 1e-6
-        if field == "mean" and (numbers - scorer.terms.mean)[scorer.terms.coefficients != 0].max(initial=0) == 0:
-            return  # its coefficient is zero
+        numbers[number] += 1e-6 / (slope if field == "mean" else 1)  # changes the log-odds by at least 1e-6
         terms = replace(scorer.terms, **{field: numbers})
     wrong = replace(scorer, terms=terms)
     verify_scorer(model, scorer, np.empty((0, INPUTS)))

@@ -38,6 +38,7 @@ from holdfast.status_page.health import check_components
 from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
 from holdfast.status_page.snapshot import SystemStatus, load_system_status
 from tests.support.prefect_server import post, send
+from tests.support.registry import copy_empty_database
 from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
@@ -61,6 +62,7 @@ def unreachable(prefect: str = "") -> EndpointSettings:
 def state(tmp_path: Path) -> Iterator[Settings]:
     """Prepare a promoted champion, a challenger on a canary, and features that are two days old."""
     with use_data_folder(tmp_path / "data", HOLDFAST_CLOCK=NOW.isoformat()) as settings:
+        copy_empty_database(settings.mlflow)
         client = open_tracking(settings)
         client.create_registered_model(MODEL_NAME)
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
