@@ -35,7 +35,8 @@ class ServingSettings(EnvironmentSettings):
         default=256,
         ge=1,
         le=10_000,
-        description="Maximum number of concurrent requests; further ones get HTTP 503 with Retry-After.",
+        description="Maximum number of concurrent requests of a process; a batch counts one per 100 customers; further "
+        "ones get HTTP 503 with Retry-After.",
     )
     workers: int = Field(
         default=1, ge=1, le=64, description="Number of processes; each loads the models into its memory."
@@ -58,8 +59,8 @@ class ServingSettings(EnvironmentSettings):
         default=0,
         ge=0,
         le=10_000_000,
-        description="Number of customers whose last features are cached, to score while the online store is down; "
-        "0: no cache.",
+        description="Number of customers whose last features are cached, to score while the online store is down (marked "
+        "stale); 0: no cache.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins allowed by CORS, separated by commas: https://shop.example, or * for all."

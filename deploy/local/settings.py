@@ -23,10 +23,10 @@ class LocalSettings(EnvironmentSettings):
     )
     prefect_port: int = _port(4200, "Prefect's server")
     mlflow_port: int = _port(5000, "MLflow's UI")
-    service_port: int = _port(3000, "the prediction service")
+    service_port: int = _port(3000, "the prediction service, which starts once there is a champion")
     evidently_port: int = _port(8001, "Evidently's UI")
     feast_port: int = _port(8888, "Feast's UI")
-    status_port: int = _port(8080, "the status page")
+    status_port: int = _port(8080, "the status page and its /state.json")
 
     def url(self, component: str) -> str:
         """Build the URL of a component for clients on this machine.

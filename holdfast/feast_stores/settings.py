@@ -23,5 +23,6 @@ class FeatureStoreSettings(EnvironmentSettings):
     config_file: Path = Field(
         default=FEATURE_REPO / "feature_store.yaml",
         validation_alias="FEAST_FS_YAML_FILE_PATH",
-        description="Configuration of the feature store (Feast's own variable).",
+        description="Configuration of the feature store (Feast's own variable); with Redis "
+        "feature_repo/feature_store.redis.yaml.",
     )

@@ -13,8 +13,10 @@ class EndpointSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
-    service_url: str = Field(default="http://127.0.0.1:3000", description="Prediction service.")
-    prefect_url: str = Field(default="http://127.0.0.1:4200", description="Prefect UI.")
+    service_url: str = Field(
+        default="http://127.0.0.1:3000", description="Prediction service: rollouts read its /metrics."
+    )
+    prefect_url: str = Field(default="http://127.0.0.1:4200", description="Prefect UI, which alerts link to.")
     mlflow_url: str = Field(default="http://127.0.0.1:5000", description="MLflow UI.")
     evidently_url: str = Field(default="http://127.0.0.1:8001", description="Evidently UI.")
     feast_url: str = Field(default="http://127.0.0.1:8888", description="Feast UI.")
