@@ -20,9 +20,11 @@ SECTIONS: dict[str, type[EnvironmentSettings]] = {
 }
 _HEADER = """# Settings
 
-Environment variables, generated from the settings classes by `make settings`.
+Environment variables with their defaults (empty: not set), generated from the settings classes by `make settings`. Variables
+of the tools apply besides: `MLFLOW_TRACKING_URI` (model registry; default in the data folder) and
+`OTEL_EXPORTER_OTLP_ENDPOINT` (receiver of traces).
 """
-_COMPUTED_DEFAULTS = {"data": "`data` beside the checkout", "clock": "`wall`, or `data`"}
+_COMPUTED_DEFAULTS = {"data": "data", "clock": "wall"}
 
 
 def settings_page() -> str:
@@ -34,10 +36,10 @@ def settings_page() -> str:
     parts = [_HEADER]
     for title, settings in SECTIONS.items():
         rows = "".join(
-            f"| `{settings.variable(name)}` | {_default(name, field.get_default())} | {field.description} |\n"
+            f"| `{settings.variable(name)}={_default(name, field.get_default())}` | {field.description} |\n"
             for name, field in settings.model_fields.items()
         )
-        parts.append(f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}")
+        parts.append(f"## {title}\n\n| variable | meaning |\n|---|---|\n{rows}")
     return "\n".join(parts)
 
 
@@ -47,10 +49,10 @@ def _default(name: str, value: object) -> str:
     if value is None or value == ():
         return ""
     if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
+        return str(value).lower()
     if isinstance(value, Path) and value.is_absolute():
         value = value.relative_to(FEATURE_REPO.parent)
-    return f"`{value}`"
+    return str(value)
 
 
 def main() -> None:
