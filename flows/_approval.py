@@ -117,7 +117,7 @@ def _require_resumable(version: str, timeout: timedelta) -> None:
         name = f"{flow_run.flow_name}/{flow_run.flow_name}"  # a deployment has the name of its flow
         raise PromotionRefusedError(
             f"{model} can wait for approval only in a run of the deployment, which a worker resumes: `prefect "
-            f"deployment run {name} -p version='\"{version}\"' -p approval=manual` (README, Schedule)."
+            f"deployment run {name} -p version='\"{version}\"' -p approval=manual` (README, Approval)."
         )
 
 

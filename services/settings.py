@@ -59,8 +59,8 @@ class ServingSettings(EnvironmentSettings):
         default=0,
         ge=0,
         le=10_000_000,
-        description="Number of customers whose last features are cached, to score while the online store is down (marked "
-        "stale); 0: no cache.",
+        description="Number of customers whose last features are cached, to score while the online store is down "
+        "(marked stale); 0: no cache.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins allowed by CORS, separated by commas: https://shop.example, or * for all."

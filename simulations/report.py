@@ -24,9 +24,9 @@ with the deployments and automations of `prefect.yaml`, an MLflow server, `bento
 or a Redis server. The purchases are CDNOW's from May 1998 on, of a sample of its customers. The simulation starts the
 daily run and monitoring, and injects the fault; the system does everything else.
 
-Every prediction is recomputed offline, point in time, through Feast, by the same version. *Lost* counts requests without a
-prediction within two minutes or without a row in the prediction log; *wrong* counts predictions that differ in any bit. A
-finding counts only if its event reached Prefect's server.
+Every prediction is recomputed offline, point in time, through Feast, by the same version. *Lost* counts requests
+without a prediction within two minutes or without a row in the prediction log; *wrong* counts predictions that differ
+in any bit. A finding counts only if its event reached Prefect's server.
 
 `python -m simulations --table` writes this page from `data/simulations/*.json`, which contain all details.
 """

@@ -1,4 +1,4 @@
-"""Run all components on this machine until Ctrl-C: `make up`. See README, "Running it"."""
+"""Run all components on this machine until Ctrl-C: `make up`. See README, "Operate"."""
 
 import os
 import signal
