@@ -15,6 +15,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
 from services.api.middleware import ApiMiddleware, new_request_id
 from services.api.openapi import openapi_document
+from services.api.responses import to_batch_prediction, to_prediction
 from services.bentoml_patches import ignore_model_fields_warning, remove_bentoml_middlewares, service_options
 from services.errors import NotReadyError
 from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
@@ -66,7 +67,9 @@ class ChurnService:
             Prediction.
         """
         request = PredictRequest(customer_id=customer_id, as_of=as_of, explain=explain)
-        return await self.engine.predict(request, new_request_id())
+        return to_prediction(
+            await self.engine.score([request.customer_id], request.as_of, request.explain, new_request_id())
+        )
 
     @bentoml.api(route="/predict_batch", input_spec=PredictBatchRequest)
     async def predict_batch(
@@ -83,7 +86,9 @@ class ChurnService:
             One item per customer, with a score or the reason for its absence.
         """
         request = PredictBatchRequest(customer_ids=customer_ids, as_of=as_of, explain=explain)
-        return await self.engine.predict_batch(request, new_request_id())
+        return to_batch_prediction(
+            await self.engine.score(request.customer_ids, request.as_of, request.explain, new_request_id())
+        )
 
 
 def _service() -> bentoml.Service[ChurnService]:

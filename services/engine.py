@@ -1,7 +1,9 @@
 """Prediction engine: assembles models, features, scoring thread, prediction log and metrics."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import psutil
 from bentoml import Bento
@@ -9,7 +11,6 @@ from bentoml import Bento
 import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that imports Feast: a third of the time
 from feature_repo.settings import Settings
 from holdfast.models.registry_client import RegistryClient
-from services.api.responses import to_batch_prediction, to_prediction
 from services.bentoml_patches import freeze_garbage_collector
 from services.errors import NotReadyError
 from services.inference.datatypes import ScoringRequest, ScoringResult
@@ -23,7 +24,6 @@ from services.observability.logs import LOG, log_once, reset_log_once
 from services.observability.metrics import METRICS, remove_ended_processes
 from services.observability.tracing import open_spans
 from services.prediction_log.writer import PredictionLog
-from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import ServingSettings
 
 _PUBLISH_SECONDS = 1.0
@@ -65,40 +65,24 @@ class PredictionEngine:
         self._warm_up()
         self._publisher.start()
 
-    async def predict(self, request: PredictRequest, request_id: str) -> Prediction:
-        """Predict for one customer.
+    async def score(
+        self, customer_ids: Sequence[str], as_of: datetime | None, explain: bool, request_id: str
+    ) -> ScoringResult:
+        """Score the customers of one request.
 
         Args:
-            request: Validated request.
+            customer_ids: Customers.
+            as_of: Time to predict for; None: now.
+            explain: Add explanations.
             request_id: Id of the request in logs.
 
         Returns:
-            Prediction.
-
-        Raises:
-            ServiceError: The customer cannot be scored.
-        """
-        scoring_request = ScoringRequest([request.customer_id], request.as_of, request.explain, request_id)
-        return to_prediction(await self._score(scoring_request))
-
-    async def predict_batch(self, request: PredictBatchRequest, request_id: str) -> BatchPrediction:
-        """Predict for many customers.
-
-        Args:
-            request: Validated request.
-            request_id: Id of the request in logs.
-
-        Returns:
-            One item per customer, with a score or the reason for its absence.
+            Scores and rejected customers.
 
         Raises:
             ServiceError: No customer can be scored.
         """
-        scoring_request = ScoringRequest(request.customer_ids, request.as_of, request.explain, request_id)
-        return to_batch_prediction(await self._score(scoring_request))
-
-    async def _score(self, request: ScoringRequest) -> ScoringResult:
-        result = await self._batcher.submit(request)
+        result = await self._batcher.submit(ScoringRequest(customer_ids, as_of, explain, request_id))
         if self._spans is not None:
             self._spans.record_stages(result.batch.stages, len(result.batch.usable))
         return result

@@ -17,10 +17,11 @@ from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.runtime.locks import folder_lock
 from simulations.baseline_state import BaselineKey, code_fingerprint, copy_baseline, remove_stale_baselines
 from simulations.daily_data import MAX_DAYS
+from simulations.job_spec import JobSpec
 from simulations.outcome import Outcome, outcome_path, read_outcomes, simulations_folder
 from simulations.report import print_outcomes, write_page
 from simulations.scenarios import SCENARIOS
-from simulations.worker import JobSpec, run_job
+from simulations.worker import run_job
 from simulations.workspace import StoreName
 
 _ALL = "all"

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import list_versions
@@ -12,18 +11,16 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.models.mlflow_client import open_registry
 from holdfast.training.lineage import read_git_commit
 from simulations.environment import Environment
+from simulations.job_spec import JobSpec
 from simulations.load_clients import count_retries
 from simulations.outcome import Expectation, Outcome
 from simulations.prefect_api import DeploymentRun
 from simulations.scenario import Scenario
 
-if TYPE_CHECKING:
-    from simulations.worker import JobSpec
-
 _EXAMPLES = 10
 
 
-def build_outcome(scenario: Scenario, environment: Environment, spec: "JobSpec", seconds: float) -> Outcome:
+def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, seconds: float) -> Outcome:
     """Build the outcome of a finished scenario.
 
     Args:

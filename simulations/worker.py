@@ -11,15 +11,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING
 
 from deploy.local.components import venv_command
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.processes import HOST, free_port, log_tail, start_process
+from simulations.job_spec import JobSpec
 from simulations.limited_disk import move_tables_to_limited_disk, namespace_command
-from simulations.workspace import StoreName, Workspace, create_workspace
+from simulations.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:
     from simulations.redis_server import RedisServer
@@ -27,29 +26,6 @@ if TYPE_CHECKING:
 _JOB_FILE = "simulation.json"
 # Watch the new champion for half a minute instead of a quarter of an hour; the other steps keep their defaults.
 _ROLLOUT = {"watch_minutes": 0.5, "poll_seconds": 1}
-
-
-class JobSpec(BaseModel):
-    """Job of a simulation subprocess.
-
-    Attributes:
-        job: Build the baseline state, or run a scenario and write its outcome.
-        customers: Number of customers; 0: all.
-        with_fault: Whether the fault of the scenario is injected.
-        disk_mb: Size of the disk for the tables; 0: no limit.
-        outcome: File for the outcome of the scenario.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    job: Literal["baseline", "scenario"]
-    scenario: str = ""
-    days: int = 0
-    customers: int
-    store: StoreName = "sqlite"
-    with_fault: bool = True
-    disk_mb: int = 0
-    outcome: Path | None = None
 
 
 class SimulationFailedError(HoldfastError):

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.authorization import Authorizer
 from services.api.bentoml_passthrough import forward_to_bentoml
+from services.api.responses import to_batch_prediction, to_prediction
 from services.errors import ServiceError, http_error, validation_error
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
@@ -158,11 +159,13 @@ class ApiMiddleware:
             except ValidationError as error:
                 raise validation_error(error) from None
             if isinstance(request, PredictRequest):
-                return await self._engine.predict(request, request_id)
+                ids, as_of, explain = [request.customer_id], request.as_of, request.explain
+                return to_prediction(await self._engine.score(ids, as_of, explain, request_id))
             more = max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST) - 1
             self._admit(more, own=1)
             weight += more
-            return await self._engine.predict_batch(request, request_id)
+            ids, as_of, explain = request.customer_ids, request.as_of, request.explain
+            return to_batch_prediction(await self._engine.score(ids, as_of, explain, request_id))
         finally:
             self._active -= weight
             METRICS.requests_active.set(self._active)

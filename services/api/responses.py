@@ -1,14 +1,18 @@
 """Conversion of scoring results to HTTP response bodies."""
 
+from typing import TYPE_CHECKING
+
 from feature_repo.timestamps import from_epoch_us
 from services.errors import ServiceError, status_of
-from services.inference.datatypes import ScoringResult
 from services.schemas import BatchItem, BatchPrediction, Prediction
+
+if TYPE_CHECKING:  # BentoML's first process imports this module, but neither models nor features
+    from services.inference.datatypes import ScoringResult
 
 _SECOND_US = 1e6
 
 
-def to_prediction(result: ScoringResult) -> Prediction:
+def to_prediction(result: "ScoringResult") -> Prediction:
     """Convert the result of a request for one customer.
 
     Args:
@@ -43,7 +47,7 @@ def to_prediction(result: ScoringResult) -> Prediction:
     )
 
 
-def to_batch_prediction(result: ScoringResult) -> BatchPrediction:
+def to_batch_prediction(result: "ScoringResult") -> BatchPrediction:
     """Convert the result of a request for many customers.
 
     Args:
@@ -63,7 +67,7 @@ def to_batch_prediction(result: ScoringResult) -> BatchPrediction:
     )
 
 
-def _items(result: ScoringResult) -> list[BatchItem]:
+def _items(result: "ScoringResult") -> list[BatchItem]:
     batch, rows = result.batch, slice(result.start, result.stop)
     checked, features = batch.checked, batch.checked.features
     times = {newest: from_epoch_us(newest) for newest in set(checked.newest_us[rows].tolist()) if newest >= 0}

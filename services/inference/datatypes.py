@@ -1,8 +1,7 @@
 """Requests, scores and results that are passed between API, predictor and recorder."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.online_features.reader import OnlineFeatures
 from services.inference.feature_checks import CheckedInputs, RejectedCustomer
+from services.observability.stage_times import StageTimes
 from services.schemas import Explanation
 
 if TYPE_CHECKING:
@@ -34,28 +34,6 @@ class ScoringRequest:
     as_of: datetime | None
     explain: bool
     request_id: str
-
-
-@dataclass
-class StageTimes:
-    """Times at which a micro-batch started and finished each stage, seconds since 1970."""
-
-    started: float = field(default_factory=time.time)
-    fetched: float = 0.0
-    transformed: float = 0.0
-    scored: float = 0.0
-
-    def intervals(self) -> tuple[tuple[str, float, float], ...]:
-        """List the stages.
-
-        Returns:
-            Name, start and end of each stage.
-        """
-        return (
-            ("store", self.started, self.fetched),
-            ("transform", self.fetched, self.transformed),
-            ("model", self.transformed, self.scored),
-        )
 
 
 @dataclass(frozen=True)

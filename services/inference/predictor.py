@@ -15,11 +15,12 @@ from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.reason_codes import select_reasons
 from services.errors import NoReasonsError
-from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult, StageTimes
+from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult
 from services.inference.feature_checks import CheckedInputs, check_inputs
 from services.inference.feature_client import FeatureClient
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
+from services.observability.stage_times import StageTimes
 from services.schemas import Explanation, Reason
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -14,9 +13,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, get_current_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.observability.logs import LOG
-
-if TYPE_CHECKING:
-    from services.inference.datatypes import StageTimes
+from services.observability.stage_times import StageTimes
 
 _NANOSECONDS = 1_000_000_000
 _CLOSING_SECONDS = 3.0
@@ -68,7 +65,7 @@ class SpanRecorder:
         if status >= 500:
             span.set_status(Status(StatusCode.ERROR))
 
-    def record_stages(self, stages: "StageTimes", rows: int) -> None:
+    def record_stages(self, stages: StageTimes, rows: int) -> None:
         """Record the stages of a micro-batch within the current span.
 
         Args:
