@@ -1,12 +1,15 @@
 """Training set: labels at each cut-off, joined with point-in-time features through the feature service."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,6 +26,27 @@ from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
 from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
 from holdfast.models.contract import Feature, input_matrix, model_inputs
+
+# As feature_repo.labels.churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
+LabelFunction = Callable[[ir.Table, Sequence[datetime], int, int], ir.Table]
+_label_function: ContextVar[LabelFunction] = ContextVar("label_function", default=churn_labels)
+
+
+@contextmanager
+def use_label_function(function: LabelFunction) -> Iterator[None]:
+    """Label every training set that is assembled in this context by another function than ``churn_labels``.
+
+    Args:
+        function: Label function with the parameters and the columns of :func:`feature_repo.labels.churn_labels`.
+
+    Yields:
+        None, while the function is in use.
+    """
+    token = _label_function.set(function)
+    try:
+        yield
+    finally:
+        _label_function.reset(token)
 
 
 @dataclass(frozen=True)
@@ -218,7 +242,7 @@ def build_training_set(
 def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
     transactions = known_transactions(connection.read_parquet(transactions_glob(settings)), as_of, known_at)
-    labels = churn_labels(transactions, cutoffs, settings.horizon_days, settings.activity_days)
+    labels = _label_function.get()(transactions, cutoffs, settings.horizon_days, settings.activity_days)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()
     return Labels.validate(frame, lazy=True)

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from typing_extensions import override
 
@@ -11,6 +10,7 @@ from holdfast.alerting.events import emit_event
 from holdfast.model_versions.aliases import get_champion_version, get_version, set_challenger
 from holdfast.model_versions.records import GatesRecord, RolloutRecord, parse_events
 from holdfast.models.mlflow_client import open_registry
+from holdfast.training.dataset import use_label_function
 from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
@@ -107,7 +107,7 @@ def _train_on_flipped_labels(environment: Environment) -> tuple[str, ...]:
     from flows.train import train
 
     today = environment.shop.today
-    with patch("holdfast.training.dataset.churn_labels", _flipped_labels):
+    with use_label_function(_flipped_labels):
         result = train(today, today + timedelta(hours=2), TRAINING, GATES)
     return tuple(result.gates.failed)
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import ibis.expr.types as ir
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from feature_repo.labels import churn_labels
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import MissingFeatureError
-from holdfast.training.dataset import TrainingSet, assemble_training_set, list_labeled_cutoffs
+from holdfast.training.dataset import TrainingSet, assemble_training_set, list_labeled_cutoffs, use_label_function
 from tests.support import feature_oracle
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, transactions, use_data_folder
@@ -50,7 +49,7 @@ def test_assemble_training_set_flipped_labels_changes_labels_only(dataset: Datas
 
     cutoffs = dataset.cutoffs[:2]
     expected = dataset.data.at_cutoffs(cutoffs)
-    with use_data_folder(dataset.settings.data), patch("holdfast.training.dataset.churn_labels", flipped):
+    with use_data_folder(dataset.settings.data), use_label_function(flipped):
         data = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
     assert (data.y == ~expected.y).all()
     assert data.x.tobytes() == expected.x.tobytes()
