@@ -26,5 +26,10 @@ def configure() -> Settings:
     return Settings.from_environment()
 
 
-if sys.argv[0] == "-m":  # what Python sets while it locates the module of `python -m flows.NAME`
+def _runs_as_command() -> bool:
+    """Return True while Python locates the module of ``python -m flows.NAME``; only then is sys.argv[0] "-m"."""
+    return sys.argv[0] == "-m"
+
+
+if _runs_as_command():
     configure()

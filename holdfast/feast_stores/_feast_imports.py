@@ -5,7 +5,6 @@ every process: 2.0 of the 2.6 seconds until a service can read its first feature
 nothing. Feast's own command line imports Feast before this module and retains its checks.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,7 +38,3 @@ __all__ = [
     "ValueType",
     "load_repo_config",
 ]
-
-# Importing Feast turns on the deprecation warnings of every library; Python's default is off.
-warnings.simplefilter("ignore", DeprecationWarning)
-warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")

@@ -1,15 +1,25 @@
 """Importing the project changes neither the environment nor the file system."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.main_job import ROOT, environment_of
 
-# Only effects of the project's own code count, not those of third-party libraries. services.churn is left out: BentoML
-# imports it as the entry point of the service, so it configures the process as `python -m flows.NAME` does.
+# The only modules that call something for its effect while they are imported, and why.
+_EXCEPTIONS = {
+    "flows/__init__.py": "`python -m flows.NAME`: Prefect reads the environment while the flow's module imports it",
+    "services/churn.py": "entry point that BentoML imports: it reads the environment while it is imported",
+    "benchmarks/serving/noop_tuned_service.py": "entry point that BentoML imports",
+    "holdfast/training/hyperparameter_search.py": "levels of the loggers of Optuna and Alembic",
+}
+_PACKAGES = ("benchmarks", "deploy", "feature_repo", "flows", "holdfast", "services", "simulations")
+
+# Only effects of the project's own code count, not those of third-party libraries; services.churn is left out.
 _IMPORT_AND_WATCH = """
 import importlib, os, pkgutil, sys, sysconfig
 
@@ -38,6 +48,27 @@ for package in sys.argv[2:]:
             importlib.import_module(module.name)
 print("\\n".join(effects))
 """
+
+
+def _calls_at_import(statements: list[ast.stmt]) -> Iterator[str]:
+    """List the calls whose result is not used; a block of `if __name__ == "__main__"` does not run at import."""
+    for statement in statements:
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            yield ast.unparse(statement)
+        elif isinstance(statement, ast.If) and "__name__" not in ast.unparse(statement.test):
+            yield from _calls_at_import(statement.body + statement.orelse)
+        elif isinstance(statement, ast.With | ast.For | ast.While):
+            yield from _calls_at_import(statement.body)
+        elif isinstance(statement, ast.Try):
+            yield from _calls_at_import(statement.body + statement.orelse + statement.finalbody)
+
+
+def test_modules_call_nothing_for_its_effect_at_import() -> None:
+    found = {}
+    for file in (file for package in _PACKAGES for file in (ROOT / package).rglob("*.py")):
+        if file.name != "__main__.py" and (calls := list(_calls_at_import(ast.parse(file.read_text()).body))):
+            found[file.relative_to(ROOT).as_posix()] = calls
+    assert found.keys() == _EXCEPTIONS.keys(), found
 
 
 @pytest.mark.parametrize("package", ["flows", "holdfast", "services"])
