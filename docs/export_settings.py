@@ -21,8 +21,7 @@ SECTIONS: dict[str, type[EnvironmentSettings]] = {
 _HEADER = """# Settings
 
 Environment variables with their defaults (empty: not set), generated from the settings classes by `make settings`.
-Variables of the tools apply besides: `MLFLOW_TRACKING_URI` (model registry; default in the data folder) and
-`OTEL_EXPORTER_OTLP_ENDPOINT` (receiver of traces).
+`OTEL_EXPORTER_OTLP_ENDPOINT` (receiver of traces) applies besides.
 """
 _COMPUTED_DEFAULTS = {"data": "data", "clock": "wall"}
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from feature_repo.errors import SettingsError
@@ -116,6 +116,13 @@ class Settings(EnvironmentSettings):
     activity_days: int = Field(
         default=180, ge=1, description="Models are trained on customers with a purchase in the last so many days."
     )
+    mlflow_tracking_uri: str = Field(
+        default="",
+        validate_default=True,
+        repr=False,  # may contain a password
+        validation_alias="MLFLOW_TRACKING_URI",
+        description="Model registry and tracking server (MLflow's own variable); empty: in the data folder.",
+    )
 
     @field_validator("data")
     @classmethod
@@ -126,6 +133,13 @@ class Settings(EnvironmentSettings):
     @classmethod
     def _aware(cls, value: str | datetime) -> str | datetime:
         return as_utc(value) if isinstance(value, datetime) else value
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _embedded_database(cls, value: str, info: ValidationInfo) -> str:
+        if value or "data" not in info.data:
+            return value
+        return f"sqlite:///{info.data['data'] / 'mlflow' / 'mlflow.db'}"
 
     @property
     def batches(self) -> Path:
@@ -171,11 +185,6 @@ class Settings(EnvironmentSettings):
     def alerts(self) -> Path:
         """Return the path of the database of alerts and their deliveries."""
         return self.data / "alerts.db"
-
-    @property
-    def mlflow_tracking_uri(self) -> str:
-        """Return ``MLFLOW_TRACKING_URI`` if it is set, else the URI of the embedded database."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow / 'mlflow.db'}"
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of all tools, used by flows, services, tests and images.

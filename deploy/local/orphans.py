@@ -7,11 +7,12 @@ from pathlib import Path
 
 import psutil
 
+from feature_repo.settings import Settings
 from holdfast.runtime.processes import apply_to_processes, terminate_processes
 
-# Variable with the data folder, in the environment of each process of `make up` and its descendants.
+# Markers in the environment of processes and their descendants, not settings: the data folder of the `make up`
 DATA_VARIABLE = "HOLDFAST_UP"
-# Variable with the name of the component, in the environment of each server and its descendants.
+# and the name of the component.
 COMPONENT_VARIABLE = "HOLDFAST_UP_PART"
 _TERMINATE_SECONDS = 3.0
 
@@ -75,7 +76,7 @@ def find_orphans(data: Path, component: str | None = None) -> Iterator[psutil.Pr
 def main() -> None:
     """Terminate orphans of a component, then become the component's command."""
     name, *command = sys.argv[1:]
-    if count := terminate_orphans(Path(os.environ[DATA_VARIABLE]), name):
+    if count := terminate_orphans(Settings.from_environment().data, name):
         sys.stderr.write(f"Terminated {count} orphaned processes of an earlier {name}.\n")
     os.environ[COMPONENT_VARIABLE] = name
     os.execv(command[0], command)

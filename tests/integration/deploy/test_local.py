@@ -225,7 +225,8 @@ def test_supervisor_killed_server_restarts_on_the_port_of_its_orphan(tmp_path: P
         env=os.environ | {DATA_VARIABLE: str(tmp_path), COMPONENT_VARIABLE: "other"},
     )
     try:
-        with Supervisor([component], {DATA_VARIABLE: str(tmp_path)}, tmp_path / "logs") as supervisor:
+        variables = {DATA_VARIABLE: str(tmp_path), "HOLDFAST_DATA": str(tmp_path)}
+        with Supervisor([component], variables, tmp_path / "logs") as supervisor:
             wait_for(supervisor.is_ready, 20, lambda: "no Supervisor")
             supervisor.start(component)
             wait_for(lambda: start_count() == 1, 20, lambda: log.read_text())

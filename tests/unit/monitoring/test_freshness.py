@@ -2,7 +2,6 @@
 
 import sqlite3
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as pq
@@ -99,11 +98,9 @@ def test_check_batch_scores_stale_scores_have_finding(shop: Settings) -> None:
 
 
 @pytest.fixture
-def registry(shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(shop: Settings) -> Registry:
     """Create the shop's registry, without versions."""
-    made = make_registry(tmp_path / "registry")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
-    return made
+    return make_registry(shop.mlflow)
 
 
 def _register(registry: Registry, as_of: datetime) -> str:
@@ -147,17 +144,15 @@ def test_check_champion_without_champion_is_empty(shop: Settings, request: pytes
     assert check_champion(shop, window(0), DataRules()) == CheckResult()
 
 
-def test_check_champion_unknown_age_or_unreachable_registry_has_note(
-    shop: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_champion_unknown_age_or_unreachable_registry_has_note(shop: Settings, registry: Registry) -> None:
     registry.set_alias(CHAMPION, registry.register_model())
     result = check_champion(shop, window(0), DataRules())
     assert (result.metrics, result.findings) == ([], [])
     assert "version 1 was not registered by training" in result.notes[0]
     broken = shop.data / "broken.db"
     broken.write_bytes(b"no database" * 1000)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{broken}")
-    result = check_champion(shop, window(0), DataRules())
+    broken_registry = shop.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{broken}"})
+    result = check_champion(broken_registry, window(0), DataRules())
     assert (result.metrics, result.findings) == ([], [])
     assert "The age of the champion is unknown" in result.notes[0]
 

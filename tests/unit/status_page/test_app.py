@@ -261,13 +261,13 @@ def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:
 
 
 def test_sources_fail_independently(state: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = state
+    unreachable_registry = f"http://ann:secret@127.0.0.1:{free_port()}"
+    settings = state.model_copy(update={"mlflow_tracking_uri": unreachable_registry})
     settings.alerts.write_bytes(b"no database")
     folder = settings.monitoring / "metrics" / "skew"
     folder.mkdir(parents=True)
     (folder / "20240701T000000Z.parquet").write_bytes(b"no table")
     (settings.feast / "online_state.json").write_text("{")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     found = load_system_status(settings, unreachable(), NOW)
     sections = ("models", "freshness", "views", "alerts", "deployments")
