@@ -85,7 +85,7 @@ def list_components(settings: Settings, local: LocalSettings) -> list[Component]
             requires=("deployments", "prepare"),
         ),
         _server(
-            "status", "the status page", local, ["python", "-m", "holdfast.status_page"], "/health",
+            "status", "the status page", local, ["python", "-m", "holdfast", "status-page"], "/health",
             requires=("prepare",),
         ),
         _server(

@@ -1,27 +1,25 @@
-"""Server of the status page: `python -m holdfast.status_page`."""
+"""Command `python -m holdfast status-page`: server of the status page."""
 
-import argparse
+from typing import Annotated
 
-import uvicorn
+import typer
 
-from feature_repo.settings import apply_environment
 from holdfast.models.registry_client import set_fail_fast_env
-from holdfast.status_page.app import create_app
 
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 
 
-def main() -> None:
-    """Serve until SIGTERM; to other machines only if ``--host`` is not a loopback address."""
-    parser = argparse.ArgumentParser(prog="python -m holdfast.status_page", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080)
-    options = parser.parse_args()
-    apply_environment()
+def status_page(
+    host: Annotated[str, typer.Option(help="Address to listen on; any but loopback admits other machines.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+) -> None:
+    """Serve the status page until SIGTERM."""
+    import uvicorn
+
+    from holdfast.status_page.app import create_app
+
     set_fail_fast_env()
-    hosts = _LOOPBACK if options.host in ("127.0.0.1", "localhost", "::1") else ["*"]
-    uvicorn.run(create_app(hosts), host=options.host, port=options.port, log_level="warning")
-
-
-if __name__ == "__main__":
-    main()
+    hosts = _LOOPBACK if host in ("127.0.0.1", "localhost", "::1") else ["*"]
+    uvicorn.run(create_app(hosts), host=host, port=port, log_level="warning")
