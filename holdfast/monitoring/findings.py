@@ -1,4 +1,4 @@
-"""Monitoring finding: event name, severity, subject and evidence."""
+"""Problems that monitoring views detect, and the names of their events."""
 
 from typing import Any, Literal
 

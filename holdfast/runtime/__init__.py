@@ -1,4 +1,4 @@
-"""Runtime support for flows: processes, endpoints, progress, Prefect states and run artifacts.
+"""Runtime support for flows and commands: processes, locks, endpoints, progress, Prefect's flow runs, MLflow artifacts.
 
-No module here knows a feature or a model.
+What depends on features, models or monitoring belongs to their packages, the tasks of a flow to flows.
 """

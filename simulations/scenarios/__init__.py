@@ -1,4 +1,7 @@
-"""Scenarios by name."""
+"""Scenarios, one module each, with their fault, expected detections and expected reactions; SCENARIOS lists all.
+
+Servers, clients and the simulated shop belong to simulations, changes of transactions to simulations.faults.
+"""
 
 from simulations.scenario import Scenario
 from simulations.scenarios.bad_challenger import BadChallenger
