@@ -25,7 +25,10 @@ _FAILED_GATE = "behaviour: direction"  # the other metrics pass: the test labels
 
 
 class BadChallenger(Scenario):
-    """The labels of training and test set are flipped."""
+    """Scenario with a version that was trained and tested on flipped labels.
+
+    The version fails its gates. Forced through them, it is stopped by its rollout: in shadow, and then in a canary.
+    """
 
     name = "bad-challenger"
     fault = "A version trained on flipped labels, then forced through its gates twice: to shadow, and to a canary."
@@ -35,7 +38,6 @@ class BadChallenger(Scenario):
 
     @override
     def inject_fault(self, environment: Environment) -> None:
-        """Inject the fault; an override of ``Scenario.inject_fault``."""
         self._failed_gates = _train_on_flipped_labels(environment)
         _force(environment)
         emit_event("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})
@@ -47,7 +49,6 @@ class BadChallenger(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         client = open_registry(environment.shop.settings)
         tags = get_version(client, _BAD).tags if self._failed_gates else {}
         records = [item for item in parse_events(tags, _BAD) or () if isinstance(item, RolloutRecord)]

@@ -15,7 +15,10 @@ _SHARE = 0.4
 
 
 class BrokenColumn(Scenario):
-    """Ingest quarantines the rows without an amount and keeps the others."""
+    """Scenario with many amounts of one day missing or replaced by text.
+
+    Ingest quarantines the rows without an amount and accepts the others.
+    """
 
     name = "broken-column"
     fault = f"On the third day {_SHARE:.0%} of the amounts are empty or text."
@@ -23,12 +26,10 @@ class BrokenColumn(Scenario):
 
     @override
     def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame:
-        """Change the file of the day; an override of ``Scenario.change_delivery``."""
         return corrupt_amounts(rows, _SHARE, seed=0) if environment.shop.number == _DAY else rows
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         found = find_detection(
             "holdfast.data.broken",
             "*",

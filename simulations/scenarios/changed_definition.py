@@ -18,7 +18,10 @@ _RUN_WITHIN = 180.0
 
 
 class ChangedDefinition(Scenario):
-    """Worker and service run a source tree with another mean amount, from noon to the evening of a day."""
+    """Scenario with changed feature code deployed without `feast apply`.
+
+    Worker and service run a source tree with another mean amount, from noon to the evening of a day.
+    """
 
     name = "changed-definition"
     fault = "From noon of the second day worker and service run code with another mean_purchase_amount, not applied."
@@ -28,7 +31,6 @@ class ChangedDefinition(Scenario):
 
     @override
     def inject_fault(self, environment: Environment) -> None:
-        """Inject the fault; an override of ``Scenario.inject_fault``."""
         changed = copy_source(environment.workspace.state / "source")
         replace_in_file(
             changed,
@@ -44,7 +46,6 @@ class ChangedDefinition(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         noon = start_of_day(FAULT_DAY) + _NOON
         return [
             find_detection(

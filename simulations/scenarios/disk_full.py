@@ -19,7 +19,10 @@ _PIECE = 65_536
 
 
 class DiskFull(Scenario):
-    """Batches, snapshots, scores and the prediction log are on a small disk."""
+    """Scenario with a full data disk at the start of the daily run.
+
+    Batches, snapshots, scores and the prediction log are on a small disk.
+    """
 
     name = "disk-full"
     fault = (
@@ -34,7 +37,6 @@ class DiskFull(Scenario):
 
     @override
     def inject_fault(self, environment: Environment) -> None:
-        """Inject the fault; an override of ``Scenario.inject_fault``."""
         shop = environment.shop
         filler = environment.workspace.state / "disk" / "filler"
         _fill(filler)
@@ -57,7 +59,6 @@ class DiskFull(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         failed = [item for item in environment.shop.api.list_runs("daily") if item.id == self._run_id]
         alerts = [alert for alert in list_alerts(environment.shop.settings) if "holdfast.run.failed:daily" in alert]
         return [

@@ -23,7 +23,10 @@ _TRAINS_WITHIN, _RECOVERS_WITHIN = 120.0, 420.0
 
 
 class KilledTraining(Scenario):
-    """The process manager starts another worker; the missing heartbeat is detected, and the training runs again."""
+    """Scenario with the worker and a running training killed.
+
+    The process manager starts another worker; the missing heartbeat is detected, and the training runs again.
+    """
 
     name = "killed-training"
     fault = "On the second day the worker and a running training are killed (SIGKILL)."
@@ -34,7 +37,6 @@ class KilledTraining(Scenario):
 
     @override
     def inject_fault(self, environment: Environment) -> None:
-        """Inject the fault; an override of ``Scenario.inject_fault``."""
         shop = environment.shop
         known = shop.today + timedelta(hours=2)
         self._killed_run = shop.api.start_run(
@@ -58,7 +60,6 @@ class KilledTraining(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         killed = [item for item in environment.shop.api.list_runs("train") if item.id == self._killed_run]
         others = [item for item in environment.shop.api.list_runs("train") if item.id != self._killed_run]
         versions, runs = _versions(environment), _mlflow_runs(environment)

@@ -14,7 +14,10 @@ _ARRIVAL = 3
 
 
 class LateFiles(Scenario):
-    """Features become stale, and the served features differ from those known later."""
+    """Scenario with the files of two days arriving late, together with the file of the next day.
+
+    Features become stale, and the served features differ from those known later.
+    """
 
     name = "late-files"
     fault = "No file on the second and third day; on the fourth day all three arrive."
@@ -22,7 +25,6 @@ class LateFiles(Scenario):
 
     @override
     def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame | None:
-        """Change the file of the day; an override of ``Scenario.change_delivery``."""
         shop = environment.shop
         if shop.number in _MISSING:
             return None
@@ -34,7 +36,6 @@ class LateFiles(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         findings = environment.shop.findings
         first, arrival = start_of_day(_MISSING[0] + 1), start_of_day(_ARRIVAL + 1)
         visible = "the first run after the files have arrived"

@@ -22,7 +22,10 @@ _FIRST_DAY = 2
 
 
 class PriceChange(Scenario):
-    """A shift of this size is significant in the prices of a day from 20 purchases on; fewer are not tested."""
+    """Scenario with all prices raised by half from the third day on.
+
+    A shift of this size is significant in the prices of a day from 20 purchases on; fewer are not tested.
+    """
 
     name = "price-change"
     fault = f"Amounts times {_FACTOR} from the third day on."
@@ -35,12 +38,10 @@ class PriceChange(Scenario):
 
     @override
     def change_delivery(self, environment: Environment, rows: pd.DataFrame) -> pd.DataFrame:
-        """Change the file of the day; an override of ``Scenario.change_delivery``."""
         return raise_prices(rows, _FACTOR) if environment.shop.number >= _FIRST_DAY else rows
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         visible = "the first run after a day with raised prices was ingested"
         detected = find_detection(
             "holdfast.drift.detected",

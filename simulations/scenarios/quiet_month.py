@@ -8,7 +8,10 @@ from simulations.scenario import Scenario
 
 
 class QuietMonth(Scenario):
-    """Unchanged purchases of May 1998: nothing to detect and nothing to do."""
+    """Scenario without a fault, for four weeks.
+
+    The purchases of May 1998 are unchanged: nothing to detect and nothing to do.
+    """
 
     name = "quiet-month"
     fault = "None: four weeks of unchanged data."
@@ -17,7 +20,6 @@ class QuietMonth(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         alarming = [
             f"{item.event} {item.subject} {item.as_of:%Y-%m-%d}"
             for item in environment.shop.findings

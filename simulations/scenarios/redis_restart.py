@@ -16,7 +16,10 @@ _DOWN_SECONDS = 3.0
 
 
 class RedisRestart(Scenario):
-    """Clients retry; the next monitoring run detects the empty store, and an automation materializes the features."""
+    """Scenario with Redis killed under load and restarted empty.
+
+    Clients retry; the next monitoring run detects the empty store, and an automation materializes the features.
+    """
 
     name = "redis-restart"
     fault = "At noon of the second day Redis is killed under load and restarts empty."
@@ -26,7 +29,6 @@ class RedisRestart(Scenario):
 
     @override
     def inject_fault(self, environment: Environment) -> None:
-        """Inject the fault; an override of ``Scenario.inject_fault``."""
         shop = environment.shop
         assert environment.redis is not None
         with shop.clients.continuous_load(threads=3):
@@ -41,7 +43,6 @@ class RedisRestart(Scenario):
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
-        """Compare the reactions of the system with the expected ones; an override of ``Scenario.evaluate``."""
         noon = start_of_day(FAULT_DAY) + _NOON
         repaired = [item for item in environment.shop.api.list_runs("features") if item.state == "COMPLETED"]
         retried = sum(result.attempts > 1 for result in environment.shop.clients.results)
