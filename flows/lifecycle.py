@@ -15,12 +15,13 @@ from flows.features import features
 from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
-from flows.train import TrainResult, train
+from flows.train import train
 from holdfast.feature_store.snapshots import find_recent_customer
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.datasets import require_no_replay
 from holdfast.packaging.smoke_test import run_smoke_test
+from holdfast.reporting.flow_results import TrainResult
 from holdfast.reporting.run_summary import RunSummary, print_summary, write_summary
 from holdfast.reporting.stage_timer import StageTimer
 

@@ -2,6 +2,16 @@
 
 from feature_repo.errors import HoldfastError
 
+__all__ = [
+    "ApprovalRefusedError",
+    "HoldfastError",
+    "IngestError",
+    "PackagingError",
+    "PromotionRefusedError",
+    "RollbackError",
+    "TrafficError",
+]
+
 
 class IngestError(HoldfastError):
     """Source, mapping or batch that ingest rejects."""

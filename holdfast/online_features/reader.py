@@ -17,13 +17,11 @@ from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.types import Bools, Floats, Ints
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, feast_reader
 from holdfast.models.contract import Feature
-from holdfast.online_features.read_plan import OnDemandComputation, ReadPlan, UnreadableServiceError, build_read_plan
+from holdfast.online_features.read_plan import OnDemandComputation, ReadPlan, build_read_plan
 from holdfast.online_features.value_decoder import Fault, Number, decode_values
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-__all__ = ["Fault", "OnlineFeatures", "OnlineReader", "RawColumns", "UnreadableServiceError"]
 
 _Columns = list[list[Number | None]]
 _NONE = int(Fault.NONE)  # the look-up of an enumeration's member takes a microsecond

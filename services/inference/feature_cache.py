@@ -7,7 +7,7 @@ import numpy as np
 
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.types import Bools
-from holdfast.online_features.reader import RawColumns
+from holdfast.feast_stores.raw_values import RawColumns
 
 _Row = tuple[tuple[bytes | None, ...], tuple[int, ...]]
 

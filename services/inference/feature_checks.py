@@ -11,7 +11,8 @@ import numpy.typing as npt
 from feature_repo.timestamps import NO_TIME, from_epoch_us
 from holdfast.core.types import Bools, Ints
 from holdfast.models.contract import Feature
-from holdfast.online_features.reader import Fault, OnlineFeatures
+from holdfast.online_features.reader import OnlineFeatures
+from holdfast.online_features.value_decoder import Fault
 from services.errors import RejectionReason
 from services.inference.feature_definitions import FeatureDefinitions
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
 from holdfast.core.types import Bools
+from holdfast.feast_stores.raw_values import RawColumns
 from holdfast.models.contract import ServedModel
-from holdfast.online_features.reader import RawColumns
 from services.errors import NotReadyError, StoreUnavailableError
 from services.inference.feature_cache import FeatureCache
 from services.inference.feature_definitions import (

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from feature_repo.timestamps import NO_TIME
-from holdfast.online_features.reader import OnlineReader, RawColumns
+from holdfast.feast_stores.raw_values import RawColumns
+from holdfast.online_features.reader import OnlineReader
 from services.errors import StoreUnavailableError
 from services.inference.circuit_breaker import CircuitBreaker
 from services.observability.logs import LOG

@@ -13,7 +13,8 @@ from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 if TYPE_CHECKING:
-    from holdfast.monitoring.evidently_workspace import EvidentlyReport
+    from evidently.core.report import Snapshot as EvidentlyReport
+
     from holdfast.monitoring.performance.cohort_performance import CohortPerformance
 
 _TABLE_METRICS = {

@@ -9,10 +9,10 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import CHALLENGER, drop_challenger
+from holdfast.model_versions.aliases import drop_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, parse_events
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.rollout.work_queue import Work, find_work
 from tests.support.gate_evidence import good_evaluation, make_interval

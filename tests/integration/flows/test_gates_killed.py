@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.contract import CHALLENGER, MODEL_NAME
 from tests.support.registered_versions import LENIENT, kill_process_at, read_aliases, register_version
 from tests.support.small_shop import join_process, prefect_api, start_process
 

@@ -10,10 +10,9 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, parse_events
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.gate_report import GateReport

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from holdfast.online_features.reader import OnlineReader, RawColumns
+from holdfast.feast_stores.raw_values import RawColumns
+from holdfast.online_features.reader import OnlineReader
 from tests.support.definition_changes import change_function, change_limit, drop_feature
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import predict, probabilities, problem_kind

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.prediction_log import read_predictions
-from holdfast.online_features.reader import RawColumns
+from holdfast.feast_stores.raw_values import RawColumns
 from services.inference.feature_cache import FeatureCache
 from services.observability.metrics import METRICS
 from tests.support.redis_service_state import RedisServiceState, redis_service_state

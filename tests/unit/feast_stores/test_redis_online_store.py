@@ -30,7 +30,8 @@ from holdfast.feast_stores.redis_online_store import (
 from holdfast.feast_stores.redis_pipeline import _pack_around_key
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import delete_online_state
-from holdfast.online_features.reader import Fault, OnlineReader
+from holdfast.online_features.reader import OnlineReader
+from holdfast.online_features.value_decoder import Fault
 from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
 from tests.support.redis_server import FaultyRedisServer
 from tests.support.small_shop import AS_OF, build_features

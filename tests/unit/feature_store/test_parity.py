@@ -16,6 +16,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
+from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import (
     ParityError,
@@ -23,7 +24,6 @@ from holdfast.feature_store.parity import (
     _compare_bits,
     _to_arrow,
     check_parity,
-    epoch_us,
     require_parity,
 )
 from holdfast.feature_store.snapshots import read_customers

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.as_of import ClockError, as_utc, resolve_as_of, resolve_daily_as_of, resolve_known_at
+from feature_repo.timestamps import as_utc
+from holdfast.ingestion.as_of import ClockError, resolve_as_of, resolve_daily_as_of, resolve_known_at
 from tests.support.feature_oracle import Transaction
 from tests.support.small_shop import AS_OF, ingest, shop_folder
 

@@ -12,11 +12,10 @@ from holdfast.model_versions.records import (
     GatesRecord,
     PromotionRecord,
     RollbackRecord,
-    TaggedRecord,
     TrafficRecord,
     parse_events,
 )
-from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError
+from holdfast.model_versions.version_tags import EVENTS_TAG, BadRecordError, TaggedRecord
 
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 WAITING = ApprovalRecord(status="waiting", since=NOON, until=NOON + timedelta(hours=1), flow_run="run", gates="k")

@@ -16,7 +16,9 @@ from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig
 from holdfast.models.contract import Feature
-from holdfast.online_features.reader import Fault, OnlineReader, UnreadableServiceError
+from holdfast.online_features.read_plan import UnreadableServiceError
+from holdfast.online_features.reader import OnlineReader
+from holdfast.online_features.value_decoder import Fault
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 NOW = epoch_us(AS_OF) + 5_000_000

@@ -12,7 +12,8 @@ from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import DAY_US, NO_TIME, epoch_us
 from holdfast.feast_stores.raw_values import feast_reader
 from holdfast.models.contract import model_inputs
-from holdfast.online_features.reader import Fault, OnlineFeatures, OnlineReader
+from holdfast.online_features.reader import OnlineFeatures, OnlineReader
+from holdfast.online_features.value_decoder import Fault
 from tests.support.online_stores import (
     ACTIVITY,
     CUSTOMERS,

@@ -13,9 +13,8 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import CHALLENGER
 from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
-from holdfast.models.contract import CHAMPION
+from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.promotion.decision import decide_automatically
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import environment_of, run
