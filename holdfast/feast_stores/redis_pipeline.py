@@ -15,6 +15,8 @@ from typing import Any
 from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
+from holdfast.feast_stores._redis_private import set_reply_timeout
+
 _Reply = Sequence[Any]  # bytes, or None for a missing field
 
 _UNREADABLE = b"\xff"  # instead of the value of a key that is not a hash: neither a value of any type nor a time
@@ -122,14 +124,14 @@ def _send_and_receive(connection: Any, commands: bytes, replies: int, fields: in
             shorten_at = _shorten_timeout(connection, deadline)
         received.append(_receive(connection, fields))
     if shorten_at != first:
-        connection._sock.settimeout(connection.socket_timeout)
+        set_reply_timeout(connection, connection.socket_timeout)
     return received
 
 
 def _shorten_timeout(connection: Any, deadline: _Deadline) -> float:
     """Set the socket's timeout to the remaining time; return the time of the next call."""
     remaining = deadline.remaining()
-    connection._sock.settimeout(remaining)
+    set_reply_timeout(connection, remaining)
     return deadline.end - remaining + deadline.slack
 
 
