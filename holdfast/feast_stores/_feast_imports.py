@@ -5,6 +5,7 @@ every process: 2.0 of the 2.6 seconds until a service can read its first feature
 nothing. Feast's own command line imports Feast before this module and retains its checks.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,7 @@ def _without_type_checks() -> Iterator[None]:
         setattr(typeguard, "typechecked", decorator)  # noqa: B010
 
 
-with _without_type_checks():
+with _without_type_checks(), warnings.catch_warnings():  # Feast turns on the deprecation warnings of every library
     from feast import FeatureStore
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
     from feast.protos.feast.types.Value_pb2 import Value as ValueProto

@@ -30,6 +30,6 @@ def open_store(known_at: datetime | None = None, online_timeout: float | None = 
 
 
 def _ignore_warnings() -> None:
-    # Importing Feast turns on the deprecation warnings of every library; Python's default is off.
+    # A module that imports Feast itself turns on the deprecation warnings of every library; Python's default is off.
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
