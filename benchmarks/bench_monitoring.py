@@ -1,7 +1,7 @@
 """Detection and false alarms of monitoring on real data: `make bench-monitoring`.
 
-The data view checks each day of CDNOW from March to June 1998, unchanged and with an injected fault. Then the inputs of
-a model trained at 1998-05-01 are compared with its two references, week by week.
+The data quality view checks each day of CDNOW from March to June 1998, unchanged and with an injected fault. Then the
+inputs of a model trained at 1998-05-01 are compared with its two references, week by week.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TRAINED = datetime(1998, 5, 1, tzinfo=UTC)
 
 
 def count_alarms(settings: Settings) -> dict[str, Any]:
-    """Count the days with a finding of the data view, unchanged and with each injected fault.
+    """Count the days with a finding of the data quality view, unchanged and with each injected fault.
 
     Args:
         settings: Settings with the data folder.

@@ -22,7 +22,7 @@ from holdfast.runtime.endpoints import EndpointSettings, current_run_url
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from holdfast.rollout.work_queue import Work
+    from holdfast.rollout.rollout_selection import PendingRollout
 
 APPROVAL_REASON = (
     "The rollout sends a growing share of the customers to it first; without a breach it becomes the champion."
@@ -30,7 +30,7 @@ APPROVAL_REASON = (
 
 
 @task(task_run_name="{name}", retries=5, retry_delay_seconds=[5, 10, 20, 40, 60])
-def step_task(settings: Settings, name: str, work: "Work") -> RolloutRecord:
+def step_task(settings: Settings, name: str, pending: "PendingRollout") -> RolloutRecord:
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.monitoring.skew.findings import describe_open_skew
@@ -44,49 +44,51 @@ def step_task(settings: Settings, name: str, work: "Work") -> RolloutRecord:
         sleep=time.sleep,
         read_service=lambda: read_service(url),
         read_skew=lambda: describe_open_skew(settings),
-        notify_unreachable=lambda is_down: notify_unreachable(settings, work.version, url, is_down, datetime.now(UTC)),
+        notify_unreachable=lambda is_down: notify_unreachable(
+            settings, pending.version, url, is_down, datetime.now(UTC)
+        ),
         flow_run=str(flow_run.id or ""),
     )
-    result = run_step(client, settings, work, dependencies)
-    finish_step(client, settings, work.version, result.record, datetime.now(UTC), current_run_url())
-    description = f"Version {work.version}: {result.record.summary}"
+    result = run_step(client, settings, pending, dependencies)
+    finish_step(client, settings, pending.version, result.record, datetime.now(UTC), current_run_url())
+    description = f"Version {pending.version}: {result.record.summary}"
     create_table_artifact(guardrail_rows(result.guardrails), key="rollout", description=description)
     return result.record
 
 
 @task(task_run_name="promote")
-def promote_task(settings: Settings, work: "Work", approval: bool) -> None:
+def promote_task(settings: Settings, pending: "PendingRollout", approval: bool) -> None:
     """Move the alias champion; with ``approval``, only on a person's approval of this version."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import notify_promoted
     from holdfast.rollout.registry_actions import promote_challenger
 
     reason = "passed every step of its rollout"
-    promote_challenger(open_registry(settings), settings, work, reason, datetime.now(UTC), approval)
-    notify_promoted(work.version, work.champion)
+    promote_challenger(open_registry(settings), settings, pending, reason, datetime.now(UTC), approval)
+    notify_promoted(pending.version, pending.champion)
 
 
 @task(task_run_name="end")
-def end_task(settings: Settings, work: "Work", reason: str = "") -> RolloutRecord:
+def end_task(settings: Settings, pending: "PendingRollout", reason: str = "") -> RolloutRecord:
     """End a rollout that cannot continue, or complete the end of a rollout that was killed there."""
     from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import finish_step
 
     now = datetime.now(UTC)
-    record = work.end_record(reason, now)
-    finish_step(open_registry(settings), settings, work.version, record, now, current_run_url())
+    record = pending.end_record(reason, now)
+    finish_step(open_registry(settings), settings, pending.version, record, now, current_run_url())
     return record
 
 
 def roll_out_version(
-    settings: Settings, client: "MlflowClient", work: "Work", request: ApprovalRequest
+    settings: Settings, client: "MlflowClient", pending: "PendingRollout", request: ApprovalRequest
 ) -> RolloutResult:
     """Roll out one version, from its first step or from the step where an earlier run was killed.
 
     Args:
         settings: Data folder.
         client: The registry.
-        work: The version, its champion, its latest record and its rules.
+        pending: The version, its champion, its latest record and its rules.
         request: Whether a person's approval is required.
 
     Returns:
@@ -95,39 +97,39 @@ def roll_out_version(
     Raises:
         PromotionRefusedError: The version may not become the champion, and its rollout has not started.
     """
-    from holdfast.rollout.work_queue import describe_pending_approval
+    from holdfast.rollout.rollout_selection import describe_pending_approval
 
-    if work.record is not None and not work.record.is_open:
-        return _finish(settings, work, end_task(settings, work))
-    approval = request.required and work.record is None  # a resumed rollout was started with an approval or without
-    if work.record is not None:  # the event of a killed step, before the record of the next step replaces it
-        work.record.append_event(client, work.version)
+    if pending.record is not None and not pending.record.is_open:
+        return _finish(settings, pending, end_task(settings, pending))
+    approval = request.required and pending.record is None  # a resumed rollout was started with an approval or without
+    if pending.record is not None:  # the event of a killed step, before the record of the next step replaces it
+        pending.record.append_event(client, pending.version)
     try:
-        if work.record is None:
+        if pending.record is None:
             now = datetime.now(UTC)
-            if pending := describe_pending_approval(
-                client, work, request.required, request.requested, request.repeat, now
+            if waiting := describe_pending_approval(
+                client, pending, request.required, request.requested, request.repeat, now
             ):
-                return RolloutResult(None, "nothing", pending)
+                return RolloutResult(None, "nothing", waiting)
             if request.required and request.requested is None:
-                request_human_approval(settings, client, work.version, APPROVAL_REASON, request.timeout)
-            if work.champion is None:
-                promote_task(settings, work, approval)
-                refresh_model_cards(settings, work.version)
-                return RolloutResult(work.version, "passed", f"Version {work.version} is the first champion.")
-        while (step := work.step) is not None:
-            if work.is_ready_for_promotion:
-                promote_task(settings, work, approval)
-                refresh_model_cards(settings, work.version, work.champion)
-            work = replace(work, record=step_task(settings, f"version {work.version}: {step.label}", work))
+                request_human_approval(settings, client, pending.version, APPROVAL_REASON, request.timeout)
+            if pending.champion is None:
+                promote_task(settings, pending, approval)
+                refresh_model_cards(settings, pending.version)
+                return RolloutResult(pending.version, "passed", f"Version {pending.version} is the first champion.")
+        while (step := pending.step) is not None:
+            if pending.is_ready_for_promotion:
+                promote_task(settings, pending, approval)
+                refresh_model_cards(settings, pending.version, pending.champion)
+            pending = replace(pending, record=step_task(settings, f"version {pending.version}: {step.label}", pending))
     except PromotionRefusedError as refused:
-        if work.record is None and not isinstance(refused, ApprovalRefusedError):
+        if pending.record is None and not isinstance(refused, ApprovalRefusedError):
             raise  # the rollout has not started, and no person has refused it
-        work = replace(work, record=end_task(settings, work, str(refused)))
-    assert work.record is not None
-    return _finish(settings, work, work.record)
+        pending = replace(pending, record=end_task(settings, pending, str(refused)))
+    assert pending.record is not None
+    return _finish(settings, pending, pending.record)
 
 
-def _finish(settings: Settings, work: "Work", record: RolloutRecord) -> RolloutResult:
-    refresh_model_cards(settings, work.version, work.champion if record.step == "watch" else None)
-    return RolloutResult(work.version, record.verdict, f"Version {work.version}: {record.summary}.")  # type: ignore[arg-type]
+def _finish(settings: Settings, pending: "PendingRollout", record: RolloutRecord) -> RolloutResult:
+    refresh_model_cards(settings, pending.version, pending.champion if record.step == "watch" else None)
+    return RolloutResult(pending.version, record.verdict, f"Version {pending.version}: {record.summary}.")  # type: ignore[arg-type]

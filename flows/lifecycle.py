@@ -50,23 +50,23 @@ def lifecycle(
         require_no_replay(settings, source)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
-        stage.outcome = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
+        stage.result = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     with stages.stage("features", "building snapshots, materializing, comparing every value") as stage:
         built = features(time)
-        stage.outcome = built.outcome
+        stage.result = built.state_summary
     with stages.stage("train", "joining features to labels") as stage:
         trained = train(time)
         action = "registered" if trained.trained else "found"
-        stage.outcome = f"{action} version {trained.model_version}: {trained.evaluation.chosen}"
+        stage.result = f"{action} version {trained.model_version}: {trained.evaluation.chosen}"
     with stages.stage("promote", "promoting the version") as stage:
-        champion, stage.outcome = _promote(trained)
+        champion, stage.result = _promote(trained)
     with stages.stage("package", "building the bento") as stage:
-        bento = stage.outcome = package()
+        bento = stage.result = package()
     with stages.stage("serve", "starting the bento, requesting a prediction") as stage:
         prediction = smoke_test_task(settings, bento, time, built.known_at)
-        stage.outcome = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
+        stage.result = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
 
     summary = RunSummary.from_results(
         list_batches(settings),

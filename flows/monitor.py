@@ -29,12 +29,17 @@ class MonitorError(HoldfastError):
 @task(name="run view", task_run_name="run view: {view}")
 def run_view_task(settings: Settings, window: "Window", rules: MonitorSettings, view: View) -> "ViewResult":
     """Measure one view of the window and evaluate its findings."""
-    from holdfast.monitoring.data_quality.view import run_data_view
+    from holdfast.monitoring.data_quality.view import run_data_quality_view
     from holdfast.monitoring.drift.view import run_drift_view
-    from holdfast.monitoring.performance.view import run_outcome_view
+    from holdfast.monitoring.performance.view import run_performance_view
     from holdfast.monitoring.skew.view import run_skew_view
 
-    views = {"data": run_data_view, "drift": run_drift_view, "skew": run_skew_view, "outcome": run_outcome_view}
+    views = {
+        "data": run_data_quality_view,
+        "drift": run_drift_view,
+        "skew": run_skew_view,
+        "outcome": run_performance_view,
+    }
     return views[view](settings, window, rules)
 
 
@@ -77,7 +82,7 @@ def monitor(
     views: list[View] | None = None,
     settings: MonitorSettings | None = None,
 ) -> MonitorResult:
-    """Monitor data, drift, skew and outcomes in the window that ends at as_of.
+    """Monitor data quality, drift, skew and performance in the window that ends at as_of.
 
     A window before the latest monitored window is measured and published under other keys (monitor-VIEW-past), without
     events and alerts.
@@ -85,7 +90,7 @@ def monitor(
     Args:
         as_of: End of the window, not in the future; now when left out.
         known_at: Use only data that had arrived by then; all data when left out.
-        views: Views to run, of data, drift, skew and outcome; all when left out.
+        views: Views to run, of data (quality), drift, skew and outcome (performance); all when left out.
         settings: Windows and thresholds.
     """
     from holdfast.monitoring.window import is_past_window, select_window

@@ -54,7 +54,7 @@ def decide_retraining_task(
         attempt = None
         if decision.retrain:
             cause = {"why": decision.why, "event": event or "", "subject": subject or ""}
-            attempt = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), outcome="begun", **cause)
+            attempt = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), status="begun", **cause)
             attempt = start_attempt(settings, attempt)
     cause_text = f"Caused by {event} about {subject}." if event else "Started manually."
     create_markdown_artifact(
@@ -130,10 +130,10 @@ def retrain(
     try:
         trained = train(time, None, training, thresholds)
     except Exception:
-        save_attempt(settings, attempt.model_copy(update={"outcome": "failed"}))
+        save_attempt(settings, attempt.model_copy(update={"status": "failed"}))
         raise
     version, gates = trained.model_version, trained.gates
-    done = attempt.model_copy(update={"outcome": "done", "version": version})
+    done = attempt.model_copy(update={"status": "done", "version": version})
     try:
         record_cause_task(settings, attempt, version)
         report_retraining_task(settings, time, decision.why, trained)

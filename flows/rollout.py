@@ -75,23 +75,23 @@ def _process(
     rules: RolloutSettings | None,
 ) -> tuple[RolloutResult | None, str]:
     """Roll out versions until none is left; return the last result, or None and the reason."""
-    from holdfast.rollout.work_queue import NothingToDo, find_work
+    from holdfast.rollout.rollout_selection import NoPendingRollout, find_next_rollout
 
     done, named = None, version
-    while not isinstance(work := find_work(client, named, rules), NothingToDo):
-        result = roll_out_version(settings, client, work, replace(request, repeat=named is not None))
-        named = None if work.record is None or work.version == version else named  # resumed rollouts go first
+    while not isinstance(pending := find_next_rollout(client, named, rules), NoPendingRollout):
+        result = roll_out_version(settings, client, pending, replace(request, repeat=named is not None))
+        named = None if pending.record is None or pending.version == version else named  # resumed rollouts go first
         get_run_logger().info(result.text)
         if result.version is None:
             return done, result.text
         done = result
-        if request.required and work.record is None:  # a run can request approval only once
+        if request.required and pending.record is None:  # a run can request approval only once
             return done, result.text
-    return done, work.reason
+    return done, pending.reason
 
 
 def _record_answer(settings: Settings, client: "MlflowClient", request: ApprovalRequest) -> ApprovalRequest:
-    """Record the answer to the request of this run, if there is one, before the run looks for work.
+    """Record the answer to the request of this run, if there is one, before the run selects a rollout.
 
     The answer is about the requested version, whatever the next version is by now.
     """

@@ -18,8 +18,8 @@ from holdfast.runtime.locks import folder_lock
 from simulations.baseline_state import BaselineKey, code_fingerprint, copy_baseline, remove_stale_baselines
 from simulations.daily_data import MAX_DAYS
 from simulations.job_spec import JobSpec
-from simulations.outcome import Outcome, outcome_path, read_outcomes, simulations_folder
-from simulations.report import print_outcomes, write_page
+from simulations.report import print_results, write_page
+from simulations.scenario_result import ScenarioResult, read_results, result_path, simulations_folder
 from simulations.scenarios import SCENARIOS
 from simulations.worker import run_job
 from simulations.workspace import StoreName
@@ -39,10 +39,10 @@ def simulate(
     customers: Annotated[int | None, typer.Option(help="Number of customers; 0: all.")] = None,
     store: Annotated[StoreName | None, typer.Option(help="Kind of the online store.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Build the baseline state again.")] = False,
-    table: Annotated[bool, typer.Option("--table", help="Only write docs/simulations.md from the outcomes.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Only write docs/simulations.md from the results.")] = False,
     no_fault: Annotated[bool, typer.Option("--no-fault", hidden=True)] = False,
 ) -> None:
-    """Run a scenario and print its outcome, which is written to data/simulations/SCENARIO.json."""
+    """Run a scenario and print its result, which is written to data/simulations/SCENARIO.json."""
     console = Console(highlight=False, soft_wrap=True)
     with exit_on_expected_error():
         settings = Settings.from_environment()
@@ -54,7 +54,7 @@ def simulate(
                 f"{scenario or 'Nothing'} is not the name of a scenario. Names: {', '.join([*SCENARIOS, _ALL])}."
             )
         names = list(SCENARIOS) if scenario == _ALL else [scenario]
-        outcomes = []
+        results = []
         with folder_lock(simulations_folder(settings), "simulation"):
             for name in names:
                 default = SCENARIOS[name]
@@ -66,12 +66,12 @@ def simulate(
                     store=store or default.store,
                     with_fault=not no_fault,
                     disk_mb=default.disk_mb,
-                    outcome=outcome_path(settings, name),
+                    result=result_path(settings, name),
                 )
-                outcomes.append(_run(settings, spec, console, fresh))
+                results.append(_run(settings, spec, console, fresh))
                 fresh = False
-        print_outcomes(outcomes, console)
-    if not all(outcome.passed for outcome in outcomes):
+        print_results(results, console)
+    if not all(result.passed for result in results):
         sys.exit(1)
 
 
@@ -96,7 +96,7 @@ def ensure_baseline(folder: Path, key: BaselineKey, report: Callable[[str], None
         building.rename(baseline)
 
 
-def _run(settings: Settings, spec: JobSpec, console: Console, fresh: bool) -> Outcome:
+def _run(settings: Settings, spec: JobSpec, console: Console, fresh: bool) -> ScenarioResult:
     """Run a scenario in a copy of the baseline state."""
     folder, start = simulations_folder(settings), time.monotonic()
     key = BaselineKey(spec.customers, code_fingerprint())
@@ -107,10 +107,10 @@ def _run(settings: Settings, spec: JobSpec, console: Console, fresh: bool) -> Ou
     ensure_baseline(folder, key, report, fresh)
     state = folder / f"{spec.scenario}-state"
     copy_baseline(folder, key, state)
-    outcome_path(settings, spec.scenario).unlink(missing_ok=True)  # an earlier outcome must not be reported
+    result_path(settings, spec.scenario).unlink(missing_ok=True)  # an earlier result must not be reported
     run_job(state, spec, report)
-    (outcome,) = read_outcomes(settings, [spec.scenario])
-    return outcome
+    (result,) = read_results(settings, [spec.scenario])
+    return result
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Outcome of a simulation, from the state of Prefect's server, the registry, the alerts and the clients."""
+"""Result of a simulation, from the state of Prefect's server, the registry, the alerts and the clients."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from holdfast.training.lineage import read_git_commit
 from simulations.environment import Environment
 from simulations.job_spec import JobSpec
 from simulations.load_clients import count_retries
-from simulations.outcome import Expectation, Outcome
 from simulations.prefect_api import DeploymentRun
 from simulations.scenario import Scenario
+from simulations.scenario_result import Expectation, ScenarioResult
 
 _EXAMPLES = 10
 
 
-def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, seconds: float) -> Outcome:
-    """Build the outcome of a finished scenario.
+def build_result(scenario: Scenario, environment: Environment, spec: JobSpec, seconds: float) -> ScenarioResult:
+    """Build the result of a finished scenario.
 
     Args:
         scenario: The scenario.
@@ -30,12 +30,12 @@ def build_outcome(scenario: Scenario, environment: Environment, spec: JobSpec, s
         seconds: Duration of the scenario.
 
     Returns:
-        The outcome.
+        The result.
     """
     shop = environment.shop
     detections, expectations = scenario.evaluate(environment)
     results = shop.clients.results
-    return Outcome(
+    return ScenarioResult(
         scenario=scenario.name,
         fault=scenario.fault,
         with_fault=spec.with_fault,

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from holdfast.monitoring.findings import Finding
 from holdfast.runtime.polling import poll_until
-from simulations.outcome import ObservedFinding
 from simulations.prefect_api import PrefectApi
+from simulations.scenario_result import ObservedFinding
 
 _EVENTS_WITHIN = 20.0
 _WRITTEN_WITHIN = 8.0  # the server writes the events of some seconds at a time

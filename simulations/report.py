@@ -1,4 +1,4 @@
-"""Report of simulation outcomes: a table in the terminal, and the page docs/simulations.md."""
+"""Report of simulation results: a table in the terminal, and the page docs/simulations.md."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
-from simulations.outcome import Outcome, read_outcomes
+from simulations.scenario_result import ScenarioResult, read_results
 from simulations.scenarios import SCENARIOS
 from simulations.workspace import ROOT
 
@@ -43,80 +43,79 @@ _COLUMNS = (
 )
 
 
-def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
-    """Print a table of outcomes, and the missed detections and expectations.
+def print_results(results: Sequence[ScenarioResult], console: Console) -> None:
+    """Print a table of results, and the missed detections and expectations.
 
     Args:
-        outcomes: Outcomes of scenarios.
+        results: Results of scenarios.
         console: Terminal.
     """
     table = Table("scenario", "detected", "actions", "requests", "lost", "wrong", "seconds", "passed", box=None)
-    for outcome in outcomes:
+    for result in results:
         table.add_row(
-            outcome.scenario,
-            f"{sum(item.in_time for item in outcome.detected_by)} of {len(outcome.detected_by)}",
-            str(len(outcome.actions)),
-            f"{outcome.asked:,}",
-            str(outcome.predictions_lost),
-            str(outcome.predictions_wrong),
-            f"{outcome.seconds:.0f}",
-            "yes" if outcome.passed else "NO",
+            result.scenario,
+            f"{sum(item.in_time for item in result.detected_by)} of {len(result.detected_by)}",
+            str(len(result.actions)),
+            f"{result.asked:,}",
+            str(result.predictions_lost),
+            str(result.predictions_wrong),
+            f"{result.seconds:.0f}",
+            "yes" if result.passed else "NO",
         )
     console.print(table)
-    for outcome in outcomes:
-        for missed in [item for item in outcome.detected_by if not item.in_time]:
+    for result in results:
+        for missed in [item for item in result.detected_by if not item.in_time]:
             console.print(
-                f"{outcome.scenario}: {missed.event} {missed.subject} not detected by {missed.by:%Y-%m-%d}",
+                f"{result.scenario}: {missed.event} {missed.subject} not detected by {missed.by:%Y-%m-%d}",
                 markup=False,
             )
-        for unmet in [item for item in outcome.expectations if not item.met]:
-            console.print(f"{outcome.scenario}: expected: {unmet.expected}; found: {unmet.found}", markup=False)
+        for unmet in [item for item in result.expectations if not item.met]:
+            console.print(f"{result.scenario}: expected: {unmet.expected}; found: {unmet.found}", markup=False)
 
 
 def write_page(settings: Settings) -> Path:
-    """Write docs/simulations.md from the existing outcomes.
+    """Write docs/simulations.md from the existing results.
 
     Args:
-        settings: Location of the outcomes.
+        settings: Location of the results.
 
     Returns:
         Path of the page.
     """
-    outcomes = read_outcomes(settings, list(SCENARIOS))
+    results = read_results(settings, list(SCENARIOS))
     with replace_file(_PAGE) as temporary:
-        temporary.write_text(render_page(outcomes))
+        temporary.write_text(render_page(results))
     return _PAGE
 
 
-def render_page(outcomes: Sequence[Outcome]) -> str:
+def render_page(results: Sequence[ScenarioResult]) -> str:
     """Render the page.
 
     Args:
-        outcomes: Outcomes of scenarios.
+        results: Results of scenarios.
 
     Returns:
         The page as Markdown.
     """
     rows = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
-    for outcome in outcomes:
-        rows.append("| " + " | ".join(_cell(text) for text in _cells(outcome)) + " |")
-    commits = ", ".join(sorted({outcome.commit for outcome in outcomes})) or "none yet"
+    for result in results:
+        rows.append("| " + " | ".join(_cell(text) for text in _cells(result)) + " |")
+    commits = ", ".join(sorted({result.commit for result in results})) or "none yet"
     return f"{_INTRODUCTION}\nRun at commit: {commits}.\n\n" + "\n".join(rows) + "\n"
 
 
-def _cells(outcome: Outcome) -> list[str]:
-    customers = f"{outcome.customers:,}" if outcome.customers else "all"
+def _cells(result: ScenarioResult) -> list[str]:
+    customers = f"{result.customers:,}" if result.customers else "all"
     return [
-        outcome.scenario,
-        f"{outcome.fault} {outcome.days} days, {customers} customers, {outcome.store}.",
-        "; ".join(f"`{item.event}`, {item.visible}: {_time(item.by)}" for item in outcome.detected_by) or "nothing",
-        "; ".join(f"{item.found}: {_time(item.detected_at)}" for item in outcome.detected_by if item.detected_at)
-        or "-",
-        "; ".join(_merge_repeated(outcome.actions)) or "nothing",
-        f"{outcome.predictions_lost} of {outcome.asked}",
-        str(outcome.predictions_wrong),
-        f"{outcome.seconds:.0f}",
-        "yes" if outcome.passed else "no",
+        result.scenario,
+        f"{result.fault} {result.days} days, {customers} customers, {result.store}.",
+        "; ".join(f"`{item.event}`, {item.visible}: {_time(item.by)}" for item in result.detected_by) or "nothing",
+        "; ".join(f"{item.found}: {_time(item.detected_at)}" for item in result.detected_by if item.detected_at) or "-",
+        "; ".join(_merge_repeated(result.actions)) or "nothing",
+        f"{result.predictions_lost} of {result.asked}",
+        str(result.predictions_wrong),
+        f"{result.seconds:.0f}",
+        "yes" if result.passed else "no",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, ObservedFinding
+from simulations.scenario_result import Detection, Expectation, ObservedFinding
 from simulations.workspace import StoreName
 
 FAULT_DAY = 1

@@ -18,9 +18,9 @@ from holdfast.monitoring.findings import Finding
 from simulations.daily_data import DailyTransactions, start_of_day, write_day
 from simulations.load_clients import LoadClients
 from simulations.observed_findings import observe_findings
-from simulations.outcome import ObservedFinding
 from simulations.prediction_checker import Materialization, PredictionChecker
 from simulations.prefect_api import DeploymentRun, PrefectApi
+from simulations.scenario_result import ObservedFinding
 from simulations.servers import ComponentError, wait_until
 
 # Times after midnight at which the file of a day arrives, and at which monitoring runs.

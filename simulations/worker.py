@@ -85,12 +85,12 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
 
     from feature_repo.settings import Settings
     from holdfast.ingestion.datasets import locate_dataset
-    from simulations.assessment import build_outcome
+    from simulations.assessment import build_result
     from simulations.daily_data import read_transactions
     from simulations.environment import Environment
     from simulations.load_clients import LoadClients
-    from simulations.outcome import write_outcome
     from simulations.prefect_api import PrefectApi
+    from simulations.scenario_result import write_result
     from simulations.scenarios import SCENARIOS
     from simulations.servers import register_deployments, start_service, start_worker
     from simulations.simulated_shop import SimulatedShop
@@ -123,10 +123,10 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
     stack.callback(environment.terminate)
     _report(f"all components are ready after {time.monotonic() - start:.0f} s")
     scenario.run(environment)
-    outcome = build_outcome(scenario, environment, spec, time.monotonic() - start)
-    assert spec.outcome is not None
-    write_outcome(outcome, spec.outcome)
-    _report("passed" if outcome.passed else "FAILED")
+    result = build_result(scenario, environment, spec, time.monotonic() - start)
+    assert spec.result is not None
+    write_result(result, spec.result)
+    _report("passed" if result.passed else "FAILED")
 
 
 def _fill_store() -> None:

@@ -18,7 +18,7 @@ from holdfast.models.registry_client import RegistryClient, fail_fast_env
 from holdfast.monitoring.findings import Finding, Severity
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import CheckResult, check_limit
-from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.settings import DataQualityRules
 from holdfast.monitoring.window import Window
 
 ONLINE, SCORES = "online store", "scores"  # subjects, beside CHAMPION
@@ -74,7 +74,7 @@ def check_online_store(settings: Settings, window: Window) -> CheckResult:
     )
 
 
-def check_batch_scores(settings: Settings, window: Window, rules: DataRules) -> CheckResult:
+def check_batch_scores(settings: Settings, window: Window, rules: DataQualityRules) -> CheckResult:
     """Compare the age of the newest batch scores with the limit; without any batch scores nothing is checked.
 
     Args:
@@ -96,7 +96,7 @@ def check_batch_scores(settings: Settings, window: Window, rules: DataRules) -> 
     return check_limit(MetricRow(_AGE, SCORES, age, 1, limit=limit), finding)
 
 
-def check_champion(settings: Settings, window: Window, rules: DataRules) -> CheckResult:
+def check_champion(settings: Settings, window: Window, rules: DataQualityRules) -> CheckResult:
     """Compare the age of the champion with the limit.
 
     The age counts from the as_of of the training, not from the promotion: a late promotion adds no training data.

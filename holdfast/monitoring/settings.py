@@ -10,8 +10,8 @@ CohortPeriod = Literal["month", "week", "day"]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class DataRules(BaseModel):
-    """Limits of the data view: late, missing, malformed or shifted transactions, and stale results."""
+class DataQualityRules(BaseModel):
+    """Limits of the data quality view: late, missing, malformed or shifted transactions, and stale results."""
 
     model_config = _FROZEN
 
@@ -82,8 +82,8 @@ class SkewRules(BaseModel):
     )
 
 
-class OutcomeRules(BaseModel):
-    """Limits of the outcome view: model performance on matured cohorts."""
+class PerformanceRules(BaseModel):
+    """Limits of the performance view: model performance on matured cohorts."""
 
     model_config = _FROZEN
 
@@ -106,7 +106,7 @@ class MonitorSettings(BaseModel):
 
     window_days: float = Field(default=1, gt=0, description="Length of the window before as_of, in days.")
     keep_reports_days: int = Field(default=90, ge=1, description="Days after which Evidently's reports are removed.")
-    data: DataRules = Field(default=DataRules(), description="The data view.")
+    data: DataQualityRules = Field(default=DataQualityRules(), description="The data quality view.")
     drift: DriftRules = Field(default=DriftRules(), description="The drift view.")
     skew: SkewRules = Field(default=SkewRules(), description="The skew view.")
-    outcome: OutcomeRules = Field(default=OutcomeRules(), description="The outcome view.")
+    outcome: PerformanceRules = Field(default=PerformanceRules(), description="The performance view.")

@@ -12,7 +12,7 @@ from holdfast.models.registry_client import fail_fast_env
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import CheckResult, check_limit
-from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.settings import DataQualityRules
 from holdfast.monitoring.window import Window
 from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
 
@@ -20,7 +20,7 @@ _SUBJECT = "training"
 _MAX_EARLIER, _MIN_EARLIER = 10, 3
 
 
-def check_training_duration(settings: Settings, window: Window, rules: DataRules) -> CheckResult:
+def check_training_duration(settings: Settings, window: Window, rules: DataQualityRules) -> CheckResult:
     """Compare the CPU time of the newest training with the median of up to ten earlier trainings.
 
     With fewer than three earlier trainings the time is measured but not checked. An interrupted and resumed training

@@ -35,7 +35,7 @@ class FeaturesResult:
     parity: "ParityReport"
 
     @property
-    def outcome(self) -> str:
+    def state_summary(self) -> str:
         """Return the state of the store and the counts of the comparison, without a full stop."""
         state = "materialized" if self.materialized else "in place"
         return f"{state}; {self.parity.values_compared:,} values compared, {self.parity.mismatches} mismatches"
@@ -62,7 +62,7 @@ class DailyResult:
         """
         lines = [
             self.ingested.summary(),
-            f"Features as of {format_minute(self.built.as_of)} {self.built.outcome}.",
+            f"Features as of {format_minute(self.built.as_of)} {self.built.state_summary}.",
             self.scored.summary() if self.scored else self.not_scored,
         ]
         return "\n".join(lines)

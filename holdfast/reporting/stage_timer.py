@@ -13,9 +13,9 @@ from holdfast.runtime.progress import show_progress_in
 
 @dataclass
 class Stage:
-    """Running stage; the body sets ``outcome``, a few words about the result."""
+    """Running stage; the body sets ``result``, a few words about what it did."""
 
-    outcome: str = ""
+    result: str = ""
 
 
 @dataclass
@@ -27,14 +27,14 @@ class StageTimer:
 
     @contextmanager
     def stage(self, name: str, activity: str) -> Iterator[Stage]:
-        """Show an activity while the block runs, then one line with its outcome or failure.
+        """Show an activity while the block runs, then one line with its result or failure.
 
         Args:
             name: One word.
             activity: What happens, as a participle: "training the models".
 
         Yields:
-            The stage, whose outcome the block sets.
+            The stage, whose result the block sets.
         """
         current, start = Stage(), time.perf_counter()
         try:
@@ -44,4 +44,4 @@ class StageTimer:
             self.console.print(f"[red]✗[/red] {name:<9}{time.perf_counter() - start:6.1f} s  failed while {activity}")
             raise
         self.seconds[name] = round(time.perf_counter() - start, 2)
-        self.console.print(f"[green]✓[/green] {name:<9}{self.seconds[name]:6.1f} s  {escape(current.outcome)}")
+        self.console.print(f"[green]✓[/green] {name:<9}{self.seconds[name]:6.1f} s  {escape(current.result)}")

@@ -2,33 +2,18 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
-from holdfast.retraining.policy import Attempt
+from holdfast.retraining.policy import RetrainingAttempt
 
 
 class BadAttemptError(HoldfastError):
     """File of a retraining that cannot be read."""
-
-
-class RetrainingAttempt(BaseModel):
-    """Retraining with its reason, the event that started it, and its outcome."""
-
-    model_config = ConfigDict(frozen=True)
-
-    as_of: datetime
-    begun: datetime
-    outcome: Literal["begun", "done", "failed"]
-    why: str
-    event: str = ""
-    subject: str = ""
-    version: str = ""
 
 
 def retraining_lock(settings: Settings) -> FileLock:
@@ -55,7 +40,7 @@ def start_attempt(settings: Settings, retraining: RetrainingAttempt) -> Retraini
         The resumed or the new retraining.
     """
     path = _path(settings, retraining.as_of)
-    if path.exists() and (before := _read(path)).outcome == "begun":
+    if path.exists() and (before := _read(path)).status == "begun":
         return before
     save_attempt(settings, retraining)
     return retraining
@@ -69,10 +54,10 @@ def save_attempt(settings: Settings, retraining: RetrainingAttempt) -> None:
         retraining: Retraining to write.
     """
     with replace_file(_path(settings, retraining.as_of)) as temporary:
-        temporary.write_text(retraining.model_dump_json(indent=2))
+        temporary.write_text(retraining.model_dump_json(indent=2, by_alias=True))
 
 
-def list_attempts(settings: Settings) -> list[Attempt]:
+def list_attempts(settings: Settings) -> list[RetrainingAttempt]:
     """List all retrainings, oldest first.
 
     Args:
@@ -84,8 +69,7 @@ def list_attempts(settings: Settings) -> list[Attempt]:
     Raises:
         BadAttemptError: A file cannot be read.
     """
-    items = [_read(path) for path in sorted(_folder(settings).glob("*.json"))]
-    return [Attempt(item.as_of, item.outcome) for item in items]
+    return [_read(path) for path in sorted(_folder(settings).glob("*.json"))]
 
 
 def _read(path: Path) -> RetrainingAttempt:

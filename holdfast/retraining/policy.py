@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from holdfast.retraining.settings import RetrainingRules
 
 Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
@@ -27,12 +29,28 @@ class Signal:
     subjects: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """Retraining at one time; ``done`` means that it registered a version, regardless of its gates."""
+class RetrainingAttempt(BaseModel):
+    """Retraining with its cause, as stored in its file.
+
+    Attributes:
+        as_of: Time of the decision and of the training.
+        begun: Time at which the run began.
+        status: ``done`` means that a version was registered, regardless of its gates; stored as ``outcome``.
+        why: Reason of the decision.
+        event: Event that started the run; empty when started manually.
+        subject: Subject of the event.
+        version: Version that was registered; empty before.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     as_of: datetime
-    outcome: Literal["begun", "done", "failed"]
+    begun: datetime
+    status: Literal["begun", "done", "failed"] = Field(alias="outcome")
+    why: str
+    event: str = ""
+    subject: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,7 @@ class RetrainingDecision:
 
 def decide_retraining(
     signals: Sequence[Signal],
-    past: Sequence[Attempt],
+    past: Sequence[RetrainingAttempt],
     rules: RetrainingRules,
     as_of: datetime,
     skew: str | None = None,
@@ -67,8 +85,8 @@ def decide_retraining(
     """Decide about a retraining.
 
     A window is a calendar day (UTC); the last run of a day counts. A retraining that registered a version starts the
-    cool-down, even if its gates failed: on nearly the same data another would end alike. A failed retraining starts no
-    cool-down, but counts for its day. An unfinished retraining with the same ``as_of`` is resumed.
+    cool-down, even if its gates failed: a training on nearly the same data would fail them again. A failed retraining
+    starts no cool-down, but counts for its day. An unfinished retraining with the same ``as_of`` is resumed.
 
     Args:
         signals: Findings by window.
@@ -110,12 +128,12 @@ def _lasting(signals: Sequence[Signal], rules: RetrainingRules, as_of: datetime)
     return tuple(sorted(lasting, key=lambda item: (-item.times, item.event, item.subject)))
 
 
-def _too_soon(past: Sequence[Attempt], rules: RetrainingRules, as_of: datetime) -> str | None:
-    before = [item for item in past if item.as_of <= as_of and not (item.as_of == as_of and item.outcome == "begun")]
+def _too_soon(past: Sequence[RetrainingAttempt], rules: RetrainingRules, as_of: datetime) -> str | None:
+    before = [item for item in past if item.as_of <= as_of and not (item.as_of == as_of and item.status == "begun")]
     today = sum(_utc_day(item.as_of) == _utc_day(as_of) for item in before)
     if today >= rules.per_day:
         return f"{today} retraining(s) on {as_of:%Y-%m-%d}, at most {rules.per_day} a day"
-    last = max((item.as_of for item in before if item.outcome == "done"), default=None)
+    last = max((item.as_of for item in before if item.status == "done"), default=None)
     if last is not None and as_of - last < timedelta(days=rules.cool_down_days):
         return f"the last retraining was as of {last:%Y-%m-%d %H:%M}, the cool-down is {rules.cool_down_days:g} days"
     return None

@@ -38,7 +38,7 @@ def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> l
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
             if view == "data":
                 counts = counts[counts["metric"] == _DATA_DRIFT_METRIC]
-            # The data and drift views of one day are one window.
+            # The data quality and drift views of one day are one window.
             key = (event, time.astimezone(UTC).date())
             other = days.get(key, Signal(event, time))
             days[key] = Signal(event, max(time, other.as_of), other.subjects | set(counts["subject"]))

@@ -13,8 +13,8 @@ from holdfast.promotion.challenger_traffic import set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import RollbackCause, roll_back
+from holdfast.rollout.rollout_selection import PendingRollout
 from holdfast.rollout.steps import RolloutStep, settings_of, step_of
-from holdfast.rollout.work_queue import Work
 
 ACTOR = "rollout"
 
@@ -58,7 +58,7 @@ def begin_step(
 
 
 def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str | None:
-    """Describe a change of the traffic by somebody else than a rollout.
+    """Describe a change of the traffic that no rollout made.
 
     Args:
         client: MLflow's client.
@@ -75,14 +75,19 @@ def describe_traffic_override(client: MlflowClient, version: str, step: RolloutS
 
 
 def promote_challenger(
-    client: MlflowClient, settings: Settings, work: Work, reason: str, now: datetime, needs_approval: bool = False
+    client: MlflowClient,
+    settings: Settings,
+    pending: PendingRollout,
+    reason: str,
+    now: datetime,
+    needs_approval: bool = False,
 ) -> str | None:
     """Make the version of a rollout the champion.
 
     Args:
         client: MLflow's client.
         settings: Settings with the promotion lock.
-        work: The rollout.
+        pending: The rollout.
         reason: Reason of an automatic promotion.
         now: Time of the promotion.
         needs_approval: Require the approval of a person.
@@ -93,8 +98,8 @@ def promote_challenger(
     Raises:
         PromotionRefusedError: The version may not follow the champion, or somebody changed the traffic.
     """
-    version = work.version
-    step = step_of(work.record) if work.record else None
+    version = pending.version
+    step = step_of(pending.record) if pending.record else None
     if needs_approval:
         decision = decide_by_approval(client, version)
     else:

@@ -20,10 +20,10 @@ from holdfast.rollout.counters import CounterTracker
 from holdfast.rollout.guardrails import MIN_ROWS, Guardrail
 from holdfast.rollout.model_pair import ModelPair
 from holdfast.rollout.registry_actions import describe_traffic_override
+from holdfast.rollout.rollout_selection import interruption_reason
 from holdfast.rollout.service_metrics import ServiceState
 from holdfast.rollout.step_verdict import StepObservation, StepVerdict, evaluate_step
 from holdfast.rollout.steps import settings_of, step_of
-from holdfast.rollout.work_queue import interruption_reason
 
 _LOG = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class StepMonitor:
     def _renew_lease(self, now: datetime) -> None:
         """Renew the lease of the traffic, unless scored requests are missing in the log.
 
-        Only when less than half of it is left: a renewal at each poll would write to the registry each time.
+        The lease is renewed when less than half of its time is left, as a renewal writes to the registry.
         """
         is_due = self._lease_end - now < self._rules.lease / 2
         if self._step.name == "watch" or not is_due or self._lag.stalled_for(now) > _MAX_FLUSH_TIME:

@@ -14,8 +14,8 @@ from holdfast.training.dataset import use_label_function
 from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, direct_detection
 from simulations.scenario import FAULT_DAY, Scenario
+from simulations.scenario_result import Detection, Expectation, direct_detection
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -7,8 +7,8 @@ from holdfast.ingestion.batches import list_batches
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
 from simulations.faults import corrupt_amounts
-from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
+from simulations.scenario_result import Detection, Expectation, find_detection
 
 _DAY = 2
 _SHARE = 0.4

@@ -8,8 +8,8 @@ from holdfast.model_versions.aliases import list_versions
 from holdfast.models.mlflow_client import open_registry
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import FAULT_DAY, Scenario
+from simulations.scenario_result import Detection, Expectation, find_detection
 from simulations.scenarios.common_expectations import expect_no_findings
 from simulations.workspace import ROOT, copy_source, replace_in_file
 

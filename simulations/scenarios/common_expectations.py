@@ -6,7 +6,7 @@ from typing import Literal
 from holdfast.ingestion.batches import list_batches
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
-from simulations.outcome import Expectation
+from simulations.scenario_result import Expectation
 
 
 def expect_no_findings(environment: Environment, when: Literal["before", "after"], time: datetime) -> Expectation:

@@ -9,8 +9,8 @@ from typing_extensions import override
 from simulations.assessment import describe_run, list_alerts
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, direct_detection, find_detection
 from simulations.scenario import FAULT_DAY, Scenario
+from simulations.scenario_result import Detection, Expectation, direct_detection, find_detection
 from simulations.scenarios.common_expectations import expect_every_row_ingested
 from simulations.servers import wait_until
 

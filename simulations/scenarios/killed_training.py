@@ -15,8 +15,8 @@ from simulations.assessment import describe_run, list_alerts
 from simulations.baseline_state import TRAINING
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, direct_detection
 from simulations.scenario import FAULT_DAY, Scenario
+from simulations.scenario_result import Detection, Expectation, direct_detection
 from simulations.servers import wait_until
 
 _TRAINS_WITHIN, _RECOVERS_WITHIN = 120.0, 420.0

@@ -5,8 +5,8 @@ from typing_extensions import override
 
 from simulations.daily_data import start_of_day, write_day
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
+from simulations.scenario_result import Detection, Expectation, find_detection
 from simulations.scenarios.common_expectations import expect_every_row_ingested, expect_no_findings
 
 _MISSING = (1, 2)

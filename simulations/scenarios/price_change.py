@@ -13,8 +13,8 @@ from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
 from simulations.faults import raise_prices
-from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import Scenario
+from simulations.scenario_result import Detection, Expectation, find_detection
 from simulations.scenarios.common_expectations import expect_no_findings
 
 _FACTOR = 1.5

@@ -3,8 +3,8 @@
 from typing_extensions import override
 
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation
 from simulations.scenario import Scenario
+from simulations.scenario_result import Detection, Expectation
 
 
 class QuietMonth(Scenario):

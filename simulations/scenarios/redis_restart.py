@@ -7,8 +7,8 @@ from typing_extensions import override
 
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
-from simulations.outcome import Detection, Expectation, find_detection
 from simulations.scenario import FAULT_DAY, Scenario
+from simulations.scenario_result import Detection, Expectation, find_detection
 from simulations.scenarios.common_expectations import expect_no_findings
 
 _NOON = timedelta(hours=12)

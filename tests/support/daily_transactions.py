@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from holdfast.monitoring.data_quality.view import run_data_view
+from holdfast.monitoring.data_quality.view import run_data_quality_view
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
@@ -68,5 +68,5 @@ def daily_shop(folder: Path, clock: str = "data") -> Iterator[Settings]:
 
 
 def run_view(settings: Settings, as_of: datetime = TODAY + _DAY) -> ViewResult:
-    """Run the data view for the day before ``as_of``, with arrivals up to two hours after ``as_of``."""
-    return run_data_view(settings, Window(as_of - _DAY, as_of, as_of + _DAY / 12), MonitorSettings())
+    """Run the data quality view for the day before ``as_of``, with arrivals up to two hours after ``as_of``."""
+    return run_data_quality_view(settings, Window(as_of - _DAY, as_of, as_of + _DAY / 12), MonitorSettings())

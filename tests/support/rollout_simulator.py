@@ -16,11 +16,11 @@ from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
 from holdfast.rollout import registry_actions
 from holdfast.rollout.notifications import finish_step
+from holdfast.rollout.rollout_selection import PendingRollout, find_next_rollout
 from holdfast.rollout.service_metrics import ServiceState
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.step_monitor import StepDependencies, StepResult
 from holdfast.rollout.step_runner import run_step
-from holdfast.rollout.work_queue import Work, find_work
 from tests.support.prediction_batches import write_log
 from tests.support.registered_versions import base_shop, fit_kind, record_passed_gates, register_version
 
@@ -129,15 +129,15 @@ class SimulatedRollout:
             clock, self.advance, self.read_service, skew, self.reachability_changes.append, self.flow_run
         )
 
-    def work(self, rules: RolloutSettings = RULES) -> Work:
+    def pending_rollout(self, rules: RolloutSettings = RULES) -> PendingRollout:
         """Return the rollout to run."""
-        found = find_work(self.client, rules=rules)
-        assert isinstance(found, Work), found
+        found = find_next_rollout(self.client, rules=rules)
+        assert isinstance(found, PendingRollout), found
         return found
 
     def run_step(self, rules: RolloutSettings = RULES) -> StepResult:
         """Run the next step without acting on its end."""
-        return run_step(self.client, self.settings, self.work(rules), self.dependencies)
+        return run_step(self.client, self.settings, self.pending_rollout(rules), self.dependencies)
 
     def finish_step(self, rules: RolloutSettings = RULES) -> RolloutRecord:
         """Run the next step and act on its end."""
@@ -163,17 +163,17 @@ def start_rollout(settings: Settings, client: Any, kind: str = "good", **contrac
 
 def watch_promoted(rollout: SimulatedRollout) -> RolloutRecord:
     """Promote the challenger and return the record of the step ``watch``."""
-    work = rollout.work()
+    pending = rollout.pending_rollout()
     record = RolloutRecord(
         step="canary",
         share=0.25,
         started_at=rollout.now,
         when=rollout.now,
         verdict="passed",
-        champion=work.champion,
-        gates=work.gates,
+        champion=pending.champion,
+        gates=pending.gates,
         rules=RULES.non_defaults(),
     )
     record.save(rollout.client, rollout.challenger)
-    registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
+    registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now)
     return rollout.finish_step()

@@ -1,4 +1,4 @@
-"""Hypothesis tests of the data view: volume, quarantined rows, returns and distributions of a day."""
+"""Hypothesis tests of the data quality view: volume, quarantined rows, returns and distributions of a day."""
 
 import re
 from collections import Counter
@@ -12,14 +12,14 @@ from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.findings import EventName, Finding, Severity
 from holdfast.monitoring.hypothesis_tests import HypothesisTest, fisher_exact_greater
 from holdfast.monitoring.metrics_store import MetricRow
-from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.settings import DataQualityRules
 from holdfast.monitoring.window import Window
 
 ALL = "transactions"
 _MISSING = re.compile(r"^(\w+) is (?:missing|null)$")
 
 
-def check_volume(days: DailyCounts, window: Window, rules: DataRules) -> list[HypothesisTest]:
+def check_volume(days: DailyCounts, window: Window, rules: DataQualityRules) -> list[HypothesisTest]:
     """Test the number of rows of the checked day; if it has none, of all days since the last one with rows.
 
     Args:
@@ -60,7 +60,7 @@ def check_volume(days: DailyCounts, window: Window, rules: DataRules) -> list[Hy
     return [HypothesisTest(row, expected.p_value(0 if missing else days.rows), True, finding, table_row)]
 
 
-def check_quarantine(now: Arrivals, before: Arrivals, rules: DataRules) -> list[HypothesisTest]:
+def check_quarantine(now: Arrivals, before: Arrivals, rules: DataQualityRules) -> list[HypothesisTest]:
     """Test the share of quarantined rows, by reason, against all earlier batches.
 
     Args:
@@ -113,7 +113,7 @@ def missing_value_rows(now: Arrivals) -> list[MetricRow]:
     return [MetricRow("missing_share", name, count / now.rows, now.rows) for name, count in counts.items()]
 
 
-def check_returns(now: TransactionSample, before: TransactionSample, rules: DataRules) -> list[HypothesisTest]:
+def check_returns(now: TransactionSample, before: TransactionSample, rules: DataQualityRules) -> list[HypothesisTest]:
     """Test the share of returns in both directions; an upstream change of sign would change the share.
 
     Args:
@@ -146,7 +146,7 @@ def check_returns(now: TransactionSample, before: TransactionSample, rules: Data
     ]  # fmt: skip
 
 
-def check_values(now: TransactionSample, before: TransactionSample, rules: DataRules) -> list[HypothesisTest]:
+def check_values(now: TransactionSample, before: TransactionSample, rules: DataQualityRules) -> list[HypothesisTest]:
     """Test the distributions of amounts, unit prices and quantities against the weeks before.
 
     A change of prices is clearest in the unit price, but is reported with the amount as subject. Unlike a rank test,

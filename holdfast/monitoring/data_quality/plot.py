@@ -1,4 +1,4 @@
-"""Plot of the data view."""
+"""Plot of the data quality view."""
 
 from datetime import timedelta
 
@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from holdfast.core.plot_style import GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 from holdfast.monitoring.data_quality.queries import DailyCounts, TransactionSample
 from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
-from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.settings import DataQualityRules
 
 _SHOWN_DAYS = 42
 
 
 def plot_data_quality(
-    days: DailyCounts, day: TransactionSample, earlier: TransactionSample, rules: DataRules
+    days: DailyCounts, day: TransactionSample, earlier: TransactionSample, rules: DataQualityRules
 ) -> Figure:
     """Plot rows by day with their prediction intervals, and the amounts of the day beside earlier amounts.
 
@@ -39,7 +39,7 @@ def plot_data_quality(
     return figure
 
 
-def _plot_volume(axes: Axes, days: DailyCounts, rules: DataRules) -> None:
+def _plot_volume(axes: Axes, days: DailyCounts, rules: DataQualityRules) -> None:
     shown = list(days.counts.index[-_SHOWN_DAYS:])
     forecasts = {day: forecast_volume(days.counts, [day], rules.weeks, rules.min_days) for day in shown}
     intervals = {day: forecast.interval(1 - rules.alpha) for day, forecast in forecasts.items() if forecast is not None}

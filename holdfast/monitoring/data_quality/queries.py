@@ -1,4 +1,4 @@
-"""Queries of the data view: rows by day, samples of transactions, batches that arrived in the window."""
+"""Queries of the data quality view: rows by day, samples of transactions, batches that arrived in the window."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Data view: transactions of the last day and arrivals of the window, compared with the weeks before."""
+"""Data quality view: transactions of the last day and arrivals of the window, compared with the weeks before."""
 
 from datetime import timedelta
 from functools import partial
@@ -31,14 +31,14 @@ from holdfast.monitoring.freshness import check_batch_scores, check_champion, ch
 from holdfast.monitoring.hypothesis_tests import HypothesisTest, significant_checks
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import CheckResult, ViewResult, build_empty_result, check_limit
-from holdfast.monitoring.settings import DataRules, MonitorSettings
+from holdfast.monitoring.settings import DataQualityRules, MonitorSettings
 from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
 
 _HOUR = timedelta(hours=1)
 
 
-def run_data_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+def run_data_quality_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
     """Check volume, lateness, quarantined rows, missing values, returns, amounts, freshness and training duration.
 
     All hypothesis tests are corrected together: without any problem, a share of ``alpha`` of the runs has a finding.
@@ -105,7 +105,7 @@ def _unchecked_rows(days: DailyCounts, now: Arrivals, window: Window, tests: lis
     return rows + missing_value_rows(now)
 
 
-def _check_lateness(settings: Settings, now: Arrivals, before: Arrivals, rules: DataRules) -> CheckResult:
+def _check_lateness(settings: Settings, now: Arrivals, before: Arrivals, rules: DataQualityRules) -> CheckResult:
     """Check the share of rows that arrived late. The first batch is a history and is not late."""
     added, late, median = measure_lateness(settings, now, rules.max_delay_hours)
     if not added or not before.batches:
@@ -127,7 +127,7 @@ def _is_volume_tested(tests: list[HypothesisTest]) -> bool:
 
 
 def _summarize(
-    days: DailyCounts, now: Arrivals, tests: list[HypothesisTest], findings: list[Finding], rules: DataRules
+    days: DailyCounts, now: Arrivals, tests: list[HypothesisTest], findings: list[Finding], rules: DataQualityRules
 ) -> str:
     arrived = _count(len(now.batches), "batch", "es")
     parts = [

@@ -14,7 +14,7 @@ from holdfast.batch_scoring.outcomes import labels_known_until, load_outcomes, m
 from holdfast.batch_scoring.performance import compute_intervals, measure_performance
 from holdfast.monitoring.performance.cbpe import estimate_performance
 from holdfast.monitoring.performance.cohorts import ScoredCohort
-from holdfast.monitoring.settings import OutcomeRules
+from holdfast.monitoring.settings import PerformanceRules
 from holdfast.training.bootstrap import CustomerBootstrap, pr_auc_draws
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import compute_metrics
@@ -51,7 +51,7 @@ def evaluate_cohorts(
     trained: Mapping[str, datetime],
     as_of: datetime,
     known_at: datetime,
-    rules: OutcomeRules,
+    rules: PerformanceRules,
 ) -> list[CohortPerformance]:
     """Measure the matured cohorts, and estimate the performance of the others.
 
@@ -89,7 +89,7 @@ def _evaluate(
     matures_at: datetime,
     outcomes: "pd.Series[bool] | None",
     trained: Mapping[str, datetime],
-    rules: OutcomeRules,
+    rules: PerformanceRules,
 ) -> CohortPerformance:
     rows = cohort.rows if outcomes is None else cohort.rows[outcomes.notna()]  # inactive customers have no outcome
     customers = int(rows[ENTITY_KEY].nunique())

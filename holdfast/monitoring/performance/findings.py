@@ -1,4 +1,4 @@
-"""Findings, table rows, metric rows and Evidently report of the outcome view."""
+"""Findings, table rows, metric rows and Evidently report of the performance view."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

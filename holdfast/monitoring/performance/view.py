@@ -1,4 +1,4 @@
-"""Outcome view: measured performance of matured cohorts, and estimated performance of the others."""
+"""Performance view: measured performance of matured cohorts, and estimated performance of the others."""
 
 import io
 from functools import partial
@@ -33,7 +33,7 @@ from holdfast.training.evaluation_report import Evaluation, Interval
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
 
 
-def run_outcome_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
+def run_performance_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:
     """Measure the performance of each cohort of the latest months, and compare the champion with its test.
 
     Args:

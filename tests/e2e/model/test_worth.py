@@ -18,7 +18,7 @@ from holdfast.batch_scoring.scoring_run import score_customers
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
-from holdfast.monitoring.performance.view import run_outcome_view
+from holdfast.monitoring.performance.view import run_performance_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from holdfast.training.contract_builder import build_contract
@@ -54,7 +54,7 @@ def performances(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) ->
     """Version to its test ROC-AUC ("offline") and to the metrics that monitoring computes months later.
 
     Versions of graded performance are trained as of 1998-01-01; each becomes champion and scores all active customers,
-    as ``flows.score`` does. The outcome view measures the matured cohorts.
+    as ``flows.score`` does. The performance view measures the matured cohorts.
     """
     folder = tmp_path_factory.mktemp("worth")
     data, registry = folder / "data", make_registry(folder / "mlflow")
@@ -69,7 +69,7 @@ def performances(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) ->
             for as_of in SERVED:
                 score_customers(settings, served, as_of, known_at)
         rules = MonitorSettings.model_validate({"outcome": {"resamples": 50}})
-        found = run_outcome_view(settings, Window(CDNOW_ENDS - timedelta(days=1), CDNOW_ENDS, known_at), rules)
+        found = run_performance_view(settings, Window(CDNOW_ENDS - timedelta(days=1), CDNOW_ENDS, known_at), rules)
     assert found.summary.startswith("14 cohorts: 14 measured")
     measured = pd.DataFrame([(row.version, row.metric, row.value) for row in found.metrics], columns=["v", "m", "x"])
     return pd.DataFrame(offline).T.join(measured.pivot_table(index="v", columns="m", values="x")).set_index("name")

@@ -22,11 +22,11 @@ FIRST, SECOND = (pytest.mark.xdist_group(f"simulations {half}") for half in ("fi
 
 @dataclass(frozen=True)
 class SimulationRun:
-    """Exit status and output of the command, and its outcome."""
+    """Exit status and output of the command, and its result."""
 
     status: int
     output: str
-    outcome: dict[str, Any]
+    result: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,11 @@ def remaining_processes(folder: Path) -> list[str]:
 
 def assert_passed(run: SimulationRun) -> None:
     """Check that the scenario passed, with requests of clients."""
-    about = json.dumps({name: run.outcome[name] for name in ("detected_by", "expectations", "examples")}, indent=1)
-    assert run.outcome["passed"], f"{about}\n{run.output[-1500:]}"
+    about = json.dumps({name: run.result[name] for name in ("detected_by", "expectations", "examples")}, indent=1)
+    assert run.result["passed"], f"{about}\n{run.output[-1500:]}"
     assert run.status == 0
-    assert run.outcome["answered"] == run.outcome["asked"] > 500
-    assert (run.outcome["predictions_lost"], run.outcome["predictions_wrong"]) == (0, 0)
+    assert run.result["answered"] == run.result["asked"] > 500
+    assert (run.result["predictions_lost"], run.result["predictions_wrong"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_scenario_is_detected_in_time_without_lost_or_wrong_predictions(
 ) -> None:
     run = run_simulation(data, scenario, *options)
     assert_passed(run)
-    assert all(item["detected_at"] == item["by"] for item in run.outcome["detected_by"])
-    assert run.outcome["detected_by"]
+    assert all(item["detected_at"] == item["by"] for item in run.result["detected_by"])
+    assert run.result["detected_by"]
 
 
 @SECOND
@@ -100,11 +100,11 @@ def test_scenario_without_fault_detects_nothing(data: Path) -> None:
     """The same days without the fault have no finding: the fault is detected, not the scenario."""
     run = run_simulation(data, "price-change", "--days", "3", "--no-fault")
     assert run.status == 1
-    assert run.outcome["with_fault"] is False
-    assert run.outcome["passed"] is False
-    assert [item["detected_at"] for item in run.outcome["detected_by"]] == [None]
-    assert not [item for item in run.outcome["findings"] if item["severity"] != "info"]
-    assert (run.outcome["predictions_lost"], run.outcome["predictions_wrong"]) == (0, 0)
+    assert run.result["with_fault"] is False
+    assert run.result["passed"] is False
+    assert [item["detected_at"] for item in run.result["detected_by"]] == [None]
+    assert not [item for item in run.result["findings"] if item["severity"] != "info"]
+    assert (run.result["predictions_lost"], run.result["predictions_wrong"]) == (0, 0)
 
 
 def test_scenario_of_unknown_name_is_rejected_in_one_line(data: Path) -> None:

@@ -14,7 +14,7 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.mlflow_client import UnknownVersionError
-from holdfast.rollout.work_queue import Work, find_work
+from holdfast.rollout.rollout_selection import PendingRollout, find_next_rollout
 from tests.support.gate_evidence import good_evaluation, make_interval
 from tests.support.registered_versions import LENIENT, base_shop, read_aliases, register_version, run_gates
 from tests.support.small_shop import AS_OF, KNOWN_AT
@@ -240,11 +240,11 @@ class TestRefutedInProduction:
         champion, version = self.refuted(client)
         again = run_gates(version)
         assert (again.computed, again.challenger, stopped_by(again)) == (True, True, {})
-        work = find_work(client, version)
-        assert isinstance(work, Work) and (work.version, work.record) == (version, None)
+        pending = find_next_rollout(client, version)
+        assert isinstance(pending, PendingRollout) and (pending.version, pending.record) == (version, None)
         now = datetime.now(UTC)
         RolloutRecord(
-            step="shadow", share=0, begun=now, when=now, verdict="begun", champion=champion, gates=work.gates
+            step="shadow", share=0, begun=now, when=now, verdict="begun", champion=champion, gates=pending.gates
         ).save(client, version)
         later = gates(thresholds=GateSettings(**LENIENT))
         assert (later.computed, later.challenger) == (False, True)

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from holdfast.model_versions.records import RetrainingRecord, parse_events
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.retraining.attempt_log import BadAttemptError
-from holdfast.retraining.policy import Attempt
 from tests.support.shop_fixtures import QUICK, Trained
 from tests.support.small_shop import AS_OF, use_data_folder
 
@@ -43,10 +42,10 @@ def retrained(**options: Any) -> Any:
     return retrain(**({"as_of": AS_OF, "training": QUICK} | options))
 
 
-def attempts(settings: Settings) -> list[Attempt]:
+def attempts(settings: Settings) -> list[tuple[datetime, str]]:
     from holdfast.retraining.attempt_log import list_attempts
 
-    return list_attempts(settings)
+    return [(item.as_of, item.status) for item in list_attempts(settings)]
 
 
 def artifact() -> str:
@@ -103,7 +102,7 @@ def test_retrain_existing_version_is_found_without_retraining_record(home: Setti
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
     assert (result.retrained, result.version) == (True, trained.result.model_version)
     assert RetrainingRecord.load(open_tracking(home), result.version) is None
-    assert attempts(home) == [Attempt(AS_OF, "done")]
+    assert attempts(home) == [(AS_OF, "done")]
     again = retrained()
     assert not again.retrained
     assert "at most 1 a day" in again.why
@@ -126,9 +125,9 @@ def test_retrain_killed_before_report_is_reported_by_the_next_run(
     write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(KeyboardInterrupt):
         retrained()
-    assert attempts(home) == [Attempt(AS_OF, "begun")]
+    assert attempts(home) == [(AS_OF, "begun")]
     assert retrained().version == trained.result.model_version
-    assert (attempts(home), reports) == ([Attempt(AS_OF, "done")], ["reported", "reported"])
+    assert (attempts(home), reports) == ([(AS_OF, "done")], ["reported", "reported"])
 
 
 def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +140,7 @@ def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, m
     write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(OSError, match="No space left"):
         retrained()
-    assert attempts(home) == [Attempt(AS_OF, "done")]
+    assert attempts(home) == [(AS_OF, "done")]
 
 
 @pytest.mark.long
@@ -164,7 +163,7 @@ def test_retrain_failed_attempt_counts_for_its_day_and_is_repeated(home: Setting
     write_breaches(home, DRIFTED, 0, 1)
     with pytest.raises(ValueError, match="cut-offs"):
         retrained(training=QUICK.model_copy(update={"min_history_days": 5000}))
-    assert attempts(home) == [Attempt(AS_OF, "failed")]
+    assert attempts(home) == [(AS_OF, "failed")]
     assert "at most 1 a day" in retrained().why
 
 

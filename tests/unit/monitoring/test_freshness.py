@@ -12,11 +12,11 @@ from holdfast.batch_scoring.score_store import score_metadata
 from holdfast.batch_scoring.scores_table import scores_path
 from holdfast.feature_store.materialization import delete_online_state, features_lock
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
-from holdfast.monitoring.data_quality.view import run_data_view
+from holdfast.monitoring.data_quality.view import run_data_quality_view
 from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champion, check_online_store
 from holdfast.monitoring.metrics_store import write_metrics
 from holdfast.monitoring.result import CheckResult
-from holdfast.monitoring.settings import DataRules, MonitorSettings
+from holdfast.monitoring.settings import DataQualityRules, MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.registry import Registry, make_registry
 from tests.support.small_shop import AS_OF, KNOWN_AT
@@ -84,7 +84,7 @@ def test_check_online_store_never_materialized_has_note(shop: Settings) -> None:
 
 
 def test_check_batch_scores_stale_scores_have_finding(shop: Settings) -> None:
-    rules = DataRules()
+    rules = DataQualityRules()
     assert check_batch_scores(shop, window(100), rules) == CheckResult()
     for time in (AS_OF, AS_OF + 72 * HOUR):  # the second one is after the windows
         _write_scores(shop, time)
@@ -116,7 +116,7 @@ def test_check_champion_age_counts_from_training_as_of(
     shop: Settings, registry: Registry, days: int, breached: bool
 ) -> None:
     registry.set_alias(CHAMPION, _register(registry, AS_OF))
-    result = check_champion(shop, window(24 * days), DataRules())
+    result = check_champion(shop, window(24 * days), DataQualityRules())
     assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in result.metrics] == [
         ("age_days", "champion", "1", max(days, 0), 100, breached)
     ]
@@ -127,7 +127,7 @@ def test_check_champion_age_counts_from_training_as_of(
 
 
 def test_check_champion_stale_has_finding_until_promotion(shop: Settings, registry: Registry) -> None:
-    rules = DataRules(max_champion_age_days=30)
+    rules = DataQualityRules(max_champion_age_days=30)
     registry.set_alias(CHAMPION, _register(registry, AS_OF - 31 * DAY))
     (finding,) = check_champion(shop, window(0), rules).findings
     assert "version 1, was trained as of 2024-05-31, 31 days ago; the limit is 30" in finding.summary
@@ -139,27 +139,27 @@ def test_check_champion_stale_has_finding_until_promotion(shop: Settings, regist
 
 
 def test_check_champion_without_champion_is_empty(shop: Settings, request: pytest.FixtureRequest) -> None:
-    assert check_champion(shop, window(0), DataRules()) == CheckResult(), "no version was ever registered"
+    assert check_champion(shop, window(0), DataQualityRules()) == CheckResult(), "no version was ever registered"
     request.getfixturevalue("registry").register_model()
-    assert check_champion(shop, window(0), DataRules()) == CheckResult()
+    assert check_champion(shop, window(0), DataQualityRules()) == CheckResult()
 
 
 def test_check_champion_unknown_age_or_unreachable_registry_has_note(shop: Settings, registry: Registry) -> None:
     registry.set_alias(CHAMPION, registry.register_model())
-    result = check_champion(shop, window(0), DataRules())
+    result = check_champion(shop, window(0), DataQualityRules())
     assert (result.metrics, result.findings) == ([], [])
     assert "version 1 was not registered by training" in result.notes[0]
     broken = shop.data / "broken.db"
     broken.write_bytes(b"no database" * 1000)
     broken_registry = shop.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{broken}"})
-    result = check_champion(broken_registry, window(0), DataRules())
+    result = check_champion(broken_registry, window(0), DataQualityRules())
     assert (result.metrics, result.findings) == ([], [])
     assert "The age of the champion is unknown" in result.notes[0]
 
 
-def test_data_view_stale_champion_has_finding(shop: Settings, registry: Registry) -> None:
+def test_data_quality_view_stale_champion_has_finding(shop: Settings, registry: Registry) -> None:
     registry.set_alias(CHAMPION, _register(registry, AS_OF - 101 * DAY))
-    found = run_data_view(shop, window(0), MonitorSettings())
+    found = run_data_quality_view(shop, window(0), MonitorSettings())
     (finding,) = (item for item in found.findings if item.event == "holdfast.freshness.breached")
     assert (finding.subject, finding.payload["age_days"]) == ("champion", 101)
     assert {"what": "champion: age, days", "now": "101", "before": "limit 100", "p-value": "", "state": "wrong"} in [

@@ -9,7 +9,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.result import CheckResult
-from holdfast.monitoring.settings import DataRules
+from holdfast.monitoring.settings import DataQualityRules
 from holdfast.monitoring.training_duration import check_training_duration
 from holdfast.monitoring.window import Window
 from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
@@ -39,7 +39,7 @@ def _train(registry: Registry, times: Sequence[float | None], as_of: datetime = 
 
 def test_check_training_duration_above_three_medians_has_finding(registry: Registry) -> None:
     settings = _train(registry, [40, 44, 36, 50, 127])
-    result = check_training_duration(settings, WINDOW, DataRules())
+    result = check_training_duration(settings, WINDOW, DataQualityRules())
     (row,), (finding,) = result.metrics, result.findings
     assert (row.metric, row.version, row.value, row.limit, row.breached) == (TRAINING_TIME_METRIC, "5", 127, 126, True)
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.training.slow", "warning", "training")
@@ -47,8 +47,8 @@ def test_check_training_duration_above_three_medians_has_finding(registry: Regis
         "Training version 5 took 127 s of CPU time, 3.0 times the median of the 4 trainings before (42 s)."
     )
     assert result.notes == []
-    assert check_training_duration(settings, WINDOW, DataRules(max_training_ratio=4)).findings == []
-    result = check_training_duration(_train(registry, [41]), WINDOW, DataRules())
+    assert check_training_duration(settings, WINDOW, DataQualityRules(max_training_ratio=4)).findings == []
+    result = check_training_duration(_train(registry, [41]), WINDOW, DataQualityRules())
     (row,) = result.metrics
     assert (row.version, row.breached, result.findings) == ("6", False, []), "the next training is as fast as before"
 
@@ -65,14 +65,14 @@ def test_check_training_duration_above_three_medians_has_finding(registry: Regis
 def test_check_training_duration_usual_or_incomparable_has_no_finding(
     registry: Registry, times: list[float | None]
 ) -> None:
-    result = check_training_duration(_train(registry, times), WINDOW, DataRules())
+    result = check_training_duration(_train(registry, times), WINDOW, DataQualityRules())
     assert [(row.value, row.breached) for row in result.metrics] == [(times[-1], False)]
     assert (result.findings, result.notes) == ([], [])
 
 
 def test_check_training_duration_without_known_time_is_empty(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    assert check_training_duration(Settings(data=tmp_path / "nowhere"), WINDOW, DataRules()) == CheckResult()
+    assert check_training_duration(Settings(data=tmp_path / "nowhere"), WINDOW, DataQualityRules()) == CheckResult()
     registry = request.getfixturevalue("registry")
-    assert check_training_duration(_train(registry, [None]), WINDOW, DataRules()) == CheckResult()
+    assert check_training_duration(_train(registry, [None]), WINDOW, DataQualityRules()) == CheckResult()
     later = _train(registry, [40, 41, 42, 900], AS_OF + timedelta(days=1))
-    assert check_training_duration(later, WINDOW, DataRules()) == CheckResult()
+    assert check_training_duration(later, WINDOW, DataQualityRules()) == CheckResult()

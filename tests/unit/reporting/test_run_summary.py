@@ -98,11 +98,11 @@ class TestSummary:
 
 
 class TestStageTimer:
-    def test_completed_stage_prints_time_and_outcome(self) -> None:
+    def test_completed_stage_prints_time_and_result(self) -> None:
         console, text = _console()
         stages = StageTimer(console)
         with stages.stage("train", "fitting candidates") as stage:
-            stage.outcome = "registered version 3"
+            stage.result = "registered version 3"
         assert list(stages.seconds) == ["train"]
         assert 0 <= stages.seconds["train"] < 1
         line = text.getvalue().strip().splitlines()[-1]
@@ -122,7 +122,7 @@ class TestStageTimer:
     def test_customer_id_is_not_parsed_as_markup(self, customer: str) -> None:
         console, text = _console()
         with StageTimer(console).stage("serve", "requesting a prediction") as stage:
-            stage.outcome = f"customer {customer} churns with 20%"
+            stage.result = f"customer {customer} churns with 20%"
         assert f"customer {customer} churns with 20%" in text.getvalue()
 
 

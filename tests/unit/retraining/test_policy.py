@@ -1,12 +1,13 @@
 """Retraining policy: examples, and properties of every history."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.retraining.policy import Attempt, RetrainingDecision, Signal, decide_retraining
+from holdfast.retraining.policy import RetrainingAttempt, RetrainingDecision, Signal, decide_retraining
 from holdfast.retraining.settings import RetrainingRules
 
 NOW = datetime(2024, 7, 10, 12, tzinfo=UTC)
@@ -20,8 +21,12 @@ def drift(*days_ago: float, quiet: tuple[float, ...] = (), subject: str = "recen
     return found + [Signal(DRIFT, NOW - timedelta(days=day)) for day in quiet]
 
 
+def attempt(as_of: datetime, status: Literal["begun", "done", "failed"]) -> RetrainingAttempt:
+    return RetrainingAttempt(as_of=as_of, begun=as_of, status=status, why="drift")
+
+
 def decide(
-    signals: list[Signal], past: list[Attempt] | None = None, rules: RetrainingRules = RULES
+    signals: list[Signal], past: list[RetrainingAttempt] | None = None, rules: RetrainingRules = RULES
 ) -> RetrainingDecision:
     return decide_retraining(signals, past or [], rules, NOW)
 
@@ -72,21 +77,21 @@ def test_decide_retraining_open_skew_does_not_retrain_and_gives_both_reasons() -
 
 
 def test_decide_retraining_within_cool_down_does_not_retrain() -> None:
-    before = [Attempt(NOW - timedelta(days=6, hours=23), "done")]
+    before = [attempt(NOW - timedelta(days=6, hours=23), "done")]
     assert "cool-down" in decide(drift(0, 1), before).why
-    assert decide(drift(0, 1), [Attempt(NOW - timedelta(days=7), "done")]).retrain
+    assert decide(drift(0, 1), [attempt(NOW - timedelta(days=7), "done")]).retrain
     assert decide(drift(0, 1), before, RetrainingRules(cool_down_days=2)).retrain
 
 
 def test_decide_retraining_failed_attempt_retries_next_day() -> None:
-    assert decide(drift(0, 1), [Attempt(NOW - timedelta(days=1), "failed")]).retrain
-    assert "at most 1 a day" in decide(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "failed")]).why
+    assert decide(drift(0, 1), [attempt(NOW - timedelta(days=1), "failed")]).retrain
+    assert "at most 1 a day" in decide(drift(0, 1), [attempt(NOW - timedelta(hours=1), "failed")]).why
 
 
 def test_decide_retraining_killed_attempt_resumes() -> None:
-    assert decide(drift(0, 1), [Attempt(NOW, "begun")]).retrain
-    assert not decide(drift(0, 1), [Attempt(NOW, "done")]).retrain
-    assert "at most 1 a day" in decide(drift(0, 1), [Attempt(NOW - timedelta(hours=1), "begun")]).why
+    assert decide(drift(0, 1), [attempt(NOW, "begun")]).retrain
+    assert not decide(drift(0, 1), [attempt(NOW, "done")]).retrain
+    assert "at most 1 a day" in decide(drift(0, 1), [attempt(NOW - timedelta(hours=1), "begun")]).why
 
 
 def test_decide_retraining_past_as_of_does_not_retrain() -> None:
@@ -113,7 +118,7 @@ SIGNALS = st.lists(
 )
 PAST = st.lists(
     st.builds(
-        lambda day, outcome: Attempt(NOW - timedelta(days=day), outcome),
+        lambda day, status: attempt(NOW - timedelta(days=day), status),
         st.floats(0, 20),
         st.sampled_from(["begun", "done", "failed"]),
     ),
@@ -133,7 +138,7 @@ ANY_RULES = st.integers(1, 7).flatmap(
 @given(SIGNALS, PAST, ANY_RULES)
 @settings(deadline=None)
 def test_decide_retraining_any_history_retrains_only_within_rules(
-    signals: list[Signal], past: list[Attempt], rules: RetrainingRules
+    signals: list[Signal], past: list[RetrainingAttempt], rules: RetrainingRules
 ) -> None:
     signals = list({(item.event, item.as_of): item for item in signals}.values())  # a run is written once
     decision = decide_retraining(signals, past, rules, NOW)
@@ -147,16 +152,16 @@ def test_decide_retraining_any_history_retrains_only_within_rules(
         having = {day for day in days if any(reason.subject in i.subjects for i in runs if i.as_of == last[day])}
         assert len(having) == reason.times >= rules.needed
         assert days[-1] in having
-    done = [item.as_of for item in past if item.outcome == "done"]
+    done = [item.as_of for item in past if item.status == "done"]
     assert all(NOW - when >= timedelta(days=rules.cool_down_days) for when in done)
-    today = [i for i in past if i.as_of.date() == NOW.date() and (i.as_of, i.outcome) != (NOW, "begun")]
+    today = [i for i in past if i.as_of.date() == NOW.date() and (i.as_of, i.status) != (NOW, "begun")]
     assert len(today) < rules.per_day
 
 
 @given(SIGNALS, PAST, ANY_RULES)
 @settings(deadline=None)
 def test_decide_retraining_more_attempts_or_skew_never_retrains(
-    signals: list[Signal], past: list[Attempt], rules: RetrainingRules
+    signals: list[Signal], past: list[RetrainingAttempt], rules: RetrainingRules
 ) -> None:
     if not decide_retraining(signals, [], rules, NOW).retrain:
         assert not decide_retraining(signals, past, rules, NOW).retrain
@@ -166,7 +171,7 @@ def test_decide_retraining_more_attempts_or_skew_never_retrains(
 @given(SIGNALS, PAST, ANY_RULES, st.randoms())
 @settings(deadline=None)
 def test_decide_retraining_shuffled_inputs_equal_decision(
-    signals: list[Signal], past: list[Attempt], rules: RetrainingRules, shuffler
+    signals: list[Signal], past: list[RetrainingAttempt], rules: RetrainingRules, shuffler
 ) -> None:
     distinct = list({(item.event, item.as_of): item for item in signals}.values())
     expected = decide_retraining(distinct, past, rules, NOW)

@@ -37,7 +37,7 @@ def pass_last_step(rollout: SimulatedRollout) -> None:
     RolloutRecord(
         step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
         champion=rollout.champion,
-        gates=rollout.work().gates,
+        gates=rollout.pending_rollout().gates,
     ).save(rollout.client, rollout.challenger)  # fmt: skip
     given = RolloutStep("canary", 0.25).traffic(rollout.now + timedelta(minutes=3))
     set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
@@ -58,8 +58,8 @@ class TestInterrupted:
         record_passed_gates(rollout.client, other, rollout.champion)
         record = self.after(rollout, lambda: set_challenger(rollout.client, other))
         assert record.why == f"superseded by version {other}"
-        work = rollout.work()
-        assert (work.version, work.record) == (other, None)
+        pending = rollout.pending_rollout()
+        assert (pending.version, pending.record) == (other, None)
         assert TrafficRecord.load(rollout.client, rollout.challenger).mode == "off"  # type: ignore[union-attr]
 
     def test_run_step_new_champion_stops(self, rollout: SimulatedRollout) -> None:
@@ -74,7 +74,7 @@ class TestInterrupted:
             decision = decide_automatically(rollout.client, rollout.challenger, "", rollout.now)
             promote_champion(rollout.client, rollout.settings, rollout.challenger, decision, rollout.now)
 
-        assert self.after(rollout, promote).why == "it was made the champion by somebody else"
+        assert self.after(rollout, promote).why == "another process made it the champion"
         assert get_champion_version(rollout.client) == rollout.challenger
 
     def test_run_step_removed_alias_stops(self, rollout: SimulatedRollout) -> None:
@@ -95,7 +95,9 @@ class TestInterrupted:
         pass_last_step(rollout)
         set_traffic(rollout.client, rollout.challenger, build_traffic("off", None), "ann", rollout.now)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
+            registry_actions.promote_challenger(
+                rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now
+            )
         assert get_champion_version(rollout.client) == rollout.champion
 
     @pytest.mark.parametrize("at", ["first", "next", "resumed"])
@@ -106,7 +108,7 @@ class TestInterrupted:
             RolloutRecord(
                 step="shadow", share=0, started_at=rollout.now, when=rollout.now,
                 verdict="passed" if at == "next" else "begun",
-                champion=rollout.champion, gates=rollout.work().gates,
+                champion=rollout.champion, gates=rollout.pending_rollout().gates,
             ).save(rollout.client, rollout.challenger)  # fmt: skip
         given = RolloutStep("shadow").traffic(rollout.now + timedelta(minutes=3))
         set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
@@ -135,7 +137,9 @@ class TestInterrupted:
 
         monkeypatch.setattr(registry_actions, "decide_automatically", meanwhile)
         with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
-            registry_actions.promote_challenger(rollout.client, rollout.settings, rollout.work(), "why", rollout.now)
+            registry_actions.promote_challenger(
+                rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now
+            )
         assert get_champion_version(rollout.client) == rollout.champion
 
     def test_rollback_step_traffic_set_meanwhile_unchanged(
@@ -162,7 +166,7 @@ class TestInterrupted:
         RolloutRecord(
             step="canary", share=0.25, started_at=rollout.now, when=rollout.now, verdict="passed",
             champion=rollout.champion,
-            gates=rollout.work().gates,
+            gates=rollout.pending_rollout().gates,
         ).save(rollout.client, rollout.challenger)  # fmt: skip
         approval = ApprovalRecord(
             status="approved", since=NOON, until=NOON, flow_run="r", gates="other evidence", who="ann", why="fine"
@@ -171,11 +175,11 @@ class TestInterrupted:
             approval.save(rollout.client, version)
             with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {rollout.challenger}"):
                 registry_actions.promote_challenger(
-                    rollout.client, rollout.settings, rollout.work(), "why", rollout.now, needs_approval=True
+                    rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now, needs_approval=True
                 )
         approval.model_copy(update={"gates": "k"}).save(rollout.client, rollout.challenger)
         registry_actions.promote_challenger(
-            rollout.client, rollout.settings, rollout.work(), "why", rollout.now, needs_approval=True
+            rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now, needs_approval=True
         )
         record = PromotionRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == ("manual", "ann")
@@ -284,17 +288,17 @@ class TestKilled:
     ) -> None:
         """After an outage between verdict and rollback the bad canary does not begin again."""
         inverted_rollout.flow_run = "run-1"
-        work = inverted_rollout.work(CANARY)
-        outcome = run_step(inverted_rollout.client, inverted_rollout.settings, work, inverted_rollout.dependencies)
+        pending = inverted_rollout.pending_rollout(CANARY)
+        outcome = run_step(inverted_rollout.client, inverted_rollout.settings, pending, inverted_rollout.dependencies)
         assert outcome.record.verdict == "breached"
         outcome.record.write_tag(inverted_rollout.client, inverted_rollout.challenger)
         looks = inverted_rollout.reads
-        again = run_step(inverted_rollout.client, inverted_rollout.settings, work, inverted_rollout.dependencies)
+        again = run_step(inverted_rollout.client, inverted_rollout.settings, pending, inverted_rollout.dependencies)
         assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
 
     def test_run_step_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
         rollout.flow_run = "run-1"
-        work = rollout.work(CANARY)
+        pending = rollout.pending_rollout(CANARY)
 
         def die(now: SimulatedRollout) -> None:
             if now.reads == 3:
@@ -302,9 +306,9 @@ class TestKilled:
 
         rollout.before_read = die
         with pytest.raises(_KilledError):
-            run_step(rollout.client, rollout.settings, work, rollout.dependencies)
+            run_step(rollout.client, rollout.settings, pending, rollout.dependencies)
         rollout.now += timedelta(minutes=5)
-        assert run_step(rollout.client, rollout.settings, work, rollout.dependencies).record.started_at == NOON
+        assert run_step(rollout.client, rollout.settings, pending, rollout.dependencies).record.started_at == NOON
 
     @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
     @pytest.mark.parametrize("step", ["canary", "watch"])
@@ -317,14 +321,14 @@ class TestKilled:
         with monkeypatch.context() as patch, pytest.raises(_KilledError):
             patch.setattr(notifications, at, die)
             _ = watch_promoted(inverted_rollout) if step == "watch" else inverted_rollout.finish_step(CANARY)
-        work = inverted_rollout.work()
-        assert work.record is not None and not work.record.is_open
+        pending = inverted_rollout.pending_rollout()
+        assert pending.record is not None and not pending.record.is_open
         for _ in range(2):
             finish_step(
                 inverted_rollout.client,
                 inverted_rollout.settings,
                 inverted_rollout.challenger,
-                work.record,
+                pending.record,
                 inverted_rollout.now,
             )
         assert inverted_rollout.find_served_versions() == (inverted_rollout.champion, None, None)

@@ -12,7 +12,7 @@ from holdfast.model_versions.records import RollbackRecord, RolloutRecord, Traff
 from holdfast.models.contract import MODEL_NAME
 from holdfast.rollout import notifications, registry_actions
 from holdfast.rollout.counters import RECENT
-from holdfast.rollout.work_queue import NothingToDo, find_work
+from holdfast.rollout.rollout_selection import NoPendingRollout, find_next_rollout
 from tests.support.registered_versions import base_shop
 from tests.support.rollout_simulator import (
     CANARY,
@@ -36,10 +36,10 @@ class TestGoodChallenger:
         assert all(one.requests >= RULES.min_requests for one in found)
         assert found[0].guardrail_values["rank correlation"] == pytest.approx(1)
         assert found[0].guardrail_values["as registered"] < 1e-12
-        work = rollout.work()
-        assert work.is_ready_for_promotion
+        pending = rollout.pending_rollout()
+        assert pending.is_ready_for_promotion
         assert (
-            registry_actions.promote_challenger(rollout.client, rollout.settings, work, "why", rollout.now)
+            registry_actions.promote_challenger(rollout.client, rollout.settings, pending, "why", rollout.now)
             == rollout.champion
         )
         began = rollout.now
@@ -198,7 +198,7 @@ class TestBadChallenger:
         assert record.verdict == "breached"
         assert "the registered model's scores of the same inputs is nan" in record.why
         assert RolloutRecord.load(rollout.client, rollout.challenger) == record, "it can be read back"
-        assert "there is nothing to roll out" in str(find_work(rollout.client)), (
+        assert "there is nothing to roll out" in str(find_next_rollout(rollout.client)), (
             "and the next rollout is not in its way"
         )
 
@@ -321,6 +321,6 @@ class TestWaits:
 
 def find_ended_summary(rollout: SimulatedRollout) -> str:
     """Return the summary of the ended rollout in the reason of the flow."""
-    found = find_work(rollout.client)
-    assert isinstance(found, NothingToDo)
+    found = find_next_rollout(rollout.client)
+    assert isinstance(found, NoPendingRollout)
     return found.reason.partition("has had its rollout: ")[2].partition(". `--version")[0]

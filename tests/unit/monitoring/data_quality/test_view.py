@@ -1,4 +1,4 @@
-"""Data view on a usual day and on missing, late, duplicated, malformed and overpriced days."""
+"""Data quality view on a usual day and on missing, late, duplicated, malformed and overpriced days."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,7 +11,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
 from holdfast.core.plot_style import render_png
-from holdfast.monitoring.data_quality.view import run_data_view
+from holdfast.monitoring.data_quality.view import run_data_quality_view
 from holdfast.monitoring.metrics_store import MetricRow, MetricsTable, read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import MonitorSettings
@@ -39,7 +39,7 @@ def get_metric(found: ViewResult, metric: str, subject: str) -> MetricRow:
     return rows[0]
 
 
-def test_data_view_with_too_few_rows_leaves_subject_unevaluated(shop: Settings) -> None:
+def test_data_quality_view_with_too_few_rows_leaves_subject_unevaluated(shop: Settings) -> None:
     deliver(shop, purchases(TODAY, 5), ARRIVAL)
     few = run_view(shop)
     assert few.is_evaluated("holdfast.data.late:transactions")
@@ -50,7 +50,7 @@ def test_data_view_with_too_few_rows_leaves_subject_unevaluated(shop: Settings) 
     assert not enough.is_evaluated("holdfast.freshness.breached:online store"), "the store was never materialized"
 
 
-def test_data_view_usual_day_has_no_finding(shop: Settings) -> None:
+def test_data_quality_view_usual_day_has_no_finding(shop: Settings) -> None:
     deliver(shop, purchases(TODAY, 63), ARRIVAL)
     found = run_view(shop)
     assert list_findings(found) == []
@@ -69,7 +69,7 @@ def test_data_view_usual_day_has_no_finding(shop: Settings) -> None:
     MetricsTable.validate(read_metrics(shop, "data"))
 
 
-def test_data_view_missing_day_is_late_and_critical_from_second_day(shop: Settings) -> None:
+def test_data_quality_view_missing_day_is_late_and_critical_from_second_day(shop: Settings) -> None:
     first = run_view(shop)
     assert list_findings(first) == [("holdfast.data.late", "transactions", "warning")]
     assert "No transaction of 2024-03-08 arrived, 6" in first.findings[0].summary
@@ -81,13 +81,13 @@ def test_data_view_missing_day_is_late_and_critical_from_second_day(shop: Settin
     assert list_findings(months_later)[0] == ("holdfast.data.late", "transactions", "critical")
 
 
-def test_data_view_rejected_file_is_a_missing_day(shop: Settings) -> None:
+def test_data_quality_view_rejected_file_is_a_missing_day(shop: Settings) -> None:
     with pytest.raises(IngestError):
         deliver(shop, purchases(TODAY, 60).assign(amount="unknown"), ARRIVAL)
     assert list_findings(run_view(shop)) == [("holdfast.data.late", "transactions", "warning")]
 
 
-def test_data_view_low_volume_is_late_and_triple_volume_is_broken(shop: Settings, tmp_path: Path) -> None:
+def test_data_quality_view_low_volume_is_late_and_triple_volume_is_broken(shop: Settings, tmp_path: Path) -> None:
     deliver(shop, purchases(TODAY, 12), ARRIVAL)
     assert list_findings(run_view(shop)) == [("holdfast.data.late", "transactions", "warning")]
     with daily_shop(tmp_path / "tripled") as settings:
@@ -96,7 +96,7 @@ def test_data_view_low_volume_is_late_and_triple_volume_is_broken(shop: Settings
 
 
 @pytest.mark.parametrize("factor", [1.5, 0.67, 100])
-def test_data_view_price_change_is_found_on_first_day(shop: Settings, factor: float) -> None:
+def test_data_quality_view_price_change_is_found_on_first_day(shop: Settings, factor: float) -> None:
     rows = purchases(TODAY, 60)
     deliver(shop, rows.assign(amount=np.round(rows["amount"] * factor, 2)), ARRIVAL)
     found = run_view(shop)
@@ -107,13 +107,13 @@ def test_data_view_price_change_is_found_on_first_day(shop: Settings, factor: fl
     assert payload["as_of"] == (TODAY + DAY).isoformat()
 
 
-def test_data_view_constant_price_of_usual_median_is_found(shop: Settings) -> None:
+def test_data_quality_view_constant_price_of_usual_median_is_found(shop: Settings) -> None:
     rows = purchases(TODAY, 60)
     deliver(shop, rows.assign(amount=14.0 * rows["quantity"]), ARRIVAL)
     assert list_findings(run_view(shop)) == [("holdfast.drift.detected", "transactions.amount", "warning")]
 
 
-def test_data_view_missing_values_name_the_column(shop: Settings) -> None:
+def test_data_quality_view_missing_values_name_the_column(shop: Settings) -> None:
     rows = purchases(TODAY, 90)
     deliver(
         shop, rows.assign(amount=[None if i % 3 == 0 else value for i, value in enumerate(rows["amount"])]), ARRIVAL
@@ -125,7 +125,7 @@ def test_data_view_missing_values_name_the_column(shop: Settings) -> None:
     assert get_metric(found, "refused_share", "amount is missing").breached
 
 
-def test_data_view_single_bad_row_is_shown_without_finding(shop: Settings) -> None:
+def test_data_quality_view_single_bad_row_is_shown_without_finding(shop: Settings) -> None:
     rows = purchases(TODAY, 90)
     deliver(shop, rows.assign(id=["" if i == 4 else value for i, value in enumerate(rows["id"])]), ARRIVAL)
     found = run_view(shop)
@@ -134,14 +134,14 @@ def test_data_view_single_bad_row_is_shown_without_finding(shop: Settings) -> No
     assert any(line["what"] == "quarantined: customer_id is missing" for line in found.table)
 
 
-def test_data_view_inverted_signs_are_found_as_returns(shop: Settings) -> None:
+def test_data_quality_view_inverted_signs_are_found_as_returns(shop: Settings) -> None:
     rows = purchases(TODAY, 60)
     sign = np.where(np.arange(60) % 5 == 0, -1, 1)
     deliver(shop, rows.assign(amount=rows["amount"] * sign, quantity=rows["quantity"] * sign), ARRIVAL)
     assert list_findings(run_view(shop)) == [("holdfast.data.broken", "transactions.returns", "warning")]
 
 
-def test_data_view_late_rows_are_found_on_arrival(shop: Settings) -> None:
+def test_data_quality_view_late_rows_are_found_on_arrival(shop: Settings) -> None:
     """The finding of the missing day itself was in an earlier window."""
     late = purchases(TODAY, 60)
     for day in (TODAY + DAY, TODAY + 2 * DAY):
@@ -152,7 +152,7 @@ def test_data_view_late_rows_are_found_on_arrival(shop: Settings) -> None:
     assert get_metric(found, "late_share", "transactions.delay").value == 0.5
 
 
-def test_data_view_day_before_due_time_is_not_late(tmp_path: Path) -> None:
+def test_data_quality_view_day_before_due_time_is_not_late(tmp_path: Path) -> None:
     with daily_shop(tmp_path, clock="wall") as settings:
         assert (
             list_findings(run_view(settings, TODAY + DAY + 2 * HOUR)) == []
@@ -162,15 +162,15 @@ def test_data_view_day_before_due_time_is_not_late(tmp_path: Path) -> None:
         ]
 
 
-def test_data_view_replayed_history_is_not_late(shop: Settings) -> None:
+def test_data_quality_view_replayed_history_is_not_late(shop: Settings) -> None:
     deliver(shop, purchases(TODAY, 60), TODAY + 900 * DAY)
     window = Window(TODAY, TODAY + DAY, TODAY + 901 * DAY)
-    found = run_data_view(shop, window, MonitorSettings())
+    found = run_data_quality_view(shop, window, MonitorSettings())
     assert "1 batch arrived, 0 of 60 new rows quarantined" in found.summary
     assert list_findings(found) == []
 
 
-def test_data_view_without_data_reports_no_transactions(tmp_path: Path) -> None:
+def test_data_quality_view_without_data_reports_no_transactions(tmp_path: Path) -> None:
     with use_data_folder(tmp_path / "empty") as settings:
         found = run_view(settings)
     assert (found.summary, list_findings(found)) == ("There are no transactions to check.", [])
@@ -178,7 +178,7 @@ def test_data_view_without_data_reports_no_transactions(tmp_path: Path) -> None:
     assert render_png(found.plot)
 
 
-def test_data_view_with_short_history_shows_volume_untested(tmp_path: Path) -> None:
+def test_data_quality_view_with_short_history_shows_volume_untested(tmp_path: Path) -> None:
     with use_data_folder(tmp_path / "new", HOLDFAST_CLOCK="data") as settings:
         deliver(settings, pd.concat([purchases(TODAY - DAY, 50), purchases(TODAY, 3)]), ARRIVAL)
         found = run_view(settings)

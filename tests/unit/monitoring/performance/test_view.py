@@ -1,4 +1,4 @@
-"""Outcome view: matured cohorts are measured, others estimated; a degraded champion is found."""
+"""Performance view: matured cohorts are measured, others estimated; a degraded champion is found."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.plot_style import render_png
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
-from holdfast.monitoring.performance.view import run_outcome_view
+from holdfast.monitoring.performance.view import run_performance_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from tests.support.prediction_batches import make_batch, write_log
@@ -46,9 +46,9 @@ def _row(found: Any, metric: str, subject: str, version: str = "1") -> Any:
     return row
 
 
-def test_outcome_view_measures_matured_cohorts(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_measures_matured_cohorts(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     assert _statuses(found) == {
         "2024-06-01 by 1": "estimate",
         "2024-05-01 by 1": "estimate",
@@ -68,9 +68,9 @@ def test_outcome_view_measures_matured_cohorts(scored: tuple[Settings, Any]) -> 
     assert render_png(found.plot)
 
 
-def test_outcome_view_metrics_equal_scikit_learn(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_metrics_equal_scikit_learn(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     table = read_scores(scores_path(settings.scores, MONTHS[2]))
     table = table[table["active"]]
     churned = load_cohort_outcomes(settings, table, MONTHS[2], KNOWN_AT)
@@ -90,9 +90,9 @@ def test_outcome_view_metrics_equal_scikit_learn(scored: tuple[Settings, Any]) -
     assert _row(found, "churned", "2024-03-01").value == churned.mean()
 
 
-def test_outcome_view_marks_estimates(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_marks_estimates(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     estimated = {(row.metric, row.subject) for row in found.metrics if row.estimated}
     assert estimated == {(m, f"2024-{month}-01") for m in ("roc_auc", "brier", "earned") for month in ("05", "06")}
     assert not any(row.breached for row in found.metrics if row.estimated)
@@ -100,20 +100,20 @@ def test_outcome_view_marks_estimates(scored: tuple[Settings, Any]) -> None:
     assert read_metrics(settings, "outcome")["estimated"].sum() == 6
 
 
-def test_outcome_view_cohort_before_arrival_of_its_data_is_estimated(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_cohort_before_arrival_of_its_data_is_estimated(scored: tuple[Settings, Any]) -> None:
     """The data known in mid-June end on May 31: the horizon of March 1 has closed, the horizon of April 1 has not."""
     settings, _ = scored
     window = Window(AS_OF - timedelta(days=1), AS_OF, datetime(2024, 6, 15, tzinfo=UTC))
-    known = _statuses(run_outcome_view(settings, window, RULES))
+    known = _statuses(run_performance_view(settings, window, RULES))
     assert (known["2024-03-01 by 1"], known["2024-04-01 by 1"]) == ("measured", "estimate")
 
 
-def test_outcome_view_degraded_champion_has_finding(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_degraded_champion_has_finding(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
     version = register_version(client, "inverted", tags={"holdfast.as_of": MONTHS[1].isoformat()})
     promote(client, version)
     score(settings, MONTHS[2:])
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     (finding,) = found.findings
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.quality.dropped", "critical", "version-2")
     payload = finding.payload
@@ -129,21 +129,21 @@ def test_outcome_view_degraded_champion_has_finding(scored: tuple[Settings, Any]
     # The scores of version 1 for the same months were archived.
     assert _statuses(found)["2024-04-01 by 1"] == "measured"
     promote(client, "1")
-    assert not run_outcome_view(settings, WINDOW, RULES).findings, "only the champion is checked"
+    assert not run_performance_view(settings, WINDOW, RULES).findings, "only the champion is checked"
 
 
-def test_outcome_view_unreadable_test_metrics_have_note(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_unreadable_test_metrics_have_note(scored: tuple[Settings, Any]) -> None:
     settings, client = scored
     promote(client, register_version(client, without="evaluation.json"))
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     assert "The test metrics of version 2 cannot be read" in found.notes[0]
     assert not found.findings
     assert render_png(found.plot)
 
 
-def test_outcome_view_small_cohorts_are_not_measured(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_small_cohorts_are_not_measured(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
-    found = run_outcome_view(settings, WINDOW, MonitorSettings.model_validate({"outcome": {"min_rows": 10_000}}))
+    found = run_performance_view(settings, WINDOW, MonitorSettings.model_validate({"outcome": {"min_rows": 10_000}}))
     assert set(_statuses(found).values()) == {"too few", "in hindsight"}
     assert "at least 10000 are needed" in found.table[0]["note"]
     assert [row.metric for row in found.metrics] == ["mature_cohorts"]
@@ -167,13 +167,13 @@ def _log(settings: Settings, months: list[datetime], per_day: int, **changes: An
             write_log(settings.predictions, make_batch([f"r{i}" for i in range(len(rows))], **fields | changes))
 
 
-def test_outcome_view_groups_requests_by_month(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_groups_requests_by_month(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     _log(settings, [MONTHS[1], MONTHS[5]], per_day=20)
     _log(settings, [MONTHS[1]], per_day=20)  # repeated requests
     _log(settings, [MONTHS[1]], per_day=20, route="shadow", version="2")
     _log(settings, [MONTHS[1]], per_day=5, inputs=np.full((5, 1), 400.0))  # earlier, but inactive
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     known = {name: status for name, status in _statuses(found).items() if "requests" in name}
     assert known == {"2024-02 requests by 1": "measured", "2024-06 requests by 1": "estimate"}
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
@@ -182,7 +182,7 @@ def test_outcome_view_groups_requests_by_month(scored: tuple[Settings, Any]) -> 
     assert render_png(found.plot)
 
 
-def test_outcome_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     table = read_scores(scores_path(settings.scores, MONTHS[1]))
     table = table[table["active"]]
@@ -193,19 +193,19 @@ def test_outcome_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings, Any
         probabilities=stayed["churn_probability"].to_numpy(),
     )  # fmt: skip
     write_log(settings.predictions, batch)
-    found = run_outcome_view(settings, WINDOW, RULES)
+    found = run_performance_view(settings, WINDOW, RULES)
     row = next(row for row in found.table if row["cohort"] == "2024-02 requests")
     assert (row["known"], row["churned"], row["ROC-AUC"]) == ("measured", "0.0%", "")
     assert "all customers stayed: no ranking metrics" in row["note"]
     assert row["Brier"]
 
 
-def test_outcome_view_without_scores_or_versions_is_empty(scored: tuple[Settings, Any]) -> None:
+def test_performance_view_without_scores_or_versions_is_empty(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     shutil.rmtree(settings.scores)
-    nobody = run_outcome_view(settings, WINDOW, RULES)
+    nobody = run_performance_view(settings, WINDOW, RULES)
     shutil.rmtree(settings.mlflow)
-    nothing = run_outcome_view(settings, WINDOW, RULES)
+    nothing = run_performance_view(settings, WINDOW, RULES)
     assert nobody.summary == "No customer was scored: there is no cohort to measure."
     assert nothing.summary == "No version was ever registered."
     for found in (nobody, nothing):

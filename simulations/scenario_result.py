@@ -1,4 +1,4 @@
-"""Outcome of a scenario, stored as ``data/simulations/SCENARIO.json``."""
+"""Result of a scenario, stored as ``data/simulations/SCENARIO.json``."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -60,8 +60,8 @@ class Expectation(BaseModel):
     met: bool
 
 
-class Outcome(BaseModel):
-    """Outcome of a scenario."""
+class ScenarioResult(BaseModel):
+    """Result of a scenario."""
 
     model_config = _FROZEN
 
@@ -99,7 +99,7 @@ class Outcome(BaseModel):
 
 
 def simulations_folder(settings: Settings) -> Path:
-    """Return the folder of outcomes and state folders.
+    """Return the folder of results and state folders.
 
     Args:
         settings: Location of the data folder.
@@ -110,8 +110,8 @@ def simulations_folder(settings: Settings) -> Path:
     return settings.data / "simulations"
 
 
-def outcome_path(settings: Settings, scenario: str) -> Path:
-    """Return the path of an outcome.
+def result_path(settings: Settings, scenario: str) -> Path:
+    """Return the path of a result.
 
     Args:
         settings: Location of the data folder.
@@ -123,29 +123,29 @@ def outcome_path(settings: Settings, scenario: str) -> Path:
     return simulations_folder(settings) / f"{scenario}.json"
 
 
-def write_outcome(outcome: Outcome, path: Path) -> None:
-    """Write an outcome as JSON, atomically.
+def write_result(result: ScenarioResult, path: Path) -> None:
+    """Write a result as JSON, atomically.
 
     Args:
-        outcome: Outcome of a scenario.
+        result: Result of a scenario.
         path: Path of the JSON file.
     """
     with replace_file(path) as temporary:
-        temporary.write_text(outcome.model_dump_json(indent=2) + "\n")
+        temporary.write_text(result.model_dump_json(indent=2) + "\n")
 
 
-def read_outcomes(settings: Settings, scenarios: Sequence[str]) -> list[Outcome]:
-    """Read the outcomes that exist.
+def read_results(settings: Settings, scenarios: Sequence[str]) -> list[ScenarioResult]:
+    """Read the results that exist.
 
     Args:
         settings: Location of the data folder.
         scenarios: Names of scenarios.
 
     Returns:
-        Outcomes in the order of the names.
+        Results in the order of the names.
     """
-    paths = (outcome_path(settings, name) for name in scenarios)
-    return [Outcome.model_validate_json(path.read_bytes()) for path in paths if path.exists()]
+    paths = (result_path(settings, name) for name in scenarios)
+    return [ScenarioResult.model_validate_json(path.read_bytes()) for path in paths if path.exists()]
 
 
 def find_detection(

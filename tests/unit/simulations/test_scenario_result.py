@@ -1,4 +1,4 @@
-"""Tests of simulation outcomes and of their page."""
+"""Tests of simulation results and of their page."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from simulations.outcome import (
+from simulations.report import render_page
+from simulations.scenario_result import (
     Expectation,
     ObservedFinding,
-    Outcome,
+    ScenarioResult,
     find_detection,
-    outcome_path,
-    read_outcomes,
-    write_outcome,
+    read_results,
+    result_path,
+    write_result,
 )
-from simulations.report import render_page
 from simulations.scenarios import SCENARIOS
 from tests.support.main_job import ROOT
 
@@ -39,7 +39,7 @@ def detection(*items: ObservedFinding, subject: str = "transactions.amount") -> 
     return find_detection("holdfast.drift.detected", subject, "at once", BY, items)
 
 
-def outcome(**changes: Any) -> Outcome:
+def result(**changes: Any) -> ScenarioResult:
     values: dict[str, Any] = {
         "scenario": "price-change",
         "fault": "Raised prices.",
@@ -61,7 +61,7 @@ def outcome(**changes: Any) -> Outcome:
         "seconds": 1.0,
         "commit": "abc",
     }
-    return Outcome(**values | changes)
+    return ScenarioResult(**values | changes)
 
 
 def test_find_detection_returns_the_first_matching_run() -> None:
@@ -78,9 +78,9 @@ def test_find_detection_without_timely_event_is_not_in_time(items: tuple[Observe
     assert not detection(*items).in_time
 
 
-def test_outcome_without_problem_passed() -> None:
-    assert outcome().passed
-    assert outcome(detected_by=[], expectations=[]).passed
+def test_scenario_result_without_problem_passed() -> None:
+    assert result().passed
+    assert result(detected_by=[], expectations=[]).passed
 
 
 @pytest.mark.parametrize(
@@ -93,23 +93,23 @@ def test_outcome_without_problem_passed() -> None:
         {"answered": 0},
     ],
 )
-def test_outcome_with_one_problem_failed(change: dict[str, Any]) -> None:
-    assert not outcome(**change).passed
+def test_scenario_result_with_one_problem_failed(change: dict[str, Any]) -> None:
+    assert not result(**change).passed
 
 
-def test_read_outcomes_recomputes_passed_and_keeps_the_rest(tmp_path: Path) -> None:
-    settings, written = Settings(data=tmp_path), outcome(predictions_lost=2)
-    path = outcome_path(settings, "price-change")
-    write_outcome(written, path)
+def test_read_results_recomputes_passed_and_keeps_the_rest(tmp_path: Path) -> None:
+    settings, written = Settings(data=tmp_path), result(predictions_lost=2)
+    path = result_path(settings, "price-change")
+    write_result(written, path)
     assert '"passed": false' in path.read_text()
     path.write_text(path.read_text().replace('"passed": false', '"passed": true'))
-    (read,) = read_outcomes(settings, list(SCENARIOS))
+    (read,) = read_results(settings, list(SCENARIOS))
     assert read == written
     assert not read.passed
 
 
-def test_render_page_has_a_row_for_each_outcome() -> None:
-    text = render_page([outcome(), outcome(predictions_wrong=1)])
+def test_render_page_has_a_row_for_each_result() -> None:
+    text = render_page([result(), result(predictions_wrong=1)])
     rows = [line for line in text.splitlines() if line.startswith("| price-change")]
     assert [row.rsplit("|", 2)[1].strip() for row in rows] == ["yes", "no"]
     assert len({row.count("|") for row in rows}) == 1

@@ -17,7 +17,7 @@ from holdfast.rollout.steps import WATCH, RolloutStep, next_step, settings_of, s
 
 
 @dataclass(frozen=True)
-class Work:
+class PendingRollout:
     """A rollout to run.
 
     Attributes:
@@ -65,15 +65,15 @@ class Work:
 
 
 @dataclass(frozen=True)
-class NothingToDo:
+class NoPendingRollout:
     """No rollout to run, with the reason."""
 
     reason: str
 
 
-def find_work(
+def find_next_rollout(
     client: MlflowClient, version: str | None = None, rules: RolloutSettings | None = None
-) -> Work | NothingToDo:
+) -> PendingRollout | NoPendingRollout:
     """Find the next rollout; unfinished ones come first.
 
     A challenger whose rollout has ended gets another one once it has passed its gates again, or if ``version`` names
@@ -96,46 +96,51 @@ def find_work(
     champion = get_champion_version(client)
     number = str(get_version(client, version).version) if version else get_challenger_version(client)
     if number is None:
-        return NothingToDo(f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out.")
+        return NoPendingRollout(f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out.")
     if number == champion:
-        return NothingToDo(f"Version {number} is the {CHAMPION} already.")
+        return NoPendingRollout(f"Version {number} is the {CHAMPION} already.")
     ended, gates = RolloutRecord.load(client, number), GatesRecord.load(client, number)
     if ended is not None and version is None and gates is not None and ended.gates == gates.key:
-        return NothingToDo(
+        return NoPendingRollout(
             f"Version {number} has had its rollout: {ended.summary}. `--version {number}` begins another."
         )
     try:
         gates = require_passed_gates(client, number, champion)
-        return Work(number, champion, gates.key, rules or RolloutSettings())
+        return PendingRollout(number, champion, gates.key, rules or RolloutSettings())
     except PromotionRefusedError as refused:
         if version is not None:
             raise
-        return NothingToDo(str(refused))
+        return NoPendingRollout(str(refused))
 
 
-def _unfinished(client: MlflowClient) -> Work | None:
+def _unfinished(client: MlflowClient) -> PendingRollout | None:
     """Find the oldest rollout that has not ended, or whose end has no event."""
-    found: list[tuple[datetime, Work]] = []
+    found: list[tuple[datetime, PendingRollout]] = []
     for item in list_versions(client):
         version = str(item.version)
         record = RolloutRecord.from_tags(item.tags, version)
         if record is not None and (record.is_open or record not in (parse_events(item.tags, version) or [])):
-            work = Work(version, record.champion, record.gates, settings_of(record), record)
-            found.append((record.when, work))
+            pending = PendingRollout(version, record.champion, record.gates, settings_of(record), record)
+            found.append((record.when, pending))
     return min(found, key=lambda item: item[0])[1] if found else None
 
 
 def describe_pending_approval(
-    client: MlflowClient, work: Work, needs_approval: bool, requested: str | None, is_named: bool, now: datetime
+    client: MlflowClient,
+    pending: PendingRollout,
+    needs_approval: bool,
+    requested: str | None,
+    is_named: bool,
+    now: datetime,
 ) -> str | None:
-    """Check if a rollout may begin without a further answer of a person.
+    """Describe the approval that a rollout waits for.
 
     A version that the promotion would refuse gets no traffic. A run that needs an approval requests it once, for new
     evidence. After a refusal it requests the approval again only for a named version.
 
     Args:
         client: MLflow's client.
-        work: The rollout.
+        pending: The rollout.
         needs_approval: True if this run requests approval.
         requested: The version for which this run has requested approval; None before.
         is_named: True if the caller named the version.
@@ -148,16 +153,16 @@ def describe_pending_approval(
         ApprovalRefusedError: A person refused, or did not answer in time, and this run does not request again.
     """
     if needs_approval:
-        record = ApprovalRecord.load(client, work.version)
-        if record is None or record.gates != work.gates:
-            return _describe_superseded(work.version, requested) if requested else None
-    pending = find_pending_approval(client, work.version, now)
-    if pending is None:
+        record = ApprovalRecord.load(client, pending.version)
+        if record is None or record.gates != pending.gates:
+            return _describe_superseded(pending.version, requested) if requested else None
+    approval = find_pending_approval(client, pending.version, now)
+    if approval is None:
         return None
-    if pending.status == "waiting":
-        return describe_rejection(work.version, pending)
+    if approval.status == "waiting":
+        return describe_rejection(pending.version, approval)
     if requested or not needs_approval or not is_named:
-        raise ApprovalRefusedError(describe_rejection(work.version, pending))
+        raise ApprovalRefusedError(describe_rejection(pending.version, approval))
     return None
 
 
@@ -175,7 +180,7 @@ def _describe_superseded(version: str, requested: str) -> str:
 
 
 def interruption_reason(client: MlflowClient, version: str, record: RolloutRecord) -> str | None:
-    """Check if the aliases still allow a rollout to go on.
+    """Describe the change of the aliases that interrupts a rollout.
 
     Args:
         client: MLflow's client.
@@ -189,7 +194,7 @@ def interruption_reason(client: MlflowClient, version: str, record: RolloutRecor
     if record.step == "watch":
         return None if champion == version else f"the {CHAMPION} was moved to {format_version(champion)} meanwhile"
     if champion == version:
-        return f"it was made the {CHAMPION} by somebody else"
+        return f"another process made it the {CHAMPION}"
     if champion != record.champion:
         compared = format_version(record.champion)
         return f"the {CHAMPION} is {format_version(champion)} now, and it was compared with {compared}"
