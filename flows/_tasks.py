@@ -30,7 +30,7 @@ def retry_on(error: type[Exception]) -> Callable[[Any, Any, Any], bool]:
     """Create a retry condition: a task is repeated after this error only.
 
     Args:
-        error: An error that may be gone in the next attempt.
+        error: An error that may not occur in the next attempt.
 
     Returns:
         The option ``retry_condition_fn`` of a task.

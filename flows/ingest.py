@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from holdfast.ingestion.validation import ValidationResult
 
 
-# A failed disk or network may work again; data that is refused is refused again.
+# A failed disk or network may work again; data that is rejected is rejected again.
 @task(
     name="read",
     task_run_name="read {source.name}",
@@ -83,7 +83,7 @@ def ingest(
         ingested_at: Time at which the rows become known, after that of every earlier batch; now when left out.
 
     Raises:
-        IngestError: The source is refused; nothing has changed.
+        IngestError: The source is rejected; nothing has changed.
     """
     settings = configure()
     path, mapping_path = _inputs(source, mapping, dataset)

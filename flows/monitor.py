@@ -60,7 +60,7 @@ def publish_view_task(result: "ViewResult", key: str) -> None:
 
 @task(name="handle findings", task_run_name="handle findings: {result.view}")
 def handle_findings_task(settings: Settings, result: "ViewResult", as_of: datetime) -> None:
-    """Emit an event and raise an alert for each finding; resolve the alerts whose finding is gone."""
+    """Emit an event and raise an alert for each finding; resolve the alerts whose finding no longer exists."""
     from holdfast.alerting.events import report_findings
 
     report_findings(settings, result, as_of, artifact_url(_artifact_key(result.view)))

@@ -54,7 +54,7 @@ def mark_dead_task(
         for run in [actions.read_run_status(client, item.id) for item in silent]:
             if decide_action(run, rules, datetime.now(UTC), heartbeat_seconds) == "mark dead":
                 last = run.last_heartbeat or run.since
-                message = f"The process of the run is gone: its last sign of life was at {last:%H:%M:%S} UTC."
+                message = f"The process of the run has ended: its last heartbeat was at {last:%H:%M:%S} UTC."
                 marked.append(RecoveredRun(run.id, run.deployment or "", actions.mark_ended(client, run, message)))
     return marked
 

@@ -66,8 +66,8 @@ def prefect_server() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
     """Run `make run` in an empty data folder, once per session; once for all sessions if MAIN_JOB names a folder."""
-    kept = os.environ.get("MAIN_JOB")
-    folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("main-job")
+    job_folder = os.environ.get("MAIN_JOB")
+    folder = Path(job_folder).resolve() if job_folder else tmp_path_factory.mktemp("main-job")
     data, printed = folder / "data", folder / "printed.txt"
     environment = environment_of(data)
     if not printed.exists():

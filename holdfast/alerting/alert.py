@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.monitoring.findings import Finding, Severity
 from holdfast.runtime.endpoints import runbook_entry_url
@@ -20,34 +20,34 @@ class Alert(BaseModel):
         severity: info, warning or critical.
         title: One line.
         text: One or two sentences.
-        evidence: Link or path; empty where there is none.
+        evidence_url: Link or path to the measurements; empty where there is none. Stored and sent as ``evidence``.
         runbook: Link or path to the entry of the runbook.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     key: str
     severity: Severity
     title: str
     text: str
-    evidence: str = ""
+    evidence_url: str = Field(default="", alias="evidence")
     runbook: str = ""
 
     @classmethod
-    def from_finding(cls, finding: Finding, evidence: str) -> Self:
+    def from_finding(cls, finding: Finding, evidence_url: str) -> Self:
         """Create the alert of a monitoring result.
 
         Args:
             finding: Gives event, subject, severity and text.
-            evidence: Link to the measurements.
+            evidence_url: Link to the measurements.
 
         Returns:
             The alert.
         """
-        return cls.for_subject(finding.event, finding.subject, finding.severity, finding.summary, evidence)
+        return cls.for_subject(finding.event, finding.subject, finding.severity, finding.summary, evidence_url)
 
     @classmethod
-    def for_subject(cls, event: str, subject: str, severity: Severity, text: str, evidence: str = "") -> Self:
+    def for_subject(cls, event: str, subject: str, severity: Severity, text: str, evidence_url: str = "") -> Self:
         """Create the alert of an event, for instance of ``holdfast.run.failed`` for a deployment.
 
         Args:
@@ -55,7 +55,7 @@ class Alert(BaseModel):
             subject: Deployment, feature or version that has the problem.
             severity: info, warning or critical.
             text: One or two sentences.
-            evidence: Link or path; empty where there is none.
+            evidence_url: Link or path; empty where there is none.
 
         Returns:
             The alert, with the link to its entry of the runbook.
@@ -66,7 +66,7 @@ class Alert(BaseModel):
             severity=severity,
             title=title[:1].upper() + title[1:],
             text=text,
-            evidence=evidence,
+            evidence_url=evidence_url,
             runbook=runbook_entry_url(event),
         )
 
@@ -90,7 +90,7 @@ class Message(BaseModel):
         why: Reason of the resolution; empty for other kinds.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
     id: str
     kind: MessageKind

@@ -67,7 +67,7 @@ class LogChannel:
             "%s: %s Evidence: %s Runbook: %s",
             message.headline,
             _body_text(message),
-            alert.evidence or "none",
+            alert.evidence_url or "none",
             alert.runbook,
         )
 
@@ -111,7 +111,7 @@ class SlackChannel(WebhookChannel):
         alert = message.alert
         links = " · ".join(
             f"<{target}|{name}>" if "://" in target else f"{name}: {_escape(target)}"
-            for target, name in ((alert.evidence, "evidence"), (alert.runbook, "runbook"))
+            for target, name in ((alert.evidence_url, "evidence"), (alert.runbook, "runbook"))
             if target
         )
         section = f"*{_escape(message.headline)}*\n{_escape(_body_text(message))}" + (f"\n{links}" if links else "")

@@ -28,8 +28,8 @@ LifecycleEvent = Literal[
 _SECONDS = 15.0  # Prefect's client tries to reach the server for about ten
 
 
-def report_findings(settings: Settings, result: "ViewResult", as_of: datetime, evidence: str) -> None:
-    """Emit an event and raise an alert for each finding; resolve the alerts whose finding is gone.
+def report_findings(settings: Settings, result: "ViewResult", as_of: datetime, evidence_url: str) -> None:
+    """Emit an event and raise an alert for each finding; resolve the alerts whose finding no longer exists.
 
     Events are emitted even where the alerts cannot be stored.
 
@@ -37,18 +37,18 @@ def report_findings(settings: Settings, result: "ViewResult", as_of: datetime, e
         settings: Data folder.
         result: The result of the view.
         as_of: End of the monitored window.
-        evidence: Link to the view's report.
+        evidence_url: Link to the view's report.
     """
-    alerts = [Alert.from_finding(finding, evidence) for finding in result.findings]
+    alerts = [Alert.from_finding(finding, evidence_url) for finding in result.findings]
     try:
         raise_alerts(settings, f"monitor.{result.view}", alerts, datetime.now(UTC), result.is_evaluated)
     finally:
         for finding in result.findings:
-            emit_finding(finding, result.view, as_of, evidence)
+            emit_finding(finding, result.view, as_of, evidence_url)
     deliver_now(settings)
 
 
-def emit_finding(finding: Finding, view: View, as_of: datetime, evidence: str = "") -> bool:
+def emit_finding(finding: Finding, view: View, as_of: datetime, evidence_url: str = "") -> bool:
     """Emit the event of a finding about the resource ``holdfast.VIEW.SUBJECT``.
 
     Args:
@@ -56,7 +56,7 @@ def emit_finding(finding: Finding, view: View, as_of: datetime, evidence: str = 
             ``evidence``.
         view: Monitoring view that has the finding.
         as_of: End of the monitored window.
-        evidence: Link to the measurements.
+        evidence_url: Link to the measurements.
 
     Returns:
         True if the event was handed to the server.
@@ -68,7 +68,7 @@ def emit_finding(finding: Finding, view: View, as_of: datetime, evidence: str = 
         "subject": finding.subject,
         "view": view,
         "as_of": as_of.isoformat(),
-        "evidence": evidence,
+        "evidence": evidence_url,
     }
     return _send(finding.event, f"holdfast.{view}.{finding.subject}", payload)
 

@@ -125,7 +125,7 @@ def _notify_unconditionally(alerts: Sequence[Alert], now: datetime) -> Iterator[
 
 
 def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bool:
-    content = (alert.title, alert.text, alert.evidence, alert.runbook)
+    content = (alert.title, alert.text, alert.evidence_url, alert.runbook)
     row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (alert.key,)).fetchone()
     if row is None:
         inserted = database.execute(
@@ -166,4 +166,4 @@ def _add_message(database: Connection, alert: int, kind: MessageKind, now: datet
 
 
 def _to_alert(row: Row) -> OpenAlert:
-    return OpenAlert.model_validate({name: row[name] for name in OpenAlert.model_fields})
+    return OpenAlert.model_validate(dict(row))

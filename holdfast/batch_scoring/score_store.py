@@ -173,5 +173,5 @@ def _read_table(path: Path, current: bool) -> ScoreTable | None:
             path=path,
             current=current,
         )
-    except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):  # somebody else's file, or damaged
+    except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):  # foreign or damaged file
         return None

@@ -69,7 +69,7 @@ class ApprovalRecord(TaggedRecord):
         """
         if self.status != "waiting" or now <= self.until:
             return self
-        return self.model_copy(update={"status": "timed out", "when": self.until, "why": "nobody answered in time"})
+        return self.model_copy(update={"status": "timed out", "when": self.until, "why": "no answer in time"})
 
 
 class PromotionRecord(TaggedRecord):
@@ -153,7 +153,7 @@ class RolloutRecord(TaggedRecord):
         rules: Settings that differ from the defaults; an interrupted rollout resumes with them.
         start_counters: Counters of the service at the start of the step.
         restart_counters: Counts of the step before the latest restart of the service; empty without a restart.
-        is_held: True if the rollout stopped without a verdict, False if somebody stopped it.
+        is_held: True if the rollout stopped without a verdict, False if a person stopped it.
     """
 
     TAG = "holdfast.rollout"

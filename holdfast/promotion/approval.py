@@ -107,7 +107,7 @@ def record_answer(
     assert record is not None  # find_requested_version has found it
     pending = record.evaluate_at(now)
     if pending.status == "waiting":
-        answer = answer or ApprovalAnswer(False, "nobody", "the run was resumed without an answer")
+        answer = answer or ApprovalAnswer(False, "no person", "the run was resumed without an answer")
         status = "approved" if answer.approve else "refused"
         pending = pending.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
     pending.save(client, version)
@@ -146,7 +146,7 @@ def describe_rejection(version: str, record: ApprovalRecord) -> str:
     if record.status == "waiting":
         return f"{about} waits for a person's approval until {record.until:%Y-%m-%d %H:%M} UTC."
     if record.status == "timed out":
-        return f"Nobody approved {about} by {record.until:%Y-%m-%d %H:%M} UTC; that is a refusal."
+        return f"No person approved {about} by {record.until:%Y-%m-%d %H:%M} UTC; that is a refusal."
     return f"{about} was refused by {record.who}: {record.why}."
 
 

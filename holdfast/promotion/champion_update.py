@@ -81,7 +81,7 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
     if breach is not None and breach.record.when >= record.when:
         raise PromotionRefusedError(
             f"{about} was worse than the {CHAMPION} in its rollout, after it had passed its gates "
-            f"({breach.record.why}). To evaluate it again all the same, name it: {again}. {unchanged_message(champion)}"
+            f"({breach.record.why}). To evaluate it again, name it: {again}. {unchanged_message(champion)}"
         )
     return record
 
@@ -98,7 +98,7 @@ def _require_no_skew(client: MlflowClient, settings: Settings, version: str, cha
         raise PromotionRefusedError(
             f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged_message(champion)} "
             f"Fix the skew ({runbook_entry_url('holdfast.skew.detected')}), then run `python -m flows.monitor --views "
-            "skew` and try again. `python -m flows.rollback` works all the same."
+            "skew` and try again. `python -m flows.rollback` still works."
         )
 
 

@@ -98,12 +98,12 @@ def decide_by_approval(client: MlflowClient, version: str) -> PromotionDecision:
         The decision.
 
     Raises:
-        PromotionRefusedError: It did not pass, or nobody has approved it on that evidence.
+        PromotionRefusedError: It did not pass, or no person has approved it on that evidence.
     """
     if decision := find_previous_decision(client, version):
         return decision
     raise PromotionRefusedError(
-        f"Nobody has approved {MODEL_NAME} version {version} on the current evidence. "
+        f"No person has approved {MODEL_NAME} version {version} on the current evidence. "
         f"{unchanged_message(get_champion_version(client))}"
     )
 

@@ -182,7 +182,7 @@ def alert_rows(alerts: "Sequence[OpenAlert]") -> Rows:
             "since": f"{item.opened:%Y-%m-%d %H:%M}",
             "raised": item.count,
             "key": item.key,
-            "evidence": item.evidence,
+            "evidence": item.evidence_url,
             "runbook": item.runbook,
         }
         for item in alerts

@@ -137,7 +137,7 @@ class AlertsResult:
                 f"{item.severity:8}  {item.key}  since {item.opened:%Y-%m-%d %H:%M}, raised {item.count} times",
                 f"          {item.text}",
             ]
-            links = (("evidence", item.evidence), ("runbook", item.runbook))
+            links = (("evidence", item.evidence_url), ("runbook", item.runbook))
             lines += [f"          {name}: {link}" for name, link in links if link]
         sent = self.delivered
         lines.append(f"{len(self.open)} open. Sent {sent.sent}, waiting {sent.waiting}, given up {sent.given_up}.")

@@ -23,7 +23,7 @@ class ModelPair:
     """Two models of the same inputs.
 
     Attributes:
-        test_scores: Scores of the challenger on its test set, shape (rows,); None if the artifact is gone.
+        test_scores: Scores of the challenger on its test set, shape (rows,); None if the artifact is missing.
     """
 
     challenger: LoadedModel

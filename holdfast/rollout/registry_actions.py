@@ -96,7 +96,7 @@ def promote_challenger(
         The champion before.
 
     Raises:
-        PromotionRefusedError: The version may not follow the champion, or somebody changed the traffic.
+        PromotionRefusedError: The version may not follow the champion, or a person changed the traffic.
     """
     version = pending.version
     step = step_of(pending.record) if pending.record else None

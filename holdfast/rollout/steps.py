@@ -109,7 +109,7 @@ def stop_record(record: RolloutRecord, reason: str, now: datetime, is_held: bool
         record: Record of the current step.
         reason: Why the rollout stops.
         now: Time of the end.
-        is_held: True if the rollout has no verdict, False if somebody stopped it.
+        is_held: True if the rollout has no verdict, False if a person stopped it.
 
     Returns:
         The changed record.

@@ -30,7 +30,7 @@ class ProcessNotReadyError(HoldfastError):
 
 @dataclass(frozen=True)
 class ManagedProcess:
-    """Process tree below a guard, which terminates the tree as soon as this process is gone.
+    """Process tree below a guard, which terminates the tree as soon as this process has ended.
 
     A ``with`` block terminates the tree at its end.
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from holdfast.core.formatting import format_minute
 from holdfast.status_page import filters
 from holdfast.status_page.runbook import render_runbook
-from holdfast.status_page.snapshot import CachedStatus, SystemStatus
+from holdfast.status_page.system_status import CachedStatus, SystemStatus
 
 _FOLDER = Path(__file__).resolve().parent
 _HEADERS = {

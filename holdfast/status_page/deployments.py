@@ -1,8 +1,8 @@
 """Last and next run of each deployment, from Prefect's server."""
 
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.schemas import DeploymentStatus
 from holdfast.status_page.sections import strip_credentials, to_one_line
+from holdfast.status_page.status_models import DeploymentStatus
 
 _SECONDS = 4.0
 

@@ -6,8 +6,8 @@ from typing import Literal
 import httpx
 
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.schemas import ComponentStatus
 from holdfast.status_page.sections import strip_credentials, to_one_line
+from holdfast.status_page.status_models import ComponentStatus
 
 _SECONDS = 2.0
 _POOL = "holdfast"  # as prefect.yaml names the work pool

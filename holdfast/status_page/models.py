@@ -7,8 +7,8 @@ from feature_repo.settings import Settings
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.schemas import ChallengerStatus, ChampionStatus, MetricInterval, ModelStatus
 from holdfast.status_page.sections import strip_credentials
+from holdfast.status_page.status_models import ChallengerStatus, ChampionStatus, MetricInterval, ModelStatus
 from holdfast.training.evaluation_report import METRIC_LABELS
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _champion(
     return ChampionStatus(
         version=version,
         since=since,
-        promised=_test_metrics(client, registered.run_id),
+        test_metrics=_test_metrics(client, registered.run_id),
         rollout=_rollout(registered.tags, version),
         page=_url(endpoints, version),
     )

@@ -9,7 +9,7 @@ from holdfast.alerting.outbox import list_open_alerts
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.monitoring.findings import View
 from holdfast.runtime.endpoints import artifact_url
-from holdfast.status_page.schemas import (
+from holdfast.status_page.status_models import (
     AlertStatus,
     FreshnessStatus,
     LimitBreach,
@@ -45,7 +45,7 @@ def load_freshness(settings: Settings) -> FreshnessStatus:
         age_hours=age,
         soft_hours=soft,
         hard_hours=hard,
-        state="unknown" if age is None else "too old" if age > hard else "stale" if age > soft else "fresh",
+        state="unknown" if age is None else "expired" if age > hard else "stale" if age > soft else "fresh",
     )
 
 

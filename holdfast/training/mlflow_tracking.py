@@ -27,7 +27,7 @@ _TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
 PREDICTIONS_FILE = "test_predictions.parquet"
 TRAINING_TIME_METRIC = "training_cpu_seconds"
-_WORKSPACE = "holdfast.place"
+_WORKSPACE = "holdfast.workspace"
 _TRIAL = "holdfast.trial"
 
 

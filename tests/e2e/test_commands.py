@@ -176,7 +176,7 @@ def test_predict_with_time_uses_that_time(make_serve: RunningServices, main_job:
 
 def test_predict_batch_returns_item_status(make_serve: RunningServices, main_job: MainJob) -> None:
     expected = main_job.summary["prediction"]
-    ids = [expected["customer_id"], "nobody", "00004"]
+    ids = [expected["customer_id"], "no-such-id", "00004"]
     for extra in ({}, {"as_of": "1998-07-01"}):
         batch = make_serve.api.post("/predict_batch", json={"customer_ids": ids} | extra).json()
         items = batch["predictions"]

@@ -95,12 +95,12 @@ class _Caller:
             self.post(PREDICT, {"customer_id": customer}, 200, 1, 1)
         self.post(PREDICT, {"customer_id": "c001", "explain": True}, 200, 1, 1)
         self.post(PREDICT, {"customer_id": "c001", "as_of": STALE}, 200, 1, 1)
-        self.post(PREDICT, {"customer_id": "nobody"}, 404, 1)
+        self.post(PREDICT, {"customer_id": "no-such-id"}, 404, 1)
         self.post(PREDICT, {"customer_id": "c001", "as_of": EXPIRED}, 422, 1)
         self.post(PREDICT, {"customer_id": "c001", "as_of": EARLY}, 422, 1)
         self.post(PREDICT, {"customer": "c001"}, 422)
         self.post(BATCH, {"customer_ids": CUSTOMERS}, 200, 300, 300)
-        self.post(BATCH, {"customer_ids": ["c001", "nobody"], "explain": True}, 200, 2, 1)
+        self.post(BATCH, {"customer_ids": ["c001", "no-such-id"], "explain": True}, 200, 2, 1)
         self.post(BATCH, {"customer_ids": []}, 422)
         assert httpx.get(f"{self.url}/customers/c001", timeout=30).status_code == 404
 

@@ -84,7 +84,7 @@ class SimulatedRollout:
         names = [feature.name for feature in base_shop().test.inputs]
         others = base_shop().test.x[np.arange(self.inactive_customers) % len(base_shop().test.x)].copy()
         others[:, names.index(RECENCY_FEATURE)] = 400.0
-        customers = [*(f"c{row}" for row in rows), *(f"gone{row}" for row in range(self.inactive_customers))]
+        customers = [*(f"c{row}" for row in rows), *(f"removed{row}" for row in range(self.inactive_customers))]
         for version, route in routes:
             x = np.vstack([base_shop().test.x[rows], others])
             scores = fit_kind(self.kinds.get(version, "good")).predict_proba(x)[:, 1] + (

@@ -1,4 +1,4 @@
-"""The project itself: what is locked, what is tracked, and how the code is kept."""
+"""The project itself: what is locked, what is tracked, and rules for the code."""
 
 import ast
 import os

@@ -26,8 +26,8 @@ from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-# Column of the Parquet file and its values; "met" is the population at training.
-_PART, _TRAINING, _POPULATION = "part", "training", "met"
+# Column of the Parquet file and its values; "population" is the population at training.
+_PART, _TRAINING, _POPULATION = "part", "training", "population"
 
 
 class NoReferenceError(HoldfastError):

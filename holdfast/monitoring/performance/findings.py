@@ -199,7 +199,7 @@ def _latest_champion_cohorts(cohorts: Sequence["CohortPerformance"], champion: s
 
 def _finding(latest: "CohortPerformance", champion: str, degradations: Sequence[Degradation]) -> Finding:
     metrics = [
-        {"metric": item.metric, "found": item.measured.model_dump(), "promised": item.expected.model_dump()}
+        {"metric": item.metric, "measured": item.measured.model_dump(), "expected": item.expected.model_dump()}
         for item in degradations
     ]
     return Finding(

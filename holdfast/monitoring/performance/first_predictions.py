@@ -1,7 +1,7 @@
 """First prediction of each customer on each day, by version, from the prediction log.
 
 Half a year of a busy log takes minutes to read, and monitoring runs every hour. A past day is read once and cached with
-one row per customer: ``monitoring/answers/DAY.parquet``.
+one row per customer: ``monitoring/first_predictions/DAY.parquet``.
 """
 
 import json
@@ -75,7 +75,7 @@ def _read_cached(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
     """Read a past day from the cache, or from the log if its files have changed since."""
     files = sorted(path.name for path in folder.glob("*.arrows"))
     source = sha256(json.dumps([settings.activity_days, files])).encode()
-    path = settings.monitoring / "answers" / f"{day}.parquet"
+    path = settings.monitoring / "first_predictions" / f"{day}.parquet"
     try:
         if (pq.read_schema(path).metadata or {}).get(_SOURCE_KEY) == source:
             return pq.read_table(path, columns=_COLUMNS).to_pandas()
@@ -90,6 +90,6 @@ def _read_cached(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
 
 def _delete_stale_cache(settings: Settings, days: set[date]) -> None:
     """Delete cached days that are no longer in the log."""
-    for path in (settings.monitoring / "answers").glob("*.parquet"):
+    for path in (settings.monitoring / "first_predictions").glob("*.parquet"):
         if date.fromisoformat(path.stem) not in days:
             path.unlink(missing_ok=True)

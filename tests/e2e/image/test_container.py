@@ -25,7 +25,7 @@ _REQUESTS = 2_000
 
 def test_container_predicts_as_the_service_in_this_process(image: Image, container: Container) -> None:
     requests = [{"customer_id": customer, "explain": True} for customer in CUSTOMERS[:5]]
-    batch = {"customer_ids": [*CUSTOMERS, "nobody"]}
+    batch = {"customer_ids": [*CUSTOMERS, "no-such-id"]}
     with httpx.Client(base_url=container.url, timeout=30) as client:
         responses = [client.post("/predict", json=request) for request in requests]
         responses.append(client.post("/predict_batch", json=batch))

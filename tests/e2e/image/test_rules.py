@@ -146,7 +146,7 @@ install.no-binary=':all:'
 def test_parse_pip_settings_without_settings_is_empty(tmp_path: Path) -> None:
     assert _parse_pip_settings("", {}) == {}
     assert _parse_pip_settings("global.extra-index-url='file:///opt/simple'\n", {}) == {}
-    assert _parse_pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "gone.crt")}) == {}
+    assert _parse_pip_settings("", {"SSL_CERT_FILE": str(tmp_path / "removed.crt")}) == {}
 
 
 def test_find_engine_without_engine_raises_with_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_lineage_version_shows_only_completed_events(trained: Trained, copied: S
     code, printed, _ = command(version)
     assert code == 0
     assert printed.count("approval requested, until") == 2
-    assert printed.count("timed out: nobody answered in time") == 2
+    assert printed.count("timed out: no answer in time") == 2
     assert "killed" not in printed
     document = json.loads(command(version, "--json")[1])
     assert (document["approval"]["status"], document["promotion"]) == ("timed out", None)

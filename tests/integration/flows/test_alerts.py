@@ -94,7 +94,7 @@ def test_alerts_later_run_completed_resolves_the_failed_run(flows_in_process: No
 def test_recover_deleted_deployment_handles_the_other_runs(flows_in_process: None, shop: Settings) -> None:
     from flows.recover import recover
 
-    name = f"gone-{uuid4().hex}"
+    name = f"removed-{uuid4().hex}"
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
         flow_id = post(api, "/flows/", {"name": name})["id"]
         deployment = post(api, "/deployments/", {"name": name, "flow_id": flow_id})["id"]
@@ -126,7 +126,7 @@ def test_recover_failed_run_raises_one_alert(flows_in_process: None, shop: Setti
     (alert,) = list_open_alerts(shop)
     assert alert.key.startswith("holdfast.run.failed:")
     assert "the feed is empty" in alert.text
-    assert alert.evidence.endswith(f"/runs/flow-run/{state.state_details.flow_run_id}")
+    assert alert.evidence_url.endswith(f"/runs/flow-run/{state.state_details.flow_run_id}")
     assert len(alerts().open) == 1, "none has completed since"
 
 
@@ -175,7 +175,7 @@ def test_mark_ended_cancelling_run_is_cancelled_not_repeated(flows_in_process: N
     run = unwanted()
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(run), Cancelling(), force=True)
-        assert mark_ended(client, read_run_status(client, run), "its process is gone") == "cancelled"
+        assert mark_ended(client, read_run_status(client, run), "its process has ended") == "cancelled"
         assert client.read_flow_run(UUID(run)).state_name == "Cancelled"
     assert recover(run) == []
     assert list_open_alerts(shop) == []

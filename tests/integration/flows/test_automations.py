@@ -152,7 +152,7 @@ def test_features_killed_run_for_stale_store_runs_again(world: World) -> None:
     assert (alert.key, alert.severity) == ("holdfast.run.crashed:features", "warning")
     assert "SIGKILL" in alert.text
     assert alert.text.endswith(f"It is repeated, repetition 1: {run_url(again['id'])}")
-    assert alert.evidence.endswith(f"/runs/flow-run/{first}")
+    assert alert.evidence_url.endswith(f"/runs/flow-run/{first}")
     world.start("alerts", {})
     world.over("alerts")
     assert list_open_alerts(world.settings) == [], "a later run has completed"

@@ -102,7 +102,7 @@ def test_backfill_killed_run_continues_at_the_next_day(settings: Settings) -> No
 
     child = start_process(_backfill_killed_at, settings.data, 3, api=prefect_api())
     assert join_process(child) == -signal.SIGKILL
-    before = {name: kept for name, kept in stat_score_files(settings).items() if "writing" not in name}
+    before = {name: stored for name, stored in stat_score_files(settings).items() if "writing" not in name}
     assert sorted(before) == ["2024-05-01.parquet", "2024-05-02.parquet"]
     assert [day.day for day in backfill(FIRST, LAST).scored] == [3, 4, 5]
     assert stat_score_files(settings).items() >= before.items()

@@ -47,7 +47,7 @@ class Backtested:
 
 @pytest.fixture(scope="module", autouse=True)
 def same_code() -> Iterator[None]:
-    """A file that somebody edits while the tests run makes no other plan."""
+    """A file that is edited while the tests run makes no other plan."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("holdfast.backtesting.plan._hash_code", lambda: "this code")
         yield
@@ -203,8 +203,8 @@ def test_backtest_scores_are_reproducible(backtested: Backtested) -> None:
         champion = load_champion(settings)
         customers = load_active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
         again = build_scores(customers, champion)
-        kept = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
-        pd.testing.assert_frame_equal(again, kept, check_exact=True)
+        stored = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
+        pd.testing.assert_frame_equal(again, stored, check_exact=True)
         others = ScoringPopulation(customers.as_of, customers.ids, customers.x[:, ::-1], customers.inputs[::-1])
         with pytest.raises(InputMismatchError, match=r"version 1 reads \['purchase_days'.*python -m flows.train"):
             champion.score(others)

@@ -43,9 +43,9 @@ def test_gates_passed_version_becomes_challenger_and_verdict_is_stored(client: A
     assert run.data.tags["holdfast.gates"] == "passed"
     for gate in result.gates:
         assert run.data.metrics.get(f"gate.{gate.slug}") == gate.value, gate.name
-    kept = json.loads(Path(client.download_artifacts(run.info.run_id, "gates.json")).read_text())
-    assert kept["gates"] == [gate.model_dump() for gate in result.gates]
-    assert kept["key"] == record.key
+    stored = json.loads(Path(client.download_artifacts(run.info.run_id, "gates.json")).read_text())
+    assert stored["gates"] == [gate.model_dump() for gate in result.gates]
+    assert stored["key"] == record.key
     artifact = Artifact.get("gates")
     assert artifact is not None
     assert [row["gate"] for row in json.loads(artifact.data)] == [gate.name for gate in result.gates]
@@ -98,7 +98,7 @@ def test_gates_unreadable_report_is_named_and_computed_again(client: Any) -> Non
         BadReportError, match=rf"artifact gates/{record.key[:16]}\.json of MLflow run {run_id}.*unreadable"
     ):
         read_report(client, version, record.key)
-    assert read_report(client, version, "gone") is None
+    assert read_report(client, version, "removed") is None
     assert run_gates(version).computed is True
     assert read_report(client, version, record.key) is not None
 
@@ -234,7 +234,7 @@ class TestRefutedInProduction:
             promote(version)
 
     def test_gates_named_refuted_version_is_evaluated_and_rolled_out_again(self, client: Any) -> None:
-        """The runbook's way back; and while that rollout is at work, training on the same data does not undo it."""
+        """The runbook's way back; and while that rollout is open, training on the same data does not undo it."""
         from flows.gates import gates
 
         champion, version = self.refuted(client)

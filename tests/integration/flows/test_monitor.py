@@ -35,9 +35,9 @@ def test_monitor_finding_is_stored_published_and_resolved(busy: Settings) -> Non
     found = monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert [(item.event, item.subject) for item in found.findings] == [("holdfast.data.late", "transactions")]
     assert list(found.views) == ["data"]
-    kept = read_metrics(busy, "data")
-    assert kept.loc[kept["breached"], "metric"].tolist() == ["rows"]
-    assert kept["as_of"].unique().tolist() == [TODAY + DAY]
+    stored = read_metrics(busy, "data")
+    assert stored.loc[stored["breached"], "metric"].tolist() == ["rows"]
+    assert stored["as_of"].unique().tolist() == [TODAY + DAY]
 
     table, plot = Artifact.get("monitor-data"), Artifact.get("monitor-data-plot")
     assert table is not None and plot is not None
@@ -48,7 +48,7 @@ def test_monitor_finding_is_stored_published_and_resolved(busy: Settings) -> Non
     (alert,) = list_open_alerts(busy)
     assert (alert.key, alert.source, alert.severity) == (found.findings[0].key, "monitor.data", "warning")
     assert alert.opened >= began
-    assert alert.evidence.endswith("/artifacts/key/monitor-data")
+    assert alert.evidence_url.endswith("/artifacts/key/monitor-data")
 
     deliver(busy, purchases(TODAY, 60), TODAY + DAY + 2 * HOUR)
     again = monitor(TODAY + DAY, TODAY + DAY + 2 * HOUR, ["data"])
@@ -137,7 +137,7 @@ def test_monitor_metrics_not_storable_still_alerts(busy: Settings, monkeypatch: 
 
 
 def test_monitor_without_requests_keeps_the_skew_alert_open(busy: Settings) -> None:
-    """Nobody is asked about for a day: that there is no skew is then not known."""
+    """Without requests for a day, the absence of skew is unknown."""
     from flows.monitor import monitor
 
     add_alert(

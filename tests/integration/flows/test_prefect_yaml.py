@@ -71,7 +71,7 @@ def test_deployment_with_schedule_needs_no_parameter(name: str) -> None:
 
 
 def test_trigger_parameters_are_json_templates() -> None:
-    """A plain template arrives as text, and the server refuses the run where nobody sees it."""
+    """A plain template arrives as text, and the server refuses the run, without a message to the user."""
     taken = [
         value
         for deployment in DEPLOYMENTS.values()

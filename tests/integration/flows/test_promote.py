@@ -123,7 +123,7 @@ REFUSALS: list[tuple[Callable[[Any, str, str], None], str]] = [
     (_rolled_back_since, r"was rolled back after it had passed its gates \(complaints\)"),
     (_refused, r"version {v} was refused by ann: not before Christmas\. To ask again: `prefect deployment run"),
     (_waiting, r"version {v} waits for a person's approval until 2100-01-01 00:00 UTC"),
-    (_timed_out, r"Nobody approved holdfast-churn version {v} by 2024-01-01 00:00 UTC; that is a refusal"),
+    (_timed_out, r"No person approved holdfast-churn version {v} by 2024-01-01 00:00 UTC; that is a refusal"),
 ]
 
 
@@ -254,17 +254,17 @@ class TestResumedPromotion:
         waiting = ApprovalRecord.load(client, version)
         assert waiting is not None
         waiting.model_copy(update={"until": NOW - timedelta(seconds=1)}).save(client, version)
-        with pytest.raises(PromotionRefusedError, match="Nobody approved"):
+        with pytest.raises(PromotionRefusedError, match="No person approved"):
             self.ask(client, monkeypatch, self.yes)
         record = ApprovalRecord.load(client, version)
         assert record is not None
-        assert (record.status, record.why) == ("timed out", "nobody answered in time")
+        assert (record.status, record.why) == ("timed out", "no answer in time")
 
     def test_promote_resumed_without_decision_raises(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         from flows._approval import Approval
 
         version = self.asked(client, monkeypatch)
-        with pytest.raises(PromotionRefusedError, match="refused by nobody: the run was resumed without an answer"):
+        with pytest.raises(PromotionRefusedError, match="refused by no person: the run was resumed without an answer"):
             self.ask(client, monkeypatch, lambda **_: Approval())
         record = ApprovalRecord.load(client, version)
         assert record is not None and record.status == "refused"

@@ -111,7 +111,7 @@ def test_rollback_target_with_failed_gates_requires_its_name(client: Any) -> Non
     with pytest.raises(RollbackError, match=rf"version {first}, which failed its last gates \(parity\).*--to {first}"):
         rollback("complaints")
     assert read_aliases(client) == {CHAMPION: second}
-    assert rollback("all the same", first).version == first
+    assert rollback("repeated", first).version == first
 
 
 def test_rollback_target_of_other_definitions_warns(client: Any) -> None:
@@ -182,7 +182,7 @@ def test_rollback_repeated_flow_run_goes_back_once(
     assert record is not None
     assert (record.flow_run, record.times) == ("run-1", 1)
     assert record in (parse_events(client.get_model_version(MODEL_NAME, third).tags, third) or [])
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, third)  # somebody else, later
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, third)  # another process, later
     result = rollback("complaints")
     assert (result.version, result.moved) == (third, False)
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-2")

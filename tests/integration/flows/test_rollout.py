@@ -26,14 +26,14 @@ from holdfast.runtime.locks import folder_lock
 from tests.support.registered_versions import read_aliases, record_passed_gates, register_version
 
 NOW = datetime.now(UTC)
-NOBODY = "http://127.0.0.1:1"
-# Of a service that nobody can reach nothing is known, and the time for it is over at once.
+NO_SERVICE = "http://127.0.0.1:1"
+# An unreachable service reports nothing, and the timeout is over at once.
 OVER = RolloutSettings(max_hours=1e-9, poll_seconds=0.01)
 
 
 @pytest.fixture(autouse=True)
 def _without_a_service(monkeypatch: pytest.MonkeyPatch, registry_shop: tuple[Settings, Any]) -> None:
-    monkeypatch.setenv("HOLDFAST_SERVICE_URL", NOBODY)
+    monkeypatch.setenv("HOLDFAST_SERVICE_URL", NO_SERVICE)
 
 
 def _pair(client: Any) -> tuple[str, str]:
@@ -230,14 +230,14 @@ class TestApprovalRequest:
         assert (result.version, result.verdict) == (challenger, "stopped")
         assert _record(client, challenger).step == "approval"
         assert TRAFFIC_TAG not in client.get_model_version(MODEL_NAME, challenger).tags
-        assert list_open_alerts(registry_shop[0]) == [], "somebody wanted it so"
+        assert list_open_alerts(registry_shop[0]) == [], "a person decided so"
         assert rollout(approval=approval).verdict == "nothing"
         with pytest.raises(PromotionRefusedError, match="prefect deployment run rollout/rollout"):
             rollout(challenger, approval="manual")  # named, a person may be asked again
 
     @pytest.mark.parametrize(("status", "minutes"), [("refused", 60), ("waiting", -1), ("waiting", 60)])
     def test_rollout_refusal_is_valid_for_other_evidence(self, client: Any, status: Any, minutes: float) -> None:
-        """As at the promotion: nobody is tried upon by a version that would be refused there."""
+        """A version that the promotion would reject scores no customer."""
         from flows.rollout import rollout
 
         champion, challenger = _pair(client)

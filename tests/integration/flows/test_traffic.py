@@ -121,7 +121,7 @@ def test_traffic_version_that_services_refuse_raises(client: Any, contract: Any,
 
 
 def test_traffic_off_removes_any_tag(client: Any) -> None:
-    """Also of a version that is no challenger any more, and of a tag that nobody understands."""
+    """Also for a version that is no longer challenger, and for a tag with an invalid value."""
     from flows.traffic import traffic
 
     champion, challenger = pair(client)

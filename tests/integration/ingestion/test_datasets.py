@@ -34,8 +34,8 @@ def test_locate_dataset_with_changed_file_raises(monkeypatch: pytest.MonkeyPatch
 
 
 def test_locate_dataset_with_missing_package_or_unknown_name_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(datasets.DATASETS, "gone", replace(datasets.DATASETS["cdnow"], package="no_such_package"))
+    monkeypatch.setitem(datasets.DATASETS, "removed", replace(datasets.DATASETS["cdnow"], package="no_such_package"))
     with pytest.raises(IngestError, match="no_such_package, which is not installed"):
-        datasets.locate_dataset("gone")
+        datasets.locate_dataset("removed")
     with pytest.raises(IngestError, match=r"'cdwon' is unknown\. Known: cdnow"):
         datasets.locate_dataset("cdwon")

@@ -82,7 +82,7 @@ def test_concurrent_and_batch_requests_get_equal_probabilities(live: Live) -> No
 
 def test_errors_over_http_are_problem_details(live: Live) -> None:
     json = {"Content-Type": "application/json"}
-    assert_error(live.client.post("/predict", json={"customer_id": "nobody"}), 404, "'nobody'")
+    assert_error(live.client.post("/predict", json={"customer_id": "no-such-id"}), 404, "'no-such-id'")
     assert_error(live.client.post("/predict", json={"customer_id": "c001", "as_of": "2024-02-01"}), 422, "earlier")
     assert_error(live.client.post("/predict", json={"customer_id": "c001", "as_of": "2024-05-01"}), 422, "61.00 days")
     assert_error(live.client.post("/predict", content=b"\xff{", headers=json), 400)
@@ -146,5 +146,5 @@ def test_smoke_test_with_failed_request_leaves_no_process(live: Live) -> None:
     before = servers()
     assert before
     with pytest.raises(SmokeTestError, match="responded 404"):
-        run_smoke_test(str(live.bento), live.settings, "nobody", AS_OF)
+        run_smoke_test(str(live.bento), live.settings, "no-such-id", AS_OF)
     assert servers() == before

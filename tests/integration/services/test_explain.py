@@ -80,7 +80,7 @@ def test_explain_single_equals_batch_and_keeps_scores(client: TestClient) -> Non
     assert client.post("/predict", json={"customer_id": "c005", "explain": False}).json() == plain
     single = client.post("/predict", json={"customer_id": "c005", "explain": True}).json()
     assert single | {"explanation": None} == plain
-    batch = _explained(client, "c001", "nobody", "c005", "c005")
+    batch = _explained(client, "c001", "no-such-id", "c005", "c005")
     assert [item["status"] for item in batch] == ["ok", "unknown_customer", "ok", "ok"]
     assert batch[1]["explanation"] is None
     assert batch[2] == batch[3]

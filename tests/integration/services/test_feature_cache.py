@@ -46,7 +46,7 @@ def _running(shop: RedisServiceState) -> Iterator[None]:
 def service(shop: RedisServiceState) -> Iterator[TestClient]:
     """A service with requests for ``KNOWN``, in this order, and for an unknown customer."""
     with shop.serve(HOLDFAST_LAST_KNOWN="4") as client:
-        for customer in ("nobody", *KNOWN):
+        for customer in ("no-such-id", *KNOWN):
             predict(client, customer)
         yield client
 
@@ -70,8 +70,8 @@ def test_cached_customer_gets_same_score_marked_stale(service: TestClient, shop:
 def test_uncached_customer_gets_store_unavailable(service: TestClient, shop: RedisServiceState) -> None:
     shop.server.kill()
     assert_unavailable(predict(service, "c003"))
-    assert predict(service, "nobody").status_code == 404
-    items = predict_batch(service, ["c001", "c003", "nobody", "c002"])
+    assert predict(service, "no-such-id").status_code == 404
+    items = predict_batch(service, ["c001", "c003", "no-such-id", "c002"])
     assert [item["status"] for item in items.values()] == ["ok", "store_unavailable", "unknown_customer", "ok"]
     assert [item["stale"] for item in items.values()] == [True, None, None, True]
     assert items["c003"]["detail"] == UNAVAILABLE

@@ -183,7 +183,7 @@ class TestRequestIds:
     @pytest.mark.parametrize("given", ["abc-123_4.5:6", "0" * 64, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"])
     def test_valid_request_id_is_used(self, shop: RedisServiceState, client: httpx.Client, given: str) -> None:
         assert ask(client, **{"X-Request-ID": given}).headers["x-request-id"] == given
-        problem = ask(client, "nobody", **{"X-Request-ID": given})
+        problem = ask(client, "no-such-id", **{"X-Request-ID": given})
         assert_error(problem, 404)
         assert problem.json()["request_id"] == given
         assert client.get("/nothing", headers={"X-Request-ID": given}).json()["request_id"] == given

@@ -121,7 +121,7 @@ def test_replay_uses_one_as_of_for_all_customers(service_data: Path, tmp_path: P
         old = _predict(client, "3-days-old").json()
         assert (old["feature_age_seconds"], old["stale"]) == (3 * 86_400, True)
         assert_error(_predict(client, "31-days-old"), 503, "31.00 days old", "30.00 days")
-        ids = ["nobody", "c001", "3-days-old", "31-days-old"]
+        ids = ["no-such-id", "c001", "3-days-old", "31-days-old"]
         batch = client.post("/predict_batch", json={"customer_ids": ids}).json()
         assert batch["as_of"] == "2024-03-01T00:00:00Z"
         assert [item["status"] for item in batch["predictions"]] == [
@@ -130,7 +130,7 @@ def test_replay_uses_one_as_of_for_all_customers(service_data: Path, tmp_path: P
             "ok",
             "features_too_old",
         ]
-        unknown = client.post("/predict_batch", json={"customer_ids": ["nobody"]}).json()
+        unknown = client.post("/predict_batch", json={"customer_ids": ["no-such-id"]}).json()
         assert unknown["as_of"] == "2024-03-01T00:00:00Z"
 
 
@@ -160,11 +160,11 @@ def test_service_before_first_materialization_is_not_ready(
         _materialize(AS_OF, *VIEWS)
         assert client.get("/readyz").status_code == 200
         assert _predict(client).status_code == 200
-        assert_error(_predict(client, "nobody"), 404)
+        assert_error(_predict(client, "no-such-id"), 404)
     assert service_log.text.count("No feature view is materialized yet. Build the features") == 1
 
 
 def _assert_not_ready(client: TestClient, reason: str) -> None:
     assert_error(client.get("/readyz"), 503, reason)
-    for customer in ["c001", "nobody"]:
+    for customer in ["c001", "no-such-id"]:
         assert_error(_predict(client, customer), 503, reason)

@@ -290,7 +290,7 @@ class TestServed:
 
     def test_values_sent_by_callers_create_no_series(self, run: MetricsRun) -> None:
         labels = {value for sample in run.store_down.samples for value in sample.labels.values()}
-        assert not {value for value in labels if "nobody" in value or "c001" in value}
+        assert not {value for value in labels if "no-such-id" in value or "c001" in value}
         assert {sample.labels["path"] for sample in run.store_down.samples if "path" in sample.labels} == {
             PREDICT,
             BATCH,

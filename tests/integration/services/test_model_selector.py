@@ -46,7 +46,7 @@ class Shop:
     def download(self, contract: ServedModel) -> bytes:
         self.downloads.append(contract.model_version)
         if contract.model_version not in self.files:
-            raise RegistryUnavailableError(f"Version {contract.model_version} cannot be downloaded: gone")
+            raise RegistryUnavailableError(f"Version {contract.model_version} cannot be downloaded: removed")
         return self.files[contract.model_version]
 
     def require(self, contract: ServedModel) -> None:
@@ -173,7 +173,7 @@ class TestUnservable:
         late = shop.version("2")
         content = shop.files.pop("2")
         shop.reconcile(late)
-        assert (shop.serving[0], shop.problems) == ("1", {"2": "Version 2 cannot be downloaded: gone"})
+        assert (shop.serving[0], shop.problems) == ("1", {"2": "Version 2 cannot be downloaded: removed"})
         assert shop.selector.problems["2"].is_unavailable
         shop.files["2"] = content
         shop.reconcile(late)

@@ -86,15 +86,15 @@ def test_scores_equal_model_on_offline_features(client: TestClient, service_data
 
 
 def test_batch_retains_order_and_equals_single_predictions(client: TestClient) -> None:
-    ids = ["c042", "c007", "nobody", "c042", ONE_PURCHASE, "c007"]
+    ids = ["c042", "c007", "no-such-id", "c042", ONE_PURCHASE, "c007"]
     batch = client.post("/predict_batch", json={"customer_ids": ids, "as_of": "2024-03-02"}).json()
     assert list(batch) == ["model_version", "feature_service", "threshold", "as_of", "predictions"]
     assert batch["as_of"] == "2024-03-02T00:00:00Z"
     assert [item["customer_id"] for item in batch["predictions"]] == ids
     for item in batch["predictions"]:
-        if item["customer_id"] == "nobody":
-            assert item.pop("detail") == "Customer 'nobody' is not in the feature store."
-            assert item == {"customer_id": "nobody", "status": "unknown_customer"} | dict.fromkeys(
+        if item["customer_id"] == "no-such-id":
+            assert item.pop("detail") == "Customer 'no-such-id' is not in the feature store."
+            assert item == {"customer_id": "no-such-id", "status": "unknown_customer"} | dict.fromkeys(
                 [
                     "churn_probability",
                     "will_churn",
@@ -207,7 +207,7 @@ def test_rejections_not_caused_by_caller_are_logged_once(
             ids = ["31-days-old", "null-total", "no-rhythm", "one-view-1-day-older"]
             client.post("/predict_batch", json={"customer_ids": ids * 2})
             client.post("/predict", json={"customer_id": "c001", "as_of": "2025-01-01"})
-            client.post("/predict", json={"customer_id": "nobody"})
+            client.post("/predict", json={"customer_id": "no-such-id"})
     messages = [record.getMessage() for record in service_log.records if "flows.features" in record.getMessage()]
     assert len(messages) == 4
     for cause in [
@@ -218,7 +218,7 @@ def test_rejections_not_caused_by_caller_are_logged_once(
     ]:
         assert any(cause in message and "python -m flows.features" in message for message in messages)
     assert "2025" not in service_log.text
-    assert "nobody" not in service_log.text
+    assert "no-such-id" not in service_log.text
 
 
 def test_default_as_of_is_the_clock(service_data: Path) -> None:

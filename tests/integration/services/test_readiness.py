@@ -199,11 +199,11 @@ def test_readyz_with_broken_registry_is_not_ready(service_data_copy: Path) -> No
 def test_readyz_with_broken_online_store_is_503(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
     with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
-        _rename_table(service_data_copy, "holdfast_customer_recent_activity", "gone")
+        _rename_table(service_data_copy, "holdfast_customer_recent_activity", "removed")
         assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
         for _ in range(3):
             _assert_not_ready(client, "online store cannot be read")
-        _rename_table(service_data_copy, "gone", "holdfast_customer_recent_activity")
+        _rename_table(service_data_copy, "removed", "holdfast_customer_recent_activity")
         _assert_ready(client)
     assert service_log.text.count("Not ready") == service_log.text.count("no such table") == 1
 

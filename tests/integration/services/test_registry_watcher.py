@@ -305,10 +305,10 @@ class TestUnreachable:
         with running_watcher(f"sqlite:///{link}") as watch:
             models = watch.models
             link.rename(tmp_path / "away")
-            gone = _until(watch, lambda state: state.reachable is False)
+            unreachable = _until(watch, lambda state: state.reachable is False)
             time.sleep(0.3)
             assert watch.models is models
-            assert watch.state.last_success == gone.last_success
+            assert watch.state.last_success == unreachable.last_success
             registry.set_alias(CHAMPION, challenger)
             (tmp_path / "away").rename(link)
             _until(watch, lambda state: state.reachable is True, lambda state: state.champion == challenger)

@@ -216,9 +216,9 @@ def test_stale_connections_are_replaced(service: TestClient, shop: RedisServiceS
 def test_emptied_store_is_unavailable(
     service: TestClient, shop: RedisServiceState, service_log: pytest.LogCaptureFixture
 ) -> None:
-    assert predict(service, "nobody").status_code == 404
+    assert predict(service, "no-such-id").status_code == 404
     shop.server.client().flushall()
-    for customer in ("c001", "nobody"):
+    for customer in ("c001", "no-such-id"):
         assert_unavailable(predict(service, customer))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": SOME}))
     assert_error(service.get("/readyz"), 503, UNAVAILABLE)
@@ -226,7 +226,7 @@ def test_emptied_store_is_unavailable(
     assert "python -m flows.features" in service_log.text
     shop.restore()
     wait_until_available(service)
-    assert predict(service, "nobody").status_code == 404
+    assert predict(service, "no-such-id").status_code == 404
 
 
 def test_emptied_store_while_refilled_has_no_unknown_customers(
@@ -309,7 +309,7 @@ class TestAccess:
         shop.server.client().execute_command("ACL", "SETUSER", "limited", "+hmget")
         with shop.serve(HOLDFAST_REDIS=user) as client:
             assert predict(client).status_code == 200
-            assert predict(client, "nobody").status_code == 404
+            assert predict(client, "no-such-id").status_code == 404
             assert client.get("/readyz").status_code == 200
 
     def test_url_as_connection_string_reveals_no_password(

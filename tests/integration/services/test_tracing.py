@@ -105,7 +105,7 @@ def _ends(span: Span) -> tuple[int, int]:
 
 def test_batch_request_is_one_trace(traced: Traced) -> None:
     trace = "a" * 32
-    body = {"customer_ids": ["c001", "c002", "nobody"]}
+    body = {"customer_ids": ["c001", "c002", "no-such-id"]}
     assert traced.post("/predict_batch", body, traceparent=f"00-{trace}-{PARENT}-01").status_code == 200
     spans = traced.receiver.trace(trace, 4)
     assert sorted(span.name for span in spans) == sorted(["POST /predict_batch", *STAGES])
@@ -136,7 +136,7 @@ def test_failed_requests_have_status_and_no_stages(traced: Traced) -> None:
         (span,) = traced.receiver.trace(trace, 1)
         assert _attributes(span)["http.response.status_code"] == 422
         assert span.status.code == Status.STATUS_CODE_UNSET, "it is the caller's mistake"
-    assert traced.predict("f" * 32, customer="nobody").status_code == 404
+    assert traced.predict("f" * 32, customer="no-such-id").status_code == 404
     assert len(traced.receiver.trace("f" * 32, 4)) == 4, "the store was read"
 
 

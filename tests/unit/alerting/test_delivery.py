@@ -39,7 +39,7 @@ def states(settings: Settings) -> list[tuple[str, int]]:
 
 
 def test_webhook_body_has_message_and_alert_fields(settings: Settings) -> None:
-    made = Alert(key="k", severity="critical", title="T", text="text", evidence="http://e", runbook="r.md#k")
+    made = Alert(key="k", severity="critical", title="T", text="text", evidence_url="http://e", runbook="r.md#k")
     with running_receiver() as receiver:
         add_alert(settings, made, NOW)
         assert deliver(settings, [webhook(receiver)], NOW).sent == 1
@@ -166,7 +166,7 @@ def test_webhook_url_is_neither_logged_nor_stored(settings: Settings, caplog: py
 
 def test_slack_body_has_escaped_text_and_links(settings: Settings) -> None:
     channel = MemoryChannel()
-    add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence="http://e",
+    add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence_url="http://e",
                               runbook="docs/runbook.md#k"), NOW)  # fmt: skip
     deliver(settings, [channel], NOW)
     body = SlackChannel("https://hooks.example/x", "info", 2)._body(channel.sent[0])

@@ -27,7 +27,7 @@ def test_alert_from_finding_has_evidence_and_runbook_entry(monkeypatch: pytest.M
         severity="warning",
         title="Drift detected: recency",
         text="PSI 0.31",
-        evidence="http://prefect/x",
+        evidence_url="http://prefect/x",
         runbook="https://example.org/runbook.md#holdfast-drift-detected",
     )
 

@@ -126,7 +126,7 @@ class TestRoundTrips:
         assert client.info("commandstats")["cmdstat_hmget"]["calls"] - before == len(SOME)
 
     def test_reader_thousands_of_customers_are_in_order(self, shop: OnlineShop) -> None:
-        ids = [*CUSTOMERS * 8, "nobody"]
+        ids = [*CUSTOMERS * 8, "no-such-id"]
         found = shop.reader.read(ids, NOW)
         once = shop.reader.read(CUSTOMERS, NOW).inputs
         assert np.array_equal(found.inputs[:-1], np.tile(once, (8, 1)), equal_nan=True)
@@ -156,7 +156,7 @@ class TestRoundTrips:
     def test_reader_fast_reads_on_and_off_return_the_same_bytes(self, shop: OnlineShop) -> None:
         store = open_store()
         assert store.config.online_store.fast_reads
-        ids = ["nobody", *SOME, "c001"]
+        ids = ["no-such-id", *SOME, "c001"]
         fast = OnlineReader(store, FEATURE_SERVICE).fetch(ids)
         store.config.online_store.fast_reads = False
         assert OnlineReader(store, FEATURE_SERVICE).fetch(ids) == fast
@@ -371,8 +371,9 @@ def test_apply_removed_view_removes_its_values(shop: OnlineShop) -> None:
     online = shop.store.provider.online_store
     online.update(shop.store.config, [view], [], [], [], partial=False)
     after = shop.reader.read(["c001"], NOW)
-    gone = [i for i, name in enumerate(shop.reader.views) if name == HISTORY]
-    assert (after.timestamps_us[:, gone] == NO_TIME).all()
+    removed = [i for i, name in enumerate(shop.reader.views) if name == HISTORY]
+    assert (after.timestamps_us[:, removed] == NO_TIME).all()
     assert (
-        np.delete(after.timestamps_us, gone, axis=1).tolist() == np.delete(before.timestamps_us, gone, axis=1).tolist()
+        np.delete(after.timestamps_us, removed, axis=1).tolist()
+        == np.delete(before.timestamps_us, removed, axis=1).tolist()
     )

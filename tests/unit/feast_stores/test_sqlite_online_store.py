@@ -115,7 +115,7 @@ def test_reader_event_time_is_that_of_the_oldest_value(shop: OnlineShop, reader:
 def test_reader_several_statements_return_the_same_values(
     shop: OnlineShop, reader: OnlineReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = [*CUSTOMERS, "nobody", *CUSTOMERS[:5]]
+    ids = [*CUSTOMERS, "no-such-id", *CUSTOMERS[:5]]
     at_once = reader.read(ids, NOW)
     monkeypatch.setattr(sqlite_online_store, "_BATCH", 7)
     in_parts = reader.read(ids, NOW)

@@ -155,10 +155,10 @@ class TestDifferentStores:
     def test_missing_customer_is_reported(self, clean: tuple[Settings, list[str]], check: Callable[[], Any]) -> None:
         key = EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=REGULAR)])
         with sqlite3.connect(clean[0].feast / "online_store.db") as connection:
-            gone = connection.execute(
+            removed = connection.execute(
                 f"DELETE FROM holdfast_{ACTIVITY} WHERE entity_key = ?", (serialize_entity_key(key, 3),)
             )
-            assert gone.rowcount == 7
+            assert removed.rowcount == 7
         connection.close()
         report = check()
         assert report.mismatches == 7

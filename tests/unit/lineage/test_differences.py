@@ -148,10 +148,10 @@ class TestDiffScores:
 
 class TestDiffBatches:
     def test_diff_batches_missing_batch_is_named(self) -> None:
-        recorded = replace(LINEAGE, batches=["b1c2d3e4", "gone"])
+        recorded = replace(LINEAGE, batches=["b1c2d3e4", "removed"])
         found = differences.diff_batches(recorded, [BATCH], Path("/data/batches"))
         assert [item.part for item in found] == ["batches"]
-        assert found[0].detail == "1 of 2 are no longer in /data/batches: gone"
+        assert found[0].detail == "1 of 2 are no longer in /data/batches: removed"
         assert differences.diff_batches(LINEAGE, [BATCH], Path()) == []
 
     def test_list_unused_batches_returns_batches_that_arrived_in_time(self) -> None:

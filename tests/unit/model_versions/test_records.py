@@ -30,10 +30,10 @@ RECORDS: list[TaggedRecord] = [
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.TAG)
 def test_from_tags_saved_record_returns_equal_record(record: TaggedRecord) -> None:
-    kept = {record.TAG: record.model_dump_json()}
-    assert type(record).from_tags(kept, "3") == record
+    stored = {record.TAG: record.model_dump_json()}
+    assert type(record).from_tags(stored, "3") == record
     assert type(record).from_tags({}, "3") is None
-    assert "\n" not in kept[record.TAG]
+    assert "\n" not in stored[record.TAG]
 
 
 def test_record_tags_all_classes_unique() -> None:
@@ -58,7 +58,7 @@ class TestEvaluateAt:
 
     def test_evaluate_at_after_deadline_timed_out(self) -> None:
         late = WAITING.evaluate_at(WAITING.until + timedelta(microseconds=1))
-        assert (late.status, late.when, late.why) == ("timed out", WAITING.until, "nobody answered in time")
+        assert (late.status, late.when, late.why) == ("timed out", WAITING.until, "no answer in time")
 
     @pytest.mark.parametrize("status", ["approved", "refused", "timed out"])
     def test_evaluate_at_answered_record_unchanged(self, status: str) -> None:
@@ -103,14 +103,14 @@ class TestEvents:
     def test_save_long_list_keeps_newest_within_tag_limit(self, registry: Any) -> None:
         for number in range(103):
             WAITING.model_copy(update={"flow_run": str(number)}).save(registry, "3")
-        kept = parse_events(registry.tags, "3")
-        assert [record.flow_run for record in kept or [] if isinstance(record, ApprovalRecord)] == [
+        stored = parse_events(registry.tags, "3")
+        assert [record.flow_run for record in stored or [] if isinstance(record, ApprovalRecord)] == [
             str(number) for number in range(3, 103)
         ]
         for number in range(3):
             WAITING.model_copy(update={"flow_run": f"long {number}", "why": "x" * 40_000}).save(registry, "3")
-        kept = parse_events(registry.tags, "3")
-        assert kept is not None and [record.model_dump()["flow_run"] for record in kept][-1] == "long 2"
+        stored = parse_events(registry.tags, "3")
+        assert stored is not None and [record.model_dump()["flow_run"] for record in stored][-1] == "long 2"
 
     @pytest.mark.parametrize("text", ["", "{}", '"x"', "[1]", '[{"kind": "x", "record": {}}]'])
     def test_parse_events_invalid_text_raises_naming_tag(self, text: str) -> None:

@@ -177,7 +177,7 @@ def _view(**values: Any) -> Change:
 
 def _service_described(store: Any) -> None:
     service = store.get_feature_service(FEATURE_SERVICE)
-    service.description, service.owner = "Other text.", "somebody@else.example"
+    service.description, service.owner = "Other text.", "owner@other.example"
     store.registry.apply_feature_service(service, store.project)
 
 
@@ -189,7 +189,7 @@ def _service_described(store: Any) -> None:
         (_other_type, ["feature_service"]),
         (_view(ttl=timedelta(days=31)), ["feature_service"]),
         (_view(tags={"soft_limit_hours": "48", "nullable": ""}), ["feature_service"]),
-        (_view(description="Other text.", owner="somebody@else.example"), []),
+        (_view(description="Other text.", owner="owner@other.example"), []),
         (_service_described, []),
     ],
     ids=["order", "fewer", "type", "ttl", "nullable", "view described", "service described"],

@@ -103,7 +103,7 @@ def test_reader_each_numeric_type_equals_feast(store: FeatureStore) -> None:
     for id_, (big, small, single, flag) in rows.items():
         frame = pd.DataFrame({ENTITY_KEY: [id_], "big": [big], "small": [small], "single": [single], "flag": [flag]})
         store.write_to_online_store("kinds", frame.assign(at=pd.Timestamp(AS_OF)))
-    found = reader.read([*rows, "nobody"], NOW)
+    found = reader.read([*rows, "no-such-id"], NOW)
     feasts = store.get_online_features(
         features=store.get_feature_service("service"), entity_rows=[{ENTITY_KEY: id_} for id_ in rows]
     ).to_dict()
@@ -133,7 +133,7 @@ def test_reader_transformation_receives_declared_fields_of_customers_without_fau
     computed.view.feature_transformation.udf = lambda inputs: (calls.append(inputs), function(inputs))[1]
     frame = pd.DataFrame({ENTITY_KEY: ["a", "b"], "visited_us": [7, 8], "unused": [1.0, 2.0]})
     store.write_to_online_store("hidden", frame.assign(at=pd.Timestamp(AS_OF)))
-    found = reader.read(["nobody", "b", "a"], np.array([1, 2, 3]))
+    found = reader.read(["no-such-id", "b", "a"], np.array([1, 2, 3]))
     (inputs,) = calls
     values = {name: inputs[name] for name in (ENTITY_KEY, REQUEST_TIME, "visited_us")}
     assert values == {ENTITY_KEY: ["b", "a"], REQUEST_TIME: [2, 3], "visited_us": [8, 7]}

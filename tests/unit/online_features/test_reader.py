@@ -41,7 +41,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             shop.write(view, "null-total", **({"total_amount": None} if view == HISTORY else {}))
             shop.write(view, "null-last", **({"last_purchase_us": None} if view == HISTORY else {}))
             shop.write(view, "one-view-older", DAY if view == ACTIVITY else timedelta(0))
-            for customer in ("text", "int-for-float", "float-for-int", "broken", "not-a-number", "infinite", "gone"):
+            for customer in ("text", "int-for-float", "float-for-int", "broken", "not-a-number", "infinite", "removed"):
                 shop.write(view, customer)
         shop.write(HISTORY, "half-written")
         shop.write(ACTIVITY, "half-written", DAY)
@@ -51,7 +51,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         shop.put(RHYTHM, "max_gap_days", "broken", b"\xff")
         shop.put(ACTIVITY, "amount_90d", "not-a-number", double(float("nan")))
         shop.put(ACTIVITY, "amount_180d", "infinite", double(float("-inf")))
-        shop.put(RHYTHM, "std_gap_days", "gone", None)
+        shop.put(RHYTHM, "std_gap_days", "removed", None)
         yield shop
 
 
@@ -90,7 +90,7 @@ class TestSameAsFeast:
         assert_as_feast(shop, shop.reader.read(ids, NOW), ids, NOW)
 
     def test_read_unknown_and_repeated_ids_equal_feast(self, shop: OnlineShop) -> None:
-        ids = ["c007", "nobody", "c003", "c007", "", "Zoë ✓ " * 20, "nobody", "c003", "null-total"]
+        ids = ["c007", "no-such-id", "c003", "c007", "", "Zoë ✓ " * 20, "no-such-id", "c003", "null-total"]
         found = shop.reader.read(ids, NOW)
         assert_as_feast(shop, found, ids, NOW)
         assert found.customer_ids == ids
@@ -137,7 +137,7 @@ class TestSameAsFeast:
     def test_feast_reader_returns_the_same_values(self, shop: OnlineShop) -> None:
         plan = shop.reader._plan
         slow = feast_reader(shop.store.provider.online_store, shop.store.config, plan.requests)
-        ids = [*CUSTOMERS, "nobody", "half-written", "c001", "text", "null-total", "infinite"]
+        ids = [*CUSTOMERS, "no-such-id", "half-written", "c001", "text", "null-total", "infinite"]
         by_view, at_once = slow(ids), shop.reader.fetch(ids)
         assert len(at_once.values) == 16
         assert [list(column) for column in by_view.values] == [list(column) for column in at_once.values]
@@ -146,8 +146,8 @@ class TestSameAsFeast:
 
 class TestFaults:
     def test_read_unknown_customer_is_absent_from_all_views(self, shop: OnlineShop) -> None:
-        assert faults_of(shop, "nobody") == dict.fromkeys(names(shop), Fault.ABSENT)
-        assert shop.reader.read(["nobody"], NOW).timestamps_us.tolist() == [[NO_TIME] * 3]
+        assert faults_of(shop, "no-such-id") == dict.fromkeys(names(shop), Fault.ABSENT)
+        assert shop.reader.read(["no-such-id"], NOW).timestamps_us.tolist() == [[NO_TIME] * 3]
 
     def test_read_partly_written_customer_has_faults_of_missing_views_only(self, shop: OnlineShop) -> None:
         rhythm = [feature.name for feature in shop.reader.inputs if feature.view == RHYTHM]
@@ -176,7 +176,7 @@ class TestFaults:
             ("broken", {"max_gap_days": Fault.WRONG_TYPE}),
             ("not-a-number", {"amount_90d": Fault.NULL}),
             ("infinite", {}),
-            ("gone", {"std_gap_days": Fault.ABSENT}),
+            ("removed", {"std_gap_days": Fault.ABSENT}),
         ],
     )
     def test_read_one_invalid_value_affects_its_input_only(
@@ -189,7 +189,7 @@ class TestFaults:
         assert np.isnan(found[[i for i, name in enumerate(names(shop)) if name in faults]]).all()
 
     def test_read_unusual_values_equal_feast(self, shop: OnlineShop) -> None:
-        odd = ["null-total", "not-a-number", "infinite", "gone", "one-view-older", "int-for-float"]
+        odd = ["null-total", "not-a-number", "infinite", "removed", "one-view-older", "int-for-float"]
         assert_as_feast(shop, shop.reader.read(odd, NOW), odd, NOW)
         infinite = shop.reader.read(["infinite"], NOW).inputs[0, names(shop).index("amount_180d")]
         assert infinite == -np.inf

@@ -207,7 +207,7 @@ def test_promote_unanswered_request_times_out(office: Office) -> None:
     record = office.approval(version)
     assert (record.status, record.flow_run) == ("waiting", asked)
     assert record.evaluate_at(datetime.now(UTC)).status == "timed out"
-    with pytest.raises(PromotionRefusedError, match="Nobody approved"):
+    with pytest.raises(PromotionRefusedError, match="No person approved"):
         decide_automatically(office.client, version, "", datetime.now(UTC))
     assert read_aliases(office.client)[CHAMPION] == champion
 

@@ -215,7 +215,7 @@ def test_evaluate_gates_injected_failure_fails_its_gate(name: str) -> None:
     assert detail in gate(evidence, stops).detail
 
 
-MISSING = Unavailable("the file is gone")
+MISSING = Unavailable("the file is removed")
 UNAVAILABLE: dict[str, tuple[Evidence, list[str]]] = {
     "evaluation": (
         evidence_with(evaluation=MISSING),
@@ -260,7 +260,7 @@ def test_evaluate_gates_unavailable_evidence_fails_with_reason(name: str) -> Non
     for stopped in expected:
         found = gate(evidence, stopped)
         assert found.value is None
-        assert found.detail == "could not be computed: the file is gone"
+        assert found.detail == "could not be computed: the file is removed"
 
 
 @pytest.mark.parametrize(

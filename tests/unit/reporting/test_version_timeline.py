@@ -60,7 +60,7 @@ def test_timeline_has_every_request_promotion_and_rollback() -> None:
         request("b", 3),  # no answer
         request("c", 10),  # replaced by the next request
         request("d", 12),
-        request("d", 12, status="timed out", when=at(16), why="nobody answered in time"),
+        request("d", 12, status="timed out", when=at(16), why="no answer in time"),
         request("e", 20),
         request("e", 20, **approved),
         *promotions,

@@ -173,7 +173,7 @@ class TestInterrupted:
         )
         for version in (rollout.champion, rollout.challenger):
             approval.save(rollout.client, version)
-            with pytest.raises(PromotionRefusedError, match=f"Nobody has approved .* version {rollout.challenger}"):
+            with pytest.raises(PromotionRefusedError, match=f"No person has approved .* version {rollout.challenger}"):
                 registry_actions.promote_challenger(
                     rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now, needs_approval=True
                 )
@@ -255,8 +255,8 @@ class TestRegistryOutage:
 
     def test_run_step_unknown_version_raises(self, rollout: SimulatedRollout) -> None:
         client = rollout.client
-        gone = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
-        rollout.client = _Registry(client, lambda name: gone.get(name) if rollout.reads == 2 else None)
+        removed = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
+        rollout.client = _Registry(client, lambda name: removed.get(name) if rollout.reads == 2 else None)
         with pytest.raises(MlflowException, match="rejects it"):
             rollout.run_step(CANARY)
 

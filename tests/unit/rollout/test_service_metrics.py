@@ -79,7 +79,7 @@ _COUNTERS = st.dictionaries(st.sampled_from(["answered", "failed", "failures:2"]
 @settings(deadline=None)
 def test_is_restarted_lower_counter_true(before: dict[str, float], more: dict[str, float]) -> None:
     now = {name: before.get(name, 0) + more.get(name, 0) for name in before.keys() | more.keys()}
-    assert not is_restarted(before, now), "it has only gone on"
+    assert not is_restarted(before, now), "it has only continued"
     for name, value in now.items():
         assert is_restarted(now, now | {name: value - 1})
         assert is_restarted(now, {other: number for other, number in now.items() if other != name}) == (value > 0)

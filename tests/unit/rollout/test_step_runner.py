@@ -225,7 +225,7 @@ class TestWaits:
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "no verdict within 0.2 hours: 0 of 100 requests about active customers" in record.why
         assert rollout.find_served_versions() == (rollout.champion, None, None)
-        assert get_challenger_version(rollout.client) == rollout.challenger, "it has passed its gates all the same"
+        assert get_challenger_version(rollout.client) == rollout.challenger, "it has still passed its gates"
         (alert,) = list_open_alerts(rollout.settings)
         assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {rollout.challenger}", "warning")
         assert find_ended_summary(rollout) == record.summary

@@ -37,7 +37,7 @@ def _missing(path: Path) -> str | None:
     return None if path.exists() and path.read_text() else "not yet"
 
 
-def _is_gone(*pids: int, within: float = 20) -> bool:
+def _has_ended(*pids: int, within: float = 20) -> bool:
     deadline = time.monotonic() + within
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
         if time.monotonic() > deadline:
@@ -58,7 +58,7 @@ def test_managed_process_ended_leaves_no_descendant(tmp_path: Path, method: str,
         process.pause()
     getattr(process, method)()
     assert not process.is_running
-    assert _is_gone(*pids, process.guard.pid)
+    assert _has_ended(*pids, process.guard.pid)
     assert "started" in process.log.read_text()
 
 
@@ -79,7 +79,7 @@ def test_managed_process_caller_killed_leaves_no_process(tmp_path: Path) -> None
     guard, child = (int((tmp_path / name).read_text()) for name in ("guard", "pid"))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    assert _is_gone(guard, child)
+    assert _has_ended(guard, child)
 
 
 def test_wait_until_ready_process_ended_raises_with_log(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def test_read_file_returns_the_logged_content(registry_shop: tuple[Settings, Any
     client.log_text(run_id, "content", "in/a/folder.txt")
     assert read_file(client, run_id, "in/a/folder.txt") == b"content"
     assert read_files(client, run_id, ["recipe.json", "none.json"]).keys() == {"recipe.json"}
-    with pytest.raises(RunUnavailableError, match="run gone cannot be read"):
-        read_files(client, "gone", ["recipe.json"])
+    with pytest.raises(RunUnavailableError, match="run removed cannot be read"):
+        read_files(client, "removed", ["recipe.json"])
     assert list(temporary_folder.iterdir()) == []
 
 

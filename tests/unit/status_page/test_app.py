@@ -35,8 +35,8 @@ from holdfast.runtime.processes import free_port
 from holdfast.status_page.app import create_app
 from holdfast.status_page.deployments import load_deployments
 from holdfast.status_page.health import check_components
-from holdfast.status_page.schemas import ComponentStatus, DeploymentStatus
-from holdfast.status_page.snapshot import SystemStatus, load_system_status
+from holdfast.status_page.status_models import ComponentStatus, DeploymentStatus
+from holdfast.status_page.system_status import SystemStatus, load_system_status
 from tests.support.prefect_server import post, send
 from tests.support.registry import copy_empty_database
 from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder
@@ -102,7 +102,7 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
     assert found.models.value.challenger is not None
     assert found.models.value.champion.version == "1"
     assert found.models.value.champion.since == NOW - timedelta(days=3)
-    assert [item.value for item in found.models.value.champion.promised] == [0.711]
+    assert [item.value for item in found.models.value.champion.test_metrics] == [0.711]
     assert found.models.value.challenger.traffic == "canary for 5.0% of the customers"
     assert found.freshness.value is not None
     assert found.freshness.value.state == "stale"
@@ -161,7 +161,7 @@ def test_check_components_finds_the_worker_by_its_heartbeat(prefect_server: None
         ({}, "good"),
         ({"freshness": {"state": "stale"}}, "warning"),
         ({"freshness": {"state": "unknown"}}, "warning"),
-        ({"freshness": {"state": "too old"}}, "bad"),
+        ({"freshness": {"state": "expired"}}, "bad"),
         ({"parity": {"mismatches": 1}}, "bad"),
         ({"components": "down"}, "bad"),
         ({"components": "not ready"}, "warning"),

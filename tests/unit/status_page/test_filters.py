@@ -12,7 +12,7 @@ from holdfast.runtime.endpoints import runbook_entry_url
 from holdfast.status_page.filters import format_age, format_duration, format_number, safe_link
 from holdfast.status_page.runbook import heading_anchor, render_runbook
 from holdfast.status_page.sections import load_section, strip_credentials
-from holdfast.status_page.snapshot import CACHE_SECONDS, CachedStatus
+from holdfast.status_page.system_status import CACHE_SECONDS, CachedStatus
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
 

@@ -71,10 +71,10 @@ def test_assemble_training_set_inactive_customer_absent(dataset: Dataset) -> Non
     for row in known:
         if row.amount > 0:
             bought[row.customer_id] = max(bought.get(row.customer_id, row.event_timestamp), row.event_timestamp)
-    gone = {customer for customer, last in bought.items() if last < cutoff - timedelta(days=180)}
+    removed = {customer for customer, last in bought.items() if last < cutoff - timedelta(days=180)}
     present = set(dataset.data.at_cutoffs([cutoff]).keys["customer_id"])
-    assert len(gone) > 5
-    assert present == bought.keys() - gone
+    assert len(removed) > 5
+    assert present == bought.keys() - removed
 
 
 @pytest.mark.parametrize("index", [0, 6, 13])

@@ -177,7 +177,9 @@ def test_load_reference_with_missing_run_files_raises(day: Settings) -> None:
     client = open_tracking(day)
     run_id = client.get_model_version(MODEL_NAME, "1").run_id
     with sqlite3.connect(day.mlflow / "mlflow.db") as database:
-        database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", ((day.data / "gone").as_uri(), run_id))
+        database.execute(
+            "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", ((day.data / "removed").as_uri(), run_id)
+        )
     (path,) = (day.monitoring / "reference").glob("1-*.parquet")
     path.unlink()
     with pytest.raises(NoReferenceError, match="version 1"):

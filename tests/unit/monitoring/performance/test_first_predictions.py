@@ -54,16 +54,16 @@ def test_read_first_predictions_reads_past_day_once(settings: Settings, monkeypa
     assert read == ["2024-03-09", "2024-03-10"], "the log of yesterday may still grow"
     log_predictions(settings, NOW - timedelta(days=7, minutes=4), "3")
     assert (date(2024, 3, 3), "c3") in read_keys(settings)
-    (settings.monitoring / "answers" / "2024-03-03.parquet").write_text("damaged")
+    (settings.monitoring / "first_predictions" / "2024-03-03.parquet").write_text("damaged")
     assert len(read_keys(settings)) == 7
 
 
 def test_read_first_predictions_deletes_cache_of_deleted_day(settings: Settings) -> None:
     assert len(read_keys(settings)) == 6
-    assert [path.stem for path in (settings.monitoring / "answers").iterdir()] == ["2024-03-03"]
+    assert [path.stem for path in (settings.monitoring / "first_predictions").iterdir()] == ["2024-03-03"]
     shutil.rmtree(settings.predictions / "2024-03-03")
     assert len(read_keys(settings)) == 4
-    assert list((settings.monitoring / "answers").iterdir()) == []
+    assert list((settings.monitoring / "first_predictions").iterdir()) == []
 
 
 def test_read_first_predictions_skips_shadow_inactive_and_later(settings: Settings) -> None:

@@ -118,11 +118,11 @@ def test_performance_view_degraded_champion_has_finding(scored: tuple[Settings, 
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.quality.dropped", "critical", "version-2")
     payload = finding.payload
     assert (payload["version"], payload["cohort"], payload["metric"]) == ("2", "2024-04-01", "roc_auc")
-    assert payload["found"]["high"] < payload["promised"]["low"]
+    assert payload["measured"]["high"] < payload["expected"]["low"]
     assert "ROC-AUC" in finding.summary
     json.dumps(payload)
     assert _row(found, "roc_auc", "2024-04-01", "2").breached
-    assert _row(found, "roc_auc", "2024-04-01", "2").limit == payload["promised"]["low"]
+    assert _row(found, "roc_auc", "2024-04-01", "2").limit == payload["expected"]["low"]
     before = _row(found, "roc_auc", "2024-03-01", "2")
     assert before.high < before.limit and not before.breached, "an older degradation must not trigger training"
     assert not _row(found, "roc_auc", "2024-02-01", "1").breached
@@ -203,12 +203,12 @@ def test_performance_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings,
 def test_performance_view_without_scores_or_versions_is_empty(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     shutil.rmtree(settings.scores)
-    nobody = run_performance_view(settings, WINDOW, RULES)
+    unscored = run_performance_view(settings, WINDOW, RULES)
     shutil.rmtree(settings.mlflow)
     nothing = run_performance_view(settings, WINDOW, RULES)
-    assert nobody.summary == "No customer was scored: there is no cohort to measure."
+    assert unscored.summary == "No customer was scored: there is no cohort to measure."
     assert nothing.summary == "No version was ever registered."
-    for found in (nobody, nothing):
+    for found in (unscored, nothing):
         assert [(row.metric, row.value) for row in found.metrics] == [("mature_cohorts", 0.0)]
         assert render_png(found.plot)
 

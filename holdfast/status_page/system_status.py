@@ -14,7 +14,8 @@ from holdfast.status_page import sources
 from holdfast.status_page.deployments import load_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.models import load_models
-from holdfast.status_page.schemas import (
+from holdfast.status_page.sections import Section, load_section
+from holdfast.status_page.status_models import (
     AlertStatus,
     ComponentStatus,
     DeploymentStatus,
@@ -24,7 +25,6 @@ from holdfast.status_page.schemas import (
     ScoresStatus,
     ViewStatus,
 )
-from holdfast.status_page.sections import Section, load_section
 
 CACHE_SECONDS = 3.0
 
@@ -52,7 +52,7 @@ class SystemStatus(BaseModel):
         states = {component.state for component in self.components.value or []}
         freshness = self.freshness.value.state if self.freshness.value else "unknown"
         mismatches = self.parity.value.mismatches if self.parity.value else 0
-        if "critical" in severities or "down" in states or mismatches or freshness == "too old":
+        if "critical" in severities or "down" in states or mismatches or freshness == "expired":
             return "bad"
         sections = (self.models, self.freshness, self.parity, self.views, self.alerts, self.deployments)
         unknown = any(section.error for section in sections) or "not ready" in states

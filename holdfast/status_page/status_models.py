@@ -1,15 +1,15 @@
-"""Schemas of the system state, as the page shows it and ``/state.json`` returns it. Times are in UTC."""
+"""Models of the system state, as the page shows it and ``/state.json`` returns it. Times are in UTC."""
 
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.monitoring.findings import Severity, View
 
 
 class _Status(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class ComponentStatus(_Status):
@@ -31,11 +31,11 @@ class MetricInterval(_Status):
 
 
 class ChampionStatus(_Status):
-    """Champion. ``since``: None if no promotion is recorded; ``promised``: test metrics; ``page``: URL in MLflow."""
+    """Champion. ``since``: None if no promotion is recorded; ``page``: URL in MLflow."""
 
     version: str
     since: datetime | None
-    promised: list[MetricInterval]
+    test_metrics: list[MetricInterval]
     rollout: str
     page: str
 
@@ -68,7 +68,7 @@ class FreshnessStatus(_Status):
     age_hours: float | None
     soft_hours: float
     hard_hours: float
-    state: Literal["fresh", "stale", "too old", "unknown"]
+    state: Literal["fresh", "stale", "expired", "unknown"]
 
 
 class ParityStatus(_Status):
@@ -142,7 +142,7 @@ class AlertStatus(_Status):
     text: str
     since: datetime
     count: int
-    evidence: str
+    evidence_url: str = Field(alias="evidence")
     runbook: str
 
 
