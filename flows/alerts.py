@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 from prefect import flow, get_run_logger
@@ -16,13 +17,13 @@ from holdfast.alerting.alert import OpenAlert
 from holdfast.alerting.channels import build_channels
 from holdfast.alerting.delivery import DeliveryCounts, deliver
 from holdfast.alerting.outbox import list_open_alerts, queue_reminders, resolve_alert
+from holdfast.alerting.run_alerts import resolve_run_alerts
 from holdfast.core.errors import HoldfastError
 from holdfast.reporting.artifact_tables import alert_rows
 from holdfast.reporting.flow_results import AlertsResult
 from holdfast.runtime.flow_runs import find_completed_since
 
 _ARTIFACT = "open-alerts"
-_RUN_EVENTS = ("holdfast.run.failed:", "holdfast.run.crashed:")
 
 
 class UnknownAlertError(HoldfastError):
@@ -36,14 +37,8 @@ class NoReasonError(HoldfastError):
 @task(name="resolve alerts of repeated runs")
 def resolve_run_alerts_task(settings: Settings) -> int:
     """Resolve alerts of crashed or failed runs after which a run of the same deployment has completed; count them."""
-    resolved = 0
     with get_client(sync_client=True) as client:
-        for alert in list_open_alerts(settings):
-            for kind in _RUN_EVENTS:
-                deployment = alert.key.removeprefix(kind)
-                if deployment != alert.key and (run := find_completed_since(client, deployment, alert.last_seen)):
-                    resolved += resolve_alert(settings, alert.key, f"run {run} has completed since", datetime.now(UTC))
-    return resolved
+        return resolve_run_alerts(settings, partial(find_completed_since, client), datetime.now(UTC))
 
 
 @task(name="deliver")

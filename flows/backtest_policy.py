@@ -65,8 +65,8 @@ def score_step_task(settings: Settings, customers: ScoringPopulation) -> dict[st
     return score_population(settings, customers)
 
 
-@flow(name="walk", flow_run_name="walk {job.policy}", persist_result=False)
-def walk(job: BacktestJob) -> list[BacktestStep]:
+@flow(name="replay policy", flow_run_name="replay {job.policy}", persist_result=False)
+def replay_policy(job: BacktestJob) -> list[BacktestStep]:
     """At each step of the plan: find matured cohorts, decide, train and promote where the policy trains, score.
 
     Args:
@@ -136,7 +136,7 @@ def main() -> None:
     with exit_on_expected_error(expected_flow_errors):
         job = BacktestJob.model_validate_json((Settings.from_environment().data / JOB_FILE).read_bytes())
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # heartbeats cost a second per subflow
-            walk(job)
+            replay_policy(job)
 
 
 if __name__ == "__main__":

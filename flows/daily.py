@@ -22,8 +22,8 @@ from holdfast.runtime.progress import report_progress
 
 
 @task(name="find champion")
-def find_champion_task(settings: Settings) -> str:
-    """Return why no customer can be scored, an empty text where there is a champion.
+def describe_missing_champion_task(settings: Settings) -> str | None:
+    """Return why no customer can be scored; None if there is a champion.
 
     Other problems of the registry are left to the scoring.
     """
@@ -31,7 +31,7 @@ def find_champion_task(settings: Settings) -> str:
         RegistryClient(settings.mlflow_tracking_uri).get_by_alias(CHAMPION)
     except NoSuchAliasError as error:
         return f"No customer is scored. {error}"
-    return ""
+    return None
 
 
 @flow(name="daily", flow_run_name=run_name, persist_result=False)
@@ -51,10 +51,10 @@ def daily(
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     built = features(time, apply=False)
-    if problem := find_champion_task(settings):
+    if problem := describe_missing_champion_task(settings):
         report_progress(problem)
         return DailyResult(ingested, built, None, problem)
-    return DailyResult(ingested, built, score(time), "")
+    return DailyResult(ingested, built, score(time))
 
 
 def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | None]:

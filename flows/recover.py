@@ -19,7 +19,7 @@ from holdfast.alerting.outbox import add_alert
 from holdfast.alerting.run_alerts import build_run_alert
 from holdfast.core.errors import HoldfastError
 from holdfast.recovery import actions
-from holdfast.recovery.policy import RunStatus, decide_action
+from holdfast.recovery.policy import RunStatus, decide_action, heartbeat_wait
 from holdfast.recovery.settings import RecoverRules
 from holdfast.reporting.flow_results import RecoveredRun
 
@@ -47,16 +47,10 @@ def mark_dead_task(
     silent: Sequence[RunStatus], rules: RecoverRules, heartbeat_seconds: float | None
 ) -> list[RecoveredRun]:
     """Mark runs without another heartbeat after one more interval, as a stopped server may have missed some."""
-    if heartbeat_seconds and any(run.state != "PENDING" for run in silent):
-        time.sleep(heartbeat_seconds + 5)
-    marked = []
+    time.sleep(heartbeat_wait(silent, heartbeat_seconds))
     with get_client(sync_client=True) as client:
-        for run in [actions.read_run_status(client, item.id) for item in silent]:
-            if decide_action(run, rules, datetime.now(UTC), heartbeat_seconds) == "mark dead":
-                last = run.last_heartbeat or run.since
-                message = f"The process of the run has ended: its last heartbeat was at {last:%H:%M:%S} UTC."
-                marked.append(RecoveredRun(run.id, run.deployment or "", actions.mark_ended(client, run, message)))
-    return marked
+        marked = actions.mark_dead_runs(client, silent, rules, heartbeat_seconds, datetime.now(UTC))
+    return [RecoveredRun(run.id, run.deployment or "", state) for run, state in marked]
 
 
 @task(name="handle run", task_run_name="handle run of {run.deployment}")

@@ -11,26 +11,19 @@ from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from flows.model_card import refresh_model_cards
 from flows.train import train
-from holdfast.alerting.alert import Alert
 from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.events import emit_event
 from holdfast.alerting.outbox import raise_alerts
+from holdfast.alerting.run_alerts import build_retraining_alerts
 from holdfast.ingestion.as_of import resolve_as_of
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import RetrainingRecord
 from holdfast.models.contract import MODEL_NAME
-from holdfast.monitoring.skew.findings import describe_open_skew
 from holdfast.reporting.flow_results import RetrainResult, TrainResult
-from holdfast.retraining.attempt_log import (
-    RetrainingAttempt,
-    list_attempts,
-    retraining_lock,
-    save_attempt,
-    start_attempt,
-)
-from holdfast.retraining.policy import RetrainingDecision, decide_retraining
+from holdfast.retraining.attempt_log import save_attempt
+from holdfast.retraining.decision import build_cause_record, decide_and_start, describe_decision
+from holdfast.retraining.policy import RetrainingAttempt, RetrainingDecision
 from holdfast.retraining.settings import RetrainingRules
-from holdfast.retraining.signals import read_signals
 from holdfast.runtime.endpoints import current_run_url
 from holdfast.runtime.flow_runs import skipped_state
 from holdfast.training.settings import TrainingSettings
@@ -48,18 +41,11 @@ def decide_retraining_task(
         champion = get_champion_version(open_registry(settings))
     except UnknownVersionError:
         champion = None
-    with retraining_lock(settings):
-        signals = read_signals(settings, as_of, champion)
-        decision = decide_retraining(signals, list_attempts(settings), rules, as_of, describe_open_skew(settings))
-        attempt = None
-        if decision.retrain:
-            cause = {"why": decision.why, "event": event or "", "subject": subject or ""}
-            attempt = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), status="begun", **cause)
-            attempt = start_attempt(settings, attempt)
-    cause_text = f"Caused by {event} about {subject}." if event else "Started manually."
+    cause = {"event": event or "", "subject": subject or ""}
+    proposed = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), status="begun", why="", **cause)
+    decision, attempt = decide_and_start(settings, champion, rules, proposed)
     create_markdown_artifact(
-        f"**{'Retraining' if decision.retrain else 'No retraining'}** as of {as_of:%Y-%m-%d %H:%M} UTC: "
-        f"{decision.why}.\n\n{cause_text}",
+        describe_decision(decision, proposed),
         key="retraining",
         description=f"{MODEL_NAME}: {'retrained' if decision.retrain else 'not retrained'}",
     )
@@ -75,10 +61,8 @@ def record_cause_task(settings: Settings, attempt: RetrainingAttempt, version: s
 
     client = open_registry(settings)
     with promotion_lock(settings):
-        record = RetrainingRecord.load(client, version)
-        if record is None and registration_time(get_version(client, version)) >= attempt.begun.replace(microsecond=0):
-            cause = f"{attempt.event} about {attempt.subject}" if attempt.event else "manually"
-            record = RetrainingRecord(as_of=attempt.as_of, why=attempt.why, prompted=cause, when=datetime.now(UTC))
+        registered_at = registration_time(get_version(client, version))
+        record = RetrainingRecord.load(client, version) or build_cause_record(attempt, registered_at, datetime.now(UTC))
         if record is not None:
             record.save(client, version)
     refresh_model_cards(settings, version)
@@ -90,13 +74,7 @@ def report_retraining_task(settings: Settings, as_of: datetime, why: str, traine
     gates, version = trained.gates, trained.model_version
     payload = {"version": version, "passed": gates.passed, "challenger": gates.challenger, "why": why}
     emit_event("holdfast.retraining.done", f"version.{version}", payload | {"as_of": as_of.isoformat()})
-    alerts = []
-    if not gates.passed:
-        text = (
-            f"Version {version}, retrained because of {why}, did not pass its gates: "
-            f"{', '.join(gates.failed)}. The champion is unchanged."
-        )
-        alerts = [Alert.for_subject("holdfast.retraining.refused", MODEL_NAME, "info", text, current_run_url())]
+    alerts = build_retraining_alerts(version, why, gates.failed, current_run_url())
     raise_alerts(settings, "retrain", alerts, datetime.now(UTC))
     deliver_now(settings)
 

@@ -57,7 +57,7 @@ def rollout(
     request = _record_answer(settings, client, request)
     try:
         with folder_lock(settings.mlflow, "rollout", _LOCK_SECONDS if request.requested else 0):
-            result, reason = _process(settings, client, version, request, rules)
+            result, reason = _roll_out_pending(settings, client, version, request, rules)
     except BusyError:
         result, reason = None, "Another run of this flow is active; that run, or the next one, handles new versions."
     if result is not None:
@@ -67,7 +67,7 @@ def rollout(
     return nothing if request.requested else skipped_state(reason, nothing)  # an answer was recorded
 
 
-def _process(
+def _roll_out_pending(
     settings: Settings,
     client: "MlflowClient",
     version: str | None,

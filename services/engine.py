@@ -48,7 +48,7 @@ class PredictionEngine:
             lambda: load_saved_model(model_folder(bento)),
             self.features.matching_definitions,
             poll_seconds=serving.registry_poll_seconds,
-            answer_timeout=serving.registry_start_seconds,
+            start_timeout=serving.registry_start_seconds,
         )
         self.watcher.start()
         self.log: PredictionLog | None = None

@@ -69,7 +69,7 @@ class ServingSettings(EnvironmentSettings):
     @classmethod
     @override
     def from_environment(cls) -> Self:
-        """Reject a misspelt variable besides: the service would start without keys."""
+        """Read the settings; raise for a misspelt variable, with which the service would start without keys."""
         known = ("API_KEYS", "API_KEYS_FILE")
         for name in os.environ:
             if name.upper().startswith(f"{PREFIX}API") and name.upper().removeprefix(PREFIX) not in known:

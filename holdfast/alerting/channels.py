@@ -18,7 +18,7 @@ _SLACK_CHARACTERS = 3000  # Slack's limit of a section
 
 
 class DeliveryError(Exception):
-    """Failed delivery. ``rejected``: the receiver answered that it will never accept this message."""
+    """Failed delivery. ``rejected``: the receiver responded that it will never accept this message."""
 
     def __init__(self, reason: str, rejected: bool = False) -> None:
         super().__init__(reason)
@@ -160,7 +160,7 @@ def _post(url: str, body: Mapping[str, Any], key: str, timeout: float) -> None:
             reason += f": {str(error).replace(url, 'its address')}"
         raise DeliveryError(reason, rejected=invalid) from None
     if not 200 <= status < 300:
-        raise DeliveryError(f"the receiver answered {status}", 300 <= status < 500 and status not in _RETRYABLE)
+        raise DeliveryError(f"the receiver responded with {status}", 300 <= status < 500 and status not in _RETRYABLE)
 
 
 @contextmanager

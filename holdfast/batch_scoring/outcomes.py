@@ -106,17 +106,17 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
     transactions = connection.read_parquet(transactions_glob(settings))
-    for part in _parts(cutoffs, rows[ENTITY_KEY].nunique()):
-        columns = {"row": part, ENTITY_KEY: rows[ENTITY_KEY].iloc[part], "cutoff": cutoffs.iloc[part]}
+    for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
+        columns = {"row": positions, ENTITY_KEY: rows[ENTITY_KEY].iloc[positions], "cutoff": cutoffs.iloc[positions]}
         requested = pa.table({name: pa.array(values) for name, values in columns.items()})
         found = connection.to_pyarrow(_label_rows(settings, transactions, requested, known_at))
-        places = found["row"].to_numpy()
-        churned[places], unknown[places] = found["churned"].to_numpy(), False
+        labeled = found["row"].to_numpy()
+        churned[labeled], unknown[labeled] = found["churned"].to_numpy(), False
     connection.disconnect()
     return pd.Series(pd.arrays.BooleanArray(churned, unknown), name="churned")
 
 
-def _parts(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.NDArray[np.intp]]:
+def _iter_label_batches(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.NDArray[np.intp]]:
     """Yield row positions in groups of cut-offs with at most ``_LABELS`` labels each."""
     codes, distinct = pd.factorize(cutoffs, sort=True)
     order = np.argsort(codes, kind="stable")

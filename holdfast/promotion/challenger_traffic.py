@@ -45,7 +45,7 @@ class TrafficChange:
         if self.version is None:
             return "There is no challenger: the champion scores all requests, as before."
         share = f" of {self.traffic.share:.1%} of the customers" if self.traffic.mode == "canary" else ""
-        texts = {"shadow": "scores in shadow", "canary": f"answers the requests{share}", "off": "gets no traffic"}
+        texts = {"shadow": "scores in shadow", "canary": f"serves the requests{share}", "off": "gets no traffic"}
         return f"Version {self.version} {texts[self.traffic.mode]}{'' if self.changed else ', as before'}."
 
 

@@ -190,8 +190,8 @@ def describe_changed_definitions(client: MlflowClient, settings: Settings, versi
     if parts := sorted(part for part, value in then.items() if now.get(part) != value):
         return (
             f"Version {version} was trained on other definitions than Feast's registry holds now ({', '.join(parts)} "
-            "differ): a service with the current definitions answers 503 with it. Restore its definitions, or train "
-            "again."
+            "differ): a service with the current definitions responds with 503 for it. Restore its definitions, or "
+            "train again."
         )
     return ""
 

@@ -1,5 +1,6 @@
 """Actions of recovery on the Prefect server, through Prefect's synchronous client."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,8 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, Eve
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
-from holdfast.recovery.policy import ACTIVE_STATES, HANDLED_TAG, RunStatus
+from holdfast.recovery.policy import ACTIVE_STATES, HANDLED_TAG, RunStatus, decide_action
+from holdfast.recovery.settings import RecoverRules
 from holdfast.runtime.flow_runs import DEPLOYMENT_TAG
 
 _HEARTBEAT = "prefect.flow-run.heartbeat"
@@ -68,6 +70,34 @@ def mark_ended(client: SyncPrefectClient, run: RunStatus, message: str) -> str:
     state: State[Any] = Cancelled(message=message) if cancelled else Crashed(message=message)
     client.set_flow_run_state(UUID(run.id), state, force=cancelled)
     return state.type.value.lower()
+
+
+def mark_dead_runs(
+    client: SyncPrefectClient,
+    silent: Sequence[RunStatus],
+    rules: RecoverRules,
+    heartbeat_seconds: float | None,
+    now: datetime,
+) -> list[tuple[RunStatus, str]]:
+    """Mark the runs that still send no heartbeat.
+
+    Args:
+        client: The Prefect client.
+        silent: Runs without recent heartbeats; their status is read again.
+        rules: When a run counts as dead.
+        heartbeat_seconds: Interval of heartbeats; None where runs send none.
+        now: Current time.
+
+    Returns:
+        The marked runs, each with the type of its new state in lower case.
+    """
+    marked = []
+    for run in [read_run_status(client, item.id) for item in silent]:
+        if decide_action(run, rules, now, heartbeat_seconds) == "mark dead":
+            last = run.last_heartbeat or run.since
+            message = f"The process of the run has ended: its last heartbeat was at {last:%H:%M:%S} UTC."
+            marked.append((run, mark_ended(client, run, message)))
+    return marked
 
 
 def mark_subflows_crashed(client: SyncPrefectClient, run_id: str) -> None:

@@ -63,8 +63,8 @@ class RunStatus:
 def decide_action(run: RunStatus, rules: RecoverRules, now: datetime, heartbeat_seconds: float | None) -> Action:
     """Decide what to do about a flow run.
 
-    A dead run is only marked at first. Marked as crashed, it gives an event, and the next decision is about the crash;
-    where cancellation was requested, it is marked as cancelled and stays so.
+    A run without heartbeats is marked as crashed. The mark emits an event, and a later decision handles the crash. If
+    the cancellation of the run was requested, it is marked as cancelled, which is final.
 
     Args:
         run: The run.
@@ -81,6 +81,21 @@ def decide_action(run: RunStatus, rules: RecoverRules, now: datetime, heartbeat_
         return "nothing"  # a subflow is handled with its parent
     repeatable = run.deployment in rules.repeatable and run.attempt < rules.times
     return "repeat" if run.state == "CRASHED" and repeatable else "report"
+
+
+def heartbeat_wait(silent: Sequence[RunStatus], heartbeat_seconds: float | None) -> float:
+    """Return the time to wait for another heartbeat, as a stopped server may have missed some.
+
+    Args:
+        silent: Runs without recent heartbeats.
+        heartbeat_seconds: Interval of heartbeats; None where runs send none.
+
+    Returns:
+        Seconds; 0 if no heartbeat is expected.
+    """
+    if heartbeat_seconds and any(run.state != "PENDING" for run in silent):
+        return heartbeat_seconds + 5
+    return 0.0
 
 
 def _is_silent(run: RunStatus, rules: RecoverRules, now: datetime, heartbeat_seconds: float | None) -> bool:

@@ -52,7 +52,7 @@ class DailyResult:
     ingested: "IngestResult"
     built: FeaturesResult
     scored: "ScoreResult | None"
-    not_scored: str
+    not_scored: str | None = None
 
     def summary(self) -> str:
         """Describe each step in one line.
@@ -63,7 +63,7 @@ class DailyResult:
         lines = [
             self.ingested.summary(),
             f"Features as of {format_minute(self.built.as_of)} {self.built.state_summary}.",
-            self.scored.summary() if self.scored else self.not_scored,
+            self.scored.summary() if self.scored else self.not_scored or "",
         ]
         return "\n".join(lines)
 

@@ -158,7 +158,7 @@ def _find_wait_reason(observation: StepObservation, rules: RolloutSettings) -> s
         return "the service cannot download it; see the service's log"
     unavailable, answered = observation.recent_counters["unavailable"], observation.recent_counters["answered"]
     if check_share("errors", unavailable, answered, rules.max_error_share, rules.certainty).verdict == "breached":
-        return f"{unavailable:.0f} of the last {answered:.0f} requests got 503: wait until the service answers"
+        return f"{unavailable:.0f} of the last {answered:.0f} requests got 503: wait until the service responds"
     if observation.predictions.active_requests < rules.min_requests:
         return f"{observation.predictions.active_requests} of {rules.min_requests} requests about active customers"
     active = int(observation.predictions.active.sum())

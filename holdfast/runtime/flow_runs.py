@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 
 
 class PrefectUnavailableError(HoldfastError):
-    """Prefect's server does not answer; ``status``: the HTTP status of an error response, as of a locked database."""
+    """Prefect's server does not respond; ``status``: the HTTP status of an error response, as of a locked database."""
 
     def __init__(self, message: str, status: int | None) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ def open_client(url: str, seconds: float) -> Iterator[SyncPrefectClient]:
         The client.
 
     Raises:
-        PrefectUnavailableError: The server does not answer, or its response is not Prefect's.
+        PrefectUnavailableError: The server does not respond, or its response is not Prefect's.
     """
     options = {"timeout": seconds, "transport": httpx.HTTPTransport()}
     try:
@@ -67,7 +67,7 @@ def open_client(url: str, seconds: float) -> Iterator[SyncPrefectClient]:
             yield client
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-        raise PrefectUnavailableError(f"Prefect's server at {url} does not answer: {error}", status) from error
+        raise PrefectUnavailableError(f"Prefect's server at {url} does not respond: {error}", status) from error
 
 
 def find_completed_since(client: SyncPrefectClient, deployment: str, since: datetime) -> str | None:

@@ -19,7 +19,7 @@ def load_deployments(endpoints: EndpointSettings) -> list[DeploymentStatus]:
         The deployments, by name.
 
     Raises:
-        PrefectUnavailableError: The server does not answer, or its response is not Prefect's.
+        PrefectUnavailableError: The server does not respond, or its response is not Prefect's.
     """
     from holdfast.runtime.flow_runs import find_last_run, find_next_run, list_deployments, open_client
 

@@ -48,8 +48,8 @@ def _check_worker(prefect: str) -> ComponentStatus:
             workers = list_workers(client, _POOL)
     except PrefectUnavailableError as error:
         if error.status is not None:
-            return status("not ready", f"unknown: Prefect's server answered {error.status}")
-        return status("down", "unknown: Prefect's server does not answer")
+            return status("not ready", f"unknown: Prefect's server responded with {error.status}")
+        return status("down", "unknown: Prefect's server does not respond")
     if any(worker.status == "ONLINE" for worker in workers):
         return status("up")
     heartbeats = [worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time]

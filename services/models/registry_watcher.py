@@ -29,7 +29,7 @@ class RegistryWatcher:
         require_definitions: Raises NotReadyError if the definitions in use differ from those of a contract. Called from
             the thread and from ``start``.
         poll_seconds: Seconds between two polls. A moved alias is served after this time plus download and loading.
-        answer_timeout: Seconds that a start waits for the registry's champion, so that an outdated model in the bento
+        start_timeout: Seconds that a start waits for the registry's champion, so that an outdated model in the bento
             is not served; afterwards it is served until the registry responds.
         load_timeout: Seconds that a start waits for download and loading of that champion.
     """
@@ -41,7 +41,7 @@ class RegistryWatcher:
         require_definitions: Callable[[ServedModel], object],
         *,
         poll_seconds: float = 3.0,
-        answer_timeout: float = 3.0,
+        start_timeout: float = 3.0,
         load_timeout: float = 30.0,
     ) -> None:
         self._registry, self._load_bento_model, self._require_definitions = (
@@ -49,7 +49,7 @@ class RegistryWatcher:
             load_bento_model,
             require_definitions,
         )
-        self._poll_seconds, self._answer_timeout, self._load_timeout = poll_seconds, answer_timeout, load_timeout
+        self._poll_seconds, self._start_timeout, self._load_timeout = poll_seconds, start_timeout, load_timeout
         self._selector: ModelSelector | None = None
         self._named: NamedVersions | None = None
         self._models: ServedModels | None = None
@@ -94,12 +94,12 @@ class RegistryWatcher:
         registry.warm_up()
         self._thread = threading.Thread(target=self._run, name="registry-watcher", daemon=True)
         self._thread.start()
-        if self._responded.wait(self._answer_timeout):
+        if self._responded.wait(self._start_timeout):
             self._polled.wait(self._load_timeout)
         else:
             LOG.warning(
                 "The model registry has not responded within %s s; the start continues without it.",
-                self._answer_timeout,
+                self._start_timeout,
             )
         self._log_if_missing()
 
@@ -170,13 +170,13 @@ class RegistryWatcher:
             LOG.warning(note)
         self.state = serving_state(self._selector, self._reachable, self._last_success, note)
 
-    def _alias_note(self, models: ServedModels | None) -> str:
+    def _alias_note(self, models: ServedModels | None) -> str | None:
         serves = "" if models is None else " The models in service stay."
         if self._registry is not None and self._last_success is None:
             return f"The model registry has not named a champion yet.{serves}"
         if self._named is not None and self._named.champion is None:
             return f"The model registry names no champion.{serves}"
-        return ""
+        return None
 
     def _log_if_missing(self) -> None:
         if self._models is None:

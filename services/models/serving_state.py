@@ -21,7 +21,7 @@ class ServingState:
         unavailable: Those of ``unservable`` whose file cannot be downloaded now; nothing else is wrong with these.
         reachable: The last read of the registry succeeded; None without a registry.
         last_success: Last successful read of the registry, seconds since 1970.
-        note: Sentence about a missing champion in the registry.
+        note: Sentence about a missing champion in the registry; None if there is one.
     """
 
     champion: str | None = None
@@ -33,11 +33,11 @@ class ServingState:
     unavailable: frozenset[str] = frozenset()
     reachable: bool | None = None
     last_success: float | None = None
-    note: str = ""
+    note: str | None = None
 
 
 def serving_state(
-    selector: ModelSelector, reachable: bool | None, last_success: float | None, note: str
+    selector: ModelSelector, reachable: bool | None, last_success: float | None, note: str | None
 ) -> ServingState:
     """Describe the decisions of a selector.
 
@@ -45,7 +45,7 @@ def serving_state(
         selector: Selector of the served models.
         reachable: The last read of the registry succeeded.
         last_success: Last successful read of the registry, seconds since 1970.
-        note: Sentence about a missing champion in the registry.
+        note: Sentence about a missing champion in the registry; None if there is one.
 
     Returns:
         State of model serving.

@@ -35,7 +35,7 @@ def running_watcher(
     uri: str | None, load_bento_model: Callable[[], LoadedModel] = bento_model, **options: Any
 ) -> Iterator[RegistryWatcher]:
     """Start a watcher that polls every 50 ms; stops with the block."""
-    options = {"poll_seconds": 0.05, "answer_timeout": 10.0} | options
+    options = {"poll_seconds": 0.05, "start_timeout": 10.0} | options
     watcher = RegistryWatcher(RegistryClient(uri) if uri else None, load_bento_model, require_definitions, **options)
     watcher.start()
     try:

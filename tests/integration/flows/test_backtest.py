@@ -80,12 +80,12 @@ def backtested(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def _walk(data: Path, backtest_plan: BacktestPlan, policy: Policy) -> list[BacktestStep]:
-    """A walk in this process, in a state folder of its own."""
+    """A replay of a policy in this process, in its own state folder."""
     state = create_state_folder(Settings(data=data), policy)
     with use_data_folder(state), fast_flows():
-        from flows.backtest_policy import walk
+        from flows.backtest_policy import replay_policy
 
-        return walk(BacktestJob(plan=backtest_plan, policy=policy))
+        return replay_policy(BacktestJob(plan=backtest_plan, policy=policy))
 
 
 def test_backtest_result_is_one_json_file_of_the_schema(backtested: Backtested) -> None:

@@ -1,4 +1,4 @@
-"""Rollback: the champion before serves again, and why stays on the version that went."""
+"""Rollback: the previous champion serves again, and the reason is recorded on the version that was rolled back."""
 
 import getpass
 import os

@@ -55,7 +55,7 @@ def test_traffic_unchanged_records_no_event(client: Any) -> None:
     assert traffic("off").summary() == f"Version {challenger} gets no traffic, as before."
     assert tag(client, challenger) is None
     assert traffic("canary", challenger, who="ann").summary() == (
-        f"Version {challenger} answers the requests of 5.0% of the customers."
+        f"Version {challenger} serves the requests of 5.0% of the customers."
     )
     before = tag(client, challenger)
     assert traffic("canary", share=0.05, who="bob").summary().endswith(", as before.")
@@ -175,7 +175,7 @@ def test_traffic_command_prints_result_and_exit_code(
 
     _, challenger = pair(client)
     assert run("canary", "--share", "0.1") == 0
-    assert f"Version {challenger} answers the requests of 10.0% of the customers." in capsys.readouterr().out
+    assert f"Version {challenger} serves the requests of 10.0% of the customers." in capsys.readouterr().out
     assert run("canary", "--share", "0.9") == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "TrafficError" in line]
     assert "at most 0.5, not 0.9" in line

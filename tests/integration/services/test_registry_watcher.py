@@ -83,7 +83,7 @@ class TestReconcile:
             assert (state.champion, state.loaded_from, state.reachable) == (version, "registry", True)
             assert state.last_success is not None
             assert before <= state.last_success <= time.time()
-            assert (state.unservable, state.note) == ({}, "")
+            assert (state.unservable, state.note) == ({}, None)
 
     def test_watcher_follows_promotion_and_rollback(self, registry: Registry) -> None:
         first, second = registry.register_model(1), registry.register_model(2)
@@ -251,7 +251,7 @@ class TestStart:
     def test_watcher_without_registry_serves_bento_model(self) -> None:
         with running_watcher(None) as watch:
             assert _champion(watch) == "baked"
-            assert (watch.state.loaded_from, watch.state.reachable, watch.state.note) == ("bento", None, "")
+            assert (watch.state.loaded_from, watch.state.reachable, watch.state.note) == ("bento", None, None)
 
     def test_watcher_without_any_model_is_not_ready(self, service_log: pytest.LogCaptureFixture) -> None:
         for _ in range(2):
@@ -273,7 +273,7 @@ class TestStart:
             assert list(tmp_path.iterdir()) == []
             registry.set_alias(CHAMPION, version := registry.register_model())
             database.symlink_to(registry.uri.removeprefix("sqlite:///"))
-            _until(watch, lambda state: state.champion == version and state.note == "")
+            _until(watch, lambda state: state.champion == version and state.note is None)
         assert service_log.text.count("has not named a champion yet") == 1
 
     def test_watcher_start_with_hanging_registry_ends_at_timeout(
@@ -284,7 +284,7 @@ class TestStart:
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
             RegistryClient(uri).warm_up()
             began = time.monotonic()
-            with running_watcher(uri, answer_timeout=0.3) as watch:
+            with running_watcher(uri, start_timeout=0.3) as watch:
                 assert time.monotonic() - began < 1.5
                 assert (_champion(watch), watch.state.reachable) == ("baked", None)
                 state = _until(watch, lambda state: state.reachable is False)
@@ -366,7 +366,7 @@ def test_watcher_follows_restarted_server(tmp_path: Path, service_log: pytest.Lo
         registry = make_registry(store, uri)
         registry.set_alias(CHAMPION, first := registry.register_model(1))
         second = registry.register_model(2)
-        with running_watcher(uri, poll_seconds=3.0, answer_timeout=3.0) as watch:
+        with running_watcher(uri, poll_seconds=3.0, start_timeout=3.0) as watch:
             assert (_champion(watch), watch.state.loaded_from) == (first, "registry")
             moved = time.monotonic()
             registry.set_alias(CHAMPION, second)

@@ -316,7 +316,7 @@ class TestWaits:
         rollout.before_read, rollout.active_customers = fall, 60
         record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
         assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "got 503: wait until the service answers" in record.why
+        assert "got 503: wait until the service responds" in record.why
 
 
 def find_ended_summary(rollout: SimulatedRollout) -> str:

@@ -253,7 +253,7 @@ def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:
     found = load_system_status(Settings(), unreachable(), NOW)
     assert found.models.error == found.alerts.error == found.views.error == found.scores.error == ""
     assert "python -m flows.features" in found.parity.error
-    assert "does not answer" in found.deployments.error
+    assert "does not respond" in found.deployments.error
     text = browser_of(found).get("/").text
     assert "trains and promotes the first" in text
     assert text.count("no run yet") == 4
