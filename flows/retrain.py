@@ -74,7 +74,7 @@ def report_retraining_task(settings: Settings, as_of: datetime, why: str, traine
     gates, version = trained.gates, trained.model_version
     payload = {"version": version, "passed": gates.passed, "challenger": gates.challenger, "why": why}
     emit_event("holdfast.retraining.done", f"version.{version}", payload | {"as_of": as_of.isoformat()})
-    alerts = build_retraining_alerts(version, why, gates.failed, current_run_url())
+    alerts = build_retraining_alerts(version, why, gates.passed, gates.failed, current_run_url())
     raise_alerts(settings, "retrain", alerts, datetime.now(UTC))
     deliver_now(settings)
 

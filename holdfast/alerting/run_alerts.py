@@ -59,19 +59,22 @@ def resolve_run_alerts(settings: Settings, find_completed: Callable[[str, dateti
     return resolved
 
 
-def build_retraining_alerts(version: str, why: str, failed_gates: Sequence[str], run_url: str) -> list[Alert]:
+def build_retraining_alerts(
+    version: str, why: str, passed: bool, failed_gates: Sequence[str], run_url: str
+) -> list[Alert]:
     """Build the alert about a retrained version that failed its gates.
 
     Args:
         version: Version number.
         why: Reason of the retraining.
+        passed: Whether the version passed its gates.
         failed_gates: Names of the failed gates.
         run_url: Link to the flow run.
 
     Returns:
         The alert; empty if the version passed, which resolves an open alert.
     """
-    if not failed_gates:
+    if passed:
         return []
     text = (
         f"Version {version}, retrained because of {why}, did not pass its gates: {', '.join(failed_gates)}. The "

@@ -198,3 +198,15 @@ def prefect_api() -> str:
     from prefect.settings import PREFECT_API_URL
 
     return str(PREFECT_API_URL.value())
+
+
+def active_customers(as_of: datetime, known_at: datetime) -> list[str]:
+    """List the customers with a purchase in the 180 days before ``as_of``, as known at ``known_at``."""
+    start = as_of - timedelta(days=180)
+    return sorted(
+        {
+            row.customer_id
+            for row in transactions()
+            if start <= row.event_timestamp < as_of and row.amount > 0 and row.ingested_at <= known_at
+        }
+    )

@@ -1,35 +1,22 @@
 """Fixtures of the image tests: a small data folder, its bento, the image, and a shared container."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from bentoml import Bento
 
-from holdfast.container_image.build import BuiltImage, _build_image
+from holdfast.container_image.build import _build_image
 from holdfast.packaging.bento import build_bento
 from holdfast.packaging.bento_stores import open_bento_store, open_model_store
 from tests.support import image_environment
+from tests.support.built_image import IMAGE, Image
 from tests.support.containers import Container, running_container
 from tests.support.main_job import ROOT
 from tests.support.service_fixtures import service_data, service_environment
 from tests.support.service_state import AS_OF
 
 __all__ = ["service_data"]  # a fixture
-
-IMAGE = "localhost/holdfast-test:latest"
-
-
-@dataclass(frozen=True)
-class Image:
-    """Image under test, its bento, and the data folder."""
-
-    environment: image_environment.ContainerEnvironment
-    built: BuiltImage
-    bento: Bento
-    data: Path
 
 
 @pytest.fixture(scope="session")

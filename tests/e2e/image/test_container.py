@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.image.conftest import IMAGE, Image
+from tests.support.built_image import IMAGE, Image
 from tests.support.containers import HARDENED, Container, running_container
 from tests.support.main_job import ROOT, environment_of, run
 from tests.support.redis_server import temporary_redis

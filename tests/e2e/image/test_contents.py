@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from holdfast.container_image.content_policy import check_contents
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, ServedModel
-from tests.e2e.image.conftest import IMAGE, Image
+from tests.support.built_image import IMAGE, Image
 from tests.support.main_job import ROOT
 
 pytestmark = pytest.mark.image

@@ -10,9 +10,9 @@ import pytest
 from holdfast.container_image.content_policy import check_contents
 from holdfast.container_image.engine import ContainerEngine, ContainerEngineError, find_engine
 from holdfast.container_image.pip_settings import _parse_pip_settings
-from tests.e2e.image.__main__ import main
 from tests.support import debian_engine
 from tests.support.containers import HARDENED
+from tests.support.image_test_run import main
 from tests.support.main_job import ROOT
 
 _BENTO = "home/bentoml/bento"

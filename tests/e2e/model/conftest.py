@@ -1,37 +1,16 @@
 """Champion of the main job with real customers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from feature_repo.transformations import BUILDERS
-from holdfast.models.contract import CHAMPION, MODEL_NAME, input_matrix
+from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.support.feature_oracle import microseconds
 from tests.support.main_job import MainJob
+from tests.support.main_job_champion import Champion
 from tests.support.small_shop import use_data_folder
-
-
-@dataclass(frozen=True)
-class Champion:
-    """Trained model, active customers, and the test predictions."""
-
-    score: Callable[[np.ndarray], np.ndarray]
-    inputs: list[Any]
-    customers: pd.DataFrame
-    request_time: Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
-    as_of_us: int
-    tested: pd.DataFrame
-
-    def matrix(self, customers: pd.DataFrame, **changed: Any) -> np.ndarray:
-        """Compute the model inputs of customers, shape (customers, inputs), with changed stored values."""
-        frame = customers.assign(as_of_us=self.as_of_us, **changed)
-        computed = self.request_time({name: frame[name].tolist() for name in frame.columns})
-        return input_matrix(self.inputs, {name: frame[name].tolist() for name in frame.columns} | computed)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from feature_repo.timestamps import DAY_US
-from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
+from tests.support.main_job_champion import Champion
 
 # On CDNOW no customer's risk rises: the smallest decrease over a day is 7e-5. Only rounding is tolerated.
 TOLERANCE = 1e-9

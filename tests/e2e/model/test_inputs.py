@@ -12,8 +12,8 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Evaluation, Interval
-from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
+from tests.support.main_job_champion import Champion
 from tests.support.small_shop import use_data_folder
 
 # Shuffling one of several correlated inputs can raise the ROC-AUC slightly by chance.

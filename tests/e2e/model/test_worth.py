@@ -29,8 +29,8 @@ from holdfast.training.profit import optimal_threshold, profit_per_row
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import ValueSettings
 from holdfast.training.time_split import split_by_time
-from tests.e2e.model.conftest import Champion
 from tests.support.main_job import MainJob
+from tests.support.main_job_champion import Champion
 from tests.support.registry import Registry, make_registry, serialize_model
 from tests.support.small_shop import use_data_folder
 

@@ -2,32 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.serving.processes import BenchmarkProcess, BenchmarkProcesses
+from benchmarks.serving.processes import BenchmarkProcesses
 from holdfast.runtime.processes import HOST, free_port
+from tests.support.benchmark_servers import SmallServer, StartServer
 from tests.support.main_job import ROOT
-
-
-@dataclass(frozen=True)
-class SmallServer:
-    """Running server of `tests.support.small_server`, and its log of request bodies."""
-
-    url: str
-    process: BenchmarkProcess
-    log: Path
-
-    @property
-    def bodies(self) -> list[str]:
-        """Return the received request bodies."""
-        return self.log.read_text().splitlines()
-
-
-StartServer = Callable[..., SmallServer]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from benchmarks.serving.generator_limit import measure_generator_limit
 from benchmarks.serving.load import LoadError, send_load
 from benchmarks.serving.processes import BenchmarkProcesses
 from holdfast.runtime.processes import HOST, free_port
-from tests.unit.benchmarks.conftest import StartServer
+from tests.support.benchmark_servers import StartServer
 
 pytestmark = pytest.mark.long
 

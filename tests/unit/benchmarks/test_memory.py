@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.serving.memory import measure_memory
-from tests.unit.benchmarks.conftest import StartServer
+from tests.support.benchmark_servers import StartServer
 
 pytestmark = pytest.mark.long
 

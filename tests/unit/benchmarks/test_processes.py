@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.serving.processes import BenchmarkProcesses, cpu_seconds
 from holdfast.runtime.processes import HOST, ProcessNotReadyError, free_port
+from tests.support.benchmark_servers import StartServer
 from tests.support.main_job import ROOT
 from tests.support.waiting import wait_for
-from tests.unit.benchmarks.conftest import StartServer
 
 pytestmark = pytest.mark.long
 

@@ -9,7 +9,7 @@ from benchmarks.serving.idle_wait import WaitBudget
 from benchmarks.serving.load import LoadError
 from benchmarks.serving.rounds import Subject, measure_all
 from holdfast.runtime.polling import poll_until
-from tests.unit.benchmarks.conftest import SmallServer, StartServer
+from tests.support.benchmark_servers import SmallServer, StartServer
 
 pytestmark = pytest.mark.long
 

@@ -1,4 +1,4 @@
-"""Tests of rollout steps on a real registry and a real log: passed, breached, waiting."""
+"""Tests of rollout steps on a real registry and a real log: passed, breached, and resumed after a kill."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,11 +8,17 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version
-from holdfast.model_versions.records import RollbackRecord, RolloutRecord, TrafficRecord, parse_events
+from holdfast.model_versions.records import (
+    RollbackRecord,
+    RolloutRecord,
+    TrafficRecord,
+    parse_events,
+)
 from holdfast.models.contract import MODEL_NAME
 from holdfast.rollout import notifications, registry_actions
-from holdfast.rollout.counters import RECENT
-from holdfast.rollout.rollout_selection import NoPendingRollout, find_next_rollout
+from holdfast.rollout.notifications import finish_step
+from holdfast.rollout.rollout_selection import find_next_rollout
+from holdfast.rollout.step_runner import run_step
 from tests.support.registered_versions import base_shop
 from tests.support.rollout_simulator import (
     CANARY,
@@ -218,109 +224,79 @@ class TestBadChallenger:
         assert [alert.severity for alert in list_open_alerts(rollout.settings)] == ["warning"]
 
 
-class TestWaits:
-    def test_run_step_without_requests_stops_without_promotion(self, rollout: SimulatedRollout) -> None:
-        rollout.active_customers = 0
-        record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
-        assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "no verdict within 0.2 hours: 0 of 100 requests about active customers" in record.why
-        assert rollout.find_served_versions() == (rollout.champion, None, None)
-        assert get_challenger_version(rollout.client) == rollout.challenger, "it has still passed its gates"
-        (alert,) = list_open_alerts(rollout.settings)
-        assert (alert.key, alert.severity) == (f"holdfast.rollout.held:version {rollout.challenger}", "warning")
-        assert find_ended_summary(rollout) == record.summary
+class _KilledError(BaseException):
+    pass
 
-    def test_run_step_service_outage_alerts_once_without_renewal(self, rollout: SimulatedRollout) -> None:
-        def silent(now: SimulatedRollout) -> None:
-            now.is_reachable = now.reads == 1 or now.reads > 15
-            now.active_customers = 60 if now.reads > 15 else 0
 
-        rollout.before_read = silent
-        record = rollout.finish_step(SLOW_POLLING)
-        assert record.verdict == "passed"
-        assert rollout.reachability_changes == [True, False]
-
-    def test_run_step_service_outage_lease_ends(self, rollout: SimulatedRollout) -> None:
-        rollout.is_reachable, rollout.active_customers = False, 0
-        rollout.run_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
-        record = TrafficRecord.load(rollout.client, rollout.challenger)
-        assert record is not None and record.until is not None and record.until < rollout.now - timedelta(minutes=5)
-
-    def test_run_step_missing_log_rows_stops_without_renewal(self, rollout: SimulatedRollout) -> None:
-        """The service counts scores of a bad canary, but its log is in another folder."""
-        rollout.active_customers, leases = 0, set()
-
-        def scores(now: SimulatedRollout) -> None:
-            now.counters[f"scored:{now.challenger}:canary"] = 20.0 * now.reads
-            leases.add(TrafficRecord.load(now.client, now.challenger))
-
-        rollout.before_read = scores
-        record = rollout.finish_step(CANARY)
-        assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "missing in the prediction log" in record.why
-        assert rollout.now - NOON < timedelta(minutes=CANARY.unreachable_minutes + 1)
-        assert len(leases - {None}) == 1, "it was never renewed"
-        assert rollout.find_served_versions() == (rollout.champion, None, None)
-
-    def test_run_step_service_restart_during_watch_no_breach(self, rollout: SimulatedRollout) -> None:
-        """Three of a hundred failed, which is chance; three of the ten beyond the old process's counters is not."""
-        rollout.counters["answered"] = 50.0
-
-        def again(now: SimulatedRollout) -> None:
+class TestKilled:
+    def test_run_step_killed_in_step_resumes_with_same_start(self, rollout: SimulatedRollout) -> None:
+        def die(now: SimulatedRollout) -> None:
             if now.reads == 3:
-                now.counters |= {"answered": 0.0}
-            now.counters["failed"] = 3.0 * (now.reads >= 5)
+                raise _KilledError
 
-        rollout.before_read = again
-        record = watch_promoted(rollout)
-        assert (record.verdict, record.start_counters, record.restart_counters) == ("passed", {}, {})
-        assert record.guardrail_values["errors"] < 0.01
+        rollout.before_read = die
+        with pytest.raises(_KilledError):
+            rollout.run_step(CANARY)
+        began = RolloutRecord.load(rollout.client, rollout.challenger)
+        assert began is not None and began.verdict == "begun"
+        rollout.now += timedelta(hours=2)
+        assert rollout.find_served_versions() == (rollout.champion, None, None), "the lease has ended"
+        record = rollout.finish_step()  # by the rules it was begun with, whatever those of this run are
+        assert (record.step, record.share, record.verdict) == ("canary", 0.05, "passed")
+        assert record.started_at == began.started_at
+        assert rollout.list_recorded_steps() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
 
-    def test_run_step_short_log_lag_passes(self, rollout: SimulatedRollout) -> None:
-        def scores(now: SimulatedRollout) -> None:
-            now.counters[f"scored:{now.challenger}:canary"] = 30.0 * now.reads + 500
+    def test_run_step_retry_of_same_run_keeps_recorded_end(
+        self, inverted_rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After an outage between verdict and rollback the bad canary does not begin again."""
+        inverted_rollout.flow_run = "run-1"
+        pending = inverted_rollout.pending_rollout(CANARY)
+        outcome = run_step(inverted_rollout.client, inverted_rollout.settings, pending, inverted_rollout.dependencies)
+        assert outcome.record.verdict == "breached"
+        outcome.record.write_tag(inverted_rollout.client, inverted_rollout.challenger)
+        looks = inverted_rollout.reads
+        again = run_step(inverted_rollout.client, inverted_rollout.settings, pending, inverted_rollout.dependencies)
+        assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
 
-        rollout.before_read = scores
-        assert rollout.finish_step(CANARY).verdict == "passed"
+    def test_run_step_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
+        rollout.flow_run = "run-1"
+        pending = rollout.pending_rollout(CANARY)
 
-    def test_run_step_open_skew_waits(self, rollout: SimulatedRollout) -> None:
-        def heal(now: SimulatedRollout) -> None:
-            now.skew = None if now.reads > 8 else "the features served differ"
+        def die(now: SimulatedRollout) -> None:
+            if now.reads == 3:
+                raise _KilledError
 
-        rollout.before_read, rollout.active_customers = heal, 60
-        record = rollout.finish_step(SLOW_POLLING)
-        assert record.verdict == "passed"
-        assert rollout.reads > 8
+        rollout.before_read = die
+        with pytest.raises(_KilledError):
+            run_step(rollout.client, rollout.settings, pending, rollout.dependencies)
+        rollout.now += timedelta(minutes=5)
+        assert run_step(rollout.client, rollout.settings, pending, rollout.dependencies).record.started_at == NOON
 
-    @pytest.mark.parametrize("away", [2, 15])
-    def test_run_step_store_outage_passes_afterwards(self, rollout: SimulatedRollout, away: float) -> None:
-        """With the usual load the step passes a few minutes after the outage, whatever its length."""
-        rules, per_look = SLOW_POLLING.model_copy(update={"max_hours": 1}), 60
-        ends = NOON + timedelta(minutes=away)
+    @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
+    @pytest.mark.parametrize("step", ["canary", "watch"])
+    def test_finish_step_killed_at_end_completed_by_next_run(
+        self, inverted_rollout: SimulatedRollout, at: str, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def die(*_: Any) -> Any:
+            raise _KilledError
 
-        def heal(now: SimulatedRollout) -> None:
-            now.active_customers = per_look if now.now >= ends else 0
-            if 0 < (now.now - NOON).total_seconds() < away * 60:
-                now.counters["unavailable"] += per_look
-                now.counters["answered"] += per_look
-
-        rollout.before_read = heal
-        record = rollout.finish_step(rules)
-        assert record.verdict == "passed"
-        assert timedelta() < rollout.now - ends <= RECENT + timedelta(seconds=rules.poll_seconds)
-
-    def test_run_step_lasting_store_outage_stops(self, rollout: SimulatedRollout) -> None:
-        def fall(now: SimulatedRollout) -> None:
-            now.counters["unavailable"] += 30
-
-        rollout.before_read, rollout.active_customers = fall, 60
-        record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
-        assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "got 503: wait until the service responds" in record.why
-
-
-def find_ended_summary(rollout: SimulatedRollout) -> str:
-    """Return the summary of the ended rollout in the reason of the flow."""
-    found = find_next_rollout(rollout.client)
-    assert isinstance(found, NoPendingRollout)
-    return found.reason.partition("has had its rollout: ")[2].partition(". `--version")[0]
+        with monkeypatch.context() as patch, pytest.raises(_KilledError):
+            patch.setattr(notifications, at, die)
+            _ = watch_promoted(inverted_rollout) if step == "watch" else inverted_rollout.finish_step(CANARY)
+        pending = inverted_rollout.pending_rollout()
+        assert pending.record is not None and not pending.record.is_open
+        for _ in range(2):
+            finish_step(
+                inverted_rollout.client,
+                inverted_rollout.settings,
+                inverted_rollout.challenger,
+                pending.record,
+                inverted_rollout.now,
+            )
+        assert inverted_rollout.find_served_versions() == (inverted_rollout.champion, None, None)
+        assert get_challenger_version(inverted_rollout.client) is None
+        assert [verdict for *_, verdict in inverted_rollout.list_recorded_steps()].count("breached") == 1
+        assert [alert.severity for alert in list_open_alerts(inverted_rollout.settings)] == ["critical"]
+        back = RollbackRecord.load(inverted_rollout.client, inverted_rollout.challenger)
+        assert (back is not None and back.times == 1) == (step == "watch")

@@ -1,21 +1,17 @@
-"""Tests of rollouts with changes by other actors, registry outages and killed runs."""
+"""Tests of rollouts that other actors interrupt."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from feature_repo.settings import Settings
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, set_challenger
+from holdfast.model_versions.aliases import get_champion_version, set_challenger
 from holdfast.model_versions.records import (
     ApprovalRecord,
     PromotionRecord,
-    RollbackRecord,
     RolloutRecord,
     TrafficRecord,
 )
@@ -24,12 +20,10 @@ from holdfast.promotion.challenger_traffic import build_traffic, set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically
 from holdfast.promotion.rollback import RollbackCause, roll_back
-from holdfast.rollout import notifications, registry_actions, step_runner
-from holdfast.rollout.notifications import finish_step
-from holdfast.rollout.step_runner import run_step
+from holdfast.rollout import registry_actions, step_runner
 from holdfast.rollout.steps import RolloutStep
 from tests.support.registered_versions import record_passed_gates, register_version
-from tests.support.rollout_simulator import CANARY, NOON, SLOW_POLLING, SimulatedRollout, watch_promoted
+from tests.support.rollout_simulator import CANARY, NOON, SimulatedRollout, watch_promoted
 
 
 def pass_last_step(rollout: SimulatedRollout) -> None:
@@ -192,148 +186,3 @@ class TestInterrupted:
         record = watch_promoted(rollout)
         assert (record.step, record.verdict) == ("watch", "stopped")
         assert record.why == f"the champion was moved to version {rollout.champion} meanwhile"
-
-
-class _Registry:
-    """Client of a registry that does not respond while ``trouble`` returns an error."""
-
-    def __init__(self, client: Any, trouble: Callable[[str], int | None]) -> None:
-        self._client, self._trouble = client, trouble
-
-    def __getattr__(self, name: str) -> Any:
-        if (code := self._trouble(name)) is not None:
-            raise MlflowException("the registry rejects it", code)
-        return getattr(self._client, name)
-
-
-class TestRegistryOutage:
-    """Outage of nine minutes from the second minute on, far longer than task retries or a lease."""
-
-    def away(self, rollout: SimulatedRollout) -> list[Any]:
-        """Return the end of the lease before each pause."""
-        client, pause, leases = rollout.client, rollout.advance, []
-
-        def trouble(_: str) -> int | None:
-            minutes = (rollout.now - NOON).total_seconds() / 60
-            return INTERNAL_ERROR if 1 < minutes < 10 else None
-
-        def noted(seconds: float) -> None:
-            leases.append((rollout.now, getattr(TrafficRecord.load(client, rollout.challenger), "until", None)))
-            pause(seconds)
-
-        rollout.client = _Registry(client, trouble)
-        rollout.advance = noted  # type: ignore[method-assign]
-        return leases
-
-    def test_run_step_registry_outage_waits_without_lease_and_continues(self, rollout: SimulatedRollout) -> None:
-        leases = self.away(rollout)
-        record = rollout.run_step(SLOW_POLLING.model_copy(update={"shadow": False, "min_requests": 300})).record
-        assert (record.verdict, rollout.reachability_changes) == ("passed", [True, False])
-        assert rollout.now - NOON > timedelta(minutes=10)
-        assert len({until for now, until in leases if now - NOON < timedelta(minutes=9)}) == 1
-        assert any(until < now for now, until in leases), "services had stopped by themselves"
-        assert leases[-1][1] > leases[-1][0], "it was given again"
-
-    def test_run_step_registry_outage_bad_champion_rolled_back_afterwards(
-        self, inverted_rollout: SimulatedRollout
-    ) -> None:
-        """The monitoring goes on, as the rollback needs the registry."""
-        self.away(inverted_rollout)
-        inverted_rollout.active_customers, pause = 0, inverted_rollout.advance
-
-        def asked_at_last(seconds: float) -> None:
-            inverted_rollout.active_customers = 30 if inverted_rollout.now - NOON > timedelta(minutes=9) else 0
-            pause(seconds)
-
-        inverted_rollout.advance = asked_at_last  # type: ignore[method-assign]
-        record = watch_promoted(inverted_rollout)
-        assert (record.verdict, inverted_rollout.reachability_changes) == ("breached", [True]), (
-            "the end of the step resolves the alert"
-        )
-        assert timedelta(minutes=10) <= inverted_rollout.now - NOON < timedelta(minutes=11)
-        assert get_champion_version(inverted_rollout.client) == inverted_rollout.champion
-
-    def test_run_step_unknown_version_raises(self, rollout: SimulatedRollout) -> None:
-        client = rollout.client
-        removed = {"get_model_version": RESOURCE_DOES_NOT_EXIST}
-        rollout.client = _Registry(client, lambda name: removed.get(name) if rollout.reads == 2 else None)
-        with pytest.raises(MlflowException, match="rejects it"):
-            rollout.run_step(CANARY)
-
-
-class _KilledError(BaseException):
-    pass
-
-
-class TestKilled:
-    def test_run_step_killed_in_step_resumes_with_same_start(self, rollout: SimulatedRollout) -> None:
-        def die(now: SimulatedRollout) -> None:
-            if now.reads == 3:
-                raise _KilledError
-
-        rollout.before_read = die
-        with pytest.raises(_KilledError):
-            rollout.run_step(CANARY)
-        began = RolloutRecord.load(rollout.client, rollout.challenger)
-        assert began is not None and began.verdict == "begun"
-        rollout.now += timedelta(hours=2)
-        assert rollout.find_served_versions() == (rollout.champion, None, None), "the lease has ended"
-        record = rollout.finish_step()  # by the rules it was begun with, whatever those of this run are
-        assert (record.step, record.share, record.verdict) == ("canary", 0.05, "passed")
-        assert record.started_at == began.started_at
-        assert rollout.list_recorded_steps() == [("canary", 0.05, "begun"), ("canary", 0.05, "passed")]
-
-    def test_run_step_retry_of_same_run_keeps_recorded_end(
-        self, inverted_rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """After an outage between verdict and rollback the bad canary does not begin again."""
-        inverted_rollout.flow_run = "run-1"
-        pending = inverted_rollout.pending_rollout(CANARY)
-        outcome = run_step(inverted_rollout.client, inverted_rollout.settings, pending, inverted_rollout.dependencies)
-        assert outcome.record.verdict == "breached"
-        outcome.record.write_tag(inverted_rollout.client, inverted_rollout.challenger)
-        looks = inverted_rollout.reads
-        again = run_step(inverted_rollout.client, inverted_rollout.settings, pending, inverted_rollout.dependencies)
-        assert (again.record, inverted_rollout.reads) == (outcome.record, looks)
-
-    def test_run_step_retry_of_same_run_keeps_start(self, rollout: SimulatedRollout) -> None:
-        rollout.flow_run = "run-1"
-        pending = rollout.pending_rollout(CANARY)
-
-        def die(now: SimulatedRollout) -> None:
-            if now.reads == 3:
-                raise _KilledError
-
-        rollout.before_read = die
-        with pytest.raises(_KilledError):
-            run_step(rollout.client, rollout.settings, pending, rollout.dependencies)
-        rollout.now += timedelta(minutes=5)
-        assert run_step(rollout.client, rollout.settings, pending, rollout.dependencies).record.started_at == NOON
-
-    @pytest.mark.parametrize("at", ["rollback_step", "add_alert", "emit_event"])
-    @pytest.mark.parametrize("step", ["canary", "watch"])
-    def test_finish_step_killed_at_end_completed_by_next_run(
-        self, inverted_rollout: SimulatedRollout, at: str, step: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def die(*_: Any) -> Any:
-            raise _KilledError
-
-        with monkeypatch.context() as patch, pytest.raises(_KilledError):
-            patch.setattr(notifications, at, die)
-            _ = watch_promoted(inverted_rollout) if step == "watch" else inverted_rollout.finish_step(CANARY)
-        pending = inverted_rollout.pending_rollout()
-        assert pending.record is not None and not pending.record.is_open
-        for _ in range(2):
-            finish_step(
-                inverted_rollout.client,
-                inverted_rollout.settings,
-                inverted_rollout.challenger,
-                pending.record,
-                inverted_rollout.now,
-            )
-        assert inverted_rollout.find_served_versions() == (inverted_rollout.champion, None, None)
-        assert get_challenger_version(inverted_rollout.client) is None
-        assert [verdict for *_, verdict in inverted_rollout.list_recorded_steps()].count("breached") == 1
-        assert [alert.severity for alert in list_open_alerts(inverted_rollout.settings)] == ["critical"]
-        back = RollbackRecord.load(inverted_rollout.client, inverted_rollout.challenger)
-        assert (back is not None and back.times == 1) == (step == "watch")

@@ -1,4 +1,4 @@
-"""Scored population and outcomes, compared with plain Python over the transactions."""
+"""Outcomes of scored customers, compared with plain Python over the transactions."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,57 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.settings import Settings
 from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, load_outcomes
-from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
-from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from tests.support.shop_fixtures import Dataset
-from tests.support.small_shop import ARRIVALS, AS_OF, KNOWN_AT, transactions, use_data_folder
+from tests.support.small_shop import ARRIVALS, KNOWN_AT, active_customers, transactions
 
 STEP = datetime(2024, 6, 1, tzinfo=UTC)  # the second batch, with late rows of the first year, comes a day later
-
-
-def _active(as_of: datetime, known_at: datetime) -> list[str]:
-    start = as_of - timedelta(days=180)
-    return sorted(
-        {
-            row.customer_id
-            for row in transactions()
-            if start <= row.event_timestamp < as_of and row.amount > 0 and row.ingested_at <= known_at
-        }
-    )
-
-
-def _customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
-    with use_data_folder(settings.data):
-        build_snapshots(settings, as_of, known_at)
-        return load_active_customers(settings, as_of, known_at)
-
-
-@pytest.mark.parametrize("known_at", [STEP, KNOWN_AT])
-def test_load_active_customers_as_known_at(dataset: Dataset, known_at: datetime) -> None:
-    found = _customers(dataset.settings, STEP, known_at)
-    assert found.ids == _active(STEP, known_at)
-    assert found.x.shape == (len(found.ids), len(found.inputs))
-
-
-def test_load_active_customers_ignores_later_arrivals() -> None:
-    assert len(_active(STEP, STEP)) < len(_active(STEP, KNOWN_AT))
-
-
-def test_load_active_customers_equals_training_rows(dataset: Dataset) -> None:
-    """Scoring at a training cut-off gives the customers and values of training, without reading later events."""
-    cutoff = dataset.cutoffs[-1]
-    found, rows = _customers(dataset.settings, cutoff, KNOWN_AT), dataset.data.at_cutoffs([cutoff])
-    assert found.ids == rows.keys["customer_id"].tolist()
-    np.testing.assert_array_equal(found.x, rows.x)
-    assert found.inputs == rows.inputs
-
-
-def test_load_active_customers_without_active_raises(dataset: Dataset) -> None:
-    late = AS_OF + timedelta(days=365)
-    with pytest.raises(NoDataError, match=r"No customer bought in the 180 days before 2025-07-01.*Ingest newer data"):
-        _customers(dataset.settings, late, KNOWN_AT)
 
 
 def _scored(ids: list[str]) -> pd.DataFrame:
@@ -67,7 +21,7 @@ def _scored(ids: list[str]) -> pd.DataFrame:
 @pytest.mark.parametrize("known_at", [ARRIVALS[1][1], KNOWN_AT])
 def test_load_cohort_outcomes_as_known_at(dataset: Dataset, known_at: datetime) -> None:
     cohort = datetime(2024, 2, 1, tzinfo=UTC)
-    ids = _active(cohort, cohort)
+    ids = active_customers(cohort, cohort)
     end = cohort + timedelta(days=90)
     stayed = {
         row.customer_id
@@ -115,7 +69,7 @@ def test_load_outcomes_labels_requested_customers_only(dataset: Dataset, monkeyp
 
     monkeypatch.setattr(module, "churn_labels", spied)
     cohort = datetime(2024, 2, 1, tzinfo=UTC)
-    asked = _active(cohort, cohort)[:3]
+    asked = active_customers(cohort, cohort)[:3]
     rows = pd.DataFrame({"customer_id": asked, "cutoff": [cohort + timedelta(days=n) for n in range(3)]})
     load_outcomes(dataset.settings, rows, KNOWN_AT)
     assert labelled == [set(asked)]
