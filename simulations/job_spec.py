@@ -12,11 +12,11 @@ class JobSpec(BaseModel):
     """Job of a simulation subprocess.
 
     Attributes:
-        job: Build the baseline state, or run a scenario and write its outcome.
+        job: Build the baseline state, or run a scenario and write its result.
         customers: Number of customers; 0: all.
         with_fault: Whether the fault of the scenario is injected.
         disk_mb: Size of the disk for the tables; 0: no limit.
-        outcome: File for the outcome of the scenario.
+        result: File for the result of the scenario.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,4 +28,4 @@ class JobSpec(BaseModel):
     store: StoreName = "sqlite"
     with_fault: bool = True
     disk_mb: int = 0
-    outcome: Path | None = None
+    result: Path | None = None
