@@ -7,7 +7,7 @@ from pathlib import Path
 from feature_repo.settings import Settings
 from holdfast.backtesting.paths import plot_path
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import open_tracking
+from holdfast.training.mlflow_client import open_tracking
 
 IMAGES = Path(__file__).resolve().with_name("images")
 

@@ -32,11 +32,11 @@ APPROVAL_REASON = (
 @task(task_run_name="{name}", retries=5, retry_delay_seconds=[5, 10, 20, 40, 60])
 def step_task(settings: Settings, name: str, pending: "PendingRollout") -> RolloutRecord:
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.monitoring.skew.findings import describe_open_skew
     from holdfast.rollout.notifications import finish_step, notify_unreachable
     from holdfast.rollout.step_monitor import StepDependencies
     from holdfast.rollout.step_runner import run_step
+    from holdfast.training.mlflow_client import open_registry
 
     client, url = open_registry(settings), EndpointSettings.from_environment().service_url
     dependencies = StepDependencies(
@@ -59,9 +59,9 @@ def step_task(settings: Settings, name: str, pending: "PendingRollout") -> Rollo
 @task(task_run_name="promote")
 def promote_task(settings: Settings, pending: "PendingRollout", approval: bool) -> None:
     """Move the alias champion; with ``approval``, only on a person's approval of this version."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import notify_promoted
     from holdfast.rollout.registry_actions import promote_challenger
+    from holdfast.training.mlflow_client import open_registry
 
     reason = "passed every step of its rollout"
     promote_challenger(open_registry(settings), settings, pending, reason, datetime.now(UTC), approval)
@@ -71,8 +71,8 @@ def promote_task(settings: Settings, pending: "PendingRollout", approval: bool) 
 @task(task_run_name="end")
 def end_task(settings: Settings, pending: "PendingRollout", reason: str = "") -> RolloutRecord:
     """End a rollout that cannot continue, or complete the end of a rollout that was killed there."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.rollout.notifications import finish_step
+    from holdfast.training.mlflow_client import open_registry
 
     now = datetime.now(UTC)
     record = pending.end_record(reason, now)

@@ -39,7 +39,7 @@ def collect_lineage_task(
 @task(name="find trained version")
 def find_trained_version_task(settings: Settings, lineage: Lineage) -> "TrainedVersion | None":
     """Find the version that an earlier training with the same lineage registered."""
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version
 
     client = open_tracking(settings)
@@ -65,8 +65,8 @@ def search_task(
     run_id: str,
 ) -> "list[SearchTrial]":
     """Find the best trial of each family; each trial is a child run. A killed search resumes."""
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import TrialLog
     from holdfast.training.model_families import FAMILIES
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def load_context_task(settings: Settings, version: str) -> "EvaluationContext":
     """Read champion, applied definitions and last parity report while no features are written."""
     from holdfast.feature_store.materialization import features_lock
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evaluation_context import load_evaluation_context
+    from holdfast.training.mlflow_client import open_registry
 
     with features_lock(settings):
         return load_evaluation_context(open_registry(settings), settings, version)
@@ -42,8 +42,8 @@ def collect_evidence_task(
     settings: Settings, version: str, context: "EvaluationContext", thresholds: GateSettings
 ) -> Evidence:
     """Collect the results of the training and measure the registered model."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evidence_collection import collect_evidence
+    from holdfast.training.mlflow_client import open_registry
 
     return collect_evidence(open_registry(settings), settings, version, context, thresholds)
 
@@ -51,8 +51,8 @@ def collect_evidence_task(
 @task(name="record gates")
 def record_gates_task(settings: Settings, report: "GateReport") -> None:
     """Write the gates and the verdict into the version's MLflow run."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import record_report
+    from holdfast.training.mlflow_client import open_registry
 
     record_report(open_registry(settings), report)
 
@@ -60,8 +60,8 @@ def record_gates_task(settings: Settings, report: "GateReport") -> None:
 @task(name="apply verdict")
 def apply_verdict_task(settings: Settings, report: "GateReport") -> bool:
     """Record the verdict on the version and set the alias; return whether the version is the challenger now."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import apply_verdict
+    from holdfast.training.mlflow_client import open_registry
 
     verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
     changed = describe_changed_thresholds(report.settings.non_defaults())
@@ -93,8 +93,8 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
         thresholds: Thresholds of the gates.
     """
     from holdfast.model_versions.aliases import get_challenger_version, get_version
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import GateReport, find_report
+    from holdfast.training.mlflow_client import open_registry
 
     settings, thresholds = configure(), thresholds or GateSettings()
     client = open_registry(settings)

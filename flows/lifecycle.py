@@ -93,7 +93,7 @@ def _promote(trained: TrainResult) -> tuple[str, str]:
         PromotionRefusedError: There is no champion.
     """
     from holdfast.model_versions.aliases import get_champion_version
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     champion = get_champion_version(open_registry(Settings.from_environment()))
     if champion is not None and not trained.gates.passed:

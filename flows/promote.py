@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @task(name="move champion")
 def move_champion_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias champion."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.champion_update import promote_champion
+    from holdfast.training.mlflow_client import open_registry
 
     client = open_registry(settings)
     previous = promote_champion(client, settings, version, decision, datetime.now(UTC))
@@ -55,8 +55,8 @@ def promote(
         reason: Why it is promoted, or why approval is requested.
         timeout_hours: Hours for an answer; no answer is a refusal.
     """
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.decision import decide_automatically, resolve_candidate
+    from holdfast.training.mlflow_client import open_registry
 
     settings, reason = configure(), reason.strip()
     client = open_registry(settings)

@@ -35,7 +35,7 @@ def decide_retraining_task(
 ) -> tuple[RetrainingDecision, RetrainingAttempt | None]:
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
     from holdfast.model_versions.aliases import get_champion_version
-    from holdfast.models.mlflow_client import UnknownVersionError, open_registry
+    from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 
     try:
         champion = get_champion_version(open_registry(settings))
@@ -57,7 +57,7 @@ def record_cause_task(settings: Settings, attempt: RetrainingAttempt, version: s
     """Record the cause on the version that the retraining registered; an older version keeps its own record."""
     from holdfast.lineage.version_history import registration_time
     from holdfast.model_versions.aliases import get_version, promotion_lock
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     client = open_registry(settings)
     with promotion_lock(settings):

@@ -26,8 +26,8 @@ def move_champion_back_task(
     settings: Settings, to: str | None, leave: str | None, who: str, why: str
 ) -> "RollbackResult":
     """Move the alias champion back and record the reason on the version that was rolled back."""
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.rollback import RollbackCause, describe_changed_definitions, roll_back
+    from holdfast.training.mlflow_client import open_registry
 
     client = open_registry(settings)
     cause = RollbackCause(who, why, datetime.now(UTC), str(flow_run.id or ""))

@@ -49,7 +49,7 @@ def rollout(
         timeout_hours: Hours for an answer; no answer is a refusal. Approval is requested again on the same evidence
             only for a named version.
     """
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     settings = configure()
     client = open_registry(settings)

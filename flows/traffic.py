@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
     """Record the traffic on the version."""
     from holdfast.model_versions.aliases import promotion_lock
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.challenger_traffic import set_traffic
+    from holdfast.training.mlflow_client import open_registry
 
     with promotion_lock(settings):
         change = set_traffic(open_registry(settings), version, traffic, who, datetime.now(UTC))

@@ -65,8 +65,8 @@ def train(
 
 
 def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> "TrainedVersion":
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.evaluation import require_slice_inputs
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import training_run
     from holdfast.training.model_selection import drop_single_class_folds
 
@@ -92,7 +92,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
 def _result(settings: Settings, registered: "TrainedVersion", verdict: GatesResult, trained: bool) -> TrainResult:
     """Read the result from the MLflow run, so that new and found versions give the same result."""
     from holdfast.model_versions.aliases import get_champion_version
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import read_evaluation
 
     client = open_tracking(settings)

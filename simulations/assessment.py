@@ -8,8 +8,8 @@ from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.records import parse_events
 from holdfast.models.contract import MODEL_NAME
-from holdfast.models.mlflow_client import open_registry
 from holdfast.training.lineage import read_git_commit
+from holdfast.training.mlflow_client import open_registry
 from simulations.environment import Environment
 from simulations.job_spec import JobSpec
 from simulations.load_clients import count_retries

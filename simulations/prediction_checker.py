@@ -17,9 +17,9 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_contract
 from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
 from holdfast.models.loaded_model import LoadedModel
-from holdfast.models.mlflow_client import open_registry
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.polling import poll_until
+from holdfast.training.mlflow_client import open_registry
 from simulations.load_clients import RequestResult
 
 _LOGGED_WITHIN = 30.0

@@ -5,7 +5,7 @@ from feature_repo.settings import Settings
 
 def main() -> None:
     """Create the missing parts; two processes that create MLflow's database at the same time fail."""
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     settings = Settings.from_environment()
     settings.evidently.mkdir(parents=True, exist_ok=True)

@@ -20,11 +20,11 @@ from holdfast.batch_scoring.scores_table import build_scores, read_scores, score
 from holdfast.model_versions.aliases import get_champion_version
 from holdfast.model_versions.champion_history import read_training_times
 from holdfast.models.contract import MODEL_NAME
-from holdfast.models.mlflow_client import open_tracking
 from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
 from holdfast.monitoring.drift.reference import load_training_rows
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.metrics import compute_metric_intervals
+from holdfast.training.mlflow_client import open_tracking
 from holdfast.training.mlflow_tracking import read_evaluation
 
 

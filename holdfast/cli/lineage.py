@@ -21,8 +21,8 @@ def lineage(
     """
     from holdfast.lineage.batch_history import load_batch_history
     from holdfast.lineage.version_history import load_version_history
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.lineage_tree import build_batch_tree, build_version_tree
+    from holdfast.training.mlflow_client import open_registry
 
     if (version is None) == (batch is None):
         raise typer.BadParameter("give either a version or --batch")

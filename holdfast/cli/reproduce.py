@@ -20,8 +20,8 @@ def reproduce(
     folder and online store are not changed.
     """
     from holdfast.lineage import reproduction
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.console import format_reproduction
+    from holdfast.training.mlflow_client import open_registry
 
     console, settings, start = (
         Console(highlight=False, soft_wrap=True),

@@ -7,9 +7,9 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
-from holdfast.models.mlflow_client import UNKNOWN_VERSION, UnknownVersionError
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
+from holdfast.training.mlflow_client import UNKNOWN_VERSION, UnknownVersionError
 
 
 def is_retryable(error: MlflowException) -> bool:

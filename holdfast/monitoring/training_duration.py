@@ -7,13 +7,13 @@ from mlflow.exceptions import MlflowException
 from feature_repo.settings import Settings
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.champion_history import read_training_times
-from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registry_client import fail_fast_env
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import CheckResult, check_limit
 from holdfast.monitoring.settings import DataQualityRules
 from holdfast.monitoring.window import Window
+from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import TRAINING_TIME_METRIC
 
 _SUBJECT = "training"

@@ -8,11 +8,11 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage.version_history import load_version_history
 from holdfast.models.contract import MODEL_NAME
-from holdfast.models.mlflow_client import open_registry
 from holdfast.reporting.model_card_facts import build_card_context
 from holdfast.reporting.model_card_render import render_html, render_markdown
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE
+from holdfast.training.mlflow_client import open_registry
 from holdfast.training.recipe import RECIPE_FILE
 
 PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance")

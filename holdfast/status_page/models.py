@@ -29,7 +29,7 @@ def load_models(settings: Settings, endpoints: EndpointSettings) -> ModelStatus:
     """
     from holdfast.model_versions.aliases import get_challenger_version
     from holdfast.model_versions.champion_history import read_champion_history
-    from holdfast.models.mlflow_client import UnknownVersionError, open_registry
+    from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 
     try:
         client = open_registry(settings)

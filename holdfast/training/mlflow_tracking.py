@@ -17,11 +17,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import AS_OF_TAG, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
-from holdfast.models.mlflow_client import EXPERIMENT
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_client import EXPERIMENT
 
 _TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"

@@ -20,7 +20,6 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
-from holdfast.models.mlflow_client import open_tracking
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
@@ -30,6 +29,7 @@ from holdfast.training.evaluation import evaluate_model, veto_on_test
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_client import open_tracking
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, TrainedVersion
 from holdfast.training.model_selection import ModelChoice
 from holdfast.training.plots import plot_evaluation

@@ -9,8 +9,8 @@ from feature_repo.labels import churn_labels
 from holdfast.alerting.events import emit_event
 from holdfast.model_versions.aliases import get_champion_version, get_version, set_challenger
 from holdfast.model_versions.records import GatesRecord, RolloutRecord, parse_events
-from holdfast.models.mlflow_client import open_registry
 from holdfast.training.dataset import use_label_function
+from holdfast.training.mlflow_client import open_registry
 from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment

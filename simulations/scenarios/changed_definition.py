@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing_extensions import override
 
 from holdfast.model_versions.aliases import list_versions
-from holdfast.models.mlflow_client import open_registry
+from holdfast.training.mlflow_client import open_registry
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment
 from simulations.scenario import FAULT_DAY, Scenario

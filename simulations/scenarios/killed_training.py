@@ -7,9 +7,9 @@ from typing_extensions import override
 
 from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.records import GatesRecord
-from holdfast.models.mlflow_client import EXPERIMENT, open_registry, open_tracking
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
+from holdfast.training.mlflow_client import EXPERIMENT, open_registry, open_tracking
 from holdfast.training.mlflow_tracking import read_evaluation
 from simulations.assessment import describe_run, list_alerts
 from simulations.baseline_state import TRAINING

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import RetrainingRecord, RolloutRecord, parse_events
-from holdfast.models.mlflow_client import open_registry
+from holdfast.training.mlflow_client import open_registry
 from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import start_of_day
 from simulations.environment import Environment

@@ -36,7 +36,8 @@ from holdfast.models.registered_version import RegisteredVersion
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import load_parity
-from holdfast.model_versions.aliases import get_version, open_registry
+from holdfast.model_versions.aliases import get_version
+from holdfast.training.mlflow_client import open_registry
 
 settings = Settings.from_environment()
 version = get_version(open_registry(settings), None)

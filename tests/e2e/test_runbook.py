@@ -63,8 +63,8 @@ def _promote_second_version(settings: Settings) -> None:
     """Register the champion's model again as version 2, with a passed verdict, and promote it."""
     from holdfast.model_versions.aliases import get_version
     from holdfast.model_versions.records import GatesRecord
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.champion_update import PromotionDecision, promote_champion
+    from holdfast.training.mlflow_client import open_registry
 
     client, now = open_registry(settings), datetime.now(UTC)
     first = get_version(client, "1")

@@ -60,8 +60,8 @@ def base_shop() -> BaseShop:
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
     from holdfast.feature_store.snapshots import read_customers
     from holdfast.models.fingerprint import fingerprint
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.time_split import select_closed_cutoffs
 
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="base-shop-"))
@@ -80,7 +80,7 @@ def base_shop() -> BaseShop:
 @contextmanager
 def copy_base_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     """Use a copy of the base shop in this process; yield its settings and MLflow's client."""
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     data = Path(shutil.copytree(base_shop().data, folder / "data"))
     with sqlite3.connect(data / "mlflow" / "mlflow.db") as database:

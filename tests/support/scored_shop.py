@@ -48,7 +48,7 @@ def score(settings: Settings, times: list[datetime]) -> None:
 @contextmanager
 def copy_scored_shop(folder: Path) -> Iterator[tuple[Settings, Any]]:
     """Point this process to a copy, on the clock of a replay; yield its settings and MLflow's client."""
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     data = Path(shutil.copytree(scored_shop(), folder / "data"))
     with use_data_folder(data, HOLDFAST_CLOCK=AS_OF.isoformat()) as settings:

@@ -15,7 +15,6 @@ from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY_FEATURE
-from holdfast.models.mlflow_client import open_tracking
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import DriftReference, load_reference
@@ -26,6 +25,7 @@ from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult, build_empty_result
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, read_window_predictions
+from holdfast.training.mlflow_client import open_tracking
 
 _CUSTOMERS = "customers"  # metric
 _HISTORY_DAYS = 90  # in the plot

@@ -12,7 +12,6 @@ from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.aliases import get_champion_version, list_versions
 from holdfast.model_versions.champion_history import read_champion_history, read_training_times
 from holdfast.models.contract import MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registered_version import NotServableError, RegisteredVersion
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance, evaluate_cohorts
 from holdfast.monitoring.performance.cohorts import load_request_cohorts, load_score_cohorts, start_of_month
@@ -30,6 +29,7 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import Evaluation, Interval
+from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
 
 

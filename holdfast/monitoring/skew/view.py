@@ -10,7 +10,6 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.aliases import get_contract
-from holdfast.models.mlflow_client import UnknownVersionError, open_registry
 from holdfast.models.registered_version import NotServableError
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
@@ -32,6 +31,7 @@ from holdfast.monitoring.skew.logged_features import (
 from holdfast.monitoring.skew.plot import mismatch_report, plot_mismatches
 from holdfast.monitoring.skew.recompute import PointInTimeDefinitions, checkout_definitions, recompute_features
 from holdfast.monitoring.window import Window, read_window_predictions
+from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 
 
 def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

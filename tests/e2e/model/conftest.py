@@ -20,8 +20,8 @@ def champion(main_job: MainJob) -> Champion:
 
     from holdfast.feast_stores.open_store import open_store
     from holdfast.models.contract import model_inputs
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.fitting import predict_churn
+    from holdfast.training.mlflow_client import open_tracking
 
     as_of = datetime.fromisoformat(main_job.summary["as_of"])
     with use_data_folder(main_job.data) as settings:

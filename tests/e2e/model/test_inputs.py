@@ -24,8 +24,8 @@ REQUEST_TIME_VIEW = "customer_request_time"
 @pytest.fixture(scope="module")
 def evaluation(main_job: MainJob) -> Evaluation:
     """The evaluation of the champion on its test period."""
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.runtime.run_artifacts import read_file
+    from holdfast.training.mlflow_client import open_tracking
 
     with use_data_folder(main_job.data) as settings:
         client = open_tracking(settings)
@@ -39,7 +39,7 @@ def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.parity import input_definitions
     from holdfast.model_versions.candidate import ModelCandidate
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     with use_data_folder(main_job.data) as settings:
         candidate = ModelCandidate(open_tracking(settings), main_job.summary["champion"])

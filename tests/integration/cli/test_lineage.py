@@ -95,7 +95,7 @@ def test_lineage_json_has_all_records(trained: Trained, copied: Settings, comman
 def test_lineage_champion_shows_its_promotion(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import set_champion
     from holdfast.model_versions.records import PromotionRecord
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     version, client = trained.result.model_version, open_registry(copied)
     code, _, error = command(CHAMPION)
@@ -113,7 +113,7 @@ def test_lineage_champion_shows_its_promotion(trained: Trained, copied: Settings
 
 def test_lineage_version_shows_only_completed_events(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     version, client = trained.result.model_version, open_registry(copied)
     events = json.loads(command(version, "--json")[1])["events"]  # of other tests on the same shop
@@ -137,7 +137,7 @@ def test_lineage_version_shows_only_completed_events(trained: Trained, copied: S
 
 def test_lineage_batch_shows_every_version(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.model_versions.aliases import list_versions
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     for batch_id in _batches(trained.data):
         for name in (batch_id, batch_id[:6]):
@@ -164,7 +164,7 @@ def test_lineage_batch_missing_on_disk_is_marked(trained: Trained, copied: Setti
 def test_lineage_version_without_record_is_an_error_and_hides_no_other(
     trained: Trained, copied: Settings, command: Command
 ) -> None:
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     client = open_registry(copied)
     experiment = client.get_run(trained.result.run_id).info.experiment_id

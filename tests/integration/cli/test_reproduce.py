@@ -34,7 +34,7 @@ class CommandResult:
 def recorded(trained: Trained) -> Any:
     """Load the records of the version."""
     from holdfast.lineage.reproduction import load_recorded_version
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     with use_data_folder(trained.data) as settings:
         return load_recorded_version(open_registry(settings), trained.result.model_version)
@@ -228,7 +228,7 @@ class TestNotReproduced:
         self, trained: Trained, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from holdfast.lineage import reproduction
-        from holdfast.models.mlflow_client import open_registry
+        from holdfast.training.mlflow_client import open_registry
 
         read = reproduction.read_files
         monkeypatch.setattr(reproduction, "read_files", lambda client, run, names: read(client, run, names[:1]))

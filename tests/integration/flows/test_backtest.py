@@ -211,8 +211,8 @@ def test_backtest_scores_are_reproducible(backtested: Backtested) -> None:
 
 
 def test_load_training_rows_of_champion_equals_its_development_set(backtested: Backtested) -> None:
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.monitoring.drift.reference import load_training_rows
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.recipe import RECIPE_FILE, Recipe
 
     with use_data_folder(state_folder(backtested.settings, "decay")) as settings:

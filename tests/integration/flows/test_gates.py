@@ -13,8 +13,8 @@ from holdfast.model_versions.aliases import drop_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.rollout.rollout_selection import PendingRollout, find_next_rollout
+from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.gate_evidence import good_evaluation, make_interval
 from tests.support.registered_versions import LENIENT, base_shop, read_aliases, register_version, run_gates
 from tests.support.small_shop import AS_OF, KNOWN_AT
@@ -145,7 +145,7 @@ def test_gates_champion_of_other_features_is_compared_on_shared_rows(client: Any
     assert (found.verdict, found.value > 0) == ("passed", True)
     assert f"from version {champion} on the test rows they share" in found.detail
     few = stopped_by(run_gates(better, min_shared_rows=rows + 1))
-    assert f"only {rows} same rows" in few["not worse than the champion"]
+    assert f"only {rows} shared rows" in few["not worse than the champion"]
     assert CHALLENGER not in read_aliases(client), "it was, and has failed since"
     old = register_version(client, tags={"holdfast.served_model": "{}"})
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, old)

@@ -34,7 +34,7 @@ def _artifacts(key: str) -> list[Any]:
 
 
 def test_model_card_is_saved_in_run_and_artifact(flows_in_process: None, trained: Trained, copied: Settings) -> None:
-    from holdfast.models.mlflow_client import open_registry
+    from holdfast.training.mlflow_client import open_registry
 
     result = model_card(trained.result.model_version)
     assert (result.version, result.run_id) == (trained.result.model_version, trained.result.run_id)
@@ -53,8 +53,8 @@ def test_model_card_is_saved_in_run_and_artifact(flows_in_process: None, trained
 def test_build_model_card_is_stable_until_promotion(flows_in_process: None, trained: Trained, copied: Settings) -> None:
     from holdfast.model_versions.aliases import set_champion
     from holdfast.model_versions.records import PromotionRecord
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.model_card import build_model_card as written
+    from holdfast.training.mlflow_client import open_registry
 
     client, version = open_registry(copied), trained.result.model_version
     first = written(client, copied, version)
@@ -70,9 +70,9 @@ def test_build_model_card_is_stable_until_promotion(flows_in_process: None, trai
 
 
 def test_build_model_card_run_without_evaluation_raises(trained: Trained, copied: Settings) -> None:
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.reporting.model_card import NoEvaluationError
     from holdfast.reporting.model_card import build_model_card as written
+    from holdfast.training.mlflow_client import open_registry
 
     client = open_registry(copied)
     lineage = Path(client.download_artifacts(trained.result.run_id, "lineage.json")).read_text()

@@ -13,9 +13,9 @@ from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, PromotionRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.gate_report import GateReport
+from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import kill_process_at, read_aliases, record_passed_gates, register_version
 from tests.support.small_shop import fork_server, join_process, prefect_api, start_process
 

@@ -96,7 +96,7 @@ def test_retrain_open_skew_is_skipped(home: Settings) -> None:
 
 def test_retrain_existing_version_is_found_without_retraining_record(home: Settings, trained: Trained) -> None:
     """The same data and settings give no second version; and it was not this retraining that made the first."""
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     write_breaches(home, DRIFTED, 0, 1)
     result = retrained(event="holdfast.drift.detected", subject="recency_days")
@@ -177,7 +177,7 @@ def test_retrain_invalid_attempt_file_raises(home: Settings) -> None:
 
 @pytest.mark.long
 def test_retrain_new_version_has_its_cause_and_alert_of_failed_gates(home: Settings) -> None:
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     write_breaches(home, DRIFTED, 0, 1)
     strict = GateSettings(max_size_mb=0.000001)

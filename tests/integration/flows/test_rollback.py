@@ -12,7 +12,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError, RollbackError
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError
+from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import (
     base_shop,
     kill_process_at,

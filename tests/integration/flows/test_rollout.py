@@ -17,12 +17,12 @@ from holdfast.model_versions.aliases import get_champion_version, set_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import ApprovalRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.promotion import approval
 from holdfast.promotion.gate_report import GateReport
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.locks import folder_lock
+from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import read_aliases, record_passed_gates, register_version
 
 NOW = datetime.now(UTC)

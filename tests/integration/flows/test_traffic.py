@@ -11,9 +11,9 @@ from holdfast.core.errors import TrafficError
 from holdfast.model_versions.aliases import set_challenger
 from holdfast.model_versions.records import TrafficRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
-from holdfast.models.mlflow_client import UnknownVersionError
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, Traffic
 from holdfast.models.registry_client import RegistryClient
+from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import base_shop, record_passed_gates, register_version
 
 

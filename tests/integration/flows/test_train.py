@@ -42,7 +42,7 @@ OTHER_VALUE = QUICK.model_copy(update={"value": ValueSettings(kept_customer=40)}
 @pytest.fixture
 def client(trained: Trained) -> Iterator[Any]:
     """MLflow's client on the trained shop, with this process at work there."""
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     with use_data_folder(trained.data) as settings:
         yield open_tracking(settings)
@@ -58,7 +58,7 @@ def _versions(client: Any) -> set[str]:
 
 
 def _runs(client: Any) -> list[Any]:
-    from holdfast.models.mlflow_client import EXPERIMENT
+    from holdfast.training.mlflow_client import EXPERIMENT
 
     experiment = client.get_experiment_by_name(EXPERIMENT)
     return client.search_runs([experiment.experiment_id]) if experiment else []
@@ -333,7 +333,7 @@ def _train_and_meet(meet: Any) -> None:
 
 @pytest.mark.long
 def test_train_two_concurrent_runs_register_one_version(prefect_server: None, tmp_path: Path, trained: Trained) -> None:
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     data = copy_shop(tmp_path)
     shutil.copytree(trained.data / "snapshots", data / "snapshots")

@@ -27,7 +27,6 @@ from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.model_versions.aliases import set_challenger, set_champion
 from holdfast.model_versions.records import PromotionRecord, RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME
-from holdfast.models.mlflow_client import EXPERIMENT, open_tracking
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings
@@ -37,6 +36,7 @@ from holdfast.status_page.deployments import load_deployments
 from holdfast.status_page.health import check_components
 from holdfast.status_page.status_models import ComponentStatus, DeploymentStatus
 from holdfast.status_page.system_status import SystemStatus, load_system_status
+from holdfast.training.mlflow_client import EXPERIMENT, open_tracking
 from tests.support.prefect_server import post, send
 from tests.support.registry import copy_empty_database
 from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder

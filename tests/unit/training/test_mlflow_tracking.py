@@ -16,11 +16,11 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import MODEL_NAME, ServedModel
-from holdfast.models.mlflow_client import open_tracking
 from holdfast.training import mlflow_tracking
 from holdfast.training.evaluation_report import Evaluation, Interval, ProfitEstimate
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_client import open_tracking
 from holdfast.training.mlflow_tracking import (
     LINEAGE_FILE,
     PREDICTIONS_FILE,

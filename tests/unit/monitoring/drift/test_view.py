@@ -18,13 +18,13 @@ from feature_repo.timestamps import DAY_US
 from holdfast.core.plot_style import render_png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE
-from holdfast.models.mlflow_client import open_tracking
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import NoReferenceError, load_reference, load_training_rows
 from holdfast.monitoring.drift.view import latest_predictions, run_drift_view, select_active
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
+from holdfast.training.mlflow_client import open_tracking
 from tests.support.main_job import STATE
 from tests.support.prediction_batches import write_log
 from tests.support.served_shop import NOON, copy_served_shop, day_window, serve

@@ -281,7 +281,7 @@ def test_skew_view_failure_with_unchanged_definitions_raises(day: Settings, monk
 
 
 def test_skew_view_unknown_version_has_note(morning: Settings) -> None:
-    from holdfast.models.mlflow_client import open_tracking
+    from holdfast.training.mlflow_client import open_tracking
 
     serve(morning, NOON, ["c001"])
     open_tracking(morning).delete_model_version("holdfast-churn", "2")

@@ -56,8 +56,9 @@ def test_value_class_takes_the_positional_arguments_of_the_collector(value_class
     ids=["labels", "no labels", "no labels and no values", "no values"],
 )
 def test_histogram_collector_in_one_process_equals_histogram(
-    labels: list[str], series: dict[tuple[str, ...], list[float]]
+    labels: list[str], series: dict[tuple[str, ...], list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)  # other tests may have set the folder of processes
     expected, found = CollectorRegistry(), CollectorRegistry()
     observe("histogram", labels, series, expected)
     observe("collector", labels, series, found)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from holdfast.models.mlflow_client import EXPERIMENT, open_tracking
+from holdfast.training.mlflow_client import EXPERIMENT, open_tracking
 from tests.support.small_shop import use_data_folder
 
 
