@@ -39,3 +39,8 @@ __all__ = [
     "ValueType",
     "load_repo_config",
 ]
+
+# Importing Feast turns on the deprecation warnings of every library; Python's default is off. Feast's own commands open
+# the store without `open_store`.
+warnings.simplefilter("ignore", DeprecationWarning)
+warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")

@@ -1,6 +1,5 @@
 """Feature store of this repository."""
 
-import warnings
 from datetime import datetime
 
 from holdfast.feast_stores._feast_imports import FeatureStore, load_repo_config
@@ -17,7 +16,6 @@ def open_store(known_at: datetime | None = None, online_timeout: float | None = 
     Returns:
         The feature store.
     """
-    _ignore_warnings()
     config = load_repo_config(FEATURE_REPO, FeatureStoreSettings.from_environment().config_file)
     if known_at is not None:
         config.offline_store.known_at = known_at
@@ -27,9 +25,3 @@ def open_store(known_at: datetime | None = None, online_timeout: float | None = 
     # option in feature_store.yaml works as well, but makes each command warn that a file registry does not use it.
     config.registry.serve_features_while_materializing = True
     return FeatureStore(config=config)
-
-
-def _ignore_warnings() -> None:
-    # A module that imports Feast itself turns on the deprecation warnings of every library; Python's default is off.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")

@@ -86,7 +86,7 @@ class RegistryWatcher:
         )
         del bento_model  # the selector drops it when it is replaced
         self._models = self._selector.models
-        self.state = serving_state(self._selector, None, None, "")
+        self.state = serving_state(self._selector, None, None, note=None)
         if registry is None:
             self._log_if_missing()
             return

@@ -15,6 +15,7 @@ _EXCEPTIONS = {
     "flows/__init__.py": "`python -m flows.NAME`: Prefect reads the environment while the flow's module imports it",
     "services/churn.py": "entry point that BentoML imports: it reads the environment while it is imported",
     "benchmarks/serving/noop_tuned_service.py": "entry point that BentoML imports",
+    "holdfast/feast_stores/_feast_imports.py": "warning filters: `feast apply` opens the store without `open_store`",
     "holdfast/training/hyperparameter_search.py": "levels of the loggers of Optuna and Alembic",
 }
 _PACKAGES = ("benchmarks", "deploy", "feature_repo", "flows", "holdfast", "services", "simulations")
