@@ -86,7 +86,7 @@ class RegistryClient:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._database = Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+        self._database = embedded_database(uri)
         self._client: MlflowClient | None = None
 
     def get_by_alias(self, alias: str) -> RegisteredVersion:
@@ -227,6 +227,18 @@ class RegistryClient:
                 f"{folder_uri}/{MODEL_FILE}", dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri
             )
             return Path(path).read_bytes()
+
+
+def embedded_database(uri: str) -> Path | None:
+    """Find the file of an embedded MLflow database, which may not exist yet.
+
+    Args:
+        uri: Tracking URI.
+
+    Returns:
+        Path of the SQLite file; None for a server.
+    """
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
 def _require_model(database: Path, missing: str) -> None:

@@ -1,7 +1,5 @@
 """MLflow's own client, for flows: runs, versions and aliases. ``registry_client`` reads models, for services too."""
 
-from pathlib import Path
-
 import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -9,12 +7,12 @@ from mlflow import MlflowClient
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.registry_client import embedded_database
 
 EXPERIMENT = "holdfast-churn"
 UNKNOWN_VERSION = (
     f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or open the registry with `make up`."
 )
-_SQLITE = "sqlite:///"
 
 
 class UnknownVersionError(HoldfastError):
@@ -34,7 +32,7 @@ def open_registry(settings: Settings) -> MlflowClient:
         UnknownVersionError: There is no embedded database yet.
     """
     uri = settings.mlflow_tracking_uri
-    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():
+    if (database := embedded_database(uri)) is not None and not database.is_file():
         raise UnknownVersionError(UNKNOWN_VERSION.format(version="at all"))
     return _connect(uri)
 
@@ -55,7 +53,7 @@ def open_tracking(settings: Settings) -> MlflowClient:
     with FileLock(settings.mlflow / "setup.lock"):
         client = _connect(uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            artifacts = (settings.mlflow / "artifacts").as_uri() if uri.startswith(_SQLITE) else None
+            artifacts = (settings.mlflow / "artifacts").as_uri() if embedded_database(uri) else None
             client.create_experiment(EXPERIMENT, artifact_location=artifacts)
     mlflow.set_experiment(EXPERIMENT)
     return client
