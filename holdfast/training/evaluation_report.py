@@ -24,7 +24,7 @@ class _Record(BaseModel):
 
 
 class Interval(_Record):
-    """Value with its 95% interval from a bootstrap over customers."""
+    """Value with its 95% interval from a bootstrap over customers and, where several cut-offs are pooled, months."""
 
     value: float
     low: float
@@ -40,6 +40,7 @@ class MonthResult(_Record):
     Attributes:
         metrics: Metric of METRIC_LABELS to the model's value.
         baselines: Baseline to metric to value.
+        bias: ``mean_score`` minus ``base_rate``, with its interval over customers; None in older reports.
     """
 
     cutoff: datetime
@@ -48,6 +49,7 @@ class MonthResult(_Record):
     mean_score: float
     metrics: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
+    bias: Interval | None = None
 
 
 class SliceResult(_Record):
@@ -56,6 +58,11 @@ class SliceResult(_Record):
     Attributes:
         roc_auc: None for rows of one class.
         gap: ROC-AUC of all test rows minus that of the group; None for rows of one class.
+        bias: ``mean_score`` minus ``base_rate``, with its interval over customers and months; None in older reports.
+        months: Number of test cut-offs with rows of the group; 0 in older reports.
+        best_simple: Baseline with the highest ROC-AUC in the group; None for rows of one class and in older reports.
+        behind_simple: ROC-AUC of ``best_simple`` minus that of the model, both in the group; positive where the
+            baseline ranks better. None as ``best_simple``.
     """
 
     feature: str
@@ -66,6 +73,10 @@ class SliceResult(_Record):
     roc_auc: Interval | None
     gap: Interval | None
     brier: float
+    bias: Interval | None = None
+    months: int = 0
+    best_simple: str | None = None
+    behind_simple: Interval | None = None
 
 
 class CalibrationMethod(_Record):
@@ -115,18 +126,81 @@ class Importance(_Record):
     drop: Interval
 
 
+class FoldResult(_Record):
+    """Out-of-fold result of the chosen family on the folds before the test, as a measure of signal.
+
+    The level of each fold is removed by the best single offset in log-odds, because models of earlier months cannot
+    know it. The folds chose the hyperparameters, so the values are slightly too good.
+
+    Attributes:
+        months: Number of folds, each with one validation month.
+        rows: Number of validation rows.
+        roc_auc: Mean ROC-AUC over the folds.
+        log_loss_gain: Log loss of the base rate of each fold minus that of the model, mean over the folds; positive
+            where the model knows more than the base rate.
+    """
+
+    months: int
+    rows: int
+    roc_auc: Interval
+    log_loss_gain: Interval
+
+
+class LevelResult(_Record):
+    """Mean prediction compared with observed churn on the test rows.
+
+    Attributes:
+        bias: Mean predicted minus observed churn, with its interval over customers and months.
+        months: Number of test cut-offs.
+        history_days: Days from the first purchase to the end of the latest known outcomes; with less than a year, no
+            season was observed twice.
+    """
+
+    bias: Interval
+    months: int
+    history_days: int
+
+
+class ServedFit(_Record):
+    """Fit of the model that ships, beside the tested model of the same recipe.
+
+    Attributes:
+        cutoffs: Cut-offs of the rows that the shipped model was fitted on, ascending.
+        refitted: Whether the shipped model was fitted again after the test, on the test rows too.
+        change: Mean absolute difference of the refitted and the tested model's probabilities on the test rows; None
+            without a refit.
+        limit: Largest ``change`` with which the refitted model ships; None without a refit.
+        reason: Explanation in one sentence.
+    """
+
+    cutoffs: list[datetime]
+    refitted: bool
+    change: float | None
+    limit: float | None
+    reason: str
+
+
 class Evaluation(_Record):
     """Evaluation of a model version on the test period.
+
+    All figures are those of the tested model, which was fitted on the development rows.
 
     Attributes:
         cutoffs: Test cut-offs.
         chosen: Description of the model.
         reason: Explanation of the choice.
-        simpler: ROC-AUC gain over the simplest family; None when the model is of the simplest family.
+        simpler: Log loss of the next simpler recipe minus that of the model on the test rows; None when the model is
+            the simplest.
         metrics: "model" and each baseline to metric to interval.
         over_baselines: Baseline to the ROC-AUC of the model minus that of the baseline, on the same resamples.
         instability: Mean absolute change of a test row's probability when the model is fitted on resampled customers;
             the ends are the smallest and the largest refit, not a 95% interval.
+        log_loss_gains: Baseline to its log loss minus that of the model on the test rows, on the same resamples;
+            positive where the model is better.
+        folds: Result on the folds; None without folds and in older reports.
+        level: Level of the predictions on the test rows; None in older reports.
+        served: Fit of the shipped model; None in older reports, whose tested model ships.
+        search_notes: Hyperparameters whose best value lies on a bound of the search.
     """
 
     rows: int
@@ -147,3 +221,8 @@ class Evaluation(_Record):
     value: ProfitEstimate
     importance: list[Importance]
     instability: Interval
+    log_loss_gains: dict[str, Interval] = {}
+    folds: FoldResult | None = None
+    level: LevelResult | None = None
+    served: ServedFit | None = None
+    search_notes: list[str] = []
