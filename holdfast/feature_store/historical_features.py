@@ -10,6 +10,35 @@ from feast import FeatureStore
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
+from holdfast.models.contract import model_inputs
+
+ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
+
+
+def join_features(store: FeatureStore, entities: pd.DataFrame) -> pa.Table:
+    """Join the features of the feature service to rows of customers and times.
+
+    Feast loses the type of an on-demand feature that is null in every row, and cannot join no rows at all.
+
+    Args:
+        store: Feast store, opened at the ``known_at`` of the join.
+        entities: Columns customer_id, event_timestamp and as_of_us; further columns are returned unchanged.
+
+    Returns:
+        A row per row of ``entities``, in another order; each model input has its declared type.
+    """
+    inputs = model_inputs(store)
+    if entities.empty:
+        columns = {name: pa.array([], pa.string() if name == ENTITY_KEY else pa.int64()) for name in entities}
+        return pa.table(columns | {feature.name: pa.array([], ARROW_TYPES[feature.dtype]) for feature in inputs})
+    table = store.get_historical_features(
+        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
+    ).to_arrow()
+    for feature in inputs:
+        position = table.schema.get_field_index(feature.name)
+        if table.field(position).type == pa.null():
+            table = table.set_column(position, feature.name, table[position].cast(ARROW_TYPES[feature.dtype]))
+    return table
 
 
 def read_features_at(store: FeatureStore, customer_ids: Sequence[str], as_of: datetime) -> dict[str, pa.Array]:
@@ -25,9 +54,7 @@ def read_features_at(store: FeatureStore, customer_ids: Sequence[str], as_of: da
         Column name to values, in the order of ``customer_ids``.
     """
     entities = pd.DataFrame({ENTITY_KEY: customer_ids, "event_timestamp": as_of, REQUEST_TIME: epoch_us(as_of)})
-    table = store.get_historical_features(
-        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
-    ).to_arrow()
+    table = join_features(store, entities)
     # Feast does not preserve the order of the requested rows.
-    order = pc.index_in(pa.array(customer_ids), table[ENTITY_KEY].combine_chunks())
+    order = pc.index_in(pa.array(customer_ids, pa.string()), table[ENTITY_KEY].combine_chunks())
     return {name: table[name].take(order).combine_chunks() for name in table.column_names}

@@ -18,7 +18,7 @@ from feature_repo.timestamps import NO_TIME
 from feature_repo.transformations import BUILDERS
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
-from holdfast.feature_store.snapshots import Snapshot, read_customers, snapshot_path
+from holdfast.feature_store.snapshots import Snapshot, read_customers, require_customers, snapshot_path
 from holdfast.online_features.reader import OnlineReader
 
 
@@ -107,12 +107,15 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
         False when the store contained the snapshots already.
 
     Raises:
+        NoDataError: The snapshot has no customer.
         OnlineStoreNewerError: The online store contains a later snapshot.
     """
+    customers = read_customers(snapshot)
+    require_customers(customers, snapshot.as_of)
     name = sha256(store.config.online_store.model_dump_json(exclude={"fast_reads"}))  # a switch, not another store
     requested = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
     current = load_online_state(settings)
-    if current == requested and not _count_missing_customers(store, read_customers(snapshot)):
+    if current == requested and not _count_missing_customers(store, customers):
         return False
     if current is not None and current.store != name:
         current = None  # the record is of another store

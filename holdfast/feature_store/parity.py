@@ -18,11 +18,10 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools
-from holdfast.feature_store.historical_features import read_features_at
+from holdfast.feature_store.historical_features import ARROW_TYPES, read_features_at
 from holdfast.models.contract import Feature, model_inputs
 from holdfast.models.fingerprint import fingerprint
 
-_ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
 _PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str, "Bool": bool}
 
 
@@ -123,7 +122,7 @@ def require_parity(report: ParityReport) -> None:
 def _to_arrow(values: list[Any], feature: Feature) -> pa.Array:
     """Convert values to an Arrow array of the type that their Python types imply."""
     array = pa.array(values)
-    return array.cast(_ARROW_TYPES[feature.dtype]) if array.type == pa.null() else array
+    return array.cast(ARROW_TYPES[feature.dtype]) if array.type == pa.null() else array
 
 
 def _has_wrong_type(values: list[Any], feature: Feature) -> Bools:

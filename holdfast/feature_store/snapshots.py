@@ -165,8 +165,26 @@ def _stamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime(_STAMP)
 
 
+def require_customers(customers: Sequence[str], as_of: datetime) -> None:
+    """Check that a snapshot has customers; without any, no feature can be stored, compared or served.
+
+    Args:
+        customers: Ids of the customers in the snapshot.
+        as_of: Time of the snapshot.
+
+    Raises:
+        NoDataError: There is no customer.
+    """
+    if not customers:
+        raise NoDataError(
+            f"No customer made a purchase before {as_of:%Y-%m-%d %H:%M} UTC: every known transaction is a return (its "
+            "amount is below 0). Check the sign of the amounts and `cancellation` in the mapping (docs/ingest.md), or "
+            "ingest purchases."
+        )
+
+
 def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime) -> str:
-    """Find a customer with a purchase in the 180 days before ``as_of``.
+    """Find a customer with the latest purchase before ``as_of``, active or not.
 
     Args:
         settings: Settings with the data folder.
@@ -174,11 +192,15 @@ def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime
         known_at: Effective ``known_at`` of the snapshot.
 
     Returns:
-        First such customer id.
+        Customer id; the first one of those who bought at the same time.
+
+    Raises:
+        NoDataError: There is no customer.
     """
     table = pq.read_table(
-        snapshot_path(settings, "customer_recent_activity", as_of, known_at),
-        columns=["customer_id"],
-        filters=[("purchase_days_180d", ">", 0)],
-    )
-    return str(table["customer_id"][0])
+        snapshot_path(settings, "customer_purchase_history", as_of, known_at),
+        columns=["customer_id", "last_purchase_us"],
+    ).sort_by([("last_purchase_us", "descending"), ("customer_id", "ascending")])
+    customers: list[str] = table["customer_id"].to_pylist()
+    require_customers(customers, as_of)
+    return customers[0]

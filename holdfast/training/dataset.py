@@ -16,12 +16,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from feature_repo.labels import churn_labels, closed_cutoffs
-from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
+from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
 from feature_repo.transformations import known_transactions
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
 from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
@@ -196,11 +197,8 @@ def assemble_training_set(
     entities = labels.rename(columns={"cutoff": "event_timestamp"})[[ENTITY_KEY, "event_timestamp"]]
     entities[REQUEST_TIME] = entities["event_timestamp"].astype("int64")  # datetime64[us]
     store = open_store(known_at)
-    joined = store.get_historical_features(
-        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
-    ).to_arrow()
     # Feast does not preserve the order of the requested rows.
-    joined = joined.sort_by([("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")])
+    joined = join_features(store, entities).sort_by([("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")])
     inputs = model_inputs(store)
     columns = {feature.name: joined[feature.name].to_numpy() for feature in inputs}
     keys = labels[[ENTITY_KEY, "cutoff"]]

@@ -63,10 +63,15 @@ def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
 
     for period, cutoffs in (("development", split.development), ("test", split.test)):
         if not has_both(*cutoffs):
-            rows = data.at_cutoffs(cutoffs).y
+            rows, dates = data.at_cutoffs(cutoffs).y, f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}"
+            if not len(rows):
+                raise SingleClassError(
+                    f"No customer was active at the {period} cut-offs ({dates}): nobody bought before them within "
+                    "HOLDFAST_ACTIVITY_DAYS. Ingest the missing transactions, or choose an as_of before the gap."
+                )
             raise SingleClassError(
-                f"Of the {len(rows)} {period} rows ({cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}) {rows.sum()} "
-                "churned: a model needs both outcomes. Ingest more history, or choose another HOLDFAST_HORIZON_DAYS."
+                f"Of the {len(rows)} {period} rows ({dates}) {rows.sum()} churned: a model needs both outcomes. Ingest "
+                "more history, or choose another HOLDFAST_HORIZON_DAYS."
             )
     folds = [fold for fold in split.folds if has_both(*fold.fit) and has_both(fold.validation)]
     return TimeSplit(tuple(folds), split.development, split.test)

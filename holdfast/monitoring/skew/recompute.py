@@ -18,6 +18,7 @@ from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores._feast_private import reset_stores
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions
+from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.parity import input_definitions
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.contract import Feature, model_inputs
@@ -133,9 +134,7 @@ def recompute_features(
         _ROW
     ].to_numpy()
     store = definitions.store(known_at)
-    joined = store.get_historical_features(
-        features=store.get_feature_service(FEATURE_SERVICE), entity_df=distinct
-    ).to_arrow()
+    joined = join_features(store, distinct)
     # Feast returns the rows in another order.
     order = np.argsort(joined[_ROW].to_numpy())[row_numbers]
     return {

@@ -2,10 +2,14 @@
 
 from datetime import timedelta
 
+import pandas as pd
+import pyarrow as pa
+
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.historical_features import read_features_at
+from holdfast.feature_store.historical_features import ARROW_TYPES, join_features, read_features_at
 from holdfast.feature_store.snapshots import build_snapshots
+from holdfast.models.contract import model_inputs
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
 LIMIT = timedelta(days=30)
@@ -43,3 +47,23 @@ def test_read_features_at_uses_the_latest_of_several_snapshots(open_shop: Settin
 
     assert spent(0) != spent(1) != spent(20)
     assert spent(10) == spent(20)
+
+
+def test_read_features_at_of_no_customer_returns_typed_empty_columns(open_shop: Settings) -> None:
+    store = open_store(KNOWN_AT)
+    found = read_features_at(store, [], AS_OF)
+    assert {name: len(values) for name, values in found.items()} == dict.fromkeys(found, 0)
+    assert {item.name: found[item.name].type for item in model_inputs(store)} == {
+        item.name: ARROW_TYPES[item.dtype] for item in model_inputs(store)
+    }
+
+
+def test_join_features_of_unknown_customers_has_the_declared_types(open_shop: Settings) -> None:
+    store = open_store(KNOWN_AT)
+    entities = pd.DataFrame({"customer_id": ["x", "y"], "event_timestamp": AS_OF, "as_of_us": 0, "row": [7, 8]})
+    joined = join_features(store, entities)
+    for item in model_inputs(store):
+        assert joined[item.name].null_count == 2
+        assert joined.schema.field(item.name).type == ARROW_TYPES[item.dtype], item.name
+    assert sorted(joined["row"].to_pylist()) == [7, 8]
+    assert pa.types.is_string(joined.schema.field("customer_id").type)

@@ -161,10 +161,13 @@ def test_build_snapshots_without_data_raises(tmp_path: Path, shop: Settings) -> 
     assert not (tmp_path / "empty").exists()
 
 
-def test_find_recent_customer_returns_a_customer_with_a_recent_purchase(shop: Settings) -> None:
+def test_find_recent_customer_returns_a_customer_with_the_latest_purchase(shop: Settings) -> None:
     known_at = build_snapshots(shop, AS_OF, KNOWN_AT)[0].known_at
-    customer = find_recent_customer(shop, AS_OF, known_at)
-    assert feature_oracle.recent_activity(transactions(), AS_OF)[customer]["purchase_days_180d"] > 0
+    last = {
+        customer: values["last_purchase_us"]
+        for customer, values in feature_oracle.purchase_history(transactions(), AS_OF).items()
+    }
+    assert last[find_recent_customer(shop, AS_OF, known_at)] == max(last.values())
 
 
 class TestLateData:
