@@ -39,7 +39,11 @@ request_time = RequestSource(
     "last and first purchase to as_of. lateness_ratio: days since the last purchase over the customer's mean gap, "
     "above 1 is late. silence_share: share of the tenure that passed since the last purchase, 0 to 1.",
     owner="data@holdfast.example",
-    tags={"domain": "retention", "nullable": "lateness_ratio"},
+    tags={
+        "domain": "retention",
+        "nullable": "lateness_ratio",
+        "increasing": "days_since_last_purchase,lateness_ratio,silence_share",
+    },
 )
 def customer_request_time(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Compute recency, tenure, lateness and silence of customers.

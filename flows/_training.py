@@ -68,11 +68,12 @@ def search_task(
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import TrialLog
-    from holdfast.training.model_families import FAMILIES
+    from holdfast.training.model_families import list_families
 
     if not split.folds:
         return []
-    log, planned = TrialLog(open_tracking(settings), run_id), training.search.trials * len(FAMILIES)
+    log = TrialLog(open_tracking(settings), run_id)
+    planned = sum(family.planned_trials(training.search.trials) for family in list_families(data))
     progress = cast("UUID", artifacts.create_progress_artifact(0.0, key="search", description=f"{planned} trials"))
     trials = []
     with open_search_storage(settings, lineage.key) as storage:

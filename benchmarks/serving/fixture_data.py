@@ -59,17 +59,16 @@ def build_data(customers: list[str], family: str) -> None:
         family: Family of the model.
     """
     from feature_repo.feature_services import churn_v1
-    from holdfast.training.model_families import FAMILIES
 
     names = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
 
-    def untrained(seed: int) -> Any:
-        return FAMILIES[family].build(FAMILIES[family].defaults, names, seed)
+    def train(matrix: Any, churned: Any, seed: int) -> Any:
+        return _train(family, matrix, churned, seed)
 
-    build(customers, untrained(0))
+    build(customers, train)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.from_environment()
-        challenger = fit(settings, Path(folder), "2", seed=1, customers=customers, untrained=untrained(1))
+        challenger = fit(settings, Path(folder), "2", seed=1, customers=customers, train=train)
     _register(*challenger)
     # Consecutive requests must not read neighboring keys of the store.
     random.Random(0).shuffle(customers)
@@ -79,6 +78,18 @@ def build_data(customers: list[str], family: str) -> None:
     _write_requests(customers, matrix.tolist(), names)
     expected = dict(zip(customers, model.predict_proba(matrix)[:, 1].tolist(), strict=True))
     _request_file("expected.json").write_text(json.dumps(dict(list(expected.items())[:_EXPECTED])))
+
+
+def _train(family: str, matrix: Any, churned: Any, seed: int) -> Any:
+    import pandas as pd
+
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.training.dataset import TrainingSet
+    from holdfast.training.model_families import FAMILIES
+
+    keys = pd.DataFrame({"customer_id": [str(row) for row in range(len(churned))], "cutoff": AS_OF})
+    data = TrainingSet(keys, matrix, churned, model_inputs(open_store()))
+    return FAMILIES[family].fit(FAMILIES[family].defaults, data, seed)
 
 
 def _request_file(name: str) -> Path:

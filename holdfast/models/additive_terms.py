@@ -45,12 +45,28 @@ class AdditiveTerms(Protocol):
         """
 
 
+def arcsinh_inputs(x: Floats, log_odds: Sequence[int] = ()) -> Floats:
+    """Compute the inverse hyperbolic sine of the inputs: like a logarithm, but defined for zero and negative amounts.
+
+    Args:
+        x: Inputs, shape (rows, inputs); NaN is missing.
+        log_odds: Columns that are in log-odds already and stay as they are.
+
+    Returns:
+        Transformed inputs, of the same shape.
+    """
+    transformed: Floats = np.arcsinh(x)
+    transformed[:, log_odds] = x[:, log_odds]
+    return transformed
+
+
 @dataclass(frozen=True)
 class LinearTerms:
-    """Logistic regression on standardized inverse hyperbolic sines; arrays have shape (inputs,).
+    """Logistic regression on standardized inputs; arrays have shape (inputs,).
 
     Attributes:
         base: Constant to which the terms are added.
+        log_odds: Columns that :func:`arcsinh_inputs` does not transform.
         mean: Means of the transformed inputs.
         scale: Standard deviations of the transformed inputs.
         coefficients: Coefficients of the standardized inputs.
@@ -59,6 +75,7 @@ class LinearTerms:
     """
 
     base: float
+    log_odds: tuple[int, ...]
     mean: Floats
     scale: Floats
     coefficients: Floats
@@ -80,7 +97,7 @@ class LinearTerms:
             Terms, of the same shape; not finite for an infinite value, which scikit-learn rejects.
         """
         with np.errstate(invalid="ignore", over="ignore"):
-            terms = np.arcsinh(x)
+            terms = arcsinh_inputs(x, self.log_odds)
             terms -= self.mean
             terms /= self.scale
             terms *= self.coefficients
@@ -96,7 +113,10 @@ class LinearTerms:
         """
         z = np.array([-2.0, -0.5, 0.0, 1.0, 2.0, np.nan])
         deviations = z[(np.arange(len(z))[:, None] + np.arange(self.inputs)) % len(z)]
-        return np.sinh(np.clip(self.mean + self.scale * deviations, -700, 700))
+        transformed = np.clip(self.mean + self.scale * deviations, -700, 700)
+        rows = np.sinh(transformed)
+        rows[:, self.log_odds] = transformed[:, self.log_odds]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -175,7 +195,8 @@ def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
     if type(pipeline) is not Pipeline or [type(step) for _, step in pipeline.steps] != family:
         return None
     function, imputer, scaler, model = (step for _, step in pipeline.steps)
-    if function.func is not np.arcsinh or function.kw_args or function.validate:
+    options = function.kw_args or {}
+    if function.func is not arcsinh_inputs or options.keys() - {"log_odds"} or function.validate:
         return None
     if imputer.strategy != "median" or not _is_nan(imputer.missing_values) or np.isnan(imputer.statistics_).any():
         return None
@@ -192,7 +213,8 @@ def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
     known[flagged] = (0 - mean[inputs:]) / scale[inputs:] * coefficients[inputs:]
     missing[flagged] += (1 - mean[inputs:]) / scale[inputs:] * coefficients[inputs:]
     base = float(np.ravel(model.intercept_).item())
-    return LinearTerms(base, mean[:inputs], scale[:inputs], coefficients[:inputs], known, missing)
+    log_odds = tuple(options.get("log_odds", ()))
+    return LinearTerms(base, log_odds, mean[:inputs], scale[:inputs], coefficients[:inputs], known, missing)
 
 
 def extract_step_terms(classifier: Any) -> StepTerms | None:

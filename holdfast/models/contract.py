@@ -1,5 +1,6 @@
 """Contract of a model version with its features: names, aliases, tags, inputs, fingerprint and examples."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -10,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.models.fingerprint import differing_parts, fingerprint
+from holdfast.models.fingerprint import DECLARATION_TAGS, differing_parts, fingerprint
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+    from feast import Field as FeastField
 
 MODEL_NAME = "holdfast-churn"
 RECENCY_FEATURE = "days_since_last_purchase"  # decides whether a customer is active
@@ -28,6 +30,7 @@ AS_OF_TAG = "holdfast.as_of"  # of the training
 
 # Types that a model file may contain, in addition to those that skops trusts.
 TRUSTED_TYPES = [
+    "holdfast.models.additive_terms.arcsinh_inputs",
     "holdfast.models.calibrated_classifier.CalibratedModel",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -110,12 +113,16 @@ class Feature:
         name: Name of the feature.
         dtype: Feast type, such as ``Float64``.
         nullable: Whether null is a valid value.
+        increasing: Whether a higher value can only raise the churn risk.
+        log_odds: Whether the value is in log-odds already.
     """
 
     view: str
     name: str
     dtype: str
     nullable: bool
+    increasing: bool = False
+    log_odds: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,12 +145,33 @@ def model_inputs(store: "FeatureStore") -> list[Feature]:
     inputs = []
     for projection in store.get_feature_service(FEATURE_SERVICE).feature_view_projections:
         view = store.registry.get_any_feature_view(projection.name, store.project)
-        nullable = view.tags.get("nullable", "").split(",")
-        inputs += [
-            Feature(projection.name, field.name, str(field.dtype), field.name in nullable)
-            for field in projection.features
-        ]
+        inputs += declared_features(projection.name, projection.features, view.tags)
     return inputs
+
+
+def declared_features(view: str, fields: Sequence["FeastField"], tags: Mapping[str, str]) -> list[Feature]:
+    """List the features of a view with what its tags declare about them.
+
+    Args:
+        view: Name of the feature view.
+        fields: Fields of the view.
+        tags: Tags of the view: ``nullable``, ``increasing`` and ``log_odds`` list names of fields.
+
+    Returns:
+        Feature per field.
+    """
+    nullable, increasing, log_odds = (tags.get(tag, "").split(",") for tag in DECLARATION_TAGS)
+    return [
+        Feature(
+            view=view,
+            name=field.name,
+            dtype=str(field.dtype),
+            nullable=field.name in nullable,
+            increasing=field.name in increasing,
+            log_odds=field.name in log_odds,
+        )
+        for field in fields
+    ]
 
 
 def freshness_limits(store: "FeatureStore") -> dict[str, FreshnessLimits]:

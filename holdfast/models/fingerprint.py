@@ -2,13 +2,16 @@
 
 import json
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import module_source, sha256, strip_formatting
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+
+# Tags of a feature view that list names of its fields.
+DECLARATION_TAGS = ("nullable", "increasing", "log_odds")
 
 
 def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
@@ -35,12 +38,12 @@ def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) ->
         views.append([projection.name, [[field.name, str(field.dtype)] for field in projection.features]])
         if isinstance(view, OnDemandFeatureView):
             assert view.feature_transformation is not None
-            on_demand += [strip_formatting(view.feature_transformation.udf_string), view.tags.get("nullable", "")]
+            on_demand += [strip_formatting(view.feature_transformation.udf_string), *_declarations(view)]
             stored |= set(view.source_feature_view_projections)
         else:
             stored.add(projection.name)
     used = [view for view in store.list_feature_views() if view.name in stored]
-    limits = {view.name: [sorted(view.entities), view.tags.get("nullable", ""), str(view.ttl)] for view in used}
+    limits = {view.name: [sorted(view.entities), *_declarations(view), str(view.ttl)] for view in used}
     versions = {PurePath(str(getattr(view.batch_source, "path", ""))).name for view in used}
     return {
         "feature_service": sha256(json.dumps([service.name, views, sorted(limits.items())])),
@@ -61,3 +64,7 @@ def differing_parts(expected: dict[str, str], actual: dict[str, str]) -> list[st
         Names of the parts, sorted.
     """
     return sorted(part for part in expected.keys() | actual.keys() if expected.get(part) != actual.get(part))
+
+
+def _declarations(view: Any) -> list[str]:
+    return [view.tags.get(tag, "") for tag in DECLARATION_TAGS]

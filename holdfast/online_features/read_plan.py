@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.raw_values import ViewRequest
-from holdfast.models.contract import Feature
+from holdfast.models.contract import Feature, declared_features
 from holdfast.online_features.value_decoder import VALUE_FIELD_BY_TYPE
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ def _on_demand_computation(
 
 
 def _features(tags: dict[str, str], view: str, fields: Sequence["Field"]) -> list[Feature]:
-    nullable = tags.get("nullable", "").split(",")
-    features = [Feature(view, field.name, str(field.dtype), field.name in nullable) for field in fields]
+    features = declared_features(view, fields, tags)
     for feature in features:
         if feature.dtype not in VALUE_FIELD_BY_TYPE:
             raise UnreadableServiceError(f"{view}:{feature.name} is a {feature.dtype}; model inputs must be numbers.")

@@ -1,10 +1,10 @@
 """Training set: labels at each cut-off, joined with point-in-time features through the feature service."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -50,6 +50,20 @@ def use_label_function(function: LabelFunction) -> Iterator[None]:
         _label_function.reset(token)
 
 
+class PurchaseHistory(NamedTuple):
+    """Purchase history of customers, in the terms of BG/NBD; each field of shape (customers,).
+
+    Attributes:
+        repeats: Purchase days after the first.
+        last: Days from the first to the last purchase.
+        age: Days from the first purchase to the cut-off.
+    """
+
+    repeats: Floats
+    last: Floats
+    age: Floats
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """Labeled rows, sorted by cut-off and customer.
@@ -59,15 +73,19 @@ class TrainingSet:
         x: Inputs, shape (rows, inputs).
         y: True for churn, shape (rows,).
         inputs: Features in the order of the columns of ``x``.
+        histories: Cut-off to the purchase history of every customer known at it, active or not.
+        horizon_days: Horizon of the label in days.
     """
 
     keys: pd.DataFrame
     x: Floats
     y: Bools
     inputs: list[Feature]
+    histories: Mapping[datetime, PurchaseHistory] = field(default_factory=dict)
+    horizon_days: int = 90
 
     def at_cutoffs(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
-        """Select the rows of cut-offs.
+        """Select the rows and histories of cut-offs.
 
         Args:
             cutoffs: Cut-offs to select.
@@ -75,10 +93,13 @@ class TrainingSet:
         Returns:
             Rows in their order.
         """
-        return self.take(np.flatnonzero(self.keys["cutoff"].isin(list(cutoffs))))
+        rows = self.take(np.flatnonzero(self.keys["cutoff"].isin(list(cutoffs))))
+        return replace(
+            rows, histories={cutoff: self.histories[cutoff] for cutoff in self.histories if cutoff in cutoffs}
+        )
 
     def take(self, rows: npt.NDArray[np.intp]) -> "TrainingSet":
-        """Select rows by position.
+        """Select rows by position; the histories stay.
 
         Args:
             rows: Positions; a position may occur more than once.
@@ -86,7 +107,7 @@ class TrainingSet:
         Returns:
             Rows in the order of the positions.
         """
-        return TrainingSet(self.keys.iloc[rows].reset_index(drop=True), self.x[rows], self.y[rows], self.inputs)
+        return replace(self, keys=self.keys.iloc[rows].reset_index(drop=True), x=self.x[rows], y=self.y[rows])
 
     def column(self, name: str) -> Floats:
         """Return one input.
@@ -100,29 +121,20 @@ class TrainingSet:
         return self.x[:, [feature.name for feature in self.inputs].index(name)]
 
     def digests(self) -> dict[str, str]:
-        """Compute the digests of the keys ("rows"), the labels and the bits of each input.
+        """Compute the digests of the keys ("rows"), the labels, the histories and the bits of each input.
 
         Returns:
             Name to SHA-256.
         """
         columns = {feature.name: np.ascontiguousarray(self.x[:, i]) for i, feature in enumerate(self.inputs)}
         rows = "\n".join(self.keys["customer_id"]).encode() + self.keys["cutoff"].astype("int64").to_numpy().tobytes()
-        parts = {"rows": rows, "labels": self.y.tobytes()} | {name: x.tobytes() for name, x in columns.items()}
+        histories = b"".join(
+            f"{cutoff.isoformat()} {len(history.age)} ".encode() + np.concatenate(history).tobytes()
+            for cutoff, history in sorted(self.histories.items())
+        )
+        parts = {"rows": rows, "labels": self.y.tobytes(), "histories": histories}
+        parts |= {name: x.tobytes() for name, x in columns.items()}
         return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
-
-
-class PurchaseHistory(NamedTuple):
-    """Purchase history of customers, in the terms of BG/NBD; each field of shape (customers,).
-
-    Attributes:
-        repeats: Purchase days after the first.
-        last: Days from the first to the last purchase.
-        age: Days from the first purchase to the cut-off.
-    """
-
-    repeats: Floats
-    last: Floats
-    age: Floats
 
 
 def read_purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
@@ -204,7 +216,9 @@ def assemble_training_set(
     keys = labels[[ENTITY_KEY, "cutoff"]]
     if joined[ENTITY_KEY].to_pylist() != keys[ENTITY_KEY].tolist():
         raise RuntimeError("The point-in-time join returned other rows than the labels.")
-    return TrainingSet(keys, input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool), inputs)
+    x, churned = input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool)
+    histories = {cutoff: read_purchase_history(settings, cutoff, known_at) for cutoff in sorted(cutoffs)}
+    return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days)
 
 
 def build_training_set(

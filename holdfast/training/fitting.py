@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from holdfast.core.types import Floats
@@ -17,7 +15,7 @@ from holdfast.training.recipe import FoldCutoffs, Recipe
 
 
 class PreparedFold:
-    """Fold of one family; its inputs are transformed once for all parameters.
+    """Fold of one family; the work that does not depend on the parameters is done once.
 
     Args:
         family: Model family.
@@ -27,18 +25,11 @@ class PreparedFold:
     """
 
     def __init__(self, family: Family, data: TrainingSet, fold: FoldCutoffs, seed: int) -> None:
-        fit = data.at_cutoffs(fold.fit)
         self.validation = data.at_cutoffs([fold.validation])
-        self._family, self._seed, self._fit_y = family, seed, fit.y
-        self._names = [feature.name for feature in data.inputs]
-        self._fit_x, self._x = _fill_empty_inputs(fit.x), self.validation.x
-        if transformers := family.transformers():
-            steps = make_pipeline(*transformers)
-            self._fit_x = steps.fit_transform(self._fit_x)
-            self._x = steps.transform(self.validation.x)
+        self._fit, self._seed = family.prepare(data.at_cutoffs(fold.fit)), seed
 
     def score(self, params: dict[str, Any]) -> FoldScores:
-        """Fit a classifier and score the validation rows. The caller limits the threads.
+        """Fit a model and score the validation rows. The caller limits the threads.
 
         Args:
             params: Hyperparameters of the family.
@@ -46,9 +37,7 @@ class PreparedFold:
         Returns:
             Scores of the validation rows.
         """
-        classifier = self._family.classifier(params, self._names, self._seed)
-        classifier.fit(self._fit_x, self._fit_y)
-        return FoldScores(self.validation, classifier.decision_function(self._x))
+        return FoldScores(self.validation, self._fit(params, self._seed).decision_function(self.validation.x))
 
 
 def score_out_of_fold(
@@ -84,9 +73,8 @@ def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int)
     Returns:
         Fitted, uncalibrated model.
     """
-    model = FAMILIES[family].build(params, [feature.name for feature in data.inputs], seed)
     with threadpool_limits(limits=1):
-        return model.fit(_fill_empty_inputs(data.x), data.y)
+        return FAMILIES[family].fit(params, data, seed)
 
 
 def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
@@ -106,12 +94,6 @@ def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
         return model
     folds = score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
     return CalibratedModel(model, fit_on_folds(recipe.calibration, folds))
-
-
-def _fill_empty_inputs(x: Floats) -> Floats:
-    """Replace inputs that are null in every row by a constant; scikit-learn 1.9 cannot bin an input of nulls."""
-    empty = np.isnan(x).all(axis=0)
-    return np.where(empty, 0.0, x) if empty.any() else x
 
 
 def predict_churn(model: Any, x: Floats) -> Floats:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from feature_repo.settings import Settings
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
-from holdfast.training.model_families import FAMILIES, Family, describe_model
+from holdfast.training.model_families import FAMILIES, Family, describe_model, list_families
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
 
@@ -88,24 +89,26 @@ def search_families(
     Yields:
         Finished trials, those of the earlier search first.
     """
-    studies = {family.name: _study(family, storage) for family in FAMILIES.values()}
+    families = list_families(data)
+    studies = {family.name: _study(family, storage) for family in families}
     for name, study in studies.items():
         yield from (_convert_trial(name, trial) for trial in study.get_trials(deepcopy=False, states=_FINISHED))
     finished: queue.Queue[SearchTrial | None] = queue.Queue()
     deadline, abandoned = time.monotonic() + budget.seconds, threading.Event()
 
-    def may_start(done: int) -> bool:
-        return done < budget.trials and (done == 0 or time.monotonic() < deadline) and not abandoned.is_set()
+    def may_start(done: int, planned: int) -> bool:
+        return done < planned and (done == 0 or time.monotonic() < deadline) and not abandoned.is_set()
 
     def run(family: Family) -> None:
         try:
             with threadpool_limits(limits=1, user_api="openmp"):  # OpenMP limits each thread, BLAS the process
-                _run_trials(studies[family.name], family, data, folds, may_start, seed, finished.put)
+                within_budget = partial(may_start, planned=family.planned_trials(budget.trials))
+                _run_trials(studies[family.name], family, data, folds, within_budget, seed, finished.put)
         finally:
             finished.put(None)
 
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(len(studies)) as pool:
-        running = [pool.submit(run, family) for family in FAMILIES.values()]
+        running = [pool.submit(run, family) for family in families]
         try:
             for _ in running:
                 yield from iter(finished.get, None)
@@ -125,7 +128,8 @@ def select_best_trials(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
         Trial per family, simplest family first.
     """
     best = []
-    for family in sorted(FAMILIES.values(), key=lambda item: item.complexity):
+    searched = {trial.family for trial in trials}
+    for family in sorted((FAMILIES[name] for name in searched), key=lambda item: item.complexity):
         completed = [trial for trial in trials if trial.family == family.name and trial.roc_auc is not None]
         best.append(max(completed, key=lambda trial: (trial.roc_auc, -trial.number)))
     return best

@@ -1,25 +1,32 @@
 """Model families of the search, simplest first.
 
-Both are additive in log-odds, so that the reason codes of a prediction are exact (docs/decisions/0006).
+Each family has exact contributions, so that the reason codes of a prediction are exact (docs/decisions/0006).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from holdfast.core.types import Bools, Floats
+from holdfast.models.additive_terms import arcsinh_inputs
+from holdfast.training.dataset import TrainingSet
+
 if TYPE_CHECKING:
     from optuna import Trial
 
-# Churn increases with inactivity: the constraint keeps boosting from learning the opposite from noise.
-_INCREASING = ("days_since_last_purchase", "lateness_ratio", "silence_share")
+Params = Mapping[str, Any]
+# Function of hyperparameters and seed that returns a fitted estimator.
+Fit = Callable[[Params, int], BaseEstimator]
 
 
 @dataclass(frozen=True)
@@ -28,64 +35,121 @@ class Family:
 
     Attributes:
         complexity: Rank of the family; 0 is the simplest.
-        defaults: Hyperparameters of the first trial, and of the model where there are no folds for a search.
+        defaults: Hyperparameters of the first trial, and of the model where there are no folds for a search; empty for
+            a family without hyperparameters.
         suggest: Function that draws hyperparameters for an Optuna trial.
-        transformers: Function that builds the transformers, which do not depend on the hyperparameters.
-        classifier: Function of hyperparameters, input names and seed that builds the classifier.
+        prepare: Function of a training set that does the work which does not depend on the hyperparameters.
+        requires: Inputs without which the family cannot be fitted.
     """
 
     name: str
     complexity: int
     defaults: dict[str, Any]
     suggest: "Callable[[Trial], dict[str, Any]]"
-    transformers: Callable[[], list[TransformerMixin]]
-    classifier: Callable[[dict[str, Any], Sequence[str], int], BaseEstimator]
+    prepare: Callable[[TrainingSet], Fit]
+    requires: tuple[str, ...] = ()
 
-    def build(self, params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
-        """Build an unfitted model.
+    def fit(self, params: Params, data: TrainingSet, seed: int) -> BaseEstimator:
+        """Fit a model. The caller limits the threads.
 
         Args:
             params: Hyperparameters.
-            names: Names of the inputs.
+            data: Rows to fit on.
             seed: Seed of the classifier.
 
         Returns:
-            Pipeline, or the classifier alone when the family has no transformers.
+            Fitted estimator with ``predict_proba``, and with log-odds as ``decision_function``.
         """
-        steps = [*self.transformers(), self.classifier(params, names, seed)]
-        return make_pipeline(*steps) if len(steps) > 1 else steps[0]
+        return self.prepare(data)(params, seed)
+
+    def planned_trials(self, budget: int) -> int:
+        """Return the number of trials of a search.
+
+        Args:
+            budget: Trials of a family with hyperparameters.
+
+        Returns:
+            Number of trials; 1 without hyperparameters.
+        """
+        return budget if self.defaults else 1
 
 
-def _logistic(params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
-    return LogisticRegression(**params, max_iter=2000)
-
-
-def _boosting(params: dict[str, Any], names: Sequence[str], seed: int) -> BaseEstimator:
-    return HistGradientBoostingClassifier(
-        **params,
-        early_stopping=False,  # its random hold-out would mix the cut-offs
-        interaction_cst="no_interactions",  # a generalized additive model (Lou, Caruana and Gehrke, 2012)
-        monotonic_cst=[int(name in _INCREASING) for name in names],
-        random_state=seed,
+def _prepare_logistic(data: TrainingSet) -> Fit:
+    log_odds = [number for number, feature in enumerate(data.inputs) if feature.log_odds]
+    transformers = make_pipeline(
+        FunctionTransformer(arcsinh_inputs, kw_args={"log_odds": log_odds}),
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
     )
+    x = transformers.fit_transform(_fill_empty_inputs(data.x))
+    # Indicators of missing values follow the inputs; their sign is not declared.
+    increasing = np.array([feature.increasing for feature in data.inputs] + [False] * (x.shape[1] - len(data.inputs)))
+
+    def fit(params: Params, seed: int) -> BaseEstimator:
+        return make_pipeline(*(step for _, step in transformers.steps), _fit_logistic(x, data.y, increasing, **params))
+
+    return fit
+
+
+def _fit_logistic(x: Floats, churned: Bools, increasing: Bools, C: float) -> LogisticRegression:  # noqa: N803
+    """Fit a logistic regression with an L2 penalty whose coefficients of increasing inputs are not negative.
+
+    scikit-learn's own fit has no bounds. The objective is the same, divided by ``C`` and the number of rows.
+    """
+    rows, columns = x.shape
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        weights, z = theta[:-1], x @ theta[:-1] + theta[-1]
+        residuals = expit(z) - churned
+        value = np.mean(np.logaddexp(0, z) - churned * z) + weights @ weights / (2 * C * rows)
+        gradient = np.append(x.T @ residuals / rows + weights / (C * rows), residuals.mean())
+        return float(value), gradient
+
+    start = np.zeros(columns + 1)
+    bounds = [(0.0 if bounded else None, None) for bounded in increasing] + [(None, None)]
+    found = minimize(
+        objective, start, method="L-BFGS-B", jac=True, bounds=bounds,
+        options={"maxiter": 2000, "maxfun": 20_000, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-7},
+    )  # fmt: skip
+    model = LogisticRegression(C=C)
+    model.classes_, model.n_features_in_ = np.array([False, True]), columns
+    model.coef_, model.intercept_ = found.x[np.newaxis, :-1], found.x[-1:]
+    model.n_iter_ = np.array([found.nit], dtype=np.int32)
+    return model
+
+
+def _prepare_boosting(data: TrainingSet) -> Fit:
+    x, directions = _fill_empty_inputs(data.x), [int(feature.increasing) for feature in data.inputs]
+
+    def fit(params: Params, seed: int) -> BaseEstimator:
+        return HistGradientBoostingClassifier(
+            **params,
+            early_stopping=False,  # its random hold-out would mix the cut-offs
+            interaction_cst="no_interactions",  # a generalized additive model (Lou, Caruana and Gehrke, 2012)
+            monotonic_cst=directions,
+            random_state=seed,
+        ).fit(x, data.y)
+
+    return fit
+
+
+def _fill_empty_inputs(x: Floats) -> Floats:
+    """Replace inputs that are null in every row by a constant; scikit-learn 1.9 cannot bin an input of nulls."""
+    empty = np.isnan(x).all(axis=0)
+    return np.where(empty, 0.0, x) if empty.any() else x
 
 
 FAMILIES = {
     "logistic": Family(
         name="logistic",
-        complexity=0,
+        complexity=2,
         defaults={"C": 0.01},
-        suggest=lambda trial: {"C": trial.suggest_float("C", 1e-3, 10, log=True)},
-        transformers=lambda: [
-            FunctionTransformer(np.arcsinh),  # like a logarithm, but defined for zero and negative amounts
-            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-            StandardScaler(),
-        ],
-        classifier=_logistic,
+        suggest=lambda trial: {"C": trial.suggest_float("C", 1e-5, 100, log=True)},
+        prepare=_prepare_logistic,
     ),
     "boosting": Family(
         name="boosting",
-        complexity=1,
+        complexity=3,
         defaults={
             "learning_rate": 0.1,
             "max_iter": 60,
@@ -100,13 +164,26 @@ FAMILIES = {
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 20, 500, log=True),
             "l2_regularization": trial.suggest_float("l2_regularization", 0.01, 100, log=True),
         },
-        transformers=list,
-        classifier=_boosting,
+        prepare=_prepare_boosting,
     ),
 }
 
 
-def describe_model(family: str, params: dict[str, Any]) -> str:
+def list_families(data: TrainingSet) -> list[Family]:
+    """List the families that can be fitted on a training set, simplest first.
+
+    Args:
+        data: Training set.
+
+    Returns:
+        Families whose required inputs the training set has.
+    """
+    names = {feature.name for feature in data.inputs}
+    found = [family for family in FAMILIES.values() if names >= set(family.requires)]
+    return sorted(found, key=lambda family: family.complexity)
+
+
+def describe_model(family: str, params: Mapping[str, Any]) -> str:
     """Describe a model in a few words, such as ``logistic C=0.001``.
 
     Args:

@@ -14,7 +14,7 @@ from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial
-from holdfast.training.model_families import FAMILIES, describe_model
+from holdfast.training.model_families import describe_model, list_families
 from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import TrainingSettings
@@ -96,7 +96,7 @@ def choose_model(
         chosen, folds, reason = _choose_family(best, data, split, training)
         family, params, simpler = chosen.family, chosen.params, None if chosen is best[0] else best[0]
     else:
-        simplest = min(FAMILIES.values(), key=lambda item: item.complexity)
+        simplest = list_families(data)[0]
         family, params, folds, simpler = simplest.name, simplest.defaults, [], None
         reason = "Too little history to compare candidates: the simplest family with its defaults ships."
     calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed)

@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from holdfast.models.additive_terms import arcsinh_inputs
+
 INPUTS = 5
 SOMETIMES_MISSING = 3  # number of the first input with missing values
 
@@ -30,7 +32,7 @@ def outcomes(x: np.ndarray, seed: int) -> np.ndarray:
 def logistic() -> Any:
     """Create the pipeline of the logistic family."""
     return make_pipeline(
-        FunctionTransformer(np.arcsinh),
+        FunctionTransformer(arcsinh_inputs),
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),
         LogisticRegression(C=0.1, max_iter=2000),

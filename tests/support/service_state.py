@@ -5,7 +5,7 @@ the environment at their import.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,9 @@ def fit(
     seed: int = 0,
     additive: bool = True,
     customers: Sequence[str] = CUSTOMERS,
-    untrained: Any = None,
+    train: Callable[[np.ndarray, np.ndarray, int], Any] | None = None,
 ) -> tuple[ServedModel, bytes]:
-    """Train a small model, gradient boosting by default; returns its contract and file."""
+    """Train a small model, gradient boosting by default; ``train`` gets inputs, outcomes and seed."""
     import skops.io
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -104,7 +104,7 @@ def fit(
     churned = matrix[:, names.index("days_since_last_purchase")] + noise > 60
     interactions = "no_interactions" if additive else None
     boosting = HistGradientBoostingClassifier(max_iter=15, random_state=seed, interaction_cst=interactions)
-    model = (untrained or make_pipeline(boosting)).fit(matrix, churned)
+    model = train(matrix, churned, seed) if train else make_pipeline(boosting).fit(matrix, churned)
     calibrator = LogisticRegression().fit(model.decision_function(matrix).reshape(-1, 1), churned)
     file = folder / MODEL_FILE
     calibrated = CalibratedModel(model, calibrator)
@@ -126,7 +126,9 @@ def fit(
     return served, content
 
 
-def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
+def build(
+    customers: Sequence[str] = CUSTOMERS, train: Callable[[np.ndarray, np.ndarray, int], Any] | None = None
+) -> None:
     """Build the data folder HOLDFAST_DATA."""
     import shutil
     import subprocess
@@ -148,7 +150,7 @@ def build(customers: Sequence[str] = CUSTOMERS, untrained: Any = None) -> None:
     if hasattr(store.provider.online_store, "mark_filled"):  # Redis: else it counts as being filled for 2 minutes
         store.provider.online_store.mark_filled(store.config)
     with tempfile.TemporaryDirectory() as folder:
-        save_served_model(settings, *fit(settings, Path(folder), customers=customers, untrained=untrained))
+        save_served_model(settings, *fit(settings, Path(folder), customers=customers, train=train))
 
 
 if __name__ == "__main__":

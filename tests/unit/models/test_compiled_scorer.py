@@ -21,14 +21,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from holdfast.models.additive_terms import LinearTerms, StepTerms
+from holdfast.models.additive_terms import LinearTerms, StepTerms, arcsinh_inputs
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.compiled_scorer import CompiledScorer, InfiniteInputError, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import compute_contributions
 from holdfast.training.calibration import CALIBRATION_METHODS, fit_calibrator
+from holdfast.training.dataset import TrainingSet
 from holdfast.training.model_families import FAMILIES
 from tests.support.additive_models import INPUTS, boosting, customers, fitted, logistic, outcomes
+from tests.support.training_sets import make_training_set, month_starts
 
 NAN, INF = float("nan"), float("inf")
 PARAMS = {
@@ -50,6 +52,14 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+def training_set(x: np.ndarray, churned: np.ndarray) -> TrainingSet:
+    """Build a training set; the risk increases with the first input, and the last is in log-odds."""
+    columns = {f"input_{i}": values for i, values in enumerate(x.T)}
+    data = make_training_set(churned, range(len(x)), month_starts(1) * len(x), **columns)
+    first, *others, last = data.inputs
+    return replace(data, inputs=[replace(first, increasing=True), *others, replace(last, log_odds=True)])
+
+
 @cache
 def trained(family: str, params: tuple[Any, ...], calibration: Any, seed: int) -> CalibratedModel:
     """Fit a model as training does; the seed selects its rows and the informative inputs."""
@@ -59,9 +69,7 @@ def trained(family: str, params: tuple[Any, ...], calibration: Any, seed: int) -
     if seed % 3 == 1:
         x[:, 4] = 0.0 if family == "boosting" else NAN  # or missing for everybody
     churned = outcomes(np.roll(np.nan_to_num(x, nan=-1.0), seed, axis=1), seed)
-    model = (
-        FAMILIES[family].build(dict(params), ["silence_share", "b", "c", "d", "e"], seed).fit(x[:400], churned[:400])
-    )
+    model = FAMILIES[family].fit(dict(params), training_set(x[:400], churned[:400]), seed)
     return CalibratedModel(model, fit_calibrator(calibration, model.decision_function(x[400:]), churned[400:]))
 
 
@@ -157,7 +165,7 @@ def test_compiled_scorer_row_has_the_same_bits_in_every_batch(
 def test_compiled_scorer_row_of_many_inputs_has_the_same_bits_in_every_batch(family: str) -> None:
     """From 8 terms on, NumPy's own sum adds them in an order that depends on the layout."""
     x = np.hstack([customers(700, seed) for seed in range(4)])[:, :18]
-    model = FAMILIES[family].build(FAMILIES[family].defaults, [str(i) for i in range(18)], 0).fit(x, outcomes(x, 1))
+    model = FAMILIES[family].fit(FAMILIES[family].defaults, training_set(x, outcomes(x, 1)), 0)
     scorer = CompiledScorer.from_estimator(model, 18)
     assert scorer is not None
     together = scorer.probabilities(x)
@@ -227,7 +235,7 @@ class _OwnBoosting(HistGradientBoostingClassifier):
 
 def _pipeline(**changed: Any) -> Any:
     steps = {
-        "function": FunctionTransformer(np.arcsinh),
+        "function": FunctionTransformer(arcsinh_inputs),
         "imputer": SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         "scaler": StandardScaler(),
         "model": LogisticRegression(max_iter=2000),
@@ -261,8 +269,9 @@ UNKNOWN = {
     "a function that rounds": lambda: fitted(
         _pipeline(function=FunctionTransformer(np.arcsinh, kw_args={"dtype": np.float32}))
     ),
+    "a function of numbers": lambda: fitted(_pipeline(function=FunctionTransformer(np.arcsinh))),
     "a function that refuses NaN": lambda: _fitted_to(
-        lambda y: y, _pipeline(function=FunctionTransformer(np.arcsinh, validate=True))
+        lambda y: y, _pipeline(function=FunctionTransformer(arcsinh_inputs, validate=True))
     ),
     "no function": lambda: fitted(_pipeline(function=FunctionTransformer())),
     "no first step": lambda: fitted(_pipeline(function=None)),

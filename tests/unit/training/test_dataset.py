@@ -130,11 +130,16 @@ class TestDigests:
         row, column = np.argwhere(zero == 0.0)[0]
         zero[row, column] = -0.0
         everything = {"rows", "labels", *(feature.name for feature in data.inputs)}
+        last = max(data.histories)
+        other = data.histories[last]._replace(repeats=data.histories[last].repeats + 1)
+        fewer = {cutoff: history for cutoff, history in data.histories.items() if cutoff != last}
         return {
             "one bit": (replace(data, x=x), {second}),
             "the sign of zero": (replace(data, x=zero), {data.inputs[column].name}),
             "one label": (replace(data, y=y), {"labels"}),
             "one customer": (replace(data, keys=keys), {"rows"}),
+            "one history": (replace(data, histories={**data.histories, last: other}), {"histories"}),
+            "no history of a cut-off": (replace(data, histories=fewer), {"histories"}),
             "one cut-off": (replace(data, keys=moved), {"rows"}),
             "the order": (data.take(np.arange(len(data.y))[::-1]), everything),
             "fewer rows": (data.take(np.arange(len(data.y) - 1)), everything),
@@ -149,7 +154,7 @@ class TestDigests:
     def test_digests_every_input_has_digest(self, dataset: Dataset) -> None:
         data = dataset.data
         names = [feature.name for feature in data.inputs]
-        assert list(data.digests()) == ["rows", "labels", *names]
+        assert list(data.digests()) == ["rows", "labels", "histories", *names]
         assert {len(digest) for digest in data.digests().values()} == {64}
         renamed = replace(data, inputs=[replace(data.inputs[0], name="other"), *data.inputs[1:]])
         assert renamed.digests()["other"] == data.digests()[names[0]]
@@ -160,7 +165,7 @@ class TestDigests:
 
     def test_digests_copied_data_equal(self, dataset: Dataset) -> None:
         data = dataset.data
-        copy = TrainingSet(data.keys.copy(), np.asfortranarray(data.x), data.y.copy(), list(data.inputs))
+        copy = replace(data, keys=data.keys.copy(), x=np.asfortranarray(data.x), y=data.y.copy())
         assert copy.digests() == data.digests()
 
     def test_digests_data_assembled_twice_equal(self, dataset: Dataset) -> None:
@@ -179,13 +184,16 @@ class TestSelection:
         assert np.array_equal(found.x, data.x[numbers], equal_nan=True)
         assert found.y.tolist() == data.y[numbers].tolist()
         assert found.inputs == data.inputs
+        assert found.histories == data.histories
+        assert found.horizon_days == dataset.settings.horizon_days
 
     def test_at_cutoffs_some_cutoffs_preserves_rows_and_order(self, dataset: Dataset) -> None:
         cutoffs = dataset.cutoffs[3:5]
         found = dataset.data.at_cutoffs(cutoffs[::-1])
         numbers = np.flatnonzero(dataset.data.keys["cutoff"].isin(cutoffs))
-        assert found.digests() == dataset.data.take(numbers).digests()
-        assert sorted(set(found.keys["cutoff"])) == cutoffs
+        rows = replace(dataset.data.take(numbers), histories=found.histories)
+        assert found.digests() == rows.digests()
+        assert sorted(set(found.keys["cutoff"])) == sorted(found.histories) == cutoffs
 
     def test_column_known_name_returns_values_unknown_raises(self, dataset: Dataset) -> None:
         for number, feature in enumerate(dataset.data.inputs):

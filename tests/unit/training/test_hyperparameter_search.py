@@ -116,11 +116,11 @@ class TestFitting:
     ) -> None:
         made, logistic = [], FAMILIES["logistic"]
 
-        def transformers() -> list[Any]:
+        def prepare(data: TrainingSet) -> Any:
             made.append(1)
-            return logistic.transformers()
+            return logistic.prepare(data)
 
-        monkeypatch.setitem(FAMILIES, "logistic", replace(logistic, transformers=transformers))
+        monkeypatch.setitem(FAMILIES, "logistic", replace(logistic, prepare=prepare))
         _search(tmp_path / "search.db", SearchSettings(trials=2))
         assert len(made) == len(_data()[1])
 
@@ -222,7 +222,7 @@ class TestTermination:
         def broken(*_: Any) -> Any:
             raise ArithmeticError("no such model")
 
-        monkeypatch.setitem(FAMILIES, "boosting", replace(FAMILIES["boosting"], classifier=broken))
+        monkeypatch.setitem(FAMILIES, "boosting", replace(FAMILIES["boosting"], prepare=broken))
         found, trials = [], search_families(*_data(), SearchSettings(trials=2), 0, tmp_path / "search.db")
         with pytest.raises(ArithmeticError, match="no such model"):
             found += [trial.family for trial in trials]

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 from optuna.trial import FixedTrial
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from holdfast.training.dataset import TrainingSet
@@ -18,7 +21,7 @@ from tests.support.training_sets import make_training_set, month_starts, synthet
 
 # The corners of what the search may try, and the middle.
 EXTREMES = {
-    "logistic": [{"C": 1e-3}, {"C": 10.0}],
+    "logistic": [{"C": 1e-5}, {"C": 100.0}],
     "boosting": [
         {
             "learning_rate": 0.03,
@@ -55,7 +58,7 @@ def _parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
 class TestFamilies:
     def test_families_all_ordered_by_complexity(self) -> None:
         assert [family.name for family in FAMILIES.values()] == list(FAMILIES) == ["logistic", "boosting"]
-        assert [family.complexity for family in FAMILIES.values()] == [0, 1]
+        assert [family.complexity for family in FAMILIES.values()] == [2, 3]
 
     @pytest.mark.parametrize("name", FAMILIES)
     def test_families_defaults_within_search_space(self, name: str) -> None:
@@ -127,32 +130,69 @@ class TestModels:
 
 
 class TestMonotonicity:
-    @pytest.mark.parametrize("params", [FAMILIES["boosting"].defaults, EXTREMES["boosting"][1]])
-    @pytest.mark.parametrize("name", ["days_since_last_purchase", "lateness_ratio", "silence_share"])
-    def test_fit_model_boosting_score_not_decreasing_with_inactivity(
-        self, dataset: Dataset, params: dict[str, Any], name: str
+    @pytest.mark.parametrize(("name", "params"), EVERY)
+    def test_fit_model_score_not_decreasing_with_an_increasing_input(
+        self, dataset: Dataset, name: str, params: dict[str, Any]
     ) -> None:
         development, test = _parts(dataset)
-        model = fit_model("boosting", params, development, 0)
-        column = [feature.name for feature in test.inputs].index(name)
-        x = test.x[~np.isnan(test.x[:, column])].copy()
-        before = predict_churn(model, x)
-        for factor in (1.2, 2.0, 10.0):
-            x[:, column] *= factor
-            after = predict_churn(model, x)
-            assert (after >= before - 1e-12).all()
-            before = after
+        model = fit_model(name, params, development, 0)
+        increasing = [number for number, feature in enumerate(test.inputs) if feature.increasing]
+        assert len(increasing) >= 3
+        for column in increasing:
+            x = test.x[~np.isnan(test.x[:, column])].copy()
+            before = predict_churn(model, x)
+            for step in (0.1, 2.0, 90.0):
+                x[:, column] += step
+                after = predict_churn(model, x)
+                assert (after >= before - 1e-12).all()
+                before = after
 
-    @pytest.mark.parametrize("name", ["days_since_last_purchase", "anything_else"])
-    def test_fit_model_boosting_contradicting_data_constraint_holds(self, name: str) -> None:
-        """Where inactivity goes with loyalty, the constraint holds by name, and other inputs are unconstrained."""
+    @pytest.mark.parametrize("declared", [True, False])
+    @pytest.mark.parametrize("family", ["logistic", "boosting"])
+    def test_fit_model_contradicting_data_declared_direction_holds(self, family: str, declared: bool) -> None:
+        """Where inactivity goes with loyalty, the declaration decides, and other inputs are unconstrained."""
         rng = np.random.default_rng(0)
         silence = rng.uniform(0, 180, 600)
         churned = rng.random(600) < 1 - silence / 180
-        data = make_training_set(churned, range(600), month_starts(1) * 600, **{name: silence})
-        model = fit_model("boosting", FAMILIES["boosting"].defaults, data, 0)
+        data = make_training_set(churned, range(600), month_starts(1) * 600, silence=silence)
+        data = replace(data, inputs=[replace(data.inputs[0], increasing=declared)])
+        model = fit_model(family, FAMILIES[family].defaults, data, 0)
         scores = predict_churn(model, np.array([[10.0], [170.0]]))
-        if name == "anything_else":
-            assert scores[1] < scores[0] - 0.3
-        else:
+        if declared:
             assert scores[1] == scores[0]
+        else:
+            assert scores[1] < scores[0] - 0.3
+
+
+class TestLogistic:
+    @pytest.mark.parametrize("C", [1e-5, 1e-3, 0.1, 100.0])
+    def test_fit_model_no_declared_direction_equals_scikit_learn(self, C: float) -> None:  # noqa: N803
+        data = synthetic_training_set(customers=300, months=4, curvature=1.0)
+        model: Any = fit_model("logistic", {"C": C}, data, 0)
+        x = model[:-1].transform(data.x)
+        expected = LogisticRegression(C=C, tol=1e-10, max_iter=5000).fit(x, data.y)
+        assert model[-1].coef_ == pytest.approx(expected.coef_, abs=2e-5)
+        assert model[-1].intercept_ == pytest.approx(expected.intercept_, abs=2e-5)
+
+    def test_fit_model_collinear_increasing_inputs_no_negative_coefficient(self) -> None:
+        """An unbounded fit gives two copies of one signal opposite signs; the bounded one satisfies the KKT terms."""
+        rng = np.random.default_rng(3)
+        signal = rng.normal(size=2_000)
+        noisy = signal + rng.normal(scale=0.1, size=2_000)
+        churned = rng.random(2_000) < expit(3 * signal - 2 * noisy)
+        data = make_training_set(churned, range(2_000), month_starts(1) * 2_000, signal=signal, noisy=noisy)
+        plain: Any = fit_model("logistic", {"C": 100.0}, data, 0)
+        assert plain[-1].coef_[0, 1] < -0.5
+        data = replace(data, inputs=[replace(feature, increasing=True) for feature in data.inputs])
+        signed: Any = fit_model("logistic", {"C": 100.0}, data, 0)
+        assert (signed[-1].coef_ >= 0).all()
+        alone: Any = fit_model("logistic", {"C": 100.0}, replace(data, x=data.x[:, :1], inputs=data.inputs[:1]), 0)
+        assert signed[-1].coef_[0] == pytest.approx([alone[-1].coef_[0, 0], 0], abs=1e-4)
+
+    def test_fit_model_log_odds_input_is_linear(self) -> None:
+        data = synthetic_training_set(customers=150, months=4)
+        data = replace(data, inputs=[replace(data.inputs[0], log_odds=True), *data.inputs[1:]])
+        model = fit_model("logistic", {"C": 1.0}, data, 0)
+        rows = np.array([[value, 0.0, 0.0] for value in (-20.0, 0.0, 20.0)])
+        low, middle, high = model.decision_function(rows)
+        assert high - middle == pytest.approx(middle - low)

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from holdfast.models.additive_terms import arcsinh_inputs
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
 from holdfast.models.contract import ScoredExample, ServedModel
 from services.errors import NotReadyError
@@ -44,7 +45,7 @@ def _rows(count: int = 500) -> np.ndarray:
     [
         make_pipeline(HistGradientBoostingClassifier(max_iter=5, interaction_cst="no_interactions")),
         make_pipeline(
-            FunctionTransformer(np.arcsinh),
+            FunctionTransformer(arcsinh_inputs),
             SimpleImputer(strategy="median", add_indicator=True),
             StandardScaler(),
             LogisticRegression(),
