@@ -9,7 +9,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .reports/$@.xml
 
-.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring figures settings clean lock
+.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ bench-serving: .venv/.ready ## Time serving beside a no-op, a naive service, fea
 bench-monitoring: .venv/.ready ## Count false alarms and detected faults of monitoring on four months of CDNOW
 	@$(BIN)/python -m benchmarks.bench_monitoring
 
+bench-shops: .venv/.ready ## Train and evaluate on many shops at three dates: SHOPS=names QUICK=1 TOSSES=200 JOBS=2 DOCS=1
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock || echo "The data sets of requirements-bench.lock cannot be installed: their shops are skipped." >&2
+	$(BIN)/python -m benchmarks.bench_shops $(if $(SHOPS),--shops "$(SHOPS)") $(if $(QUICK),--quick) $(if $(TOSSES),--tosses $(TOSSES)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DOCS),--docs)
+
 figures: .venv/.ready ## Update docs/images from the champion's test period and the last backtest
 	@$(BIN)/python -m docs.export_figures
 
@@ -89,4 +93,5 @@ lock: ## Resolve the dependencies into the lock files (versions and hashes only)
 	compile() { $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url "$$@"; }
 	compile pyproject.toml --extra flows --extra dev -o requirements.lock
 	compile pyproject.toml -c requirements.lock -o requirements-serving.lock
+	compile --group bench -c requirements.lock -o requirements-bench.lock
 	echo uv | compile - -c requirements.lock -o requirements-bootstrap.lock

