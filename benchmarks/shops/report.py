@@ -234,12 +234,13 @@ def plot_results(results: Sequence[ShopResult]) -> "Figure":
     for name, label in BASELINE_LABELS.items():
         points = [(-_difference(r, name), y) for y, r in enumerate(shown) if name in r.scores and name != REFERENCE]
         if points:
-            axes.scatter(*zip(*points, strict=True), color=LIGHT if name == "base_rate" else GRAY, s=16, label=label)
+            color = LIGHT if name == "base_rate" else GRAY
+            axes.scatter([x for x, _ in points], [y for _, y in points], color=color, s=16, label=label)
     for served, color in ((True, GREEN), (False, RED)):
         points = [(-_difference(r, "model"), y) for y, r in enumerate(shown) if (r.status == "served") == served]
         if points:
             label = "model, served" if served else "model, not served"
-            axes.scatter(*zip(*points, strict=True), color=color, s=36, label=label, zorder=3)
+            axes.scatter([x for x, _ in points], [y for _, y in points], color=color, s=36, label=label, zorder=3)
     axes.axvline(0, color=GRAY, linewidth=1)
     axes.set_yticks(range(len(shown)), [_pair(result) for result in shown], fontsize=8)
     axes.set_xlabel("Brier score less that of BG/NBD on the test rows (left is better)")
