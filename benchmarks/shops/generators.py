@@ -1,7 +1,7 @@
 """Generators of shops: pure functions of a seed that return transactions.
 
-Each generator is one kind of shop. Customers differ in their purchase rate and leave for good at a random time, unless
-the kind says otherwise.
+Each generator is one kind of shop. Customers differ in their purchase rate and leave for good at a random time, except
+where a docstring describes other customers.
 """
 
 from collections.abc import Callable

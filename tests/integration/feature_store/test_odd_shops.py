@@ -1,4 +1,4 @@
-"""Features and training sets of shops with too little in them: parity holds, and each error says what to do."""
+"""Features and training sets of shops with too little in them: parity holds, and each error names the remedy."""
 
 from collections.abc import Callable
 from pathlib import Path
