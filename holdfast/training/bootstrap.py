@@ -1,11 +1,14 @@
-"""95% intervals from a bootstrap over customers (Field and Welsh, 2007).
+"""95% intervals from a bootstrap over customers and months (Owen, 2007: the pigeonhole bootstrap).
 
-A customer's rows at several cut-offs are not independent, so whole customers are drawn. The scores of two models on
-the same draws give the interval of their difference.
+A customer's rows at several cut-offs are not independent, and neither are the rows of one month: whole customers and
+whole months are drawn, each with replacement, and a row counts the product of both. Rows of one month need the draws
+of the customers only (Field and Welsh, 2007). The scores of two models on the same draws give the interval of their
+difference. A few months give a rough interval: it covers their spread, not more than that.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +25,7 @@ _CELLS = 4_000_000  # of an array (resamples of a chunk, rows): 32 MB of float64
 
 
 class CustomerBootstrap:
-    """Resamples of customers, as the weight of each row in each resample.
+    """Resamples of customers, and of months where given, as the weight of each row in each resample.
 
     Counts take one byte per customer and resample. Arrays as long as the rows are made in chunks of resamples: a month
     of requests has thirty rows per customer.
@@ -31,11 +34,22 @@ class CustomerBootstrap:
         customers: Customer of each row, shape (rows,).
         resamples: Number of resamples.
         seed: Seed of the draws.
+        months: Month of each row, shape (rows,), drawn independently of the customers; None for rows of one month.
     """
 
-    def __init__(self, customers: Sequence[str] | npt.NDArray[Any], resamples: int, seed: int) -> None:
+    def __init__(
+        self,
+        customers: Sequence[str] | npt.NDArray[Any],
+        resamples: int,
+        seed: int,
+        months: Sequence[Any] | npt.NDArray[Any] | None = None,
+    ) -> None:
         codes, known = pd.factorize(np.asarray(customers, dtype=object))
         self._codes, self._customers = codes, len(known)
+        self._month_codes: npt.NDArray[np.intp] | None = None
+        if months is not None:
+            self._month_codes, known_months = pd.factorize(np.asarray(months))
+            self._months = len(known_months)
         self.resamples, self._seed = resamples, seed
 
     @cached_property
@@ -48,9 +62,16 @@ class CustomerBootstrap:
             row[:] = np.bincount(drawn, minlength=self._customers)
         return counts
 
+    @cached_property
+    def month_counts(self) -> npt.NDArray[np.uint8]:
+        """Count the draws of each month in the order of the rows, shape (resamples, months)."""
+        generator = np.random.default_rng([self._seed, self._months])
+        drawn = generator.multinomial(self._months, np.full(self._months, 1 / self._months), size=self.resamples)
+        return drawn.astype(np.uint8)
+
     @property
     def weights(self) -> npt.NDArray[np.uint8]:
-        """Return the draws of each row, shape (resamples, rows); :meth:`weight_chunks` takes less memory."""
+        """Return the customer's draws of each row, shape (resamples, rows); :meth:`weight_chunks` takes less memory."""
         return self._counts.take(self._codes, axis=1)
 
     def subset(self, rows: Bools) -> "CustomerBootstrap":
@@ -64,6 +85,21 @@ class CustomerBootstrap:
         """
         part = copy(self)
         part._counts, part._codes = self._counts, self._codes[rows]  # drawn once for all subsets
+        if self._month_codes is not None:
+            part.month_counts, part._month_codes = self.month_counts, self._month_codes[rows]
+        return part
+
+    def one_month(self, rows: Bools) -> "CustomerBootstrap":
+        """Select rows of one month of the same resamples of customers; months are not drawn.
+
+        Args:
+            rows: True for the rows to select, shape (rows,).
+
+        Returns:
+            The same draws of customers for the selected rows.
+        """
+        part = self.subset(rows)
+        part._month_codes = None
         return part
 
     def weight_chunks(self, order: npt.NDArray[np.intp] | None = None) -> Iterator[Floats]:
@@ -79,7 +115,13 @@ class CustomerBootstrap:
         for start in range(0, self.resamples, step):
             part = self._counts[start : start + step]
             # The memory order differs (by rows or by resamples), and so does the rounding of sums.
-            yield (part.take(self._codes, axis=1) if order is None else part[:, self._codes[order]]).astype(np.float64)
+            weights = (part.take(self._codes, axis=1) if order is None else part[:, self._codes[order]]).astype(
+                np.float64
+            )
+            if self._month_codes is not None:
+                codes = self._month_codes if order is None else self._month_codes[order]
+                weights *= self.month_counts[start : start + step].take(codes, axis=1)
+            yield weights
 
 
 def chunk_size(max_resamples: int, rows: int) -> int:
@@ -163,7 +205,37 @@ def mean_draws(values: Floats, bootstrap: CustomerBootstrap) -> Floats:
     Returns:
         Means, shape (resamples,).
     """
-    return np.concatenate([weights @ values / weights.sum(axis=1) for weights in bootstrap.weight_chunks()])
+    with np.errstate(invalid="ignore"):  # a resample without the group's rows has no mean
+        return np.concatenate([weights @ values / weights.sum(axis=1) for weights in bootstrap.weight_chunks()])
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """Difference of two means, with its standard error and 95% interval from the same resamples."""
+
+    mean: float
+    standard_error: float
+    interval: Interval
+
+    def __str__(self) -> str:
+        return f"log loss {self.mean:+.4f}, standard error {self.standard_error:.4f}"
+
+
+def compare_means(left: Floats, right: Floats, bootstrap: CustomerBootstrap) -> MeanDifference:
+    """Compare the means of two losses per row.
+
+    Args:
+        left: Log loss of each row, shape (rows,).
+        right: Log loss of each row by another model, shape (rows,).
+        bootstrap: Resamples of the rows.
+
+    Returns:
+        Mean of ``left`` minus that of ``right``.
+    """
+    difference = left - right
+    draws = mean_draws(difference, bootstrap)
+    mean = float(difference.mean())
+    return MeanDifference(mean, float(np.nanstd(draws)), percentile_interval(mean, draws))
 
 
 def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Floats:
@@ -180,7 +252,8 @@ def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerB
     bins = calibration_bins(scores)
     surplus = np.zeros((len(scores), bins.max() + 1))
     surplus[np.arange(len(scores)), bins] = churned - scores
-    return np.concatenate([np.abs(w @ surplus).sum(axis=1) / w.sum(axis=1) for w in bootstrap.weight_chunks()])
+    with np.errstate(invalid="ignore"):
+        return np.concatenate([np.abs(w @ surplus).sum(axis=1) / w.sum(axis=1) for w in bootstrap.weight_chunks()])
 
 
 def calibration_bins(scores: Floats) -> npt.NDArray[np.intp]:

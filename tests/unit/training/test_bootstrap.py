@@ -17,6 +17,7 @@ from holdfast.training.bootstrap import (
     CustomerBootstrap,
     calibration_bins,
     calibration_error_draws,
+    compare_means,
     expected_calibration_error,
     mean_draws,
     percentile_interval,
@@ -173,6 +174,70 @@ class TestResamples:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 15e6
+
+
+class TestMonths:
+    """Months are drawn independently of the customers (Owen, 2007)."""
+
+    @given(_samples(), st.integers(1, 5), st.data())
+    @EXAMPLES
+    def test_customer_bootstrap_months_row_weight_is_product(
+        self, sample: Any, months: int, data: st.DataObject
+    ) -> None:
+        _, scores, customers, seed = sample
+        month = np.array(data.draw(st.lists(st.integers(1, months), min_size=len(scores), max_size=len(scores))))
+        drawn, alone = (CustomerBootstrap(customers, RESAMPLES, seed, rows) for rows in (month, None))
+        weights = np.concatenate(list(drawn.weight_chunks()))
+        known = list(dict.fromkeys(month))  # in the order of the rows
+        assert (drawn.month_counts.sum(axis=1) == len(known)).all()
+        assert (weights == alone.weights * drawn.month_counts[:, [known.index(value) for value in month]]).all()
+        order = np.argsort(scores, kind="stable")
+        assert (np.concatenate(list(drawn.weight_chunks(order))) == weights[:, order]).all()
+        rows = month == known[0]
+        assert (np.concatenate(list(drawn.subset(rows).weight_chunks())) == weights[:, rows]).all()
+        assert (np.concatenate(list(drawn.one_month(rows).weight_chunks())) == alone.weights[:, rows]).all()
+
+    def test_draws_group_absent_from_resample_nan(self) -> None:
+        """A group of customers of one month has no rows in the resamples without that month."""
+        months = np.repeat([0, 1, 2], 20)
+        bootstrap = CustomerBootstrap(np.arange(60), 200, 0, months).subset(months == 1)
+        absent = bootstrap.month_counts[:, 1] == 0
+        assert 0.2 < absent.mean() < 0.4
+        churned, scores = np.arange(20) % 2 == 0, np.linspace(0, 1, 20)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for draws in (
+                mean_draws(scores, bootstrap),
+                roc_auc_draws(churned, scores, bootstrap),
+                calibration_error_draws(churned, scores, bootstrap),
+            ):
+                assert (np.isnan(draws) == absent).all()
+                assert np.isfinite(percentile_interval(0.5, draws).low)
+
+    def test_percentile_interval_effect_of_month_covered(self) -> None:
+        """Where a month moves all its rows, an interval over customers alone is far too narrow."""
+        rng, months, customers = np.random.default_rng(4), 8, 150
+        month, names = np.repeat(np.arange(months), customers), np.tile(np.arange(customers), months)
+        covered = {"both": 0, "customers": 0}
+        for seed in range(150):
+            values = np.repeat(rng.normal(size=months), customers) + rng.normal(size=months * customers)
+            for unit, drawn in (("both", month), ("customers", None)):
+                found = percentile_interval(
+                    values.mean(), mean_draws(values, CustomerBootstrap(names, 150, seed, drawn))
+                )
+                covered[unit] += found.low <= 0 <= found.high
+        assert covered["both"] / 150 > 0.82  # eight months give a rough interval
+        assert covered["customers"] / 150 < 0.4
+
+    @pytest.mark.parametrize("gain", [0.0, 0.3])
+    def test_compare_means_difference_with_its_standard_error(self, gain: float) -> None:
+        rng = np.random.default_rng(7)
+        left, right = rng.normal(gain, 1, 2000), rng.normal(0, 1, 2000)
+        found = compare_means(left, right, CustomerBootstrap(np.arange(2000), 300, 0))
+        assert found.mean == pytest.approx((left - right).mean())
+        assert found.standard_error == pytest.approx((left - right).std() / np.sqrt(2000), rel=0.15)
+        assert found.interval.low < found.mean < found.interval.high
+        assert str(found).startswith(f"log loss {found.mean:+.4f}, standard error 0.0")
 
 
 class TestInterval:
