@@ -66,8 +66,8 @@ def _measure() -> dict[str, float]:
     return {
         "rows": len(data.y),
         "trials": len(trials),
-        "pruned": sum(trial.roc_auc is None for trial in trials),
-        "best_roc_auc": round(max(trial.roc_auc or 0 for trial in select_best_trials(trials)), 4),
+        "pruned": sum(trial.log_loss is None for trial in trials),
+        "lowest_log_loss": round(min(trial.log_loss or 0 for trial in select_best_trials(trials)), 4),
         "search_seconds": round(search_seconds, 1),
         "naive_seconds": round(naive_seconds, 1),
         "ratio": round(naive_seconds / search_seconds, 1),

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from prefect import artifacts
+from prefect import artifacts, get_run_logger
 
 from feature_repo.settings import Settings
 from flows._tasks import task
@@ -65,7 +65,12 @@ def search_task(
     run_id: str,
 ) -> "list[SearchTrial]":
     """Find the best trial of each family; each trial is a child run. A killed search resumes."""
-    from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
+    from holdfast.training.hyperparameter_search import (
+        describe_bounds,
+        open_search_storage,
+        search_families,
+        select_best_trials,
+    )
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import TrialLog
     from holdfast.training.model_families import list_families
@@ -80,12 +85,15 @@ def search_task(
         for trial in search_families(data, split.folds, training.search, training.seed, storage):
             log.log(trial)
             trials.append(trial)
-            best = max(item.roc_auc for item in trials if item.roc_auc is not None)
-            report_progress(f"searching, trial {len(trials)} of {planned}, best ROC-AUC on the folds {best:.4f}")
+            lowest = min(item.log_loss for item in trials if item.log_loss is not None)
+            report_progress(f"searching, trial {len(trials)} of {planned}, lowest log loss on the folds {lowest:.4f}")
             artifacts.update_progress_artifact(progress, 100 * len(trials) / planned)
     description = f"{len(trials)} of {planned} trials on {len(split.folds)} folds"
     artifacts.create_table_artifact(trial_rows(trials), key="trials", description=description)
-    return select_best_trials(trials)
+    best = select_best_trials(trials)
+    for note in describe_bounds(best):
+        get_run_logger().warning(note)
+    return best
 
 
 @task(name="choose on the folds")

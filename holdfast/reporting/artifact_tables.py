@@ -1,5 +1,6 @@
 """Rows of the tables that flows publish in the Prefect UI."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,10 @@ def trial_rows(trials: "Sequence[SearchTrial]") -> Rows:
     return [
         {
             "trial": trial.name,
-            "ROC-AUC on the folds": "pruned" if trial.roc_auc is None else round(trial.roc_auc, 4),
+            "log loss on the folds": "pruned" if trial.log_loss is None else round(trial.log_loss, 4),
             "seconds": round(trial.seconds, 1),
         }
-        for trial in sorted(trials, key=lambda trial: trial.roc_auc or 0, reverse=True)
+        for trial in sorted(trials, key=lambda trial: math.inf if trial.log_loss is None else trial.log_loss)
     ]
 
 

@@ -1,12 +1,13 @@
-"""Calibration of probabilities, chosen on folds later than those of the fit."""
+"""Calibration of probabilities: its shape is learned on folds, its level on the rows that the model was fitted on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.special import logit
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -15,7 +16,7 @@ from holdfast.models.calibrated_classifier import apply_calibrator
 from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import CalibrationMethod, Interval
-from holdfast.training.metrics import compute_metrics, log_loss_per_row
+from holdfast.training.metrics import clip_log_odds, compute_metrics, level_offset, log_loss_per_row
 from holdfast.training.recipe import Calibration
 
 CALIBRATION_METHODS: tuple[Calibration, ...] = get_args(Calibration)  # simplest first
@@ -31,6 +32,11 @@ class FoldScores:
 
     validation: TrainingSet
     log_odds: Floats
+
+    @property
+    def level_free(self) -> Floats:
+        """Return the log-odds after the offset with which their mean probability equals the observed share."""
+        return clip_log_odds(self.log_odds) + level_offset(self.validation.y, self.log_odds)
 
 
 @dataclass(frozen=True)
@@ -71,45 +77,72 @@ def fit_calibrator(method: Calibration, log_odds: Floats, churned: Bools) -> Any
     return None
 
 
-def fit_on_folds(method: Calibration, folds: Sequence[FoldScores]) -> Any:
-    """Fit a calibrator on the out-of-fold scores of several folds.
+def fit_on_folds(
+    method: Calibration, folds: Sequence[FoldScores], log_odds: Floats | None = None, churned: Bools | None = None
+) -> Any:
+    """Fit the shape of a calibrator on the out-of-fold scores of several folds, and its level on other rows.
+
+    The model of a fold knows earlier months only, so its level is wrong where the base rate moves, and the model that
+    ships does not have that fault. The level of each fold is removed before the fit; the calibrated level is that of
+    the rows on which the shipped model was fitted.
 
     Args:
         method: Calibration method.
         folds: Scores per fold.
+        log_odds: Log-odds of the shipped model for the rows that it was fitted on, shape (rows,); None for the level
+            of the folds, which each fold's scores have after its offset.
+        churned: Outcomes of these rows, shape (rows,).
 
     Returns:
         As :func:`fit_calibrator`.
     """
-    log_odds = np.concatenate([fold.log_odds for fold in folds])
-    return fit_calibrator(method, log_odds, np.concatenate([fold.validation.y for fold in folds]))
+    scores = np.concatenate([fold.level_free for fold in folds])
+    outcomes = np.concatenate([fold.validation.y for fold in folds])
+    calibrator = fit_calibrator(method, scores, outcomes)
+    if calibrator is None or log_odds is None or churned is None:
+        return calibrator
+    anchor = clip_log_odds(log_odds)
+    if method == "sigmoid":
+        slope = calibrator.coef_[0, 0]
+        calibrator.intercept_[:] = level_offset(churned, slope * anchor)
+        return calibrator
+    shift = _isotonic_shift(calibrator, anchor, float(churned.mean()))
+    return fit_calibrator(method, scores - shift, outcomes)
 
 
-def choose_calibration(folds: Sequence[FoldScores], horizon_days: int, resamples: int, seed: int) -> CalibrationChoice:
+def choose_calibration(
+    folds: Sequence[FoldScores],
+    horizon_days: int,
+    resamples: int,
+    seed: int,
+    setting: Literal["auto"] | Calibration = "auto",
+) -> CalibrationChoice:
     """Choose the simplest method whose log loss no other method undercuts by more than noise.
 
-    Each fold is predicted by calibrators that are fitted on the folds whose outcomes were known by then. The base rate
-    may change in between, as in production.
+    Each fold is predicted by calibrators that are fitted on the folds whose outcomes were known by then. The level of
+    each prediction is removed, because it is no property of the method. The test can veto the choice later.
 
     Args:
         folds: Out-of-fold log-odds.
         horizon_days: Horizon of the label in days.
         resamples: Bootstrap resamples behind the intervals.
         seed: Seed of the bootstrap.
+        setting: Method that a person fixed; "auto" to choose.
 
     Returns:
         Method with its reason.
     """
+    if setting != "auto" and (folds or setting == "none"):
+        return CalibrationChoice(setting, f"The settings fix the calibration: {setting}.", [])
     comparable = [(fold, earlier) for fold in folds if (earlier := _closed_before(folds, fold, horizon_days))]
     if not comparable:
         return CalibrationChoice("none", "Too little history to compare calibrations: none is used.", [])
     churned = np.concatenate([fold.validation.y for fold, _ in comparable])
-    customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold, _ in comparable])
-    bootstrap = CustomerBootstrap(customers, resamples, seed)
+    keys = [fold.validation.keys for fold, _ in comparable]
+    customers, months = (np.concatenate([key[name].to_numpy() for key in keys]) for name in ("customer_id", "cutoff"))
+    bootstrap = CustomerBootstrap(customers, resamples, seed, months)
     scores = {
-        method: np.concatenate(
-            [apply_calibrator(fit_on_folds(method, earlier), fold.log_odds) for fold, earlier in comparable]
-        )
+        method: np.concatenate([_apply_level_free(method, fold, earlier) for fold, earlier in comparable])
         for method in CALIBRATION_METHODS
     }
     losses = {method: log_loss_per_row(churned, values) for method, values in scores.items()}
@@ -141,6 +174,28 @@ def choose_calibration(folds: Sequence[FoldScores], horizon_days: int, resamples
             )
         )
     return CalibrationChoice(chosen, "; ".join(reasons) + ".", methods)
+
+
+def _apply_level_free(method: Calibration, fold: FoldScores, earlier: Sequence[FoldScores]) -> Floats:
+    """Calibrate a fold by earlier ones and remove the level of the result."""
+    calibrated = logit(apply_calibrator(fit_on_folds(method, earlier), fold.level_free))
+    return expit(FoldScores(fold.validation, calibrated).level_free)
+
+
+def _isotonic_shift(calibrator: IsotonicRegression, log_odds: Floats, target: float) -> float:
+    """Compute the shift of the log-odds with which the mean of a monotone calibrator equals ``target``.
+
+    Where no shift gives the target, because it lies beyond all calibrated values, the nearest end is used.
+    """
+    low = calibrator.X_min_ - log_odds.max() - 1.0
+    high = calibrator.X_max_ - log_odds.min() + 1.0
+
+    def surplus(shift: float) -> float:
+        return float(calibrator.predict(log_odds + shift).mean()) - target
+
+    if surplus(low) >= 0 or surplus(high) <= 0:
+        return low if surplus(low) >= 0 else high
+    return float(brentq(surplus, low, high, xtol=1e-9))
 
 
 def _closed_before(folds: Sequence[FoldScores], fold: FoldScores, horizon_days: int) -> list[FoldScores]:

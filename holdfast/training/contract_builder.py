@@ -17,14 +17,14 @@ _LOW, _HIGH = 0.05, 0.95
 
 
 def build_contract(
-    settings: Settings, recipe: Recipe, development: TrainingSet, fingerprint: dict[str, str], model: Any, sha256: str
+    settings: Settings, recipe: Recipe, fitted: TrainingSet, fingerprint: dict[str, str], model: Any, sha256: str
 ) -> ServedModel:
     """Build the serving contract of a fitted model.
 
     Args:
         settings: Settings with horizon and activity window.
         recipe: Recipe of the model.
-        development: Rows on which the model was fitted.
+        fitted: Rows on which the shipped model was fitted.
         fingerprint: Fingerprint of the definitions.
         model: Fitted model.
         sha256: Digest of the model's file.
@@ -32,13 +32,13 @@ def build_contract(
     Returns:
         Contract without a version, which only the registry assigns.
     """
-    latest = development.at_cutoffs([development.keys["cutoff"].max()]).x
+    latest = fitted.at_cutoffs([fitted.keys["cutoff"].max()]).x
     reference = typical_inputs(latest)
     return ServedModel(
         model_name=MODEL_NAME,
         model_version="",
         feature_service=FEATURE_SERVICE,
-        inputs=[feature.name for feature in development.inputs],
+        inputs=[feature.name for feature in fitted.inputs],
         reference=reference,
         threshold=recipe.threshold,
         horizon_days=settings.horizon_days,

@@ -9,12 +9,32 @@ import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.core.errors import HoldfastError
-from holdfast.core.types import Floats
-from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
-from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Evaluation, Interval, MonthResult, SliceResult
+from holdfast.core.types import Bools, Floats
+from holdfast.training.bootstrap import (
+    CustomerBootstrap,
+    MeanDifference,
+    compare_means,
+    mean_draws,
+    percentile_interval,
+    roc_auc_draws,
+)
+from holdfast.training.dataset import PurchaseHistory, TrainingSet
+from holdfast.training.evaluation_report import (
+    Evaluation,
+    Interval,
+    LevelResult,
+    MonthResult,
+    ServedFit,
+    SliceResult,
+)
 from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
-from holdfast.training.metrics import compute_metric_intervals, compute_metrics, roc_auc_difference
+from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.metrics import (
+    compute_metric_intervals,
+    compute_metrics,
+    log_loss_per_row,
+    roc_auc_difference,
+)
 from holdfast.training.model_families import describe_model
 from holdfast.training.model_selection import ModelChoice, choose_model
 from holdfast.training.permutation_importance import compute_permutation_importance
@@ -34,6 +54,8 @@ def evaluate_model(
     test: TrainingSet,
     choice: ModelChoice,
     training: TrainingSettings,
+    served: ServedFit,
+    history_days: int,
 ) -> Evaluation:
     """Evaluate a fitted model on the test rows.
 
@@ -42,15 +64,18 @@ def evaluate_model(
         scores: "model" and each baseline to its scores of the test rows, shape (rows,).
         development: Rows on which the model was fitted.
         test: Test rows.
-        choice: Chosen recipe, with its measured gain over the simplest family.
+        choice: Chosen recipe, with its measured gain over the simpler families.
         training: Value of offers, slices, resamples and seed.
+        served: Fit of the model that ships.
+        history_days: Days from the first purchase to the end of the latest known outcomes.
 
     Returns:
         Evaluation report.
     """
-    assert choice.simplest is None or choice.gain is not None
-    bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
+    bootstrap = bootstrap_rows(test, training)
     model_scores, recipe = scores["model"], choice.recipe
+    losses = {name: log_loss_per_row(test.y, values) for name, values in scores.items()}
+    baselines = {name: values for name, values in scores.items() if name != "model"}
     return Evaluation(
         rows=len(test.y),
         customers=int(test.keys["customer_id"].nunique()),
@@ -62,20 +87,39 @@ def evaluate_model(
         simpler=choice.gain,
         metrics={name: compute_metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
         over_baselines={
-            name: roc_auc_difference(test.y, model_scores, values, bootstrap)
-            for name, values in scores.items()
-            if name != "model"
+            name: roc_auc_difference(test.y, model_scores, values, bootstrap) for name, values in baselines.items()
         },
+        log_loss_gains={name: compare_means(losses[name], losses["model"], bootstrap).interval for name in baselines},
         months=_evaluate_months(test, scores, bootstrap),
-        slices=[
-            result for group in training.slices for result in _evaluate_slice(group, test, model_scores, bootstrap)
-        ],
+        slices=[result for group in training.slices for result in _evaluate_slice(group, test, scores, bootstrap)],
         calibration=recipe.calibration,
         calibration_reason=choice.calibration.reason,
         calibration_methods=choice.calibration.methods,
         value=estimate_profit(test.y, model_scores, recipe.threshold, training.value, bootstrap),
         importance=compute_permutation_importance(lambda x: predict_churn(model, x), test, training.seed),
         instability=_measure_instability(recipe, development, test, training.seed),
+        folds=choice.folds,
+        level=LevelResult(
+            bias=_measure_bias(test.y, model_scores, bootstrap), months=len(recipe.test), history_days=history_days
+        ),
+        served=served,
+        search_notes=list(choice.notes),
+    )
+
+
+def bootstrap_rows(data: TrainingSet, training: TrainingSettings) -> CustomerBootstrap:
+    """Draw customers and months of rows.
+
+    Args:
+        data: Rows at several cut-offs.
+        training: Number of resamples, and seed.
+
+    Returns:
+        Resamples of the rows.
+    """
+    keys = data.keys
+    return CustomerBootstrap(
+        keys["customer_id"].to_numpy(), training.resamples, training.seed, keys["cutoff"].to_numpy()
     )
 
 
@@ -101,46 +145,120 @@ def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None
 
 
 def veto_on_test(
-    choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings, horizon_days: int
+    choice: ModelChoice, data: TrainingSet, training: TrainingSettings, horizon_days: int
 ) -> tuple[ModelChoice, Any]:
-    """Replace the choice by the simplest family unless the choice is significantly better on the test rows.
+    """Fit the choice, and replace it by something simpler that the test rows do not show to be worse.
 
-    The folds overestimate the winner of many trials on the same folds; the test rows have this one veto.
+    The folds overestimate the winner of many trials on the same folds, and cannot see the level. So the choice of the
+    folds ships only if its log loss on the test rows, level included, is lower than that of every simpler family by
+    more than one standard error; otherwise the simplest family that it does not beat ships. The same holds for a
+    calibration compared with none, unless the settings fix it.
 
     Args:
         choice: Choice made on the folds.
-        model: Fitted model of the choice.
         data: Training set.
         training: Training settings.
         horizon_days: Horizon of the label in days.
 
     Returns:
-        Shipped choice with its measured gain, and its fitted model.
+        Shipped choice with its measured gain, and its model fitted on the development rows.
     """
-    choice = _measure_gain(choice, model, data, training)
-    recipe, gain = choice.recipe, choice.gain
-    if choice.simplest is None or gain is None or gain.low > 0:
+    choice, model = _veto_calibration(choice, data, training)
+    gains = _measure_gains(choice, model, data, training)
+    beaten_by = next((item for item in gains if item[1].mean <= item[1].standard_error), None)
+    if beaten_by is not None:
+        trial, gain = beaten_by
+        reason = (
+            f"{choice.reason} On the test rows it is not better than {trial.name} by more than one standard error "
+            f"({gain}): the simpler model ships."
+        )
+        recipe, simpler = choice.recipe, choice.simpler[: choice.simpler.index(trial)]
+        split = TimeSplit(recipe.folds, recipe.development, recipe.test)
+        choice = choose_model([trial], data, split, training, horizon_days)
+        choice = replace(choice, reason=reason, simpler=simpler)
+        choice, model = _veto_calibration(choice, data, training)
+        gains = _measure_gains(choice, model, data, training)
+    smallest = min((gain.interval for _, gain in gains), key=lambda gain: gain.value, default=None)
+    return replace(choice, gain=smallest), model
+
+
+def _measure_gains(
+    choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings
+) -> list[tuple[SearchTrial, MeanDifference]]:
+    """Measure the log loss of each simpler family minus that of the model on the test rows, simplest family first."""
+    test, development = data.at_cutoffs(choice.recipe.test), data.at_cutoffs(choice.recipe.development)
+    bootstrap, loss = bootstrap_rows(test, training), log_loss_per_row(test.y, predict_churn(model, test.x))
+    gains = []
+    for trial in choice.simpler:
+        rival = fit_model(trial.family, trial.params, development, choice.recipe.seed)
+        rival_loss = log_loss_per_row(test.y, predict_churn(rival, test.x))
+        gains.append((trial, compare_means(rival_loss, loss, bootstrap)))
+    return gains
+
+
+def _veto_calibration(choice: ModelChoice, data: TrainingSet, training: TrainingSettings) -> tuple[ModelChoice, Any]:
+    """Fit the choice, without its calibration unless that is better on the test rows by one standard error."""
+    recipe, model = choice.recipe, fit_recipe(choice.recipe, data)
+    if recipe.calibration == "none" or training.calibration != "auto":
         return choice, model
-    split = TimeSplit(recipe.folds, recipe.development, recipe.test)
-    simpler = choose_model([choice.simplest], data, split, training, horizon_days)
-    reason = (
-        f"{choice.reason} On the test rows it is not significantly better than {choice.simplest.name} (ROC-AUC "
-        f"{gain.value:+.4f}, 95% interval {gain.low:+.4f} to {gain.high:+.4f}): the simpler model ships."
+    test, plain = data.at_cutoffs(recipe.test), model.classifier
+    gain = compare_means(
+        log_loss_per_row(test.y, predict_churn(plain, test.x)),
+        log_loss_per_row(test.y, predict_churn(model, test.x)),
+        bootstrap_rows(test, training),
     )
-    return replace(simpler, reason=reason), fit_recipe(simpler.recipe, data)
+    if gain.mean > gain.standard_error:
+        return choice, model
+    calibration = replace(
+        choice.calibration,
+        method="none",
+        reason=f"{choice.calibration.reason} On the test rows {recipe.calibration} is not better than none by more "
+        f"than one standard error ({gain}): none is used.",
+    )
+    return replace(choice, recipe=recipe.model_copy(update={"calibration": "none"}), calibration=calibration), plain
 
 
-def _measure_gain(choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings) -> ModelChoice:
-    """Measure the ROC-AUC gain over the simplest family on the test rows; none if that family was chosen."""
-    if choice.simplest is None:
-        return choice
-    recipe, test = choice.recipe, data.at_cutoffs(choice.recipe.test)
-    simplest = fit_model(
-        choice.simplest.family, choice.simplest.params, data.at_cutoffs(recipe.development), recipe.seed
-    )
-    bootstrap = CustomerBootstrap(test.keys["customer_id"].to_numpy(), training.resamples, training.seed)
-    difference = roc_auc_difference(test.y, predict_churn(model, test.x), predict_churn(simplest, test.x), bootstrap)
-    return replace(choice, gain=difference)
+def refit_after_test(
+    recipe: Recipe, tested: Any, data: TrainingSet, training: TrainingSettings
+) -> tuple[Recipe, Any, ServedFit]:
+    """Fit the tested recipe again on all known outcomes, and decide which of both models ships.
+
+    The tested model gives away the embargo and the test months. The recipe that the test confirmed is fitted on them
+    too. A refit that changes the probabilities of the test rows by more than the limit is another model than the tested
+    one, whose figures would say nothing about it.
+
+    Args:
+        recipe: Tested recipe.
+        tested: Tested model.
+        data: Training set at all cut-offs.
+        training: Whether to refit, and the limit.
+
+    Returns:
+        Recipe of the shipped model, the shipped model, and the record of the decision.
+    """
+    cutoffs = tuple(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].drop_duplicates().sort_values())
+    if not training.refit:
+        reason = "The settings exclude a refit: the tested model ships."
+        fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=None, limit=None, reason=reason)
+        return recipe, tested, fit
+    refitted, test = fit_recipe(recipe, data, cutoffs), data.at_cutoffs(recipe.test)
+    change = float(np.abs(predict_churn(refitted, test.x) - predict_churn(tested, test.x)).mean())
+    limit = training.max_refit_change
+    text = f"the probabilities of the test rows change by {change:.4f} on average, at most {limit:g} is allowed"
+    if not change <= limit:
+        reason = f"After a refit on all known outcomes {text}: the tested model ships."
+        fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=change, limit=limit, reason=reason)
+        return recipe, tested, fit
+    reason = f"Tested: fit to {recipe.development[-1]:%Y-%m-%d}; served: refitted to {cutoffs[-1]:%Y-%m-%d} ({text})."
+    digests = recipe.digests | {"refit": data.at_cutoffs(cutoffs).digests()}
+    shipped = recipe.model_copy(update={"refit": cutoffs, "digests": digests})
+    fit = ServedFit(cutoffs=list(cutoffs), refitted=True, change=change, limit=limit, reason=reason)
+    return shipped, refitted, fit
+
+
+def _measure_bias(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Interval:
+    """Measure mean predicted minus observed churn."""
+    return percentile_interval(float((scores - churned).mean()), mean_draws(scores - churned, bootstrap))
 
 
 def _evaluate_months(
@@ -149,17 +267,18 @@ def _evaluate_months(
     months = []
     for cutoff in test.keys["cutoff"].unique():
         rows = (test.keys["cutoff"] == cutoff).to_numpy()
-        churned, model_scores = test.y[rows], scores["model"][rows]
+        churned, model_scores, drawn = test.y[rows], scores["model"][rows], bootstrap.one_month(rows)
         months.append(
             MonthResult(
                 cutoff=cutoff,
                 rows=int(rows.sum()),
                 base_rate=float(churned.mean()),
                 mean_score=float(model_scores.mean()),
-                metrics=compute_metric_intervals(churned, model_scores, bootstrap.subset(rows)),
+                metrics=compute_metric_intervals(churned, model_scores, drawn),
                 baselines={
                     name: compute_metrics(churned, values[rows]) for name, values in scores.items() if name != "model"
                 },
+                bias=_measure_bias(churned, model_scores, drawn),
             )
         )
     return months
@@ -175,22 +294,31 @@ def _assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def _evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: CustomerBootstrap) -> list[SliceResult]:
-    """Evaluate a model in each group of customers that has rows."""
-    overall = roc_auc_draws(test.y, scores, bootstrap)
-    overall_value = float(roc_auc_score(test.y, scores))
+def _evaluate_slice(
+    group: Slice, test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap
+) -> list[SliceResult]:
+    """Evaluate a model in each group of customers that has rows, beside the best simple model of the group."""
+    overall = roc_auc_draws(test.y, scores["model"], bootstrap)
+    overall_value = float(roc_auc_score(test.y, scores["model"]))
     numbers = _assign_groups(group, test.column(group.feature))
     results = []
     for number, label in enumerate([*group.labels, _UNKNOWN_GROUP]):
         rows = numbers == number
         if not rows.any():
             continue
-        churned, group_scores = test.y[rows], scores[rows]
-        roc_auc = gap = None
+        churned, group_scores, drawn = test.y[rows], scores["model"][rows], bootstrap.subset(rows)
+        roc_auc = gap = best_simple = behind_simple = None
         if 0 < churned.mean() < 1:
-            draws = roc_auc_draws(churned, group_scores, bootstrap.subset(rows))
+            draws = roc_auc_draws(churned, group_scores, drawn)
             roc_auc = percentile_interval(float(roc_auc_score(churned, group_scores)), draws)
             gap = percentile_interval(overall_value - roc_auc.value, overall - draws)
+            simple = {
+                name: float(roc_auc_score(churned, values[rows])) for name, values in scores.items() if name != "model"
+            }
+            if simple:
+                best_simple = max(simple, key=lambda name: simple[name])
+                simple_draws = roc_auc_draws(churned, scores[best_simple][rows], drawn)
+                behind_simple = percentile_interval(simple[best_simple] - roc_auc.value, simple_draws - draws)
         results.append(
             SliceResult(
                 feature=group.feature,
@@ -201,6 +329,10 @@ def _evaluate_slice(group: Slice, test: TrainingSet, scores: Floats, bootstrap: 
                 roc_auc=roc_auc,
                 gap=gap,
                 brier=float(brier_score_loss(churned, group_scores, labels=[False, True])),
+                bias=_measure_bias(churned, group_scores, drawn),
+                months=int(test.keys["cutoff"][rows].nunique()),
+                best_simple=best_simple,
+                behind_simple=behind_simple,
             )
         )
     return results
@@ -215,8 +347,16 @@ def _measure_instability(recipe: Recipe, development: TrainingSet, test: Trainin
     expected = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
     bootstrap = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
     changes = []
+    generator = np.random.default_rng(seed)
     for weights in bootstrap.weights:
-        rows = np.repeat(np.arange(len(development.y)), weights)
-        refitted = fit_model(recipe.family, recipe.params, development.take(rows), recipe.seed)
+        resampled = development.take(np.repeat(np.arange(len(development.y)), weights))
+        histories = {cutoff: _resample(history, generator) for cutoff, history in development.histories.items()}
+        refitted = fit_model(recipe.family, recipe.params, replace(resampled, histories=histories), recipe.seed)
         changes.append(np.abs(predict_churn(refitted, test.x) - expected).mean())
     return Interval(value=float(np.mean(changes)), low=float(min(changes)), high=float(max(changes)))
+
+
+def _resample(history: PurchaseHistory, generator: np.random.Generator) -> PurchaseHistory:
+    """Draw customers of a purchase history with replacement, from which a purchase model learns instead of the rows."""
+    drawn = generator.integers(0, len(history.age), len(history.age))
+    return PurchaseHistory(*(values[drawn] for values in history))

@@ -1,6 +1,7 @@
 """Fitting of models: a family on a fold, and a whole recipe."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -77,23 +78,27 @@ def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int)
         return FAMILIES[family].fit(params, data, seed)
 
 
-def fit_recipe(recipe: Recipe, data: TrainingSet) -> BaseEstimator:
-    """Fit the model of a recipe on its development rows and calibrate it on its out-of-fold scores.
+def fit_recipe(recipe: Recipe, data: TrainingSet, cutoffs: Sequence[datetime] | None = None) -> BaseEstimator:
+    """Fit the model of a recipe and calibrate it: shape from its out-of-fold scores, level from the fitted rows.
 
     The same recipe and rows give the same model, bit for bit.
 
     Args:
         recipe: Recipe of the model.
         data: Training set.
+        cutoffs: Cut-offs of the rows to fit on; by default the development cut-offs of the recipe.
 
     Returns:
         Fitted model.
     """
-    model = fit_model(recipe.family, recipe.params, data.at_cutoffs(recipe.development), recipe.seed)
+    rows = data.at_cutoffs(recipe.development if cutoffs is None else cutoffs)
+    model = fit_model(recipe.family, recipe.params, rows, recipe.seed)
     if recipe.calibration == "none":
         return model
     folds = score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
-    return CalibratedModel(model, fit_on_folds(recipe.calibration, folds))
+    with threadpool_limits(limits=1):
+        log_odds = model.decision_function(rows.x)
+    return CalibratedModel(model, fit_on_folds(recipe.calibration, folds, log_odds, rows.y))
 
 
 def predict_churn(model: Any, x: Floats) -> Floats:

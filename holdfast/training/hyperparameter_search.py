@@ -15,18 +15,20 @@ from typing import Any
 import numpy as np
 import optuna
 from filelock import FileLock
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
+from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import FAMILIES, Family, describe_model, list_families
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_BOUND_SHARE = 0.01
 _RANDOM_TRIALS = 4  # before the sampler and the pruner use earlier trials
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -38,16 +40,18 @@ class SearchTrial:
     """Finished trial of the search.
 
     Attributes:
-        fold_roc_auc: ROC-AUC on each evaluated fold.
-        roc_auc: Mean over all folds; None for a pruned trial.
+        fold_log_loss: Log loss on each evaluated fold, without the level.
+        log_loss: Mean over all folds; None for a pruned trial.
+        on_bound: Hyperparameters whose value lies on a bound of the search.
     """
 
     family: str
     number: int
     params: dict[str, Any]
-    fold_roc_auc: list[float]
-    roc_auc: float | None
+    fold_log_loss: list[float]
+    log_loss: float | None
     seconds: float
+    on_bound: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -130,16 +134,33 @@ def select_best_trials(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
     best = []
     searched = {trial.family for trial in trials}
     for family in sorted((FAMILIES[name] for name in searched), key=lambda item: item.complexity):
-        completed = [trial for trial in trials if trial.family == family.name and trial.roc_auc is not None]
-        best.append(max(completed, key=lambda trial: (trial.roc_auc, -trial.number)))
+        completed = [trial for trial in trials if trial.family == family.name and trial.log_loss is not None]
+        best.append(min(completed, key=lambda trial: (trial.log_loss, trial.number)))
     return best
+
+
+def describe_bounds(best: Sequence[SearchTrial]) -> list[str]:
+    """Describe the best values that lie on a bound of the search: a better value may lie beyond it.
+
+    Args:
+        best: Best trial of each family.
+
+    Returns:
+        A sentence per family with such a value.
+    """
+    return [
+        f"The best {trial.name} of the search lies on a bound in {', '.join(trial.on_bound)}: a better value may lie "
+        "beyond it."
+        for trial in best
+        if trial.on_bound
+    ]
 
 
 def _study(family: Family, storage: Path) -> optuna.Study:
     study = optuna.create_study(
         storage=optuna.storages.RDBStorage(f"sqlite:///{storage}", engine_kwargs={"connect_args": {"timeout": 60}}),
         study_name=family.name,
-        direction="maximize",
+        direction="minimize",
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_RANDOM_TRIALS, n_warmup_steps=1),
     )
@@ -176,17 +197,18 @@ def _run_trials(
 
 
 def _objective(trial: optuna.Trial, params: dict[str, Any], folds: Sequence[PreparedFold]) -> list[float]:
-    """Compute ROC-AUC on each fold, ascending in time, until the trial is pruned.
+    """Compute the log loss without the level on each fold, ascending in time, until the trial is pruned.
 
-    The objective is a ranking metric, because the base rate changes from period to period and affects other metrics.
+    The base rate changes from period to period, and with it every metric of the level. A ranking metric would not see
+    that too, but neither the shrinkage, and would leave the regularization to chance.
     """
     values: list[float] = []
     for step, fold in enumerate(folds):
-        values.append(float(roc_auc_score(fold.validation.y, fold.score(params).log_odds)))
+        values.append(float(level_free_log_loss(fold.validation.y, fold.score(params).log_odds).mean()))
         trial.report(float(np.mean(values)), step)
         if step + 1 < len(folds) and trial.should_prune():
             break
-    trial.set_user_attr("fold_roc_auc", values)
+    trial.set_user_attr("fold_log_loss", values)
     return values
 
 
@@ -195,7 +217,16 @@ def _convert_trial(family: str, trial: FrozenTrial) -> SearchTrial:
         family=family,
         number=trial.number,
         params=trial.params,
-        fold_roc_auc=trial.user_attrs["fold_roc_auc"],
-        roc_auc=trial.value if trial.state == TrialState.COMPLETE else None,
+        fold_log_loss=trial.user_attrs["fold_log_loss"],
+        log_loss=trial.value if trial.state == TrialState.COMPLETE else None,
         seconds=trial.duration.total_seconds() if trial.duration else 0.0,
+        on_bound=tuple(name for name, value in trial.params.items() if _is_on_bound(value, trial.distributions[name])),
     )
+
+
+def _is_on_bound(value: float, distribution: BaseDistribution) -> bool:
+    """Return whether a value lies within 1% of the range (of logarithms, if so drawn) from one of its ends."""
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    scale = np.log if distribution.log else float
+    low, high, here = scale(distribution.low), scale(distribution.high), scale(value)
+    return bool(min(here - low, high - here) <= _BOUND_SHARE * (high - low))

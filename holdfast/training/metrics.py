@@ -1,6 +1,8 @@
 """Metrics of churn scores, with bootstrap intervals."""
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from holdfast.core.types import Bools, Floats
@@ -14,6 +16,8 @@ from holdfast.training.bootstrap import (
     roc_auc_draws,
 )
 from holdfast.training.evaluation_report import Interval
+
+_LARGEST_LOG_ODDS = 36.0  # beyond it float64 rounds the probability to 1
 
 
 def compute_metrics(churned: Bools, scores: Floats) -> dict[str, float]:
@@ -91,3 +95,47 @@ def roc_auc_difference(churned: Bools, left: Floats, right: Floats, bootstrap: C
     """
     draws = roc_auc_draws(churned, left, bootstrap) - roc_auc_draws(churned, right, bootstrap)
     return percentile_interval(_roc_auc(churned, left) - _roc_auc(churned, right), draws)
+
+
+def level_offset(churned: Bools, log_odds: Floats) -> float:
+    """Compute the offset with which the mean probability equals the observed share, the best single offset.
+
+    Args:
+        churned: Outcomes of both classes, shape (rows,).
+        log_odds: Log-odds, shape (rows,); infinite ones are clipped.
+
+    Returns:
+        Offset to add to each log-odds.
+    """
+    log_odds, target = clip_log_odds(log_odds), churned.mean()
+    low, high = logit(target) - log_odds.max() - 1.0, logit(target) - log_odds.min() + 1.0
+    return float(brentq(lambda offset: expit(log_odds + offset).mean() - target, low, high, xtol=1e-9))
+
+
+def level_free_log_loss(churned: Bools, log_odds: Floats) -> Floats:
+    """Compute the log loss of each row after the best single offset, which measures all but the level.
+
+    The base rate moves between months, and a model of earlier months cannot know it. The loss still depends on the
+    order and the spread of the log-odds, so that too strong and too weak shrinkage cost.
+
+    Args:
+        churned: Outcomes of both classes, shape (rows,).
+        log_odds: Log-odds, shape (rows,); infinite ones are clipped.
+
+    Returns:
+        Losses, shape (rows,).
+    """
+    level = clip_log_odds(log_odds) + level_offset(churned, log_odds)
+    return np.logaddexp(0.0, np.where(churned, -level, level))
+
+
+def clip_log_odds(log_odds: Floats) -> Floats:
+    """Limit log-odds to those of probabilities that differ from 0 and 1.
+
+    Args:
+        log_odds: Log-odds, shape (rows,).
+
+    Returns:
+        Log-odds between -36 and 36.
+    """
+    return np.clip(log_odds, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS)

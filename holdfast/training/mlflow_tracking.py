@@ -141,12 +141,12 @@ class TrialLog:
                 _WORKSPACE: self._workspace,
                 _TRIAL: key,
                 "family": trial.family,
-                "pruned": str(trial.roc_auc is None).lower(),
+                "pruned": str(trial.log_loss is None).lower(),
             },
         )
-        metrics = [Metric("fold.roc_auc", value, now, step) for step, value in enumerate(trial.fold_roc_auc)]
-        if trial.roc_auc is not None:
-            metrics.append(Metric("folds.roc_auc", trial.roc_auc, now, 0))
+        metrics = [Metric("fold.log_loss", value, now, step) for step, value in enumerate(trial.fold_log_loss)]
+        if trial.log_loss is not None:
+            metrics.append(Metric("folds.log_loss", trial.log_loss, now, 0))
         params = [Param(name, str(value)) for name, value in trial.params.items()]
         self._client.log_batch(run.info.run_id, metrics=metrics, params=params)
         self._client.set_terminated(run.info.run_id)

@@ -1,19 +1,27 @@
 """Selection of the model family on the folds, never on the test rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from holdfast.core.errors import HoldfastError
-from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
+from holdfast.training.bootstrap import (
+    CustomerBootstrap,
+    compare_means,
+    mean_draws,
+    percentile_interval,
+    roc_auc_draws,
+)
 from holdfast.training.calibration import CalibrationChoice, FoldScores, choose_calibration
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Interval
+from holdfast.training.evaluation_report import FoldResult, Interval
 from holdfast.training.fitting import score_out_of_fold
-from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.hyperparameter_search import SearchTrial, describe_bounds
+from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import describe_model, list_families
 from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import Recipe
@@ -28,15 +36,20 @@ class ModelChoice:
     Attributes:
         recipe: Recipe of the model.
         reason: Explanation of the choice of the family.
-        simplest: Best trial of the simplest family; None when the simplest family was chosen.
+        simpler: Best trials of the simpler families, simplest first; one of them ships when the test vetoes the choice.
         calibration: Chosen calibration.
-        gain: ROC-AUC gain over ``simplest`` on the test rows; None until the gain is measured.
+        folds: Result of the family on the folds; None without folds.
+        notes: Hyperparameters whose best value lies on a bound of the search.
+        gain: Log loss of the best simpler family minus that of the model on the test rows; None until it is measured,
+            and for the simplest family.
     """
 
     recipe: Recipe
     reason: str
-    simplest: SearchTrial | None
+    simpler: tuple[SearchTrial, ...]
     calibration: CalibrationChoice
+    folds: FoldResult | None = None
+    notes: tuple[str, ...] = ()
     gain: Interval | None = None
 
 
@@ -74,13 +87,13 @@ def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
                 "more history, or choose another HOLDFAST_HORIZON_DAYS."
             )
     folds = [fold for fold in split.folds if has_both(*fold.fit) and has_both(fold.validation)]
-    return TimeSplit(tuple(folds), split.development, split.test)
+    return replace(split, folds=tuple(folds))
 
 
 def choose_model(
     best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
 ) -> ModelChoice:
-    """Choose the simplest family that no other family beats by more than noise, its calibration and threshold.
+    """Choose the simplest family within one standard error of the best, its calibration and threshold.
 
     Args:
         best: Best trial of each family, simplest first; empty without folds.
@@ -92,14 +105,16 @@ def choose_model(
     Returns:
         Choice, without its measured gain.
     """
+    result = None
     if best:
-        chosen, folds, reason = _choose_family(best, data, split, training)
-        family, params, simpler = chosen.family, chosen.params, None if chosen is best[0] else best[0]
+        number, folds, reason = _choose_family(best, data, split, training)
+        family, params, simpler = best[number].family, best[number].params, tuple(best[:number])
+        result = _measure_folds(folds, training)
     else:
         simplest = list_families(data)[0]
-        family, params, folds, simpler = simplest.name, simplest.defaults, [], None
+        family, params, folds, simpler = simplest.name, simplest.defaults, [], ()
         reason = "Too little history to compare candidates: the simplest family with its defaults ships."
-    calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed)
+    calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed, training.calibration)
     recipe = Recipe(
         family=family,
         params=params,
@@ -114,38 +129,61 @@ def choose_model(
             "test": data.at_cutoffs(split.test).digests(),
         },
     )
-    return ModelChoice(recipe, reason, simpler, calibration)
+    return ModelChoice(recipe, reason, simpler, calibration, result, tuple(describe_bounds(best)))
 
 
 def _choose_family(
     best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings
-) -> tuple[SearchTrial, list[FoldScores], str]:
+) -> tuple[int, list[FoldScores], str]:
+    """Choose by the one-standard-error rule (Breiman et al., 1984) on the log loss without the level.
+
+    The standard error is that of the difference to the best family, over resampled customers and months. A 95% interval
+    would ask for proof of a difference between models that serve equally well: with a few months it keeps the simplest
+    family where another one is better by far.
+    """
     scored = [score_out_of_fold(trial.family, trial.params, data, split.folds, training.seed) for trial in best]
-    chosen, reasons = 0, []
-    for rival in range(1, len(best)):
-        difference = _mean_roc_auc_difference(scored[rival], scored[chosen], training)
-        wins = difference.low > 0
-        verdict = "beats" if wins else "does not beat"
+    losses = [
+        np.concatenate([level_free_log_loss(fold.validation.y, fold.log_odds) for fold in folds]) for folds in scored
+    ]
+    bootstrap = _pool_folds(scored[0], training)
+    lowest = int(np.argmin([loss.mean() for loss in losses]))
+    name = describe_model(best[lowest].family, best[lowest].params)
+    reasons = [f"{name} has the lowest log loss on {len(split.folds)} folds"]
+    for number, (trial, loss) in enumerate(zip(best[:lowest], losses, strict=False)):
+        difference = compare_means(loss, losses[lowest], bootstrap)
+        within = difference.mean <= difference.standard_error
         reasons.append(
-            f"{describe_model(best[rival].family, best[rival].params)} {verdict} "
-            f"{describe_model(best[chosen].family, best[chosen].params)} on {len(split.folds)} folds (ROC-AUC "
-            f"{difference.value:+.4f}, 95% interval {difference.low:+.4f} to {difference.high:+.4f})"
-            f"{'' if wins else ': the simpler model ships'}"
+            f"{describe_model(trial.family, trial.params)} is {'' if within else 'not '}within one standard error of "
+            f"it ({difference})"
         )
-        chosen = rival if wins else chosen
-    return best[chosen], scored[chosen], "; ".join(reasons) + "."
+        if within:
+            return number, scored[number], "; ".join(reasons) + ": the simpler model is chosen."
+    return lowest, scored[lowest], "; ".join(reasons) + "."
 
 
-def _mean_roc_auc_difference(
-    left: Sequence[FoldScores], right: Sequence[FoldScores], training: TrainingSettings
-) -> Interval:
-    """Average the ROC-AUC of ``left`` minus that of ``right`` over the folds, with the same draws for all folds."""
-    customers = np.concatenate([fold.validation.keys["customer_id"].to_numpy() for fold in left])
-    fold_of_row = np.repeat(np.arange(len(left)), [len(fold.log_odds) for fold in left])
-    bootstrap = CustomerBootstrap(customers, training.resamples, training.seed)
+def _pool_folds(folds: Sequence[FoldScores], training: TrainingSettings) -> CustomerBootstrap:
+    keys = pd.concat([fold.validation.keys for fold in folds], ignore_index=True)
+    return CustomerBootstrap(
+        keys["customer_id"].to_numpy(), training.resamples, training.seed, keys["cutoff"].to_numpy()
+    )
+
+
+def _measure_folds(folds: Sequence[FoldScores], training: TrainingSettings) -> FoldResult:
+    """Measure ROC-AUC and log loss of a family on the folds, without the level."""
+    bootstrap = _pool_folds(folds, training)
+    churned = np.concatenate([fold.validation.y for fold in folds])
+    base = np.concatenate([level_free_log_loss(fold.validation.y, np.zeros(len(fold.log_odds))) for fold in folds])
+    gain = base - np.concatenate([level_free_log_loss(fold.validation.y, fold.log_odds) for fold in folds])
+    number = np.repeat(np.arange(len(folds)), [len(fold.log_odds) for fold in folds])
     values, draws = [], []
-    for number, (fold, other) in enumerate(zip(left, right, strict=True)):
-        drawn, churned = bootstrap.subset(fold_of_row == number), fold.validation.y
-        values.append(roc_auc_score(churned, fold.log_odds) - roc_auc_score(churned, other.log_odds))
-        draws.append(roc_auc_draws(churned, fold.log_odds, drawn) - roc_auc_draws(churned, other.log_odds, drawn))
-    return percentile_interval(float(np.mean(values)), np.mean(draws, axis=0))
+    for index, fold in enumerate(folds):
+        values.append(float(roc_auc_score(fold.validation.y, fold.log_odds)))
+        draws.append(roc_auc_draws(fold.validation.y, fold.log_odds, bootstrap.one_month(number == index)))
+    weights = bootstrap.month_counts
+    pooled = (np.column_stack(draws) * weights).sum(axis=1) / weights.sum(axis=1)
+    return FoldResult(
+        months=len(folds),
+        rows=len(churned),
+        roc_auc=percentile_interval(float(np.mean(values)), pooled),
+        log_loss_gain=percentile_interval(float(gain.mean()), mean_draws(gain, bootstrap)),
+    )

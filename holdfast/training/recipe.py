@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 RECIPE_FILE = "recipe.json"
+SERVED = "served"  # column of the test predictions: scores of the shipped model after a refit, beside "model"
 Calibration = Literal["none", "sigmoid", "isotonic"]
 
 
@@ -27,8 +28,10 @@ class Recipe(BaseModel):
         threshold: Churn probability from which customers get an offer.
         development: Cut-offs of the rows to fit on.
         test: Cut-offs of the test rows.
-        digests: "development" and "test" to "rows", "labels" and each input to the SHA-256 of its values, by which a
-            reproduction locates differences.
+        digests: "development", "test" and, after a refit, "refit" to "rows", "labels" and each input to the SHA-256 of
+            its values, by which a reproduction locates differences.
+        refit: Cut-offs of the rows on which the shipped model was fitted after the test; empty when the tested model
+            ships.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,3 +45,9 @@ class Recipe(BaseModel):
     development: tuple[datetime, ...]
     test: tuple[datetime, ...]
     digests: dict[str, dict[str, str]]
+    refit: tuple[datetime, ...] = ()
+
+    @property
+    def shipped(self) -> tuple[datetime, ...]:
+        """Return the cut-offs of the rows on which the shipped model was fitted."""
+        return self.refit or self.development

@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,22 @@ from sklearn.base import BaseEstimator
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.types import Floats
+from holdfast.ingestion.batches import list_batches
 from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
 from holdfast.training.contract_builder import build_contract
-from holdfast.training.dataset import TrainingSet, read_purchase_history
-from holdfast.training.evaluation import evaluate_model, veto_on_test
+from holdfast.training.dataset import TrainingSet
+from holdfast.training.evaluation import evaluate_model, refit_after_test, veto_on_test
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
-from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.fitting import predict_churn
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_client import open_tracking
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, TrainedVersion
 from holdfast.training.model_selection import ModelChoice
 from holdfast.training.plots import plot_evaluation
-from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.recipe import RECIPE_FILE, SERVED, Recipe
 from holdfast.training.settings import TrainingSettings
 
 
@@ -58,6 +60,7 @@ class EvaluatedVersion:
         return (
             f"**{MODEL_NAME} version {self.registered.version}**: {evaluation.chosen}. {evaluation.reason}\n\n"
             f"Calibration: {evaluation.calibration}. {evaluation.calibration_reason}\n\n"
+            f"{' '.join([evaluation.served.reason if evaluation.served else '', *evaluation.search_notes])}\n\n"
             f"MLflow run `{self.registered.run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, "
             f"{len(lineage.batches)} batch(es)."
         )
@@ -71,7 +74,7 @@ def evaluate_and_register(
     data: TrainingSet,
     run_id: str,
 ) -> EvaluatedVersion:
-    """Fit the chosen model, evaluate it once on the test period beside the baselines, and register it.
+    """Fit and test the chosen model beside the baselines, refit its recipe on all known outcomes, and register it.
 
     Args:
         settings: Data folder and definition of churn.
@@ -84,30 +87,39 @@ def evaluate_and_register(
     Returns:
         The registered version with its evaluation.
     """
-    choice, model = veto_on_test(choice, fit_recipe(choice.recipe, data), data, training, settings.horizon_days)
-    recipe = choice.recipe
-    development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
-    history = read_purchase_history(settings, recipe.development[-1], lineage.known_at)
+    choice, tested = veto_on_test(choice, data, training, settings.horizon_days)
+    recipe, model, served = refit_after_test(choice.recipe, tested, data, training)
+    development, test, fitted = (data.at_cutoffs(part) for part in (recipe.development, recipe.test, recipe.shipped))
+    history = data.histories[recipe.development[-1]]
     baselines = score_baselines(development, history, test, settings.horizon_days)
-    scores = {"model": predict_churn(model, test.x), **baselines}
-    evaluation = evaluate_model(model, scores, development, test, choice, training)
+    scores = {"model": predict_churn(tested, test.x), **baselines}
+    history_days = _count_history_days(settings, lineage, recipe.test[-1])
+    evaluation = evaluate_model(tested, scores, development, test, choice, training, served, history_days)
     figures = plot_evaluation(test, scores, evaluation, training.value)
-    _log_dataset(development, "development", recipe.digests["development"])
-    _log_dataset(test, "test", recipe.digests["test"])
-    mlflow.log_metrics({"training_rows": len(development.y), "test_rows": len(test.y)})
+    for name, rows in {"development": development, "test": test, "refit": fitted}.items():
+        if name in recipe.digests:
+            _log_dataset(rows, name, recipe.digests[name])
+    mlflow.log_metrics({"training_rows": len(fitted.y), "test_rows": len(test.y)})
     _log_evaluation(recipe, evaluation)
-    _log_predictions(test, scores)
+    _log_predictions(test, scores | ({SERVED: predict_churn(model, test.x)} if served.refitted else {}))
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png")
-    client, logged = open_tracking(settings), _log_model(model, development)
+    client, logged = open_tracking(settings), _log_model(model, fitted)
     # As downloaded: the service loads no other file, even if the artifact store is overwritten.
     content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
     digest = hashlib.sha256(content).hexdigest()
-    contract = build_contract(settings, recipe, development, lineage.fingerprint, model, digest)
+    contract = build_contract(settings, recipe, fitted, lineage.fingerprint, model, digest)
     roc_auc = evaluation.metrics["model"]["roc_auc"]
-    description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason}"
+    description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason} {served.reason}"
     registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
     return EvaluatedVersion(registered, evaluation, figures)
+
+
+def _count_history_days(settings: Settings, lineage: Lineage, last_cutoff: datetime) -> int:
+    """Count the days from the first event of the training's batches to the end of the latest labels."""
+    used = [batch for batch in list_batches(settings) if batch.batch_id in lineage.batches and batch.first_event]
+    first = min(batch.first_event for batch in used if batch.first_event)
+    return (last_cutoff - first).days + settings.horizon_days
 
 
 def _log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:

@@ -1,8 +1,10 @@
 """Training settings."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from holdfast.training.recipe import Calibration
 
 # Defaults are validated, so that 90 and 90.0 are the same setting with the same training key.
 _FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -77,6 +79,17 @@ class TrainingSettings(BaseModel):
     min_history_days: int = Field(default=30, ge=0, description="Days of history before the earliest cut-off.")
     max_cutoffs: int = Field(default=36, ge=2, description="Maximum number of cut-offs; the latest are used.")
     search: SearchSettings = Field(default=SearchSettings(), description="Budget of the hyperparameter search.")
+    calibration: Literal["auto"] | Calibration = Field(
+        default="auto", description="Calibration method; auto compares all of them on the folds and on the test."
+    )
+    refit: bool = Field(default=True, description="Whether the tested recipe is fitted again on all known outcomes.")
+    max_refit_change: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="Largest mean absolute change of the test rows' probabilities by the refit; beyond it the tested "
+        "model ships.",
+    )
     value: ValueSettings = Field(default=ValueSettings(), description="Value of customers and offers.")
     slices: list[Slice] = Field(
         default=_DEFAULT_SLICES, description="Groups of customers that are evaluated separately."

@@ -20,16 +20,18 @@ class TimeSplit:
         folds: Folds on which candidates are compared; empty with a short history.
         development: Cut-offs on which the chosen model is fitted.
         test: Cut-offs on which the chosen model is tested.
+        embargo: Cut-offs between development and test, which only a refit after the test uses.
     """
 
     folds: tuple[FoldCutoffs, ...]
     development: tuple[datetime, ...]
     test: tuple[datetime, ...]
+    embargo: tuple[datetime, ...] = ()
 
     @property
     def cutoffs(self) -> list[datetime]:
-        """Return the cut-offs of development and test, ascending."""
-        return sorted({*self.development, *self.test})
+        """Return all cut-offs, ascending."""
+        return sorted({*self.development, *self.embargo, *self.test})
 
 
 class NotEnoughHistoryError(HoldfastError):
@@ -93,4 +95,5 @@ def _split(cutoffs: Sequence[datetime], tested: int, horizon_days: int, folds: i
         tuple([fold for fold in candidates if len(fold.fit) >= min_fit_cutoffs][-folds:]),
         development,
         tuple(cutoffs[-tested:]),
+        tuple(cutoffs[len(development) : -tested]),
     )

@@ -84,10 +84,10 @@ class TestRuns:
             names = {"logistic": {"C"}, "boosting": {"learning_rate", "max_iter", "max_leaf_nodes"}}
             assert set(run.data.params) >= names[run.data.tags["family"]]
             assert run.info.run_name.startswith(run.data.tags["family"])
-            history = [metric.value for metric in client.get_metric_history(run.info.run_id, "fold.roc_auc")]
+            history = [metric.value for metric in client.get_metric_history(run.info.run_id, "fold.log_loss")]
             assert run.data.tags["pruned"] == "false"
             assert len(history) == folds
-            assert run.data.metrics["folds.roc_auc"] == pytest.approx(sum(history) / folds)
+            assert run.data.metrics["folds.log_loss"] == pytest.approx(sum(history) / folds)
 
     def test_train_parent_run_has_test_metrics_and_datasets(self, trained: Trained, client: Any, dataset: Any) -> None:
         from holdfast.training.registration import _dataset_digest

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from holdfast.core.types import Floats
+from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.training import baselines
 from holdfast.training.baselines import BASELINE_LABELS, score_baselines
 from holdfast.training.bootstrap import CustomerBootstrap
@@ -20,14 +21,14 @@ from holdfast.training.evaluation import (
     UnknownInputError,
     _assign_groups,
     _evaluate_slice,
-    _measure_gain,
     _measure_instability,
     evaluate_model,
+    refit_after_test,
     require_slice_inputs,
     veto_on_test,
 )
-from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
-from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, ServedFit
+from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.metrics import compute_metric_intervals, compute_metrics
 from holdfast.training.model_families import FAMILIES
@@ -36,10 +37,11 @@ from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
 from tests.support.shop_fixtures import Dataset
 from tests.support.strategies import EXAMPLES
-from tests.support.training_sets import make_training_set, month_starts, synthetic_training_set
+from tests.support.training_sets import default_split, make_training_set, month_starts, synthetic_training_set
 
 TRAINING = TrainingSettings(resamples=100)
 CHOICE = CalibrationChoice("none", "Nothing to compare.", [])
+SHIPPED = ServedFit(cutoffs=month_starts(3), refitted=False, change=None, limit=None, reason="The tested model ships.")
 
 
 def _recipe(development: tuple[datetime, ...], test: tuple[datetime, ...], family: str = "logistic") -> Recipe:
@@ -71,8 +73,9 @@ def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: 
         "model": predict_churn(model, test.x),
         **(scores or score_baselines(development, baselines._test_history(development), test, 90)),
     }
-    choice = ModelChoice(recipe, "It is the only one.", None, CHOICE)
-    return OnTest(development, test, every, evaluate_model(model, every, development, test, choice, TRAINING))
+    choice = ModelChoice(recipe, "It is the only one.", (), CHOICE)
+    report = evaluate_model(model, every, development, test, choice, TRAINING, SHIPPED, 500)
+    return OnTest(development, test, every, report)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,40 @@ class TestEvaluateModel:
         assert (report.family, report.chosen, report.reason) == ("logistic", "logistic C=0.01", "It is the only one.")
         assert (report.calibration, report.calibration_reason) == ("none", "Nothing to compare.")
         assert report.simpler is None
+        assert report.served == SHIPPED
+
+    def test_evaluate_model_level_is_mean_predicted_minus_observed(self, shop: OnTest) -> None:
+        level = shop.report.level
+        assert level is not None
+        assert (level.months, level.history_days) == (len(shop.report.cutoffs), 500)
+        assert level.bias.value == pytest.approx(shop.scores["model"].mean() - shop.test.y.mean())
+        assert level.bias.low < level.bias.value < level.bias.high
+
+    def test_evaluate_model_each_baseline_has_log_loss_gain(self, shop: OnTest) -> None:
+        assert list(shop.report.log_loss_gains) == list(BASELINE_LABELS)
+        for name, gain in shop.report.log_loss_gains.items():
+            losses = (log_loss(shop.test.y, shop.scores[key]) for key in (name, "model"))
+            assert gain.value == pytest.approx(np.subtract(*losses))
+            assert gain.low <= gain.value <= gain.high
+        assert shop.report.log_loss_gains["base_rate"].low > 0
+
+    def test_evaluate_model_months_and_slices_have_bias_with_interval(self, shop: OnTest) -> None:
+        for item in [*shop.report.months, *shop.report.slices]:
+            assert item.bias is not None
+            assert item.bias.value == pytest.approx(item.mean_score - item.base_rate)
+            assert item.bias.low < item.bias.value < item.bias.high
+        assert {item.months for item in shop.report.slices} == {len(shop.report.cutoffs)}
+
+    def test_evaluate_model_slices_compared_with_best_simple_model_of_the_slice(self, shop: OnTest) -> None:
+        group = TRAINING.slices[1]  # one-time and repeat buyers
+        numbers = _assign_groups(group, shop.test.column(group.feature))
+        for number, item in enumerate(item for item in shop.report.slices if item.feature == group.feature):
+            rows = numbers == number
+            every = {name: roc_auc_score(shop.test.y[rows], values[rows]) for name, values in shop.scores.items()}
+            assert item.behind_simple is not None
+            assert item.best_simple == max(BASELINE_LABELS, key=lambda name: every[name])
+            assert item.behind_simple.value == pytest.approx(every[item.best_simple] - every["model"])
+            assert item.behind_simple.low <= item.behind_simple.value <= item.behind_simple.high
 
     def test_evaluate_model_metrics_computed_from_scores_of_each_model(self, shop: OnTest) -> None:
         assert list(shop.report.metrics) == ["model", *BASELINE_LABELS]
@@ -140,9 +177,8 @@ class TestEvaluateModel:
         assert month.metrics["roc_auc"].value == roc_auc_score(shop.test.y[rows], shop.scores["model"][rows])
         assert month.baselines["rfm"] == compute_metrics(shop.test.y[rows], shop.scores["rfm"][rows])
         bootstrap = CustomerBootstrap(shop.test.keys["customer_id"].to_numpy(), TRAINING.resamples, TRAINING.seed)
-        assert month.metrics == compute_metric_intervals(
-            shop.test.y[rows], shop.scores["model"][rows], bootstrap.subset(rows)
-        )
+        drawn = bootstrap.one_month(rows)
+        assert month.metrics == compute_metric_intervals(shop.test.y[rows], shop.scores["model"][rows], drawn)
 
     def test_evaluate_model_slices_sum_to_test_rows(self, shop: OnTest) -> None:
         for group in TRAINING.slices:
@@ -196,8 +232,9 @@ class TestOneClass:
         training = TrainingSettings(resamples=50, slices=slices)
         model = fit_recipe(recipe, data)
         scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), 0.5)}
-        choice = ModelChoice(recipe, "", None, CHOICE)
-        return OnTest(development, test, scores, evaluate_model(model, scores, development, test, choice, training))
+        choice = ModelChoice(recipe, "", (), CHOICE)
+        report = evaluate_model(model, scores, development, test, choice, training, SHIPPED, 500)
+        return OnTest(development, test, scores, report)
 
     def test_evaluate_model_single_class_month_has_no_ranking_metrics(self, report: OnTest) -> None:
         mixed, lost = report.report.slices
@@ -268,7 +305,7 @@ class TestEvaluateSlice:
 
     def test_evaluate_slice_three_groups_equals_manual_calculation(self) -> None:
         test, scores = self._rows()
-        found = _evaluate_slice(self.SLICE, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        found = _evaluate_slice(self.SLICE, test, {"model": scores}, CustomerBootstrap(np.arange(300), 100, 0))
         assert [item.label for item in found] == ["child", "young", "old"]  # no customer is between 10 and 20
         for item, start in zip(found, (0, 100, 200), strict=True):
             rows = slice(start, start + 100)
@@ -289,14 +326,16 @@ class TestEvaluateSlice:
     def test_evaluate_slice_group_of_all_rows_no_gap(self) -> None:
         test, scores = self._rows()
         all_rows = Slice(feature="age", edges=[1000], labels=["all", "none"])
-        (found,) = _evaluate_slice(all_rows, test, scores, CustomerBootstrap(np.arange(300), 100, 0))
+        (found,) = _evaluate_slice(all_rows, test, {"model": scores}, CustomerBootstrap(np.arange(300), 100, 0))
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
     def test_evaluate_slice_missing_values_unknown_group(self) -> None:
         test, scores = self._rows()
         x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
-        found = _evaluate_slice(self.SLICE, replace(test, x=x), scores, CustomerBootstrap(np.arange(300), 100, 0))
+        found = _evaluate_slice(
+            self.SLICE, replace(test, x=x), {"model": scores}, CustomerBootstrap(np.arange(300), 100, 0)
+        )
         assert [(item.label, item.rows) for item in found] == [
             ("child", 50), ("young", 100), ("old", 100), ("unknown", 50)
         ]  # fmt: skip
@@ -331,30 +370,105 @@ class TestInstability:
         assert self._of(data, seed=1) != self._of(data)
 
 
-class TestVetoOnTest:
-    """The gain over the simplest family is measured on the test rows, which did not affect the choice."""
+def _split_data(curvature: float, family: str) -> tuple[TrainingSet, Recipe]:
+    data = synthetic_training_set(customers=400, months=12, curvature=curvature)
+    split = default_split(data)
+    return data, _recipe(split.development, split.test, family).model_copy(update={"folds": split.folds})
 
-    @pytest.mark.parametrize(("curvature", "significant"), [(3.0, True), (0.0, False)])
-    def test_veto_on_test_only_significant_gain_accepted(self, curvature: float, significant: bool) -> None:
-        data = synthetic_training_set(customers=400, months=10, curvature=curvature)
-        cutoffs = sorted(data.keys["cutoff"].unique())
-        recipe = _recipe(tuple(cutoffs[:5]), tuple(cutoffs[-3:]), "boosting")
-        development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
-        model = fit_recipe(recipe, data)
-        simplest = SearchTrial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
-        choice = _measure_gain(ModelChoice(recipe, "", simplest, CHOICE), model, data, TRAINING)
-        scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), development.y.mean())}
-        found = evaluate_model(
-            model, scores, development, test, choice, TRAINING.model_copy(update={"slices": []})
-        ).simpler
-        assert found is not None
-        assert (found.low > 0) is significant
-        settled, fitted = veto_on_test(choice, model, data, TRAINING, 90)
-        assert (settled.recipe.family, settled.simplest) == (
-            ("boosting", simplest) if significant else ("logistic", None)
+
+class TestVetoOnTest:
+    """The gain over simpler models is measured on the test rows, which did not affect the choice."""
+
+    SIMPLEST = SearchTrial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
+
+    @pytest.mark.parametrize(("curvature", "better"), [(3.0, True), (0.0, False)])
+    def test_veto_on_test_only_gain_beyond_one_standard_error_accepted(self, curvature: float, better: bool) -> None:
+        data, recipe = _split_data(curvature, "boosting")
+        settled, fitted = veto_on_test(ModelChoice(recipe, "", (self.SIMPLEST,), CHOICE), data, TRAINING, 90)
+        assert (settled.recipe.family, settled.simpler) == (
+            ("boosting", (self.SIMPLEST,)) if better else ("logistic", ())
         )
-        assert (fitted is model) is significant
-        assert settled.reason.endswith(": the simpler model ships.") is not significant
+        assert settled.reason.endswith(": the simpler model ships.") is not better
+        assert (settled.gain is None) is not better
+        test = data.at_cutoffs(recipe.test)
+        assert (predict_churn(fitted, test.x) == predict_churn(fit_recipe(settled.recipe, data), test.x)).all()
+        if better:
+            simple = predict_churn(fit_recipe(_recipe(recipe.development, recipe.test), data), test.x)
+            assert settled.gain is not None
+            assert settled.gain.value == pytest.approx(
+                log_loss(test.y, simple) - log_loss(test.y, predict_churn(fitted, test.x))
+            )
+
+    def test_veto_on_test_simplest_family_not_beaten_ships(self) -> None:
+        """Of several simpler families the simplest that the choice does not beat ships."""
+        data, recipe = _split_data(0.0, "boosting")
+        weak = replace(self.SIMPLEST, params={"C": 1e-6})
+        choice = ModelChoice(recipe, "", (weak, self.SIMPLEST), CHOICE)
+        settled, _ = veto_on_test(choice, data, TRAINING, 90)
+        assert settled.recipe.params == self.SIMPLEST.params
+        assert settled.simpler == (weak,)
+        assert settled.gain is not None
+        assert settled.gain.value > 0
+
+    @pytest.mark.parametrize(("flip", "expected"), [(False, "sigmoid"), (True, "none")])
+    def test_veto_on_test_calibration_that_does_not_help_is_dropped(self, flip: bool, expected: str) -> None:
+        """Boosting with many leaves is far too sure of itself, and its sigmoid helps unless the test contradicts it."""
+        data, recipe = _split_data(0.0, "boosting")
+        params = FAMILIES["boosting"].defaults | {"max_iter": 300, "min_samples_leaf": 5, "max_leaf_nodes": 31}
+        recipe = recipe.model_copy(update={"calibration": "sigmoid", "params": params})
+        if flip:  # the test is such that the uncalibrated model is right
+            model = fit_recipe(recipe, data).classifier  # type: ignore[attr-defined]
+            rows = data.keys["cutoff"].isin(recipe.test).to_numpy()
+            data = replace(data, y=np.where(rows, predict_churn(model, data.x) > 0.5, data.y))
+        choice = ModelChoice(recipe, "", (), replace(CHOICE, method="sigmoid"))
+        settled, fitted = veto_on_test(choice, data, TRAINING, 90)
+        assert settled.recipe.calibration == settled.calibration.method == expected
+        assert isinstance(fitted, CalibratedModel) is not flip
+        assert ("not better than none by more than one standard error" in settled.calibration.reason) is flip
+        fixed, _ = veto_on_test(choice, data, TRAINING.model_copy(update={"calibration": "sigmoid"}), 90)
+        assert fixed.recipe.calibration == "sigmoid"
+
+
+class TestRefitAfterTest:
+    def _refit(self, **settings: Any) -> tuple[TrainingSet, Recipe, Any, tuple[Recipe, Any, ServedFit]]:
+        data, recipe = _split_data(0.0, "logistic")
+        tested = fit_recipe(recipe, data)
+        return data, recipe, tested, refit_after_test(recipe, tested, data, TRAINING.model_copy(update=settings))
+
+    def test_refit_after_test_ships_same_recipe_fitted_on_all_cutoffs(self) -> None:
+        data, recipe, tested, (shipped, model, served) = self._refit()
+        cutoffs = tuple(data.keys["cutoff"].drop_duplicates())
+        assert len(cutoffs) > len(recipe.development) + len(recipe.test), "there is no embargo"
+        assert shipped.refit == shipped.shipped == tuple(served.cutoffs) == cutoffs
+        assert shipped.model_copy(update={"refit": (), "digests": recipe.digests}) == recipe
+        assert shipped.digests["refit"] == data.digests()
+        everything = fit_model(recipe.family, recipe.params, data, recipe.seed)
+        assert (predict_churn(model, data.x) == predict_churn(everything, data.x)).all()
+        test = data.at_cutoffs(recipe.test)
+        change = np.abs(predict_churn(model, test.x) - predict_churn(tested, test.x)).mean()
+        assert (served.refitted, served.change, served.limit) == (True, change, TRAINING.max_refit_change)
+        assert f"Tested: fit to {recipe.development[-1]:%Y-%m-%d}; served: refitted to {cutoffs[-1]:%Y-%m-%d}" in (
+            served.reason
+        )
+
+    def test_refit_after_test_change_beyond_limit_tested_model_ships(self) -> None:
+        _, recipe, tested, (shipped, model, served) = self._refit(max_refit_change=1e-6)
+        assert (shipped, model) == (recipe, tested)
+        assert served.change is not None
+        assert (served.refitted, served.limit, served.cutoffs) == (False, 1e-6, list(recipe.development))
+        assert served.change > 1e-6
+        assert served.reason.endswith("at most 1e-06 is allowed: the tested model ships.")
+
+    def test_refit_after_test_switched_off_tested_model_ships(self) -> None:
+        _, recipe, tested, (shipped, model, served) = self._refit(refit=False)
+        assert (shipped, model) == (recipe, tested)
+        assert (served.refitted, served.change, served.limit) == (False, None, None)
+
+    def test_refit_after_test_calibrated_recipe_level_of_all_rows(self) -> None:
+        data, recipe = _split_data(0.0, "boosting")
+        recipe = recipe.model_copy(update={"calibration": "sigmoid"})
+        _, model, _ = refit_after_test(recipe, fit_recipe(recipe, data), data, TRAINING)
+        assert predict_churn(model, data.x).mean() == pytest.approx(data.y.mean(), abs=1e-6)
 
 
 def test_require_slice_inputs_unknown_input_raises() -> None:

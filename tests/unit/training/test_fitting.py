@@ -17,6 +17,7 @@ from holdfast.training.calibration import CALIBRATION_METHODS, FoldScores, fit_c
 from holdfast.training.contract_builder import typical_inputs
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold, fit_model, fit_recipe, predict_churn, score_out_of_fold
+from holdfast.training.metrics import level_offset
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import Recipe
 from holdfast.training.time_split import TimeSplit
@@ -97,20 +98,32 @@ class TestFitRecipe:
         assert predict_churn(model, data.x).tobytes() != predict_churn(other, data.x).tobytes()
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_fit_recipe_sigmoid_calibrated_on_out_of_fold_scores(
+    def test_fit_recipe_sigmoid_shape_of_out_of_fold_scores_level_of_fitted_rows(
         self, data: TrainingSet, split: TimeSplit, family: str
     ) -> None:
         recipe = _recipe(split, family, "sigmoid")
         model = fit_recipe(recipe, data)
         assert isinstance(model, CalibratedModel)
         folds = score_out_of_fold(family, recipe.params, data, split.folds, 0)
-        log_odds = np.concatenate([fold.log_odds for fold in folds])
+        log_odds = np.concatenate([fold.level_free for fold in folds])
         churned = np.concatenate([fold.validation.y for fold in folds])
-        sigmoid = fit_calibrator("sigmoid", log_odds, churned)
+        slope = fit_calibrator("sigmoid", log_odds, churned).coef_[0, 0]
         plain = fit_recipe(_recipe(split, family), data).decision_function(data.x)
-        expected = expit(sigmoid.coef_[0, 0] * plain + sigmoid.intercept_[0])
+        fitted = data.keys["cutoff"].isin(split.development).to_numpy()
+        expected = expit(slope * plain + level_offset(data.y[fitted], slope * plain[fitted]))
         assert predict_churn(model, data.x) == pytest.approx(expected)
         assert model.decision_function(data.x).tobytes() == plain.tobytes()
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_fit_recipe_other_cutoffs_fitted_on_their_rows(
+        self, data: TrainingSet, split: TimeSplit, family: str
+    ) -> None:
+        recipe, cutoffs = _recipe(split, family), split.cutoffs
+        model = fit_recipe(recipe, data, cutoffs)
+        expected = fit_model(family, recipe.params, data.at_cutoffs(cutoffs), 0)
+        assert predict_churn(model, data.x).tobytes() == predict_churn(expected, data.x).tobytes()
+        tested = fit_recipe(recipe, data)
+        assert predict_churn(model, data.x).tobytes() != predict_churn(tested, data.x).tobytes()
 
 
 class TestAdditivity:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -21,10 +22,12 @@ from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
 from holdfast.training.hyperparameter_search import (
     SearchTrial,
+    describe_bounds,
     open_search_storage,
     search_families,
     select_best_trials,
 )
+from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import FAMILIES, describe_model
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
@@ -49,7 +52,7 @@ def _outcomes(trials: list[SearchTrial]) -> dict[str, list[Outcome]]:
     """Return the parameters and results of each family in order; trial numbers and times may differ."""
     return {
         family: [
-            (trial.params, trial.fold_roc_auc, trial.roc_auc)
+            (trial.params, trial.fold_log_loss, trial.log_loss)
             for trial in sorted(trials, key=lambda trial: trial.number)
             if trial.family == family
         ]
@@ -77,23 +80,23 @@ class TestTrials:
         data, folds = _data()
         best = select_best_trials(whole[1])[0]
         again = [PreparedFold(FAMILIES["logistic"], data, fold, 0).score(best.params) for fold in folds]
-        expected = [searching.roc_auc_score(fold.validation.y, fold.log_odds) for fold in again]
-        assert best.fold_roc_auc == expected
-        assert best.roc_auc == np.mean(expected)
+        expected = [level_free_log_loss(fold.validation.y, fold.log_odds).mean() for fold in again]
+        assert best.fold_log_loss == expected
+        assert best.log_loss == np.mean(expected)
 
     def test_search_families_bad_trial_pruned_before_late_folds(self, whole: tuple[Path, list[SearchTrial]]) -> None:
         folds = len(_data()[1])
-        pruned = [trial for trial in whole[1] if trial.roc_auc is None]
-        completed = [trial for trial in whole[1] if trial.roc_auc is not None]
+        pruned = [trial for trial in whole[1] if trial.log_loss is None]
+        completed = [trial for trial in whole[1] if trial.log_loss is not None]
         assert pruned, "nothing was pruned"
-        assert {len(trial.fold_roc_auc) for trial in completed} == {folds}
+        assert {len(trial.fold_log_loss) for trial in completed} == {folds}
         for trial in pruned:
-            came_to = len(trial.fold_roc_auc)
+            came_to = len(trial.fold_log_loss)
             assert 2 <= came_to < folds  # never on the strength of one fold
             rivals = [t for t in completed if t.family == trial.family and t.number < trial.number]
-            median = np.median([np.mean(t.fold_roc_auc[:came_to]) for t in rivals])
+            median = np.median([np.mean(t.fold_log_loss[:came_to]) for t in rivals])
             assert len(rivals) >= 4
-            assert np.mean(trial.fold_roc_auc) < median
+            assert np.mean(trial.fold_log_loss) > median
 
     def test_search_families_other_seed_other_trials(
         self, whole: tuple[Path, list[SearchTrial]], tmp_path: Path
@@ -247,17 +250,17 @@ class TestTermination:
 
 
 class TestSelectBestTrials:
-    def _trial(self, family: str, number: int, roc_auc: float | None) -> SearchTrial:
-        return SearchTrial(family, number, {}, [0.5], roc_auc, 0.0)
+    def _trial(self, family: str, number: int, log_loss: float | None) -> SearchTrial:
+        return SearchTrial(family, number, {}, [0.5], log_loss, 0.0)
 
-    def test_select_best_trials_two_families_best_of_each_simplest_first(self) -> None:
+    def test_select_best_trials_two_families_lowest_loss_of_each_simplest_first(self) -> None:
         trials = [
-            self._trial("boosting", 0, 0.9),
+            self._trial("boosting", 0, 0.4),
             self._trial("logistic", 0, 0.6),
             self._trial("boosting", 1, None),
-            self._trial("logistic", 1, 0.7),
+            self._trial("logistic", 1, 0.5),
             self._trial("logistic", 2, None),
-            self._trial("boosting", 2, 0.8),
+            self._trial("boosting", 2, 0.7),
         ]
         assert select_best_trials(trials) == [trials[3], trials[0]]
         assert select_best_trials(trials[::-1]) == [trials[3], trials[0]]
@@ -265,6 +268,33 @@ class TestSelectBestTrials:
     def test_select_best_trials_equal_trials_returns_first(self) -> None:
         trials = [self._trial(family, number, 0.7) for number in (2, 0, 1) for family in FAMILIES]
         assert [trial.number for trial in select_best_trials(trials)] == [0, 0]
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("name", "value", "distribution", "on_bound"),
+        [
+            ("C", 1e-5, FloatDistribution(1e-5, 100, log=True), True),
+            ("C", 1.1e-5, FloatDistribution(1e-5, 100, log=True), True),
+            ("C", 99.0, FloatDistribution(1e-5, 100, log=True), True),
+            ("C", 1e-3, FloatDistribution(1e-5, 100, log=True), False),
+            ("rate", 0.0, FloatDistribution(0, 1), True),
+            ("rate", 0.5, FloatDistribution(0, 1), False),
+            ("leaves", 31, IntDistribution(3, 31, log=True), True),
+            ("leaves", 30, IntDistribution(3, 31), False),
+        ],
+    )
+    def test_convert_trial_best_value_on_bound_is_named(
+        self, name: str, value: float, distribution: BaseDistribution, on_bound: bool
+    ) -> None:
+        trial = optuna.trial.create_trial(
+            params={name: value}, distributions={name: distribution}, value=0.5, user_attrs={"fold_log_loss": [0.5]}
+        )
+        found = searching._convert_trial("logistic", trial)
+        assert found.on_bound == ((name,) if on_bound else ())
+        notes = describe_bounds([found])
+        assert len(notes) == on_bound
+        assert all(f"lies on a bound in {name}: a better value may lie beyond it." in note for note in notes)
 
 
 def _hold(inside: Any, leave: Any, key: str) -> None:

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
-from holdfast.training.metrics import compute_metric_intervals, compute_metrics, log_loss_per_row, roc_auc_difference
+from holdfast.training.metrics import (
+    compute_metric_intervals,
+    compute_metrics,
+    level_free_log_loss,
+    level_offset,
+    log_loss_per_row,
+    roc_auc_difference,
+)
 from tests.support.strategies import EXAMPLES
 
 ROWS = 600
@@ -134,3 +142,34 @@ class TestRocAucDifference:
         alone = compute_metric_intervals(churned, left, bootstrap)["roc_auc"]
         together = roc_auc_difference(churned, left, right, bootstrap)
         assert together.high - together.low < (alone.high - alone.low) / 4
+
+
+class TestLevel:
+    @given(
+        st.lists(st.floats(-40, 40), min_size=2, max_size=40),
+        st.floats(-5, 5),
+        st.data(),
+    )
+    @EXAMPLES
+    def test_level_free_log_loss_shifted_log_odds_same_loss_lowest_of_all_offsets(
+        self, values: list[float], shift: float, data: st.DataObject
+    ) -> None:
+        log_odds = np.array(values)
+        churned = np.zeros(len(values), dtype=bool)
+        churned[: data.draw(st.integers(1, len(values) - 1))] = True
+        offset = level_offset(churned, log_odds)
+        assert expit(np.clip(log_odds, -36, 36) + offset).mean() == pytest.approx(churned.mean(), abs=1e-6)
+        loss = level_free_log_loss(churned, log_odds).mean()
+        for other in (offset - 0.5, offset + 0.5, 0.0):
+            shifted = np.clip(log_odds, -36, 36) + other
+            assert loss <= np.logaddexp(0, np.where(churned, -shifted, shifted)).mean() + 1e-9
+        inner = np.clip(log_odds, -20, 20)  # no value is clipped after the shift either
+        assert level_free_log_loss(churned, inner + shift) == pytest.approx(
+            level_free_log_loss(churned, inner), abs=1e-6
+        )
+
+    def test_level_free_log_loss_constant_score_entropy_of_base_rate(self) -> None:
+        churned = np.arange(100) < 30
+        expected = -(0.3 * np.log(0.3) + 0.7 * np.log(0.7))
+        for value in (-3.0, 0.0, np.inf):
+            assert level_free_log_loss(churned, np.full(100, value)).mean() == pytest.approx(expected)

@@ -222,13 +222,13 @@ class TestTrialLog:
         completed, pruned = _children(client, run_id)
         assert (completed.info.run_name, completed.info.status) == ("logistic C=0.01", "FINISHED")
         assert completed.data.params == {"C": "0.01"}
-        assert completed.data.metrics == {"fold.roc_auc": 0.8, "folds.roc_auc": 0.7}
-        history = client.get_metric_history(completed.info.run_id, "fold.roc_auc")
+        assert completed.data.metrics == {"fold.log_loss": 0.8, "folds.log_loss": 0.7}
+        history = client.get_metric_history(completed.info.run_id, "fold.log_loss")
         assert [(metric.step, metric.value) for metric in history] == [(0, 0.6), (1, 0.8)]
         assert completed.info.end_time - completed.info.start_time >= 2500
         assert (completed.data.tags["pruned"], completed.data.tags["family"]) == ("false", "logistic")
         assert pruned.data.tags["pruned"] == "true"
-        assert pruned.data.metrics == {"fold.roc_auc": 0.6}
+        assert pruned.data.metrics == {"fold.log_loss": 0.6}
 
     def test_trial_log_repeated_trial_logged_once(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         with training_run(client, settings, lineage) as run_id:

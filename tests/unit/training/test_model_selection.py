@@ -1,19 +1,22 @@
-"""Selection of the family: significant gains on the folds only, otherwise the simpler family."""
+"""Selection of the family: the simplest within one standard error of the best on the folds."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from holdfast.core.types import Floats
 from holdfast.training import model_selection
-from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.bootstrap import CustomerBootstrap, mean_draws
 from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import Interval
 from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.model_selection import ModelChoice, SingleClassError, choose_model, drop_single_class_folds
 from holdfast.training.profit import optimal_threshold
@@ -80,62 +83,69 @@ class TestChooseModel:
     def test_choose_model_linear_data_chooses_logistic(self, data: TrainingSet, split: TimeSplit) -> None:
         found = _choose(BEST, data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", {"C": 0.01})
-        assert found.simplest is None
-        assert found.reason.startswith("boosting learning_rate=0.1 ")
-        assert " does not beat logistic C=0.01 on 5 folds (ROC-AUC " in found.reason
-        assert found.reason.endswith(": the simpler model ships.")
+        assert found.simpler == ()
+        assert " has the lowest log loss on 5 folds" in found.reason
 
     def test_choose_model_nonlinear_data_chooses_boosting(self) -> None:
         data = synthetic_training_set(customers=CUSTOMERS, months=16, curvature=3.0)
         found = _choose(BEST, data, default_split(data))
         assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
-        assert found.simplest == BEST[0]
-        assert " beats logistic C=0.01 on 5 folds (ROC-AUC +0." in found.reason
-        assert "ships" not in found.reason
+        assert found.simpler == (BEST[0],)
+        assert found.reason.startswith("boosting learning_rate=0.1 ")
+        assert " has the lowest log loss on 5 folds; logistic C=0.01 is not within one standard error" in found.reason
 
     def test_choose_model_same_inputs_same_choice(self, data: TrainingSet, split: TimeSplit) -> None:
         assert _choose(BEST, data, split) == _choose(BEST, data, split)
 
 
-class TestSignificance:
+def _loss(folds: Sequence[FoldScores]) -> Floats:
+    return np.concatenate([level_free_log_loss(fold.validation.y, fold.log_odds) for fold in folds])
+
+
+class TestOneStandardError:
     """Choice with synthetic scores."""
 
-    def test_choose_model_significantly_better_rival_chosen(
+    def test_choose_model_far_better_rival_chosen(
         self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
     ) -> None:
         set_scores(logistic=1.0, boosting=1.5)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "boosting"
-        assert found.simplest == BEST[0]
+        assert found.simpler == (BEST[0],)
 
-    def test_choose_model_rival_within_interval_not_chosen(
-        self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("seed", range(6))
+    def test_choose_model_simplest_within_one_standard_error_of_lowest_loss(
+        self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch, seed: int
     ) -> None:
-        def fake_scores(family: str, params: Any, data: TrainingSet, folds: Any, seed: int) -> list[FoldScores]:
-            scores = []
-            for number, fold in enumerate(folds):
-                rows, rng = data.at_cutoffs([fold.validation]), np.random.default_rng([number, family == "boosting"])
-                scores.append(FoldScores(rows, 1.02 * rows.y + rng.normal(size=len(rows.y))))
-            return scores
-
-        monkeypatch.setattr(model_selection, "score_out_of_fold", fake_scores)
-        scored = [fake_scores(trial.family, {}, data, split.folds, 0) for trial in BEST]
-        better, worse = sorted(scored, key=_mean_roc_auc, reverse=True)
-        monkeypatch.setattr(
-            model_selection, "score_out_of_fold", lambda family, *_: {"logistic": worse, "boosting": better}[family]
-        )
-        found = _choose(BEST, data, split)
-        assert _mean_roc_auc(better) > _mean_roc_auc(worse)
-        assert found.recipe.family == "logistic"
-        assert f"(ROC-AUC {_mean_roc_auc(better) - _mean_roc_auc(worse):+.4f}, 95% interval -0." in found.reason
+        names = ["logistic", "second", "third"]
+        scored = {}
+        for number, name in enumerate(names):
+            folds = []
+            for fold in split.folds:
+                rows = data.at_cutoffs([fold.validation])
+                noise = np.random.default_rng([seed, number]).normal(size=len(rows.y))
+                folds.append(FoldScores(rows, (1 + 0.1 * number) * rows.y + noise))
+            scored[name] = folds
+        monkeypatch.setattr(model_selection, "score_out_of_fold", lambda family, *_: scored[family])
+        found = _choose([_trial(name) for name in names], data, split)
+        losses = {name: _loss(folds) for name, folds in scored.items()}
+        lowest = min(names, key=lambda name: losses[name].mean())
+        keys = pd.concat([fold.validation.keys for fold in scored["logistic"]])
+        bootstrap = CustomerBootstrap(keys["customer_id"], TRAINING.resamples, TRAINING.seed, keys["cutoff"])
+        within = [
+            name
+            for name in names
+            if (losses[name] - losses[lowest]).mean()
+            <= np.std(mean_draws(losses[name] - losses[lowest], bootstrap)) * (name != lowest)
+        ]
+        assert found.recipe.family == within[0]
+        assert found.simpler == tuple(_trial(name) for name in names[: names.index(within[0])])
 
     def test_choose_model_equal_rival_not_chosen(
         self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
     ) -> None:
         set_scores(logistic=1.0, boosting=1.0)
-        found = _choose(BEST, data, split)
-        assert found.recipe.family == "logistic"
-        assert "(ROC-AUC +0.0000, 95% interval +0.0000 to +0.0000)" in found.reason
+        assert _choose(BEST, data, split).recipe.family == "logistic"
 
     def test_choose_model_worse_rival_not_chosen(
         self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
@@ -143,68 +153,65 @@ class TestSignificance:
         set_scores(logistic=1.5, boosting=1.0)
         assert _choose(BEST, data, split).recipe.family == "logistic"
 
-    @pytest.mark.parametrize(
-        ("second", "third", "chosen"),
-        [(1.5, 2.0, "third"), (1.5, 1.4, "second"), (0.5, 1.5, "third"), (0.5, 0.9, "logistic")],
-    )
-    def test_choose_model_three_families_each_compared_with_best_so_far(
-        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores, second: float, third: float, chosen: str
+    def test_choose_model_levels_of_folds_do_not_matter(
+        self, data: TrainingSet, split: TimeSplit, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The chosen model is compared with the simplest family."""
-        set_scores(logistic=1.0, second=second, third=third)
-        found = _choose([_trial("logistic"), _trial("second"), _trial("third")], data, split)
-        assert found.recipe.family == chosen
-        assert found.reason.count("(ROC-AUC ") == 2
-        assert found.simplest == (None if chosen == "logistic" else _trial("logistic"))
+        """A family whose fold models miss the level of each month is chosen by the rest."""
+        real = score_out_of_fold
 
+        def shifted(family: str, *rest: Any) -> list[FoldScores]:
+            return [FoldScores(f.validation, f.log_odds + 2 * n - 4) for n, f in enumerate(real(family, *rest))]
 
-def _mean_roc_auc(folds: Sequence[FoldScores]) -> float:
-    return float(np.mean([roc_auc_score(fold.validation.y, fold.log_odds) for fold in folds]))
+        expected = _choose(BEST, data, split)
+        monkeypatch.setattr(model_selection, "score_out_of_fold", shifted)
+        found = _choose(BEST, data, split)
+        assert found.recipe == expected.recipe
+        assert found.folds is not None
+        assert expected.folds is not None
+        assert found.folds.log_loss_gain.value == pytest.approx(expected.folds.log_loss_gain.value)
 
-
-class TestMeanDifference:
-    def _scored(self, data: TrainingSet, split: TimeSplit) -> list[list[FoldScores]]:
-        return [score_out_of_fold("logistic", {"C": c}, data, split.folds, 0) for c in (1.0, 0.001)]
-
-    def test_mean_roc_auc_difference_unequal_folds_mean_over_folds(self, data: TrainingSet, split: TimeSplit) -> None:
-        """Folds with different base rates or scales must not be pooled."""
-        left, right = self._scored(data, split)
-        shifted = [FoldScores(fold.validation, fold.log_odds + 10 * n) for n, fold in enumerate(left)]
-        found = model_selection._mean_roc_auc_difference(left, right, TRAINING)
-        assert found.value == pytest.approx(_mean_roc_auc(left) - _mean_roc_auc(right))
-        assert found.low <= found.value <= found.high
-        assert model_selection._mean_roc_auc_difference(shifted, right, TRAINING) == found
-
-    def test_mean_roc_auc_difference_interval_resamples_whole_customers(
-        self, data: TrainingSet, split: TimeSplit
+    def test_choose_model_bound_of_search_is_noted(
+        self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
     ) -> None:
-        left, right = (folds[:3] for folds in self._scored(data, split))
-        customers = np.concatenate([fold.validation.keys["customer_id"] for fold in left])
-        weights = CustomerBootstrap(customers, 50, TRAINING.seed).weights.reshape(50, 3, CUSTOMERS)
-        draws = [
-            np.mean([self._difference(*pair, drawn[n]) for n, pair in enumerate(zip(left, right, strict=True))])
-            for drawn in weights
-        ]
-        found = model_selection._mean_roc_auc_difference(left, right, TrainingSettings(resamples=50))
-        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])))
+        set_scores(logistic=1.0, boosting=1.0)
+        assert _choose(BEST, data, split).notes == ()
+        found = _choose([replace(BEST[0], on_bound=("C",)), BEST[1]], data, split)
+        assert len(found.notes) == 1
+        assert "logistic C=0.01 of the search lies on a bound in C" in found.notes[0]
 
-    def _difference(self, left: FoldScores, right: FoldScores, weights: Any) -> float:
-        model_auc, other_auc = (
-            roc_auc_score(fold.validation.y, fold.log_odds, sample_weight=weights) for fold in (left, right)
-        )
-        return float(model_auc - other_auc)
 
-    def test_mean_roc_auc_difference_same_ranking_zero(self, data: TrainingSet, split: TimeSplit) -> None:
-        left = self._scored(data, split)[0]
-        right = [FoldScores(fold.validation, 3 * fold.log_odds - 1) for fold in left]
-        assert model_selection._mean_roc_auc_difference(left, right, TRAINING) == Interval(value=0, low=0, high=0)
+class TestFoldResult:
+    def _scored(self, data: TrainingSet, split: TimeSplit) -> list[FoldScores]:
+        return score_out_of_fold("logistic", {"C": 1.0}, data, split.folds, 0)
 
-    def test_mean_roc_auc_difference_copied_folds_same_interval(self, data: TrainingSet, split: TimeSplit) -> None:
-        """Five copies of a fold contain no more information than one."""
-        left, right = self._scored(data, split)
-        once = model_selection._mean_roc_auc_difference(left[:1], right[:1], TRAINING)
-        five = model_selection._mean_roc_auc_difference(left[:1] * 5, right[:1] * 5, TRAINING)
-        assert (five.value, five.low, five.high) == pytest.approx((once.value, once.low, once.high))
+    def test_measure_folds_mean_roc_auc_and_gain_over_base_rate(self, data: TrainingSet, split: TimeSplit) -> None:
+        folds = self._scored(data, split)
+        found = model_selection._measure_folds(folds, TRAINING)
+        assert (found.months, found.rows) == (5, sum(len(fold.log_odds) for fold in folds))
+        expected = np.mean([roc_auc_score(fold.validation.y, fold.log_odds) for fold in folds])
+        assert found.roc_auc.value == pytest.approx(expected)
+        assert 0.5 < found.roc_auc.low < expected < found.roc_auc.high
+        rates = [fold.validation.y.mean() for fold in folds]
+        entropy = -np.mean([rate * np.log(rate) + (1 - rate) * np.log(1 - rate) for rate in rates])
+        assert found.log_loss_gain.value == pytest.approx(entropy - _loss(folds).mean())
+        assert 0 < found.log_loss_gain.low < found.log_loss_gain.high
+
+    def test_measure_folds_coin_toss_no_sure_signal(self, data: TrainingSet, split: TimeSplit) -> None:
+        rng, sure = np.random.default_rng(1), 0
+        for _ in range(20):
+            folds = [FoldScores(fold.validation, rng.normal(size=CUSTOMERS)) for fold in self._scored(data, split)]
+            found = model_selection._measure_folds(folds, TrainingSettings(resamples=100))
+            assert found.log_loss_gain.value < 0
+            sure += found.log_loss_gain.low > 0
+        assert sure == 0
+
+    def test_measure_folds_months_disagree_wider_than_over_customers(self, data: TrainingSet, split: TimeSplit) -> None:
+        """Months are drawn too: a signal that some months lack is less sure than its mean on as many customers."""
+        folds = self._scored(data, split)
+        mixed = [FoldScores(f.validation, f.log_odds if n % 2 else -f.log_odds) for n, f in enumerate(folds)]
+        found = model_selection._measure_folds(mixed, TRAINING)
+        same = model_selection._measure_folds(folds, TRAINING)
+        assert found.roc_auc.high - found.roc_auc.low > 2 * (same.roc_auc.high - same.roc_auc.low)
 
 
 class TestRecipe:
@@ -234,7 +241,7 @@ class TestRecipe:
         assert found.recipe.digests["test"]["labels"] != other.recipe.digests["test"]["labels"]
         digests = {"digests": found.recipe.digests}
         assert other.recipe.model_copy(update=digests) == found.recipe
-        assert (other.reason, other.simplest, other.calibration) == (found.reason, found.simplest, found.calibration)
+        assert (other.reason, other.simpler, other.calibration) == (found.reason, found.simpler, found.calibration)
 
     def test_choose_model_without_folds_chooses_simplest_family_with_defaults(self, data: TrainingSet) -> None:
         cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
@@ -243,7 +250,7 @@ class TestRecipe:
         found = _choose([], data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", FAMILIES["logistic"].defaults)
         assert found.recipe.calibration == "none"
-        assert found.simplest is None
+        assert (found.simpler, found.folds) == ((), None)
         assert found.reason.startswith("Too little history to compare candidates: the simplest family ")
         assert found.calibration.reason.startswith("Too little history to compare calibrations")
 

@@ -106,7 +106,8 @@ class TestUse:
         for fold in split.folds:
             assert list(fold.fit) == [cutoff for cutoff in split.development if cutoff + horizon <= fold.validation]
             assert len(fold.fit) >= least
-        assert split.cutoffs == sorted({*split.development, *split.test})
+        assert split.cutoffs == [*split.development, *split.embargo, *split.test] == cutoffs
+        assert all(cutoff + horizon > split.test[0] for cutoff in split.embargo)
 
     @given(_cutoffs, _horizons, _counts)
     @EXAMPLES
