@@ -11,9 +11,11 @@ import pandas as pd
 from holdfast.ingestion.batches import Batch
 from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
+from holdfast.training.recipe import SERVED
 
 Digests = Mapping[str, Mapping[str, str]]
 _KEYS = ["customer_id", "cutoff"]
+_MODELS = {"model": "predictions", SERVED: "predictions of the shipped model"}
 _CODE = {"training_code": "training code", "lock": "lock", "python": "Python"}
 
 
@@ -163,17 +165,26 @@ def diff_test_rows(recorded: pd.DataFrame, retrained: pd.DataFrame) -> list[Repr
 
 
 def diff_scores(recorded: pd.DataFrame, retrained: pd.DataFrame) -> list[ReproductionDifference]:
-    """Compare predictions bit by bit.
+    """Compare the predictions of the tested model, and those of the model that a refit gave, bit by bit.
 
     Args:
-        recorded: Columns customer_id, cutoff and "model".
+        recorded: Columns customer_id, cutoff, "model" and, after a refit, "served".
         retrained: The same columns.
 
     Returns:
-        At most one difference, about the rows that both have.
+        At most one difference per model, about the rows that both have.
     """
     both = recorded.merge(retrained, on=_KEYS, suffixes=("", "_retrained")).sort_values(["cutoff", "customer_id"])
-    before, now = both["model"].to_numpy(np.float64), both["model_retrained"].to_numpy(np.float64)
+    return [
+        difference
+        for column, part in _MODELS.items()
+        if f"{column}_retrained" in both
+        for difference in _diff_column(both, column, part)
+    ]
+
+
+def _diff_column(both: pd.DataFrame, column: str, part: str) -> list[ReproductionDifference]:
+    before, now = both[column].to_numpy(np.float64), both[f"{column}_retrained"].to_numpy(np.float64)
     rows = _bits(before) != _bits(now)
     if not rows.any():
         return []
@@ -182,7 +193,7 @@ def diff_scores(recorded: pd.DataFrame, retrained: pd.DataFrame) -> list[Reprodu
         f"{rows.sum():,} of {len(both):,} differ, by {largest:.3g} at most; the first {_first_row(both[rows])}: "
         f"recorded {float(before[first])!r}, here {float(now[first])!r}"
     )
-    return [ReproductionDifference("predictions", detail)]
+    return [ReproductionDifference(part, detail)]
 
 
 def _bits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ class RecordedVersion:
         version: Number.
         lineage: Batches, times, definitions and code of the training.
         recipe: Fitted model and its cut-offs.
-        scores: customer_id, cutoff, churned and "model" of every test row.
+        scores: customer_id, cutoff, churned and "model" of every test row; after a refit also "served".
     """
 
     version: str
@@ -44,7 +44,8 @@ class Reproduction:
 
     Attributes:
         version: Number.
-        identical: All test predictions and the data behind them are bit-identical.
+        identical: All test predictions, of the tested and of the shipped model, and the data behind them are
+            bit-identical.
         rows: Number of test rows.
         differences: First cause first; an identical reproduction may differ in code.
         unused_batches: Batches on disk that arrived in time and are not part of the lineage.

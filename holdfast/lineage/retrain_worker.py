@@ -20,7 +20,7 @@ from holdfast.models.fingerprint import fingerprint
 from holdfast.training.dataset import build_training_set
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.lineage import LINEAGE, Lineage, build_lineage
-from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.recipe import RECIPE_FILE, SERVED, Recipe
 from holdfast.training.settings import TrainingSettings
 
 RECORDED_FILE, CURRENT_FILE = "lineage.json", "current_lineage.json"
@@ -34,7 +34,7 @@ class RetrainedModel:
 
     Attributes:
         digests: SHA-256 of rows, labels and inputs by period, as in a recipe.
-        scores: customer_id, cutoff, churned and "model" of every test row.
+        scores: customer_id, cutoff, churned and "model" of every test row; after a refit also "served".
     """
 
     digests: dict[str, dict[str, str]]
@@ -61,7 +61,7 @@ def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
 def retrain_recipe(
     settings: Settings, recorded: Lineage, recipe: Recipe, report: Callable[[str], object]
 ) -> RetrainedModel:
-    """Build the features of every cut-off, join, fit, and score the test rows.
+    """Build the features of every cut-off, join, fit the tested and the shipped model, and score the test rows.
 
     Args:
         settings: Name the data folder.
@@ -75,15 +75,18 @@ def retrain_recipe(
     Raises:
         HoldfastError: The batches do not give a training set.
     """
-    cutoffs = sorted({*recipe.development, *recipe.test})
+    cutoffs = sorted({*recipe.development, *recipe.test, *recipe.refit})
     data = build_training_set(settings, cutoffs, recorded.as_of, recorded.known_at, report)
     development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
     report(f"fitting {recipe.family} on {len(development.y):,} rows")
-    scores = predict_churn(fit_recipe(recipe, data), test.x)
-    return RetrainedModel(
-        {"development": development.digests(), "test": test.digests()},
-        test.keys.assign(churned=test.y, model=scores),
-    )
+    scores = test.keys.assign(churned=test.y, model=predict_churn(fit_recipe(recipe, data), test.x))
+    digests = {"development": development.digests(), "test": test.digests()}
+    if recipe.refit:
+        refit = data.at_cutoffs(recipe.refit)
+        report(f"fitting {recipe.family} on {len(refit.y):,} rows")
+        digests["refit"] = refit.digests()
+        scores[SERVED] = predict_churn(fit_recipe(recipe, data, recipe.refit), test.x)
+    return RetrainedModel(digests, scores)
 
 
 def main(folder: Path) -> None:

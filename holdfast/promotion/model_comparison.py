@@ -11,6 +11,7 @@ from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentil
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import roc_auc_difference
+from holdfast.training.recipe import SERVED
 
 _ROW = [ENTITY_KEY, "cutoff"]
 
@@ -86,7 +87,9 @@ def compare_brier(rows: pd.DataFrame, settings: GateSettings, reference: str = "
 
 
 def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:
-    """Compute the largest difference between scores of the registered model and of its test.
+    """Compute the largest difference between scores of the registered model and those that its training recorded.
+
+    After a refit these are the scores of the shipped model; the figures of the test are those of the tested model.
 
     Args:
         rows: Test rows, joined again.
@@ -101,7 +104,8 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
     """
     if rows.keys[_ROW].to_numpy().tolist() != predictions[_ROW].to_numpy().tolist():
         raise NotComputedError(f"the {len(rows.y)} rows joined now differ from the {len(predictions)} rows of the test")
-    return float(np.abs(scores - predictions["model"].to_numpy()).max())
+    recorded = predictions[SERVED if SERVED in predictions else "model"]
+    return float(np.abs(scores - recorded.to_numpy()).max())
 
 
 def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:

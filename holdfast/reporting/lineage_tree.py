@@ -54,6 +54,8 @@ def _list_sections(history: VersionHistory) -> Iterator[tuple[str, str, Iterable
             "folds": f"validated on {validated}",
             "test": format_cutoffs(recipe.test),
         }
+        if recipe.refit:
+            windows["served"] = f"refitted on {format_cutoffs(recipe.refit)}"
         yield "windows", "monthly cut-offs", _align(windows)
     digests = {part: digest[:12] for part, digest in lineage.fingerprint.items()}
     yield "definitions", "fingerprint", _align(digests)

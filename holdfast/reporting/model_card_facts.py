@@ -60,12 +60,18 @@ def _not_for(history: VersionHistory) -> list[str]:
 
 def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator[str]:
     lineage = history.lineage
-    closed = recipe.development[-1] + timedelta(days=lineage.horizon_days)
+    closed = recipe.shipped[-1] + timedelta(days=lineage.horizon_days)
+    excluded = "" if recipe.refit else ": the outcomes of the test period and of the embargo before it are excluded"
     yield (
         f"The newest outcome in the training set was known on {closed:%Y-%m-%d}, {(lineage.as_of - closed).days} days "
-        f"before {lineage.as_of:%Y-%m-%d}: the {lineage.horizon_days}-day outcomes of the test period and of the "
-        "embargo before it are excluded. Later changes of behavior are unknown to the model."
+        f"before {lineage.as_of:%Y-%m-%d}{excluded}. Later changes of behavior are unknown to the model."
     )
+    if recipe.refit:
+        yield (
+            f"The test results are those of a model fitted up to {recipe.development[-1]:%Y-%m-%d}. The served model "
+            f"is the same recipe refitted up to {recipe.refit[-1]:%Y-%m-%d}, the test period included: no later "
+            "outcome has tested it yet."
+        )
     events = [batch.manifest for batch in history.batches if batch.manifest and batch.manifest.first_event]
     first = min((item.first_event for item in events if item.first_event), default=None)
     last = max((item.last_event for item in events if item.last_event), default=None)
@@ -97,10 +103,12 @@ def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator
     yield "label", f"churned: no purchase in the {lineage.horizon_days} days after a cut-off"
     yield "customers", f"with a purchase in the {lineage.activity_days} days before a cut-off"
     rows = f", {history.training_rows:,} rows" if history.training_rows else ""
-    yield "trained on", f"monthly cut-offs {format_cutoffs(recipe.development)}{rows}"
-    yield "selected on", f"folds of these, validated at {format_cutoffs([fold.validation for fold in recipe.folds])}"
-    yield "embargo", f"{lineage.horizon_days} days: no training outcome lies in the test period"
+    yield "trained on", f"monthly cut-offs {format_cutoffs(recipe.shipped)}{rows}"
+    yield "selected on", f"folds before the test, validated at {format_cutoffs([f.validation for f in recipe.folds])}"
+    yield "embargo", f"{lineage.horizon_days} days: no outcome behind the tested model lies in the test period"
     yield "tested on", f"{format_cutoffs(recipe.test)}, {test.rows:,} rows, {test.base_rate:.1%} churned"
+    if test.served:
+        yield "refit", test.served.reason
     yield "model", f"{test.chosen}, calibration {test.calibration}, seed {recipe.seed}"
     yield "reason", test.reason
 

@@ -67,7 +67,7 @@ def load_training_rows(client: MlflowClient, settings: Settings, version: str) -
     registered = client.get_model_version(MODEL_NAME, version)
     recipe = Recipe.model_validate_json(read_file(client, str(registered.run_id), RECIPE_FILE))
     as_of, known_at = _read_times(registered.tags)
-    return build_training_set(settings, recipe.development, as_of, known_at)
+    return build_training_set(settings, recipe.shipped, as_of, known_at)
 
 
 def load_reference(client: MlflowClient, settings: Settings, version: str) -> DriftReference:
