@@ -114,7 +114,15 @@ def _spent(amount: float) -> str:
 
 REASON_TEXTS = [
     ReasonText(
-        ("days_since_last_purchase", "mean_gap_days", "lateness_ratio", "silence_share"),
+        (
+            "days_since_last_purchase",
+            "mean_gap_days",
+            "lateness_ratio",
+            "silence_share",
+            "no_purchase_log_odds_40d",
+            "no_purchase_log_odds_60d",
+            "no_purchase_log_odds_90d",
+        ),
         ("days_since_last_purchase",),
         _recency_text,
     ),

@@ -5,9 +5,10 @@ input to the last. Matrix products and ``sum`` have no fixed order.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +17,16 @@ from holdfast.core.types import Floats
 from holdfast.models._sklearn_private import boosting_baseline, boosting_trees
 
 
-class AdditiveTerms(Protocol):
-    """Terms of an additive model."""
+class AdditiveTerms(ABC):
+    """Terms of an additive model.
 
-    @property
-    def inputs(self) -> int:
-        """Return the number of inputs."""
+    Attributes:
+        base: Constant to which the terms are added.
+    """
 
-    @property
-    def base(self) -> float:
-        """Return the constant to which the terms are added."""
+    base: float
 
+    @abstractmethod
     def compute(self, x: Floats) -> Floats:
         """Compute the term of each input.
 
@@ -37,12 +37,31 @@ class AdditiveTerms(Protocol):
             Terms, of the same shape; not finite for values that the model cannot score.
         """
 
-    def probe_rows(self) -> Floats:
-        """Create rows for a test of the terms.
+    def log_odds(self, x: Floats) -> Floats:
+        """Compute log-odds of churn before calibration.
+
+        Args:
+            x: Inputs, shape (rows, inputs); NaN is missing.
 
         Returns:
-            Rows, shape (any, inputs), which together use every stored number.
+            Log-odds, shape (rows,); not finite for values that the model cannot score.
         """
+        return self.base + sum_terms(self.compute(x))
+
+    def contributions(self, x: Floats, reference: Floats) -> tuple[float, Floats, Floats]:
+        """Compute the contribution of each input to the log-odds of each row.
+
+        Args:
+            x: Inputs, shape (rows, inputs); NaN is missing.
+            reference: Reference value per input, shape (inputs,).
+
+        Returns:
+            Log-odds of the reference, log-odds of each row, and contributions of shape (rows, inputs).
+        """
+        terms = self.compute(np.vstack([reference, x]))
+        log_odds = self.base + sum_terms(terms)
+        with np.errstate(invalid="ignore"):  # infinity less infinity is rejected by the scorer
+            return float(log_odds[0]), log_odds[1:], terms[1:] - terms[0]
 
 
 def arcsinh_inputs(x: Floats, log_odds: Sequence[int] = ()) -> Floats:
@@ -61,12 +80,12 @@ def arcsinh_inputs(x: Floats, log_odds: Sequence[int] = ()) -> Floats:
 
 
 @dataclass(frozen=True)
-class LinearTerms:
+class LinearTerms(AdditiveTerms):
     """Logistic regression on standardized inputs; arrays have shape (inputs,).
 
     Attributes:
         base: Constant to which the terms are added.
-        log_odds: Columns that :func:`arcsinh_inputs` does not transform.
+        untransformed: Columns that are in log-odds already, which :func:`arcsinh_inputs` does not transform.
         mean: Means of the transformed inputs.
         scale: Standard deviations of the transformed inputs.
         coefficients: Coefficients of the standardized inputs.
@@ -75,7 +94,7 @@ class LinearTerms:
     """
 
     base: float
-    log_odds: tuple[int, ...]
+    untransformed: tuple[int, ...]
     mean: Floats
     scale: Floats
     coefficients: Floats
@@ -97,7 +116,7 @@ class LinearTerms:
             Terms, of the same shape; not finite for an infinite value, which scikit-learn rejects.
         """
         with np.errstate(invalid="ignore", over="ignore"):
-            terms = arcsinh_inputs(x, self.log_odds)
+            terms = arcsinh_inputs(x, self.untransformed)
             terms -= self.mean
             terms /= self.scale
             terms *= self.coefficients
@@ -115,12 +134,12 @@ class LinearTerms:
         deviations = z[(np.arange(len(z))[:, None] + np.arange(self.inputs)) % len(z)]
         transformed = np.clip(self.mean + self.scale * deviations, -700, 700)
         rows = np.sinh(transformed)
-        rows[:, self.log_odds] = transformed[:, self.log_odds]
+        rows[:, self.untransformed] = transformed[:, self.untransformed]
         return rows
 
 
 @dataclass(frozen=True)
-class StepTerms:
+class StepTerms(AdditiveTerms):
     """Boosted trees of one input each: their sum is one step function per input.
 
     One binary search finds the steps of all inputs: NumPy sorts complex numbers by the real part, then by the imaginary
@@ -213,8 +232,8 @@ def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
     known[flagged] = (0 - mean[inputs:]) / scale[inputs:] * coefficients[inputs:]
     missing[flagged] += (1 - mean[inputs:]) / scale[inputs:] * coefficients[inputs:]
     base = float(np.ravel(model.intercept_).item())
-    log_odds = tuple(options.get("log_odds", ()))
-    return LinearTerms(base, log_odds, mean[:inputs], scale[:inputs], coefficients[:inputs], known, missing)
+    untransformed = tuple(options.get("log_odds", ()))
+    return LinearTerms(base, untransformed, mean[:inputs], scale[:inputs], coefficients[:inputs], known, missing)
 
 
 def extract_step_terms(classifier: Any) -> StepTerms | None:

@@ -1,4 +1,4 @@
-"""Calibrated classifier: the only class of this repository that a model file may contain."""
+"""Calibrated classifier: a classifier and its calibration in one model file."""
 
 from typing import Any
 

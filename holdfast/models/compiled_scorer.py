@@ -1,22 +1,23 @@
 """Compiled scorer: scores a few rows in microseconds, with the results of scikit-learn.
 
-scikit-learn's ``predict_proba`` spends most of the time of a single row on checks and set-up. The two model families of
+scikit-learn's ``predict_proba`` spends most of the time of a single row on checks and set-up. The model families of
 this repository are a few arrays of numbers, from which a scorer is compiled once. Any other model has no scorer, and
 :func:`verify_scorer` compares a scorer with its model before use.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import expit
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.models.additive_terms import AdditiveTerms, extract_linear_terms, extract_step_terms, sum_terms
+from holdfast.models.additive_terms import extract_linear_terms, extract_step_terms
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contributions import TOLERANCE, Contributions, require_additive
+from holdfast.models.purchase_models import extract_purchase_model
 
 # Sums of a few dozen terms in another order differ by less.
 _PROBABILITY_TOLERANCE = 1e-12
@@ -27,7 +28,36 @@ class ScorerMismatchError(HoldfastError):
 
 
 class InfiniteInputError(HoldfastError):
-    """Infinite input, which this model cannot score; scikit-learn rejects it too."""
+    """Infinite or missing input, which this model cannot score; scikit-learn rejects it too."""
+
+
+class Terms(Protocol):
+    """Log-odds as a function of the inputs, with exact contributions.
+
+    The results of a row have the same bits in every batch.
+    """
+
+    @property
+    def inputs(self) -> int:
+        """Return the number of inputs."""
+
+    def log_odds(self, x: Floats) -> Floats:
+        """Compute log-odds, shape (rows,); not finite for values that the model cannot score.
+
+        Args:
+            x: Inputs, shape (rows, inputs).
+        """
+
+    def contributions(self, x: Floats, reference: Floats) -> tuple[float, Floats, Floats]:
+        """Compute log-odds of the reference, log-odds of the rows, and contributions, shape (rows, inputs).
+
+        Args:
+            x: Inputs, shape (rows, inputs).
+            reference: Reference value per input, shape (inputs,).
+        """
+
+    def probe_rows(self) -> Floats:
+        """Create rows for a test of the scores, which together use every stored number."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +65,11 @@ class CompiledScorer:
     """Fitted model as arrays. The results of a row have the same bits in every batch. Threads may share it.
 
     Attributes:
-        terms: Terms of the additive model.
+        terms: Log-odds of the model and their parts.
         calibrate: Function from log-odds to probabilities, both of shape (rows,).
     """
 
-    terms: AdditiveTerms
+    terms: Terms
     calibrate: Callable[[Floats], Floats]
 
     @classmethod
@@ -59,7 +89,9 @@ class CompiledScorer:
         is_calibrated = type(estimator) is CalibratedModel
         classifier, calibrator = (estimator.classifier, estimator.calibrator) if is_calibrated else (estimator, None)
         try:
-            terms = extract_linear_terms(classifier) or extract_step_terms(classifier)
+            terms: Terms | None = (
+                extract_linear_terms(classifier) or extract_step_terms(classifier) or extract_purchase_model(classifier)
+            )
             calibrate = _calibration(calibrator)
             if terms is None or calibrate is None or terms.inputs != inputs:
                 return None
@@ -77,9 +109,9 @@ class CompiledScorer:
             Log-odds, shape (rows,).
 
         Raises:
-            InfiniteInputError: A value is infinite and the model is linear.
+            InfiniteInputError: A value is infinite or missing and the model cannot score it.
         """
-        return self._log_odds(self._terms(inputs))
+        return _require_finite(self.terms.log_odds(self._contiguous(inputs)))
 
     def probabilities(self, inputs: Floats) -> Floats:
         """Compute probabilities of churn.
@@ -109,27 +141,27 @@ class CompiledScorer:
             InfiniteInputError: As :meth:`log_odds`.
             NotAdditiveError: The contributions of a row do not add up to its log-odds.
         """
-        terms = self._terms(np.vstack([np.array(reference, dtype=np.float64), inputs]))  # None becomes NaN
-        log_odds, values = self._log_odds(terms), terms[1:] - terms[0]
-        require_additive(float(log_odds[0]), log_odds[1:], values)
-        return Contributions(float(log_odds[0]), log_odds[1:], values)
+        typical = np.array(reference, dtype=np.float64)  # None becomes NaN
+        base, log_odds, values = self.terms.contributions(self._contiguous(inputs), typical)
+        require_additive(base, _require_finite(log_odds), values)
+        return Contributions(base, log_odds, values)
 
-    def _terms(self, inputs: Floats) -> Floats:
+    def _contiguous(self, inputs: Floats) -> Floats:
         # For other memory layouts NumPy may use other code, with other bits.
         x = np.ascontiguousarray(inputs, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != self.terms.inputs:
             raise ValueError(f"The matrix has shape {x.shape}, the model has {self.terms.inputs} inputs.")
-        return self.terms.compute(x)
+        return x
 
-    def _log_odds(self, terms: Floats) -> Floats:
-        log_odds = self.terms.base + sum_terms(terms)
-        finite = np.isfinite(log_odds)
-        if not finite.all():
-            raise InfiniteInputError(
-                f"Row {int(np.flatnonzero(~finite)[0])} has an infinite value, which the model cannot score. "
-                "Correct the source data of the feature."
-            )
-        return log_odds
+
+def _require_finite(log_odds: Floats) -> Floats:
+    finite = np.isfinite(log_odds)
+    if not finite.all():
+        raise InfiniteInputError(
+            f"Row {int(np.flatnonzero(~finite)[0])} has an infinite value or lacks one, and the model cannot score it. "
+            "Correct the source data of the feature."
+        )
+    return log_odds
 
 
 def verify_scorer(estimator: Any, scorer: CompiledScorer, rows: Floats) -> None:

@@ -32,6 +32,8 @@ AS_OF_TAG = "holdfast.as_of"  # of the training
 TRUSTED_TYPES = [
     "holdfast.models.additive_terms.arcsinh_inputs",
     "holdfast.models.calibrated_classifier.CalibratedModel",
+    "holdfast.models.purchase_models.BgNbdModel",
+    "holdfast.models.purchase_models.ParetoNbdModel",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]

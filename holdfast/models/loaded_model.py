@@ -13,6 +13,7 @@ from holdfast.core.types import Floats
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.contributions import Contributions, NotAdditiveError, compute_contributions
+from holdfast.models.purchase_models import extract_purchase_model
 from holdfast.models.remedies import PACKAGE_AGAIN, SAME_ENVIRONMENT
 
 _TOLERANCE = 1e-12
@@ -84,8 +85,12 @@ class LoadedModel:
         if not hasattr(self.estimator, "decision_function"):
             raise NotAdditiveError("The model has no decision_function, so it has no log-odds to explain.")
         sign = 1.0 if self.churn_column == 1 else -1.0
+        model = extract_purchase_model(getattr(self.estimator, "classifier", self.estimator))
         return compute_contributions(
-            lambda x: sign * self.estimator.decision_function(x), matrix, self.contract.reference
+            lambda x: sign * self.estimator.decision_function(x),
+            matrix,
+            self.contract.reference,
+            interacting=model.columns if model else (),
         )
 
 

@@ -5,6 +5,7 @@ Each family has exact contributions, so that the reason codes of a prediction ar
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from holdfast.core.types import Bools, Floats
 from holdfast.models.additive_terms import arcsinh_inputs
+from holdfast.models.purchase_models import PURCHASE_INPUTS, BgNbdModel, ParetoNbdModel, PurchaseModel
 from holdfast.training.dataset import TrainingSet
+from holdfast.training.purchase_fitting import fit_purchase_model
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -39,7 +42,7 @@ class Family:
             a family without hyperparameters.
         suggest: Function that draws hyperparameters for an Optuna trial.
         prepare: Function of a training set that does the work which does not depend on the hyperparameters.
-        requires: Inputs without which the family cannot be fitted.
+        uses_history: Whether the family is fitted on the purchase history of all customers instead of the labels.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Family:
     defaults: dict[str, Any]
     suggest: "Callable[[Trial], dict[str, Any]]"
     prepare: Callable[[TrainingSet], Fit]
-    requires: tuple[str, ...] = ()
+    uses_history: bool = False
 
     def fit(self, params: Params, data: TrainingSet, seed: int) -> BaseEstimator:
         """Fit a model. The caller limits the threads.
@@ -72,6 +75,12 @@ class Family:
             Number of trials; 1 without hyperparameters.
         """
         return budget if self.defaults else 1
+
+
+def _prepare_purchase_model(model: type[PurchaseModel], data: TrainingSet) -> Fit:
+    latest = data.histories[data.keys["cutoff"].max()]
+    fitted = fit_purchase_model(model, latest, data.inputs, data.horizon_days)
+    return lambda params, seed: fitted
 
 
 def _prepare_logistic(data: TrainingSet) -> Fit:
@@ -140,6 +149,22 @@ def _fill_empty_inputs(x: Floats) -> Floats:
 
 
 FAMILIES = {
+    "bg_nbd": Family(
+        name="bg_nbd",
+        complexity=0,
+        defaults={},
+        suggest=lambda trial: {},
+        prepare=partial(_prepare_purchase_model, BgNbdModel),
+        uses_history=True,
+    ),
+    "pareto_nbd": Family(
+        name="pareto_nbd",
+        complexity=1,
+        defaults={},
+        suggest=lambda trial: {},
+        prepare=partial(_prepare_purchase_model, ParetoNbdModel),
+        uses_history=True,
+    ),
     "logistic": Family(
         name="logistic",
         complexity=2,
@@ -176,10 +201,10 @@ def list_families(data: TrainingSet) -> list[Family]:
         data: Training set.
 
     Returns:
-        Families whose required inputs the training set has.
+        Families; those that use the history only if the training set has it and the inputs of a purchase model.
     """
-    names = {feature.name for feature in data.inputs}
-    found = [family for family in FAMILIES.values() if names >= set(family.requires)]
+    has_history = bool(data.histories) and {feature.name for feature in data.inputs} >= set(PURCHASE_INPUTS)
+    found = [family for family in FAMILIES.values() if has_history or not family.uses_history]
     return sorted(found, key=lambda family: family.complexity)
 
 

@@ -90,7 +90,7 @@ def test_main_job_parity_covers_every_value_of_every_customer(
 
     projections = open_store().get_feature_service(main_job.summary["prediction"]["feature_service"])
     features = sum(len(projection.features) for projection in projections.feature_view_projections)
-    assert features == 18
+    assert features == 21
     assert main_job.summary["parity"] == {"values_compared": main_job.summary["customers"] * features, "mismatches": 0}
     assert len(main_job.summary["feature_views"]) == 3
 

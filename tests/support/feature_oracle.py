@@ -7,7 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -93,15 +93,35 @@ FEATURES: dict[str, Callable[[Iterable[Transaction], datetime], dict[str, Values
 }
 
 
-def request_time(first: datetime, last: datetime, mean_gap_days: float | None, as_of: datetime) -> Values:
+def request_time(
+    purchase_days: int, first: datetime, last: datetime, mean_gap_days: float | None, as_of: datetime
+) -> Values:
     """Compute the on-demand features at ``as_of``."""
     silence, tenure = _days_between(last, as_of), _days_between(first, as_of)
+    priors = {"40d": ("0.25", 10), "60d": ("0.5", 30), "90d": ("1", 90)}
     return {
         "days_since_last_purchase": float(silence),
         "tenure_days": float(tenure),
         "lateness_ratio": None if mean_gap_days is None else float(silence / Fraction(mean_gap_days)),
         "silence_share": float(silence / tenure) if tenure else 0.0,
+    } | {
+        f"no_purchase_log_odds_{name}": _no_purchase_log_odds(purchase_days - 1, tenure, silence, Decimal(r), alpha)
+        for name, (r, alpha) in priors.items()
     }
+
+
+def _no_purchase_log_odds(repeats: int, tenure: Fraction, silence: Fraction, r: Decimal, alpha: int) -> float:
+    """Compute the log-odds of no purchase in 90 days under MBG/NBD from its likelihood, with 60 digits."""
+
+    def density(days: Fraction) -> Decimal:
+        """Compute (alpha + days) ** -(r + repeats)."""
+        return (alpha + Decimal(days.numerator) / Decimal(days.denominator)) ** -(r + repeats)
+
+    with localcontext(prec=60, Emin=-999_999_999, Emax=999_999_999):
+        inactive = Decimal("0.8") / (Decimal("2.5") + repeats) * density(tenure - silence if repeats else Fraction(0))
+        until_request, until_horizon = density(tenure), density(tenure + 90)
+        log_odds = ((until_horizon + inactive) / (until_request - until_horizon)).ln()
+    return min(max(float(log_odds), -10.0), 10.0)
 
 
 def churn_labels(

@@ -1,15 +1,16 @@
 """Synthetic training sets."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from holdfast.models.contract import Feature
-from holdfast.training.dataset import TrainingSet
+from holdfast.models.contract import RECENCY_FEATURE, Feature
+from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.time_split import TimeSplit, split_by_time
 
 
@@ -50,6 +51,42 @@ def synthetic_training_set(customers: int, months: int, curvature: float = 0.0, 
         noise=noise,
         curve=missing,
     )
+
+
+def shop_training_set(customers: int, months: int, seed: int = 0) -> TrainingSet:
+    """Simulate purchases, and draw a training set with the purchase history and inputs of a purchase model.
+
+    Customers purchase at rates that vary, become inactive with probability 0.15 after each purchase, and are labeled at
+    every cut-off up to 400 days after their last purchase. Of two further inputs one is noise and one has nulls.
+    """
+    rng = np.random.default_rng(seed)
+    cutoffs = month_starts(months)
+    start = cutoffs[0] - timedelta(days=400)
+    purchases = []
+    for _ in range(customers):
+        days, gap = [int(rng.integers(0, 400))], 1 / rng.gamma(1.5, 1 / 25)
+        while rng.random() > 0.15 and days[-1] < 400 + 31 * (months + 4):
+            days.append(days[-1] + 1 + int(rng.exponential(gap)))
+        purchases.append(np.array(days))
+    rows, histories = [], {}
+    for cutoff in cutoffs:
+        now = (cutoff - start).days
+        known = [(customer, days[days < now], days[days >= now]) for customer, days in enumerate(purchases)]
+        histories[cutoff] = PurchaseHistory(
+            *np.array([(len(past) - 1, past[-1] - past[0], now - past[0]) for _, past, _ in known], dtype=float).T
+        )
+        for customer, past, future in known:
+            if now - past[-1] <= 400:
+                churned = not (future < now + 90).any()
+                rows.append((churned, customer, cutoff, len(past), now - past[0], now - past[-1]))
+    churned, ids, at, days, tenure, silence = zip(*rows, strict=True)
+    noise, curve = rng.normal(size=(2, len(rows)))
+    data = make_training_set(
+        churned, ids, at, purchase_days=days, tenure_days=tenure, days_since_last_purchase=silence,
+        noise=noise, curve=np.where(rng.random(len(rows)) < 0.1, np.nan, curve),
+    )  # fmt: skip
+    inputs = [replace(feature, increasing=feature.name == RECENCY_FEATURE) for feature in data.inputs]
+    return replace(data, inputs=inputs, histories=histories)
 
 
 def default_split(data: TrainingSet) -> TimeSplit:

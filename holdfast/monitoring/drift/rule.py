@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from feature_repo.timestamps import DAY_US
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.monitoring.drift.psi import PsiResult, measure_psi
@@ -13,7 +14,7 @@ from holdfast.monitoring.drift.reference import DriftReference
 from holdfast.monitoring.hypothesis_tests import holm
 from holdfast.monitoring.settings import DriftRules
 
-_TENURE, _SILENCE = "tenure_days", "silence_share"
+_TENURE, _PURCHASE_DAYS = "tenure_days", "purchase_days"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def compare_with_reference(reference: DriftReference, current: Floats, as_of: da
     for i, name in enumerate(reference.names):
         vs_training = measure_psi(name, reference.training[:, i], current[:, i])
         vs_population = measure_psi(name, reference.training_population[:, i], current[:, i])
-        if name in (_TENURE, _SILENCE):
+        if not np.array_equal(aged[:, i], reference.training_population[:, i], equal_nan=True):
             vs_aged = measure_psi(name, aged[:, i], current[:, i])
             vs_population = min(vs_population, vs_aged, key=lambda result: result.psi)
         results.append(FeatureDrift(reference.version, name, len(current), vs_training, vs_population))
@@ -93,8 +94,8 @@ def mark_drifted(results: Sequence[FeatureDrift], rules: DriftRules) -> list[Fea
 def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
     """Age customers by some days, with unchanged activity: only the tenure grows.
 
-    Without new customers, tenure grows by one day per day, and ``silence_share``, the time since the last purchase over
-    tenure, changes with tenure: this is no drift.
+    Without new customers, tenure grows by one day per day, and the inputs that are computed from tenure at the request,
+    such as ``silence_share``, change with tenure: this is no drift.
 
     Args:
         names: Names of the columns.
@@ -107,8 +108,28 @@ def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
     aged = rows.copy()
     if _TENURE in names:
         aged[:, names.index(_TENURE)] += days
-        if RECENCY_FEATURE in names and _SILENCE in names:
-            tenure, recency = (aged[:, names.index(name)] for name in (_TENURE, RECENCY_FEATURE))
-            share = np.divide(recency, tenure, out=0 * tenure, where=tenure > 0)  # NaN stays NaN
-            aged[:, names.index(_SILENCE)] = share
+        if RECENCY_FEATURE in names and _PURCHASE_DAYS in names:
+            for name, values in _compute_request_inputs(names, aged).items():
+                if name in names and name not in (_TENURE, RECENCY_FEATURE, "lateness_ratio"):
+                    aged[:, names.index(name)] = values
     return aged
+
+
+def _compute_request_inputs(names: Sequence[str], rows: Floats) -> dict[str, Floats]:
+    """Compute the inputs of the request time, except those of the mean gap, from purchase days, tenure and recency."""
+    from feature_repo.on_demand_feature_views import customer_request_time  # defines all views
+
+    purchase_days, tenure, recency = (rows[:, names.index(name)] for name in (_PURCHASE_DAYS, _TENURE, RECENCY_FEATURE))
+    known = ~np.isnan(purchase_days + tenure + recency)
+    columns = {
+        "as_of_us": np.zeros(known.sum()),
+        "purchase_days": purchase_days[known],
+        "first_purchase_us": -tenure[known] * DAY_US,
+        "last_purchase_us": -recency[known] * DAY_US,
+        "mean_gap_days": np.full(known.sum(), np.nan),
+    }
+    computed = customer_request_time.feature_transformation.udf({name: c.tolist() for name, c in columns.items()})
+    complete = {name: np.full(len(rows), np.nan) for name in computed}
+    for name, values in computed.items():
+        complete[name][known] = np.array(values, dtype=np.float64)
+    return complete

@@ -28,7 +28,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
 def test_redis_profile_online_values_equal_point_in_time_values(shop: OnlineShop) -> None:
     report = check_parity(open_store(), open_store(KNOWN_AT), CUSTOMERS, AS_OF)
     require_parity(report)
-    assert report.values_compared == 300 * 18
+    assert report.values_compared == 300 * 21
 
 
 def test_redis_profile_definitions_are_current_after_materialization(shop: OnlineShop) -> None:

@@ -64,7 +64,7 @@ class TestEqualStores:
     def test_check_parity_counts_every_customer_and_feature(self, check: Callable[[], ParityReport]) -> None:
         report = check()
         features = len(model_inputs(open_store()))
-        assert (report.customers, report.features) == (300, features) == (300, 18)
+        assert (report.customers, report.features) == (300, features) == (300, 21)
         assert report.values_compared == 300 * features
         assert report.mismatches == 0
         assert report.examples == []
@@ -77,7 +77,7 @@ class TestEqualStores:
         write_online_values("c011", HISTORY, {"total_amount": Value(double_val=-1.5)})
         customers = ["c250", "c011", "c000", *[f"c{n:03d}" for n in range(20, 30)]]  # in no order
         report = check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF, chunk)
-        assert report.values_compared == len(customers) * 18
+        assert report.values_compared == len(customers) * 21
         assert [(m.customer_id, m.feature, m.online) for m in report.examples] == [
             ("c011", f"{HISTORY}:total_amount", -1.5)
         ]

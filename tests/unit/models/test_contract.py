@@ -23,7 +23,7 @@ from holdfast.models.contract import (
     input_matrix,
     model_inputs,
 )
-from holdfast.models.fingerprint import differing_parts, fingerprint
+from holdfast.models.fingerprint import DECLARATION_TAGS, differing_parts, fingerprint
 from tests.support.small_shop import use_data_folder
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]
@@ -200,15 +200,29 @@ def test_fingerprint_changed_definition_changes_its_part(store: Any, change: Cha
     assert differing_parts(before, _prints(store)) == parts
 
 
-def test_fingerprint_nullable_on_demand_feature_changes_on_demand(store: Any) -> None:
+@pytest.mark.parametrize("tag", DECLARATION_TAGS)
+def test_fingerprint_declaration_of_on_demand_feature_changes_on_demand(store: Any, tag: str) -> None:
     before = _prints(store)
-    assert {f.name: f.nullable for f in model_inputs(store)}["lateness_ratio"]
+    assert any(getattr(feature, tag) for feature in model_inputs(store) if feature.view == "customer_request_time")
     view = store.get_on_demand_feature_view("customer_request_time")
-    view.tags = view.tags | {"nullable": ""}
+    view.tags = view.tags | {tag: ""}
     store.registry.apply_feature_view(view, store.project)
     after = _prints(store)
-    assert not {f.name: f.nullable for f in model_inputs(store)}["lateness_ratio"]
-    assert differing_parts(before, after) != []
+    assert not any(getattr(feature, tag) for feature in model_inputs(store) if feature.view == "customer_request_time")
+    assert differing_parts(before, after) == ["on_demand"]
+
+
+def test_declaration_tags_name_fields_of_their_view() -> None:
+    from feature_repo import definitions
+
+    declared = set()
+    for view in vars(definitions).values():
+        for tag in DECLARATION_TAGS:
+            names = getattr(view, "tags", {}).get(tag)
+            if names and hasattr(view, "features"):
+                declared.add(tag)
+                assert set(names.split(",")) <= {field.name for field in view.features}, (view.name, tag)
+    assert declared == set(DECLARATION_TAGS)
 
 
 def test_differing_parts_missing_part_differs() -> None:
@@ -230,8 +244,12 @@ class TestInputs:
         inputs = model_inputs(store)
         names = [feature.name for feature in inputs]
         assert names[:3] == ["purchase_days", "total_amount", "mean_purchase_amount"]
-        assert names[-4:] == ["days_since_last_purchase", "tenure_days", "lateness_ratio", "silence_share"]
-        assert len(names) == len(set(names)) == 18
+        log_odds = [f"no_purchase_log_odds_{days}d" for days in (40, 60, 90)]
+        silence = ["lateness_ratio", "silence_share", *log_odds]
+        assert names[-7:] == ["days_since_last_purchase", "tenure_days", *silence]
+        assert len(names) == len(set(names)) == 21
+        assert [feature.name for feature in inputs if feature.log_odds] == log_odds
+        assert [feature.name for feature in inputs if feature.increasing] == ["days_since_last_purchase", *silence]
         assert {feature.name for feature in inputs if feature.nullable} == {
             "mean_gap_days",
             "std_gap_days",

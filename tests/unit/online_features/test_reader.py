@@ -30,7 +30,15 @@ from tests.support.small_shop import AS_OF
 
 NOW = epoch_us(AS_OF + timedelta(hours=30, microseconds=7))
 DAY = timedelta(days=1)
-ON_DEMAND = ["days_since_last_purchase", "tenure_days", "lateness_ratio", "silence_share"]
+ON_DEMAND = [
+    "days_since_last_purchase",
+    "tenure_days",
+    "lateness_ratio",
+    "silence_share",
+    "no_purchase_log_odds_40d",
+    "no_purchase_log_odds_60d",
+    "no_purchase_log_odds_90d",
+]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
@@ -79,7 +87,7 @@ class TestSameAsFeast:
     def test_read_each_customer_equals_feast(self, shop: OnlineShop) -> None:
         found = shop.reader.read(CUSTOMERS, NOW)
         assert not found.faults.any()
-        assert found.inputs.shape == (300, 18)
+        assert found.inputs.shape == (300, 21)
         assert_as_feast(shop, found, CUSTOMERS, NOW)
         assert (found.timestamps_us == epoch_us(AS_OF)).all()
         assert np.isfinite(found.inputs[:, names(shop).index("tenure_days")]).all()
@@ -121,7 +129,7 @@ class TestSameAsFeast:
 
     def test_read_no_customers_returns_no_rows(self, shop: OnlineShop) -> None:
         found = shop.reader.read([], NOW)
-        assert (found.inputs.shape, found.faults.shape, found.timestamps_us.shape) == ((0, 18), (0, 18), (0, 3))
+        assert (found.inputs.shape, found.faults.shape, found.timestamps_us.shape) == ((0, 21), (0, 21), (0, 3))
 
     def test_read_in_threads_returns_the_same_values(self, shop: OnlineShop) -> None:
         wanted = shop.reader.read(CUSTOMERS, NOW).inputs

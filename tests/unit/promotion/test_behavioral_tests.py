@@ -27,8 +27,10 @@ INPUTS = [
     Feature("customer_request_time", "tenure_days", "Float64", False),
     Feature("customer_request_time", "lateness_ratio", "Float64", True),
     Feature("customer_request_time", "silence_share", "Float64", False),
+    Feature("customer_request_time", "no_purchase_log_odds_60d", "Float64", False),
+    Feature("customer_purchase_history", "purchase_days", "Int64", False),
 ]
-GAP, SILENCE, TENURE, LATENESS, SHARE = range(5)
+GAP, SILENCE, TENURE, LATENESS, SHARE, LOG_ODDS = range(6)
 CUTOFFS = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)]
 
 
@@ -50,9 +52,10 @@ def rows(request_time: Callable[..., Any]) -> TrainingSet:
     first = as_of - rng.integers(40 * DAY_US, 700 * DAY_US, 80)
     last = np.where(np.arange(80) % 4 == 0, first, as_of - rng.integers(DAY_US // 7, 39 * DAY_US, 80))
     gap = np.where(last > first, rng.uniform(5, 60, 80), np.nan)
+    days = np.where(last > first, rng.integers(2, 9, 80), 1)
     columns = {"as_of_us": as_of, "first_purchase_us": first, "last_purchase_us": last, "mean_gap_days": gap}
-    computed = request_time({name: values.tolist() for name, values in columns.items()})
-    x = np.column_stack([gap, *(np.array(computed[f.name], dtype=np.float64) for f in INPUTS[1:])])
+    computed = request_time({name: values.tolist() for name, values in (columns | {"purchase_days": days}).items()})
+    x = np.column_stack([gap, *(np.array(computed[f.name], dtype=np.float64) for f in INPUTS[1:-1]), days])
     keys = pd.DataFrame({"customer_id": [f"c{i:02d}" for i in range(80)], "cutoff": cutoffs})
     return TrainingSet(keys, x, rng.random(80) < 0.5, INPUTS)
 
@@ -92,6 +95,8 @@ class TestDirection:
         np.testing.assert_allclose(after[:, SILENCE], before[:, SILENCE] + moved, rtol=0, atol=1e-9)
         np.testing.assert_allclose(after[:, LATENESS], after[:, SILENCE] / after[:, GAP], rtol=1e-12)
         np.testing.assert_allclose(after[:, SHARE], after[:, SILENCE] / after[:, TENURE], rtol=1e-12)
+        assert (after[moved > 0, LOG_ODDS] >= before[moved > 0, LOG_ODDS]).all()
+        assert (after[moved > 0, LOG_ODDS] > before[moved > 0, LOG_ODDS]).any()
         np.testing.assert_array_equal(after[:, [GAP, TENURE]], before[:, [GAP, TENURE]])
 
     def test_measure_wrong_direction_fall_within_tolerance_zero(

@@ -103,10 +103,11 @@ def test_assemble_training_set_on_demand_features_as_of_cutoff(dataset: Dataset)
                 feature_oracle.EPOCH + history[customer][name] * feature_oracle.MICROSECOND
                 for name in ("first_purchase_us", "last_purchase_us")
             )
-            expected = feature_oracle.request_time(first, last, rhythm[customer]["mean_gap_days"], cutoff)
+            days, gap = history[customer]["purchase_days"], rhythm[customer]["mean_gap_days"]
+            expected = feature_oracle.request_time(days, first, last, gap, cutoff)
             for name, value in expected.items():
-                found = data.column(name)[row]
-                assert (np.isnan(found) and value is None) or found == pytest.approx(value, rel=1e-12), (customer, name)
+                found, wanted = data.column(name)[row], np.nan if value is None else value
+                assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12, nan_ok=True), (customer, name)
 
 
 def test_assemble_training_set_later_events_ignored_by_features(dataset: Dataset) -> None:

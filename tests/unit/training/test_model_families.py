@@ -15,13 +15,15 @@ from sklearn.metrics import roc_auc_score
 
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import fit_model, predict_churn
-from holdfast.training.model_families import FAMILIES, describe_model
+from holdfast.training.model_families import FAMILIES, describe_model, list_families
 from tests.support.shop_fixtures import Dataset
 from tests.support.training_sets import make_training_set, month_starts, synthetic_training_set
 
 # The corners of what the search may try, and the middle.
 EXTREMES = {
     "logistic": [{"C": 1e-5}, {"C": 100.0}],
+    "bg_nbd": [{}, {}],
+    "pareto_nbd": [{}, {}],
     "boosting": [
         {
             "learning_rate": 0.03,
@@ -39,6 +41,7 @@ EXTREMES = {
         },
     ],
 }
+BY_LABELS = [name for name, family in FAMILIES.items() if not family.uses_history]
 EVERY = [(name, params) for name in FAMILIES for params in [FAMILIES[name].defaults, *EXTREMES[name]]]
 
 
@@ -57,8 +60,19 @@ def _parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
 
 class TestFamilies:
     def test_families_all_ordered_by_complexity(self) -> None:
-        assert [family.name for family in FAMILIES.values()] == list(FAMILIES) == ["logistic", "boosting"]
-        assert [family.complexity for family in FAMILIES.values()] == [2, 3]
+        assert [family.name for family in FAMILIES.values()] == list(FAMILIES)
+        assert list(FAMILIES) == ["bg_nbd", "pareto_nbd", "logistic", "boosting"]
+        assert [family.complexity for family in FAMILIES.values()] == [0, 1, 2, 3]
+
+    def test_list_families_without_history_or_inputs_leaves_purchase_models_out(self, dataset: Dataset) -> None:
+        data = dataset.data
+        assert [family.name for family in list_families(data)] == list(FAMILIES)
+        assert [family.name for family in list_families(replace(data, histories={}))] == BY_LABELS
+        fewer = replace(data, x=data.x[:, 1:], inputs=data.inputs[1:])  # without purchase_days
+        assert [family.name for family in list_families(fewer)] == BY_LABELS
+
+    def test_planned_trials_family_without_hyperparameters_one(self) -> None:
+        assert [family.planned_trials(40) for family in FAMILIES.values()] == [1, 1, 40, 40]
 
     @pytest.mark.parametrize("name", FAMILIES)
     def test_families_defaults_within_search_space(self, name: str) -> None:
@@ -95,7 +109,7 @@ class TestModels:
         assert ((scores > 0) & (scores < 1)).all()
         assert roc_auc_score(test.y, scores) > 0.75
 
-    @pytest.mark.parametrize(("name", "params"), EVERY)
+    @pytest.mark.parametrize(("name", "params"), [(name, params) for name, params in EVERY if name in BY_LABELS])
     def test_fit_model_unusual_inputs_scores_finite(self, name: str, params: dict[str, Any]) -> None:
         """An input that is always null, a constant input, and an input that is sometimes null."""
         data = synthetic_training_set(customers=150, months=4)
@@ -113,7 +127,7 @@ class TestModels:
         if params.get("min_samples_leaf") != 500:  # more than may be split of 600 rows
             assert roc_auc_score(data.y, scores) > 0.65
 
-    @pytest.mark.parametrize("name", FAMILIES)
+    @pytest.mark.parametrize("name", BY_LABELS)
     def test_predict_churn_null_unknown_in_training_scores_finite(self, name: str) -> None:
         data = synthetic_training_set(customers=150, months=4)
         x = np.full((2, 3), np.nan)
@@ -148,7 +162,7 @@ class TestMonotonicity:
                 before = after
 
     @pytest.mark.parametrize("declared", [True, False])
-    @pytest.mark.parametrize("family", ["logistic", "boosting"])
+    @pytest.mark.parametrize("family", BY_LABELS)
     def test_fit_model_contradicting_data_declared_direction_holds(self, family: str, declared: bool) -> None:
         """Where inactivity goes with loyalty, the declaration decides, and other inputs are unconstrained."""
         rng = np.random.default_rng(0)

@@ -102,18 +102,22 @@ def test_drift_rule_needs_drift_from_both_references() -> None:
 
 
 def test_age_reference_keeps_missing_values() -> None:
-    names = ["days_since_last_purchase", "tenure_days", "silence_share"]
-    older = age_reference(names, np.array([[np.nan, np.nan, np.nan], [0.0, 0.0, 0.0], [30.0, 40.0, 0.75]]), 20)
-    np.testing.assert_array_equal(older, [[np.nan, np.nan, np.nan], [0, 20, 0], [30, 60, 0.5]])
+    names = ["purchase_days", "days_since_last_purchase", "tenure_days", "silence_share"]
+    missing = [np.nan] * 4
+    older = age_reference(names, np.array([missing, [1.0, 0.0, 0.0, 0.0], [2.0, 30.0, 40.0, 0.75]]), 20)
+    np.testing.assert_array_equal(older, [missing, [1, 0, 20, 0], [2, 30, 60, 0.5]])
 
 
 def test_drift_rule_aged_customers_have_not_drifted() -> None:
     rng = np.random.default_rng(0)
-    names = ["days_since_last_purchase", "tenure_days", "silence_share"]
+    log_odds = "no_purchase_log_odds_60d"
+    names = ["days_since_last_purchase", "tenure_days", "silence_share", "purchase_days", log_odds]
 
     def base(rows: int, older: float) -> Floats:
         recency, tenure = rng.uniform(0, 90, rows), rng.uniform(100, 190, rows) + older
-        return np.column_stack([recency, tenure, recency / tenure])
+        days = rng.integers(2, 9, rows)
+        with_tenure = np.column_stack([recency, tenure, recency / tenure, days, np.zeros(rows)])
+        return age_reference(names, with_tenure, 0)
 
     known = replace(reference(rng), names=names, training=base(3000, -60), training_population=base(3000, 0))
 
@@ -125,13 +129,15 @@ def test_drift_rule_aged_customers_have_not_drifted() -> None:
     assert drifted_names(older=0, days=56) == []  # new customers keep the mean tenure constant
     assert "tenure_days" in drifted_names(older=56, days=0)
     assert "tenure_days" in drifted_names(older=112, days=56)
+    assert log_odds in drifted_names(older=400, days=0)
+    assert log_odds not in drifted_names(older=400, days=400)
 
 
-def test_age_reference_changes_tenure_and_silence_share() -> None:
-    rows = np.array([[10.0, 100.0, 0.1, 7.0], [0.0, 0.0, 0.0, 7.0]])
-    names = ["days_since_last_purchase", "tenure_days", "silence_share", "other"]
-    assert age_reference(names, rows, 100).tolist() == [[10, 200, 0.05, 7], [0, 100, 0, 7]]
-    assert age_reference(["other"], rows[:, 3:], 100).tolist() == [[7], [7]]
+def test_age_reference_changes_tenure_and_inputs_computed_from_it() -> None:
+    rows = np.array([[10.0, 100.0, 0.1, 2.0, 7.0], [0.0, 0.0, 0.0, 1.0, 7.0]])
+    names = ["days_since_last_purchase", "tenure_days", "silence_share", "purchase_days", "lateness_ratio"]
+    assert age_reference(names, rows, 100).tolist() == [[10, 200, 0.05, 2, 7], [0, 100, 0, 1, 7]]
+    assert age_reference(["lateness_ratio"], rows[:, 4:], 100).tolist() == [[7], [7]]
     assert rows[0, 1] == 100
 
 

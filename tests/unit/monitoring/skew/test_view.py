@@ -23,7 +23,7 @@ from tests.support.served_shop import NOON, copy_served_shop, day_window, list_c
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, use_data_folder
 
 RULES = MonitorSettings()
-INPUTS = 18
+INPUTS = 21
 
 
 @pytest.fixture
@@ -192,7 +192,9 @@ def test_skew_view_definition_changed_without_apply(day: Settings, monkeypatch: 
     assert finding.subject == "customer_request_time.changed-definition"
     assert finding.severity == "critical"
     assert finding.payload["changed"] == ["on_demand"]
-    assert set(finding.payload["features"]) == {"days_since_last_purchase", "lateness_ratio", "tenure_days"}
+    log_odds = {f"no_purchase_log_odds_{days}d" for days in (40, 60, 90)}
+    changed = {"days_since_last_purchase", "lateness_ratio", "tenure_days"} | log_odds
+    assert set(finding.payload["features"]) == changed
     assert finding.payload["features"]["tenure_days"] == 2 * len(list_customers(day))
     assert any("feast" in note.lower() and "on_demand" in note for note in found.notes)
     assert len(found.table) == 50
