@@ -66,7 +66,7 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ValueError(f"The matrix has shape {x.shape}, the model has {self.inputs} inputs.")
         days, tenure, silence = (np.array(x[:, column], dtype=np.float64) for column in self.columns)
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             repeats, age = np.maximum(days - 1, 0), np.maximum(tenure, 0)
             last = np.where(repeats > 0, np.clip(age - silence, 0, age), 0.0)
             return self.no_purchase_log_odds(repeats, last, age, self.horizon_days)

@@ -16,7 +16,14 @@ from holdfast.training.evaluation_report import Evaluation, Importance, MonthRes
 from holdfast.training.profit import profit_curve
 from holdfast.training.settings import ValueSettings
 
-_COLORS = {"model": GREEN, "recency": AMBER, "rfm": "#2563eb", "bg_nbd": "#9333ea", "base_rate": GRAY}
+_COLORS = {
+    "model": GREEN,
+    "recency": AMBER,
+    "rfm": "#2563eb",
+    "bg_nbd": "#9333ea",
+    "pareto_nbd": "#db2777",
+    "base_rate": GRAY,
+}
 _LABELS = {"model": "Holdfast"} | BASELINE_LABELS
 
 
@@ -83,7 +90,7 @@ def _plot_months(months: Sequence[MonthResult]) -> Figure:
             axes.plot(names, values, marker="o", ms=3, lw=1.2, color=_COLORS[name], label=_LABELS[name])
         axes.set(title=title, xlabel="test cut-off")
         style_axes(axes)
-    figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=5)
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=6)
     return figure
 
 

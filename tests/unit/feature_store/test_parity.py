@@ -88,7 +88,7 @@ def _value(view: str, customer: str, feature: str) -> Any:
 
 
 _TOTAL = _value(HISTORY, REGULAR, "total_amount")
-_DAYS = _value(HISTORY, REGULAR, "purchase_days")
+_DAYS = _value(ACTIVITY, REGULAR, "purchase_days_90d")
 DIFFERENCES: dict[str, tuple[str, str, str, Value, Any, Any]] = {
     "one bit": (
         REGULAR,
@@ -102,7 +102,7 @@ DIFFERENCES: dict[str, tuple[str, str, str, Value, Any, Any]] = {
     "a value for null": (SINGLE, RHYTHM, "std_gap_days", Value(double_val=0.0), 0.0, None),
     "NaN for null": (SINGLE, RHYTHM, "std_gap_days", Value(double_val=math.nan), math.nan, None),
     "minus zero": (QUIET, ACTIVITY, "amount_30d", Value(double_val=-0.0), -0.0, 0.0),
-    "one more": (REGULAR, HISTORY, "purchase_days", Value(int64_val=_DAYS + 1), _DAYS + 1, _DAYS),
+    "one more": (REGULAR, ACTIVITY, "purchase_days_90d", Value(int64_val=_DAYS + 1), _DAYS + 1, _DAYS),
 }
 
 
@@ -170,7 +170,7 @@ class TestDifferentStores:
         report = check()
         assert report.mismatches == 30
         assert len(report.examples) == 20
-        with pytest.raises(ParityError, match=r"30 of 5400 values.*The first 20:"):
+        with pytest.raises(ParityError, match=r"30 of 6300 values.*The first 20:"):
             require_parity(report)
 
     def test_values_of_another_time_are_reported(
