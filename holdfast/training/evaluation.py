@@ -225,7 +225,7 @@ def refit_after_test(
 
     The tested model gives away the embargo and the test months. The recipe that the test confirmed is fitted on them
     too. A refit that changes the probabilities of the test rows by more than the limit is another model than the tested
-    one, whose figures would say nothing about it.
+    one, whose figures would not describe it.
 
     Args:
         recipe: Tested recipe.
