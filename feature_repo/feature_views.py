@@ -2,7 +2,9 @@
 
 ``ttl`` is the hard freshness limit: older values are rejected. The tag ``soft_limit_hours`` is the soft limit: older
 values are served and flagged as stale. The tag ``nullable`` lists the fields that may be null, and the description of
-the view explains null there; in any other field a null is an error.
+the view explains null there; in any other field a null is an error. The tag ``increasing`` lists the fields whose
+higher value can only raise the churn risk: a constraint of every model. The tag ``log_odds`` lists the fields that are
+in log-odds already, which a linear model uses as they are.
 """
 
 from datetime import timedelta
