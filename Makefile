@@ -74,9 +74,9 @@ bench-serving: .venv/.ready ## Time serving beside a no-op, a naive service, fea
 bench-monitoring: .venv/.ready ## Count false alarms and detected faults of monitoring on four months of CDNOW
 	@$(BIN)/python -m benchmarks.bench_monitoring
 
-bench-shops: .venv/.ready ## Train and evaluate on many shops at three dates: SHOPS=names QUICK=1 TOSSES=200 JOBS=2 DOCS=1
+bench-shops: .venv/.ready ## Train and evaluate on many shops at three dates: SHOPS=names MONTHS=0 QUICK=1 TOSSES=200 JOBS=2 DOCS=1
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock || echo "The data sets of requirements-bench.lock cannot be installed: their shops are skipped." >&2
-	$(BIN)/python -m benchmarks.bench_shops $(if $(SHOPS),--shops "$(SHOPS)") $(if $(QUICK),--quick) $(if $(TOSSES),--tosses $(TOSSES)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DOCS),--docs)
+	$(BIN)/python -m benchmarks.bench_shops $(if $(SHOPS),--shops "$(SHOPS)") $(if $(MONTHS),--months "$(MONTHS)") $(if $(QUICK),--quick) $(if $(TOSSES),--tosses $(TOSSES)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DOCS),--docs)
 
 figures: .venv/.ready ## Update docs/images from the champion's test period and the last backtest
 	@$(BIN)/python -m docs.export_figures

@@ -1,6 +1,6 @@
 """Benchmark of the whole library on many shops at several dates: `make bench-shops`.
 
-    python -m benchmarks.bench_shops [--shops cdnow,bg_nbd] [--quick] [--tosses 200] [--jobs 2] [--docs]
+    python -m benchmarks.bench_shops [--shops cdnow,bg_nbd] [--months 0] [--quick] [--tosses 200] [--jobs 2] [--docs]
 
 Each shop is ingested, trained and evaluated at the end of its data, and 4 and 8 months earlier. Results are stored in
 .reports/shops; another run repeats only what data, settings or code have changed. The folder of real shops is
@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.shops.catalog import ROOT, Shop, list_coin_tosses, list_shops, select_shops
@@ -137,6 +138,7 @@ def main() -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shops", default="", help="names, separated by commas; all shops when left out")
+    parser.add_argument("--months", default="8,4,0", help="months from each date to the end of the data, descending")
     parser.add_argument("--quick", action="store_true", help="two trials per family and 100 resamples")
     parser.add_argument("--tosses", type=int, default=0, help="number of shops without signal to add")
     parser.add_argument("--jobs", type=int, default=2, help="number of shops that run at the same time")
@@ -150,7 +152,9 @@ def main() -> None:
 
 def _run(options: argparse.Namespace) -> None:
     known, missing = list_shops()
-    shops = select_shops(known, [name for name in options.shops.split(",") if name])
+    months = tuple(int(number) for number in options.months.split(","))
+    selected = select_shops(known, [name for name in options.shops.split(",") if name])
+    shops = [replace(shop, months_earlier=months) for shop in selected]
     for message in missing:
         print(message)
     folder, training = (FOLDER / "quick", QUICK) if options.quick else (FOLDER, TrainingSettings())
