@@ -43,7 +43,7 @@ def measure() -> dict[str, tuple[float, float]]:
     from holdfast.ingestion.datasets import locate_dataset
     from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
     from holdfast.training.fitting import fit_model, predict_churn
-    from holdfast.training.model_families import FAMILIES
+    from holdfast.training.model_families import list_families
     from tests.support.ingest_pipeline import run_ingest
 
     settings = Settings.from_environment()
@@ -59,7 +59,7 @@ def measure() -> dict[str, tuple[float, float]]:
         raise RuntimeError(f"CDNOW has {CUSTOMERS} customers, the protocol found {len(test.y)}.")
     fit = replace(fit, histories={**fit.histories, **test.histories})
     found = dict(PUBLISHED)
-    for family in FAMILIES.values():
+    for family in list_families(fit):
         scores = predict_churn(fit_model(family.name, family.defaults, fit, 0), test.x)
         found[f"{family.name}, ours"] = (float(roc_auc_score(test.y, scores)), float(log_loss(test.y, scores)))
     return found
