@@ -28,7 +28,6 @@ from holdfast.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from holdfast.model_versions.candidate import ModelCandidate
-    from holdfast.promotion.gates import GateResult
     from holdfast.training.dataset import TrainingSet
     from holdfast.training.hyperparameter_search import SearchTrial
 
@@ -222,14 +221,9 @@ def evaluate_first_champion(settings: Settings, version: str) -> GateOutcome:
     context = load_evaluation_context(client, settings, version)
     evidence = collect_evidence(client, settings, version, context, thresholds)
     gates = evaluate_gates(evidence, thresholds)
-    failed = [_describe_gate(gate) for gate in gates if gate.verdict == "failed"]
+    failed = [f"{gate.name} ({gate.cells[1]}, required {gate.cells[2]})" for gate in gates if gate.verdict == "failed"]
     direction = evidence.wrong_direction
     return GateOutcome(failed, direction if isinstance(direction, float) else None)
-
-
-def _describe_gate(gate: "GateResult") -> str:
-    value = gate.detail if gate.value is None else f"{gate.value:.3g}"
-    return f"{gate.name} ({value}, required {gate.direction} {gate.threshold:g})"
 
 
 def _score_families(
