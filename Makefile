@@ -9,6 +9,10 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .reports/$@.xml
 
+# TRAINING and THRESHOLDS are YAML or JSON, as text or as a file; a quote inside is kept by the shell.
+option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
+RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,SERVE,serve)
+
 .PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
 
 help: ## List the targets
@@ -24,9 +28,9 @@ help: ## List the targets
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv MAPPING=export.yaml
+run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv MAPPING=export.yaml [TRAINING= THRESHOLDS= HORIZON_DAYS= ACTIVITY_DAYS= SERVE=base-rate]
 	@eval "$$($(BIN)/python -m deploy.local.lock)"  # the Prefect server of a running make up
-	PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(if $(SOURCE),--source "$(SOURCE)") $(if $(MAPPING),--mapping "$(MAPPING)")
+	PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(RUN_OPTIONS)
 
 test: .venv/.ready ## Run the tests, except the longest
 	@$(TEST) -m "not long and not image and not simulation"

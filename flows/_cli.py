@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+import yaml
 from prefect import Flow
 from prefect.utilities.callables import parameter_docstrings
 from pydantic import BaseModel, ValidationError
@@ -24,7 +26,7 @@ class ServerDownError(HoldfastError):
 
 
 class BadOptionError(HoldfastError):
-    """The JSON of an option does not fit the settings class of the parameter."""
+    """The YAML or JSON of an option does not fit the settings class of the parameter."""
 
 
 def expected_flow_errors() -> tuple[type[Exception], ...]:
@@ -105,10 +107,10 @@ def _choices(parameter: inspect.Parameter) -> tuple[str, ...]:
 
 
 def _option(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
-    """Convert a flow's parameter to an option: settings as JSON, one option per list item, dates without a time."""
+    """Convert a flow's parameter to an option: settings as YAML, one option per list item, dates without a time."""
     if model := _settings_class(parameter):
-        text = f"{text} JSON with any of: {', '.join(model.model_fields)}."
-        return parameter.replace(annotation=Annotated[str | None, typer.Option(help=text, metavar="JSON")])
+        text = f"{text} YAML or JSON, as text or as a file, with any of: {', '.join(model.model_fields)}."
+        return parameter.replace(annotation=Annotated[str | None, typer.Option(help=text, metavar="YAML")])
     if parameter.annotation is date:
         return parameter.replace(annotation=Annotated[datetime, typer.Option(help=text, formats=["%Y-%m-%d"])])
     if names := _choices(parameter):
@@ -133,14 +135,34 @@ def _parameter_value(flow: Flow[..., Any], name: str, value: Any) -> Any:
     model = _settings_class(parameter)
     if model is None or value is None:
         return value
+    option = f"--{name.replace('_', '-')}"
     try:
-        return model.model_validate_json(value)
+        return model.model_validate(_read_mapping(option, value))
     except ValidationError as error:
         problems = [
             ".".join(map(str, item["loc"])) + f" is {item['input']!r}: {item['msg']}" if item["loc"] else item["msg"]
             for item in error.errors()
         ]
-        raise BadOptionError(f"--{name.replace('_', '-')}: {'; '.join(problems)}.") from error
+        raise BadOptionError(f"{option}: {'; '.join(problems)}.") from error
+
+
+def _read_mapping(option: str, value: str) -> Any:
+    """Read a mapping from YAML, of which JSON is a part; the value is the text, or the path of a file."""
+    is_text = not value.strip() or any(part in value for part in ("\n", ": ", "{"))
+    if not is_text:
+        try:
+            value = Path(value).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadOptionError(
+                f"{option}: {value!r} is neither a readable file ({error}) nor YAML such as {option} 'name: value'."
+            ) from error
+    try:
+        content = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BadOptionError(f"{option}: the YAML cannot be read: {' '.join(str(error).split())}.") from error
+    if content is not None and not isinstance(content, dict):
+        raise BadOptionError(f"{option}: {content!r} is no mapping; give YAML such as {option} 'name: value'.")
+    return content or {}
 
 
 def _remove_traceback(record: logging.LogRecord) -> bool:

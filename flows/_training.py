@@ -15,6 +15,7 @@ from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, tria
 from holdfast.runtime.progress import report_progress
 from holdfast.training.dataset import TrainingSet, assemble_training_set
 from holdfast.training.lineage import Lineage, build_lineage
+from holdfast.training.recipe import BASE_RATE
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
@@ -75,7 +76,7 @@ def search_task(
     from holdfast.training.mlflow_tracking import TrialLog
     from holdfast.training.model_families import list_families
 
-    if not split.folds:
+    if not split.folds or training.family == BASE_RATE:
         return []
     log = TrialLog(open_tracking(settings), run_id)
     planned = sum(family.planned_trials(training.search.trials) for family in list_families(data))

@@ -17,7 +17,7 @@ from holdfast.alerting.events import emit_event
 from holdfast.model_versions.evidence import Evidence
 from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
-from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict, evaluate_gates
+from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict, evaluate_gates, list_warnings
 from holdfast.reporting.console import print_gates
 from holdfast.reporting.flow_results import GatesResult
 
@@ -66,7 +66,7 @@ def apply_verdict_task(settings: Settings, report: "GateReport") -> bool:
     verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
     changed = describe_changed_thresholds(report.settings.non_defaults())
     rows = [dict(zip(GATE_COLUMNS, gate.cells, strict=True)) for gate in report.gates]
-    create_table_artifact(rows, key="gates", description=" ".join(filter(None, [verdict, changed])))
+    create_table_artifact(rows, key="gates", description=" ".join(filter(None, [verdict, *report.warnings, changed])))
     return apply_verdict(open_registry(settings), settings, report)
 
 
@@ -106,13 +106,15 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     key = context.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:
+        evidence = collect_evidence_task(settings, number, context, thresholds)
         report = GateReport(
             version=number,
             champion=context.champion,
             key=key,
             when=when,
             settings=thresholds,
-            gates=evaluate_gates(collect_evidence_task(settings, number, context, thresholds), thresholds),
+            gates=evaluate_gates(evidence, thresholds),
+            warnings=list_warnings(evidence),
         )
         record_gates_task(settings, report)
     before = get_challenger_version(client)
@@ -121,7 +123,9 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
         emit_challenger_task(report)
     if found is None:
         refresh_model_cards(settings, number)
-    return GatesResult(number, report.champion, not report.failed, challenger, found is None, report.gates)
+    return GatesResult(
+        number, report.champion, not report.failed, challenger, found is None, report.gates, report.warnings
+    )
 
 
 def _print_and_exit(result: GatesResult) -> None:

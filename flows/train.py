@@ -108,5 +108,38 @@ def _result(settings: Settings, registered: "TrainedVersion", verdict: GatesResu
     )
 
 
+def load_result(settings: Settings, version: str) -> TrainResult:
+    """Load the result of a registered version, with the verdict that it was promoted on.
+
+    Args:
+        settings: Settings with the registry.
+        version: Version number.
+
+    Returns:
+        The result; without gates if their report is gone.
+    """
+    from holdfast.model_versions.aliases import get_version
+    from holdfast.model_versions.records import GatesRecord, PromotionRecord
+    from holdfast.models.mlflow_client import open_registry
+    from holdfast.promotion.gate_report import read_report
+    from holdfast.training.mlflow_tracking import TrainedVersion
+
+    client = open_registry(settings)
+    promotion, record = PromotionRecord.load(client, version), GatesRecord.load(client, version)
+    key = promotion.gates if promotion else record.key if record else ""
+    report = read_report(client, version, key)
+    verdict = GatesResult(
+        version=version,
+        champion=report.champion if report else None,
+        passed=report is not None and not report.failed,
+        challenger=False,
+        computed=False,
+        gates=report.gates if report else [],
+        warnings=report.warnings if report else [],
+    )
+    registered = TrainedVersion(version, str(get_version(client, version).run_id))
+    return _result(settings, registered, verdict, trained=False)
+
+
 if __name__ == "__main__":
     run_flow(train)

@@ -61,8 +61,9 @@ class ShopJob(BaseModel):
 
 
 class GateOutcome(NamedTuple):
-    """Failed gates with their values, and the share of customers with a wrong direction."""
+    """Status, failed gates with their values, and the share of customers with a wrong direction."""
 
+    status: Status
     failed: list[str]
     wrong_direction: float | None
 
@@ -187,7 +188,7 @@ def _train(settings: Settings, job: ShopJob, measured: ShopResult, known_at: dat
     }
     return measured.model_copy(
         update={
-            "status": "refused" if outcome.failed else "served",
+            "status": outcome.status,
             "reason": "; ".join(outcome.failed) or "passed every gate",
             "rows": evaluation.rows,
             "base_rate": evaluation.base_rate,
@@ -209,21 +210,23 @@ def evaluate_first_champion(settings: Settings, version: str) -> GateOutcome:
         version: Registered version.
 
     Returns:
-        Failed gates and direction.
+        Status, failed gates and direction; a version without signal is a result, not a refusal.
     """
     from holdfast.model_versions.gate_settings import GateSettings
     from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evaluation_context import load_evaluation_context
     from holdfast.promotion.evidence_collection import collect_evidence
+    from holdfast.promotion.gate_rules import SIGNAL_GATES
     from holdfast.promotion.gates import evaluate_gates
 
     client, thresholds = open_registry(settings), GateSettings()
     context = load_evaluation_context(client, settings, version)
     evidence = collect_evidence(client, settings, version, context, thresholds)
-    gates = evaluate_gates(evidence, thresholds)
-    failed = [f"{gate.name} ({gate.cells[1]}, required {gate.cells[2]})" for gate in gates if gate.verdict == "failed"]
+    failed = [gate for gate in evaluate_gates(evidence, thresholds) if gate.verdict == "failed"]
+    status: Status = "no signal" if {gate.name for gate in failed} & set(SIGNAL_GATES) else "refused"
+    described = [f"{gate.name} ({gate.cells[2]}, required {gate.cells[3]})" for gate in failed]
     direction = evidence.wrong_direction
-    return GateOutcome(failed, direction if isinstance(direction, float) else None)
+    return GateOutcome(status if failed else "served", described, direction if isinstance(direction, float) else None)
 
 
 def _score_families(

@@ -32,13 +32,17 @@ class Evidence:
 
     Attributes:
         evaluation: Evaluation on the test set.
+        signal: Mean ROC-AUC within the test months; the change of the churn rate between months is no signal.
+        known_rate: Churn rate of the development rows, the prediction of the base rate.
         brier_gain: Brier score of the base rate minus that of the model.
         champion: The version compared with; None without a champion.
         over_champion: ROC-AUC minus the champion's on the same rows; None without a champion.
         brier_over_champion: The champion's Brier score minus that of the version on the same rows; None without one.
         compared_on: Name of the rows of the comparison.
-        as_tested: Largest difference of the registered model's scores of the test rows from the scores of the test.
-        wrong_direction: Share of customers whose risk falls as the time since their last purchase grows.
+        as_tested: Largest difference of the registered model's scores of the test rows from those that its training
+            recorded.
+        wrong_direction: Share of customers whose risk falls as the time since their last purchase, or an input that is
+            declared as increasing, grows.
         variance: Largest change of a score in another row order, in a doubled batch, or alone.
         definitions: Fingerprints of the features that the version was trained on.
         parity: The latest parity report.
@@ -50,6 +54,8 @@ class Evidence:
     """
 
     evaluation: Evaluation | Unavailable
+    signal: Interval | Unavailable
+    known_rate: float | Unavailable
     brier_gain: Interval | Unavailable
     champion: str | None
     over_champion: Interval | Unavailable | None

@@ -22,40 +22,62 @@ _FORBIDDEN_INPUTS = [
 
 
 class GateSettings(BaseModel):
-    """Thresholds of the gates. A lower or upper bound is that of the 95% interval."""
+    """Thresholds of the gates. A lower or upper bound is that of the 95% interval over customers and months."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_roc_auc: float = Field(default=0.6, ge=0, le=1, description="Lower bound of the ROC-AUC, at least.")
+    min_roc_auc: float = Field(
+        default=0.5, ge=0, le=1, description="Lower bound of the ROC-AUC within the test months, more than this."
+    )
+    min_fold_gain: float = Field(
+        default=0.0,
+        ge=-1,
+        description="Lower bound of the log loss saved over the base rate on the folds, more than this.",
+    )
+    max_brier_loss: float = Field(
+        default=0.0, ge=0, description="Sure loss in Brier score compared with the base rate, at most."
+    )
     min_gain_over_baselines: float = Field(
         default=0.0,
         ge=-1,
-        description="Lower bound of the gain in ROC-AUC over each baseline, more than this; below 0 allows a loss.",
+        description="Upper bound of the gain in ROC-AUC over each simple model, at least; below 0 allows a sure loss.",
     )
-    min_brier_gain: float = Field(
-        default=0.0, ge=0, description="Lower bound of the gain in Brier score over the base rate, more than this."
+    max_log_loss_to_simple: float = Field(
+        default=0.0, ge=0, description="Sure loss in log loss compared with each simple model, at most."
     )
     min_gain_over_simpler: float = Field(
-        default=0.0, ge=0, description="Lower bound of the gain in ROC-AUC over a simpler family, more than this."
+        default=0.0,
+        ge=-1,
+        description="Upper bound of the log loss saved over a simpler model of the search, at least.",
     )
     max_loss_to_champion: float = Field(
-        default=0.01, ge=0, description="Upper bound of the loss in ROC-AUC compared with the champion, at most."
+        default=0.01, ge=0, description="Measured loss in ROC-AUC compared with the champion, at most."
     )
     min_shared_rows: int = Field(
-        default=500, ge=1, description="Test rows shared with a champion of other features, to compare on."
+        default=500,
+        ge=1,
+        description="Test rows shared with a champion of other features, or new to the champion, to compare on.",
     )
-    max_calibration_error: float = Field(default=0.1, ge=0, le=1, description="Expected calibration error at most.")
+    max_calibration_error: float = Field(
+        default=0.1, ge=0, le=1, description="Near end of the calibration error without the level's part, at most."
+    )
     max_bias: float = Field(
-        default=0.1, ge=0, le=1, description="Mean prediction from observed churn in any month or large slice at most."
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Near end of the distance of mean prediction from observed churn, overall, in any month and large "
+        "slice, beyond that of the base rate (slice: of all rows), at most.",
     )
     max_slice_gap: float = Field(
-        default=0.2, ge=0, description="Lower bound of the gap between the ROC-AUC of all rows and of a slice, at most."
+        default=0.05,
+        ge=0,
+        description="Lower bound of the ROC-AUC by which the best simple model is ahead in a slice, at most.",
     )
     min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not evaluated.")
     max_instability: float = Field(
         default=0.05,
         ge=0,
-        description="Mean change of a probability in the worst of a few fits on resampled customers.",
+        description="Mean change of a probability in the steadiest of a few fits on resampled customers, at most.",
     )
     max_wrong_direction: float = Field(
         default=0.01, ge=0, le=1, description="Share of customers whose risk falls as their silence grows, at most."

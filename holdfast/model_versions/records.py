@@ -21,6 +21,7 @@ class GatesRecord(TaggedRecord):
         failed: Names of the failed gates.
         key: Key of the evidence.
         thresholds: Thresholds that differ from the defaults.
+        warnings: Findings that fail no gate.
     """
 
     TAG = "holdfast.gates"
@@ -32,6 +33,7 @@ class GatesRecord(TaggedRecord):
     failed: list[str]
     key: str
     thresholds: dict[str, Any] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
 
 
 class ApprovalRecord(TaggedRecord):

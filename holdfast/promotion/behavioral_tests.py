@@ -1,7 +1,7 @@
 """Behavioral tests of a model: direction, invariance, speed (Ribeiro et al., 2020)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -22,15 +22,18 @@ TENURE = "tenure_days"
 _FIRST, _LAST = "first_purchase_us", "last_purchase_us"
 
 _SINGLE_ROWS = 50
+_QUANTILES = (0.25, 0.5, 0.75, 1.0)
 
 
 def measure_wrong_direction(
     score: Score, rows: TrainingSet, request_time: _RequestTime, tolerance: float, days: Sequence[int] = (1, 7, 30)
 ) -> float:
-    """Compute the share of customers whose risk falls if their last purchase was some days earlier, all else equal.
+    """Compute the share of customers whose risk falls as they buy less.
 
-    Inputs that depend on the last purchase are computed again by ``request_time``, the on-demand function of serving.
-    The last purchase never moves before the first; customers with one purchase are excluded.
+    Two changes are tested. The last purchase was some days earlier: inputs that depend on it are computed again by
+    ``request_time``, the on-demand function of serving; the last purchase never moves before the first, so customers
+    with one purchase are not changed. And each input that is declared as ``increasing`` grows alone, to higher
+    quantiles of the test rows.
 
     Args:
         score: Function from inputs to probabilities.
@@ -40,24 +43,44 @@ def measure_wrong_direction(
         days: Shifts of the last purchase in days, ascending.
 
     Returns:
-        The share, 0 to 1.
+        The share among customers with a changed input, 0 to 1.
 
     Raises:
-        NotComputedError: No customer has two purchases, or ``request_time`` does not reproduce the test rows.
+        NotComputedError: No input of any customer changes, or ``request_time`` does not reproduce the test rows.
     """
     stored = _stored(rows)
     unmoved = _moved(rows, stored, stored[_LAST], request_time)
     if not np.array_equal(unmoved, rows.x, equal_nan=True):
         raise NotComputedError("the on-demand function gives other values than the test rows hold")
+    moved = (
+        _moved(rows, stored, np.maximum(stored[_FIRST], stored[_LAST] - step * DAY_US), request_time) for step in days
+    )
+    chains = [moved, *(_raised(rows, i) for i, feature in enumerate(rows.inputs) if feature.increasing)]
+    unchanged, falls = score(rows.x), np.zeros(len(rows.y), dtype=bool)
     included = stored[_LAST] > stored[_FIRST]
+    for chain in chains:
+        before = unchanged
+        for x in chain:
+            included |= ((x != rows.x) & ~np.isnan(x)).any(axis=1)
+            after = score(x)
+            falls |= after < before - tolerance
+            before = after
     if not included.any():
-        raise NotComputedError("no test row has a second purchase, so no silence can grow")
-    before, falls = score(rows.x), np.zeros(len(rows.y), dtype=bool)
-    for step in days:
-        after = score(_moved(rows, stored, np.maximum(stored[_FIRST], stored[_LAST] - step * DAY_US), request_time))
-        falls |= after < before - tolerance
-        before = after
+        raise NotComputedError("no test row has a second purchase or an input that can grow")
     return float(falls[included].mean())
+
+
+def _raised(rows: TrainingSet, column: int) -> Iterator[Floats]:
+    """Raise one input of each row to each higher quantile of the rows; missing values stay missing.
+
+    Silence grows up to the tenure: the last purchase is not before the first.
+    """
+    known = rows.x[:, column][np.isfinite(rows.x[:, column])]
+    ceiling = rows.column(TENURE) if rows.inputs[column].name == SILENCE else np.full(len(rows.y), np.inf)
+    for level in np.unique(np.quantile(known, _QUANTILES)) if len(known) else ():
+        x = rows.x.copy()
+        x[:, column] = np.maximum(x[:, column], np.minimum(level, ceiling))
+        yield x
 
 
 def _stored(rows: TrainingSet) -> dict[str, Ints]:

@@ -15,6 +15,7 @@ from holdfast.promotion import behavioral_tests, model_comparison
 from holdfast.promotion.evaluation_context import EvaluationContext
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
+from holdfast.training.recipe import SERVED
 
 
 def collect_evidence(
@@ -44,9 +45,13 @@ def collect_evidence(
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
 
         def pair(champion: ModelCandidate) -> pd.DataFrame:
-            if same:
-                return model_comparison.pair_scores(require(rows), require(scores), champion.score(require(rows).x))
-            return model_comparison.pair_shared_scores(subject.predictions, champion.predictions, thresholds)
+            if not same:
+                return model_comparison.pair_shared_scores(subject.predictions, champion.predictions, thresholds)
+            # A refitted model has learned the outcomes of the test rows; its tested model has not.
+            predictions = subject.predictions
+            tested = predictions["model"].to_numpy() if SERVED in predictions else require(scores)
+            paired = model_comparison.pair_scores(require(rows), tested, champion.score(require(rows).x))
+            return _new_to(champion, paired, thresholds)
 
         pairs = compute_or_unavailable(lambda: pair(champion)) if champion else None
 
@@ -57,6 +62,8 @@ def collect_evidence(
 
         return Evidence(
             evaluation=compute_or_unavailable(lambda: subject.evaluation),
+            signal=compute_or_unavailable(lambda: model_comparison.measure_signal(subject.predictions, thresholds)),
+            known_rate=compute_or_unavailable(lambda: float(subject.predictions["base_rate"].iloc[0])),
             brier_gain=compute_or_unavailable(
                 lambda: model_comparison.compare_brier(subject.predictions, thresholds, "base_rate")
             ),
@@ -81,6 +88,13 @@ def collect_evidence(
             rollback=context.rollback,
             breach=context.breach,
         )
+
+
+def _new_to(champion: ModelCandidate, rows: pd.DataFrame, thresholds: GateSettings) -> pd.DataFrame:
+    """Select the rows of months that the champion was not fitted on; all rows where these are too few."""
+    served = champion.evaluation.served
+    new = rows[~rows["cutoff"].isin(served.cutoffs)] if served is not None else rows
+    return new if len(new) >= thresholds.min_shared_rows else rows
 
 
 def _wrong_direction(subject: ModelCandidate, rows: TrainingSet, thresholds: GateSettings) -> float:

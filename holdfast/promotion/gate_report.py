@@ -31,7 +31,11 @@ class BadReportError(HoldfastError):
 
 
 class GateReport(BaseModel):
-    """Verdict on a version with all gates."""
+    """Verdict on a version with all gates.
+
+    Attributes:
+        warnings: Findings that fail no gate, such as a level that cannot be known.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,6 +45,7 @@ class GateReport(BaseModel):
     when: datetime
     settings: GateSettings
     gates: list[GateResult]
+    warnings: list[str] = []
 
     @property
     def failed(self) -> list[str]:
@@ -52,8 +57,7 @@ def find_report(client: MlflowClient, version: str, key: str) -> GateReport | No
     """Find a complete report of the same evidence without a failed gate.
 
     A failed report is not reused: latency depends on the load of the machine, and a missing value may be available now.
-    An
-    unreadable report is computed again.
+    An unreadable report is computed again.
 
     Args:
         client: MLflow client.
@@ -138,6 +142,7 @@ def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) 
         failed=report.failed,
         key=report.key,
         thresholds=report.settings.non_defaults(),
+        warnings=report.warnings,
     )
     with promotion_lock(settings):
         if report.failed:

@@ -7,12 +7,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.model_versions.evidence import Evidence, NotComputedError
+from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.promotion.gate_rules import Direction, GateRule, list_gate_rules
+from holdfast.promotion.gate_rules import Direction, GateKind, GateRule, list_gate_rules
+from holdfast.training.evaluation_report import Evaluation
+from holdfast.training.level import find_level_warning
+from holdfast.training.recipe import BASE_RATE
 
+_CONSTANT = (
+    "The version is the base rate: one probability for all customers, by request (--serve base-rate). It ranks "
+    "nobody, and the same decision applies to every customer."
+)
 Verdict = Literal["passed", "failed", "not applicable"]
-GATE_COLUMNS = ("gate", "value", "required", "verdict", "measurement")
+GATE_COLUMNS = ("gate", "kind", "value", "required", "verdict", "measurement")
 
 
 class GateResult(BaseModel):
@@ -26,6 +33,7 @@ class GateResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    kind: GateKind = "safety"  # reports of earlier releases have no kind
     value: float | None
     threshold: float
     direction: Direction
@@ -41,7 +49,7 @@ class GateResult(BaseModel):
     def cells(self) -> tuple[str, ...]:
         """Return the cells of a table row, by ``GATE_COLUMNS``."""
         value = "—" if self.value is None else f"{self.value:.4g}"
-        return self.name, value, f"{self.direction} {self.threshold:g}", self.verdict, self.detail
+        return self.name, self.kind, value, f"{self.direction} {self.threshold:g}", self.verdict, self.detail
 
 
 def describe_verdict(failed: Sequence[str]) -> str:
@@ -69,6 +77,22 @@ def evaluate_gates(evidence: Evidence, settings: GateSettings) -> list[GateResul
     return [_evaluate(rule, evidence, settings) for rule in list_gate_rules()]
 
 
+def list_warnings(evidence: Evidence) -> list[str]:
+    """List findings about a version that fail no gate.
+
+    Args:
+        evidence: Evidence about the version.
+
+    Returns:
+        Sentences.
+    """
+    if isinstance(evidence.evaluation, Unavailable):
+        return []
+    warning = find_level_warning(evidence.evaluation.level)
+    constant = evidence.evaluation.family == BASE_RATE
+    return [text for text in (_CONSTANT if constant else "", warning.text if warning else "") if text]
+
+
 def _evaluate(rule: GateRule, evidence: Evidence, settings: GateSettings) -> GateResult:
     threshold = rule.threshold(settings)
     verdict: Verdict
@@ -80,9 +104,25 @@ def _evaluate(rule: GateRule, evidence: Evidence, settings: GateSettings) -> Gat
         value, detail, verdict = None, f"could not be computed: {error}", "failed"
     else:
         verdict = "not applicable" if value is None else _compare(value, rule.direction, threshold)
+    if exempt := _find_exemption(rule, evidence):
+        verdict, detail = "not applicable", f"not required of {exempt}; {detail}"
     return GateResult(
-        name=rule.name, value=value, threshold=threshold, direction=rule.direction, verdict=verdict, detail=detail
+        name=rule.name,
+        kind=rule.kind,
+        value=value,
+        threshold=threshold,
+        direction=rule.direction,
+        verdict=verdict,
+        detail=detail,
     )
+
+
+def _find_exemption(rule: GateRule, evidence: Evidence) -> str | None:
+    """Return what the version is, where that exempts it from the gate."""
+    if not rule.of_first and evidence.champion is None:
+        return "a first champion"
+    constant = isinstance(evidence.evaluation, Evaluation) and evidence.evaluation.family == BASE_RATE
+    return "the base rate, which was requested" if constant and not rule.of_constant else None
 
 
 def _compare(value: float, direction: Direction, threshold: float) -> Verdict:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.core.types import Floats
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
+from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
 from holdfast.training.metrics import roc_auc_difference
@@ -86,6 +87,38 @@ def compare_brier(rows: pd.DataFrame, settings: GateSettings, reference: str = "
     return percentile_interval(float(lost.mean()), mean_draws(lost, _bootstrap(rows, settings)))
 
 
+def measure_signal(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
+    """Compute the mean ROC-AUC within the cut-offs, with an interval over customers and cut-offs.
+
+    A pooled ROC-AUC would count the change of the churn rate from month to month as knowledge about customers.
+
+    Args:
+        predictions: Test predictions of the version.
+        settings: Gate settings with resamples and seed.
+
+    Returns:
+        Mean over the cut-offs with both outcomes.
+
+    Raises:
+        NotComputedError: No cut-off has both outcomes.
+    """
+    bootstrap = _bootstrap(predictions, settings)
+    churned, scores = (predictions[name].to_numpy() for name in ("churned", "model"))
+    values, draws, counted = [], [], []
+    for number, cutoff in enumerate(predictions["cutoff"].unique()):
+        rows = (predictions["cutoff"] == cutoff).to_numpy()
+        if 0 < churned[rows].mean() < 1:
+            values.append(float(roc_auc_score(churned[rows], scores[rows])))
+            draws.append(roc_auc_draws(churned[rows], scores[rows], bootstrap.one_month(rows)))
+            counted.append(number)
+    if not values:
+        raise NotComputedError("no test month has both outcomes")
+    weights = bootstrap.month_counts[:, counted].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a resample without such a month has no mean
+        means = (np.column_stack(draws) * weights).sum(axis=1) / weights.sum(axis=1)
+    return percentile_interval(float(np.mean(values)), means)
+
+
 def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:
     """Compute the largest difference between scores of the registered model and those that its training recorded.
 
@@ -109,4 +142,4 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
 
 
 def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:
-    return CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), settings.resamples, settings.seed)
+    return CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), settings.resamples, settings.seed, rows["cutoff"].to_numpy())

@@ -28,6 +28,8 @@ def print_gates(result: GatesResult) -> None:
         table.add_row(*gate.cells, style=_STYLES.get(gate.verdict))
     console.print(table)
     promote = f" It is the challenger: `python -m flows.promote --version {result.version}`"
+    for warning in result.warnings:
+        console.print(f"\n[yellow]Warning:[/yellow] {escape(warning)}")
     console.print(
         f"\nVersion {result.version} {describe_verdict(result.failed)}.{promote if result.challenger else ''}"
     )

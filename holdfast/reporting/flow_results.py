@@ -161,6 +161,7 @@ class GatesResult:
         champion: The version it was compared with; None where there was no champion.
         challenger: Whether the version is the challenger now.
         computed: False where an earlier run had passed the version on the same evidence.
+        warnings: Findings that fail no gate.
     """
 
     version: str
@@ -169,6 +170,7 @@ class GatesResult:
     challenger: bool
     computed: bool
     gates: "list[GateResult]"
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> list[str]:

@@ -62,6 +62,7 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
     lineage = history.lineage
     closed = recipe.shipped[-1] + timedelta(days=lineage.horizon_days)
     excluded = "" if recipe.refit else ": the outcomes of the test period and of the embargo before it are excluded"
+    yield from history.gates.warnings if history.gates else ()
     yield (
         f"The newest outcome in the training set was known on {closed:%Y-%m-%d}, {(lineage.as_of - closed).days} days "
         f"before {lineage.as_of:%Y-%m-%d}{excluded}. Later changes of behavior are unknown to the model."
@@ -130,11 +131,17 @@ def _profit(history: VersionHistory, test: Evaluation) -> str:
             f"{assumptions['offer_cost']:g}, and retains {assumptions['response_rate']:.0%} of the churners. "
         )
     return (
-        f"{text}An offer then pays from a probability of {value.threshold:.2f}. Profit per customer in the test "
+        f"{text}{_offers(test)} Profit per customer in the test "
         f"period: {value.earned}; at the usual threshold of 0.50: {value.at_half}, a loss of {value.lost_by_half}; "
         f"with offers to all customers: {value.offers_to_all:.3f}. In hindsight the best threshold is "
         f"{value.best_threshold:.2f}, with a profit of {value.best:.3f}."
     )
+
+
+def _offers(test: Evaluation) -> str:
+    if test.decisions:
+        return f"{test.decisions} Customers from a probability of {test.value.threshold:.2f} get an offer."
+    return f"An offer then pays from a probability of {test.value.threshold:.2f}."
 
 
 def _importance(test: Evaluation) -> str:

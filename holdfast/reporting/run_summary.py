@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from rich import box
@@ -15,6 +15,7 @@ from rich.table import Table
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.batches import Batch
 from holdfast.reporting.flow_results import FeaturesResult, TrainResult
+from holdfast.reporting.run_report import RunReport
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 
@@ -32,11 +33,39 @@ class GateCounts(BaseModel):
     failed: list[str]
 
 
+class RefusedVersion(BaseModel):
+    """Version of this run that is not served, and the page with the reasons."""
+
+    version: str | None
+    failed: list[str]
+    page: str
+
+    @classmethod
+    def of(cls, report: RunReport | None, page: Path | None) -> "RefusedVersion | None":
+        """Summarize the report about a version.
+
+        Args:
+            report: Report; None if the version of this run is served.
+            page: File of the report.
+
+        Returns:
+            The version; None if it is served.
+        """
+        return None if report is None else cls(version=report.version, failed=report.failed, page=str(page))
+
+
 class RunSummary(BaseModel):
-    """Results of the main job, as in ``run-summary.json``."""
+    """Results of the main job, as in ``run-summary.json``. All figures are those of the served version.
+
+    Attributes:
+        refused: Version of this run that is not served; None if it is served.
+        warnings: Findings about the served version that fail no gate.
+        horizon_advice: Advice where the horizon fits the gaps between purchases badly, else empty.
+    """
 
     model_config = {"protected_namespaces": ()}
 
+    outcome: Literal["served"] = "served"
     as_of: datetime
     transactions_ingested: int
     transactions_quarantined: int
@@ -55,6 +84,9 @@ class RunSummary(BaseModel):
     baselines: dict[str, dict[str, float]]
     gates: GateCounts
     champion: str
+    refused: RefusedVersion | None = None
+    warnings: list[str] = []
+    horizon_advice: str = ""
     parity: ParityCounts
     bento: str
     prediction: dict[str, Any]
@@ -69,8 +101,8 @@ class RunSummary(BaseModel):
         Args:
             batches: All batches of the data folder.
             built: Result of the features.
-            trained: Result of the training.
-            served: Fields about the served model: champion, bento, prediction; and the seconds of each stage.
+            trained: Result of the training of the served version, in this run or an earlier one.
+            served: Fields about this run: champion, bento, prediction, seconds of each stage, refused, horizon_advice.
 
         Returns:
             The summary.
@@ -101,6 +133,7 @@ class RunSummary(BaseModel):
                 passed=sum(gate.verdict == "passed" for gate in gates.gates),
                 failed=gates.failed,
             ),
+            warnings=gates.warnings,
             parity=ParityCounts(values_compared=parity.values_compared, mismatches=parity.mismatches),
             **served,
         )
@@ -144,6 +177,9 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         ("reason", summary.reason),
         ("calibration", summary.calibration),
         ("gates", _format_gates(summary)),
+        *(("warning", warning) for warning in summary.warnings),
+        *([("not served", _format_refused(summary.refused))] if summary.refused else []),
+        *([("horizon", summary.horizon_advice)] if summary.horizon_advice else []),
         ("bento", summary.bento),
     ):
         facts.add_row(f"[bold]{name}[/bold]", escape(value))
@@ -169,4 +205,11 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
 def _format_gates(summary: RunSummary) -> str:
     if summary.gates.failed:
         return f"failed: {', '.join(summary.gates.failed)}; the champion is version {summary.champion}"
+    if not summary.gates.passed:
+        return f"their report is no longer in the run; the champion is version {summary.champion}"
     return f"all {summary.gates.passed} passed; the champion is version {summary.champion}"
+
+
+def _format_refused(refused: RefusedVersion) -> str:
+    what = f"version {refused.version}, trained in this run, failed {', '.join(refused.failed)}"
+    return f"{what if refused.version else 'no version was trained in this run'}; reasons and commands: {refused.page}"

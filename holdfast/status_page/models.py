@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.records import RolloutRecord, TrafficRecord
+from holdfast.model_versions.records import GatesRecord, RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.status_page.sections import strip_credentials
@@ -47,10 +47,12 @@ def _champion(
     client: "MlflowClient", endpoints: EndpointSettings, version: str, since: datetime | None
 ) -> ChampionStatus:
     registered = client.get_model_version(MODEL_NAME, version)
+    gates = GatesRecord.from_tags(registered.tags, version)
     return ChampionStatus(
         version=version,
         since=since,
         test_metrics=_test_metrics(client, registered.run_id),
+        warnings=gates.warnings if gates else [],
         rollout=_rollout(registered.tags, version),
         page=_url(endpoints, version),
     )

@@ -31,11 +31,19 @@ class MetricInterval(_Status):
 
 
 class ChampionStatus(_Status):
-    """Champion. ``since``: None if no promotion is recorded; ``page``: URL in MLflow."""
+    """Champion.
+
+    Attributes:
+        since: None if no promotion is recorded.
+        test_metrics: Values and intervals on the test period.
+        warnings: Findings of the gates that fail none, such as a level that cannot be known.
+        page: URL in MLflow.
+    """
 
     version: str
     since: datetime | None
     test_metrics: list[MetricInterval]
+    warnings: list[str] = []
     rollout: str
     page: str
 

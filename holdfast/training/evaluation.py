@@ -29,6 +29,7 @@ from holdfast.training.evaluation_report import (
 )
 from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
 from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.level import choose_threshold
 from holdfast.training.metrics import (
     compute_metric_intervals,
     compute_metrics,
@@ -76,6 +77,12 @@ def evaluate_model(
     model_scores, recipe = scores["model"], choice.recipe
     losses = {name: log_loss_per_row(test.y, values) for name, values in scores.items()}
     baselines = {name: values for name, values in scores.items() if name != "model"}
+    level = LevelResult(
+        bias=_measure_bias(test.y, model_scores, bootstrap), months=len(recipe.test), history_days=history_days
+    )
+    threshold, decisions = choose_threshold(
+        recipe.threshold, training.value.decisions, level, predict_churn(model, development.x), model_scores
+    )
     return Evaluation(
         rows=len(test.y),
         customers=int(test.keys["customer_id"].nunique()),
@@ -95,13 +102,12 @@ def evaluate_model(
         calibration=recipe.calibration,
         calibration_reason=choice.calibration.reason,
         calibration_methods=choice.calibration.methods,
-        value=estimate_profit(test.y, model_scores, recipe.threshold, training.value, bootstrap),
+        value=estimate_profit(test.y, model_scores, threshold, training.value, bootstrap),
+        decisions=decisions,
         importance=compute_permutation_importance(lambda x: predict_churn(model, x), test, training.seed),
         instability=_measure_instability(recipe, development, test, training.seed),
         folds=choice.folds,
-        level=LevelResult(
-            bias=_measure_bias(test.y, model_scores, bootstrap), months=len(recipe.test), history_days=history_days
-        ),
+        level=level,
         served=served,
         search_notes=list(choice.notes),
     )

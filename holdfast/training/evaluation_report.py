@@ -200,6 +200,7 @@ class Evaluation(_Record):
         folds: Result on the folds; None without folds and in older reports.
         level: Level of the predictions on the test rows; None in older reports.
         served: Fit of the shipped model; None in older reports, whose tested model ships.
+        decisions: Reason of a threshold other than the one from which an offer pays; empty without such a reason.
         search_notes: Hyperparameters whose best value lies on a bound of the search.
     """
 
@@ -225,4 +226,5 @@ class Evaluation(_Record):
     folds: FoldResult | None = None
     level: LevelResult | None = None
     served: ServedFit | None = None
+    decisions: str = ""
     search_notes: list[str] = []

@@ -11,7 +11,7 @@ from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.training.calibration import FoldScores, fit_on_folds
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.model_families import FAMILIES, Family
+from holdfast.training.model_families import Family, find_family
 from holdfast.training.recipe import FoldCutoffs, Recipe
 
 
@@ -57,7 +57,7 @@ def score_out_of_fold(
         Scores per fold.
     """
     with threadpool_limits(limits=1):
-        return [PreparedFold(FAMILIES[family], data, fold, seed).score(params) for fold in folds]
+        return [PreparedFold(find_family(family), data, fold, seed).score(params) for fold in folds]
 
 
 def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int) -> BaseEstimator:
@@ -75,7 +75,7 @@ def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int)
         Fitted, uncalibrated model.
     """
     with threadpool_limits(limits=1):
-        return FAMILIES[family].fit(params, data, seed)
+        return find_family(family).fit(params, data, seed)
 
 
 def fit_recipe(recipe: Recipe, data: TrainingSet, cutoffs: Sequence[datetime] | None = None) -> BaseEstimator:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -23,6 +23,7 @@ from holdfast.models.additive_terms import arcsinh_inputs
 from holdfast.models.purchase_models import PURCHASE_INPUTS, BgNbdModel, ParetoNbdModel, PurchaseModel
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.purchase_fitting import fit_purchase_model
+from holdfast.training.recipe import BASE_RATE
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -142,6 +143,20 @@ def _prepare_boosting(data: TrainingSet) -> Fit:
     return fit
 
 
+def _prepare_base_rate(data: TrainingSet) -> Fit:
+    """Prepare a logistic regression without coefficients: a constant that is served, explained and scored as others."""
+    fit = _prepare_logistic(data)
+
+    def fit_constant(params: Params, seed: int) -> BaseEstimator:
+        model = fit({"C": 1.0}, seed)
+        regression = model[-1]
+        regression.coef_ = np.zeros_like(regression.coef_)
+        regression.intercept_ = np.array([logit(data.y.mean())])
+        return model
+
+    return fit_constant
+
+
 def _fill_empty_inputs(x: Floats) -> Floats:
     """Replace inputs that are null in every row by a constant; scikit-learn 1.9 cannot bin an input of nulls."""
     empty = np.isnan(x).all(axis=0)
@@ -192,6 +207,22 @@ FAMILIES = {
         prepare=_prepare_boosting,
     ),
 }
+
+
+# One probability for all customers: never searched, trained by request only.
+_CONSTANT = Family(name=BASE_RATE, complexity=0, defaults={}, suggest=lambda trial: {}, prepare=_prepare_base_rate)
+
+
+def find_family(name: str) -> Family:
+    """Find a family by name, the base rate included.
+
+    Args:
+        name: Name of the family.
+
+    Returns:
+        The family.
+    """
+    return _CONSTANT if name == BASE_RATE else FAMILIES[name]
 
 
 def list_families(data: TrainingSet) -> list[Family]:

@@ -22,9 +22,9 @@ from holdfast.training.evaluation_report import FoldResult, Interval
 from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial, describe_bounds
 from holdfast.training.metrics import level_free_log_loss
-from holdfast.training.model_families import describe_model, list_families
+from holdfast.training.model_families import describe_model, find_family, list_families
 from holdfast.training.profit import optimal_threshold
-from holdfast.training.recipe import Recipe
+from holdfast.training.recipe import BASE_RATE, Recipe
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import TimeSplit
 
@@ -111,9 +111,14 @@ def choose_model(
         family, params, simpler = best[number].family, best[number].params, tuple(best[:number])
         result = _measure_folds(folds, training)
     else:
-        simplest = list_families(data)[0]
+        constant = training.family == BASE_RATE
+        simplest = find_family(BASE_RATE) if constant else list_families(data)[0]
         family, params, folds, simpler = simplest.name, simplest.defaults, [], ()
-        reason = "Too little history to compare candidates: the simplest family with its defaults ships."
+        reason = (
+            "One probability for all customers, by request."
+            if constant
+            else "Too little history to compare candidates: the simplest family with its defaults ships."
+        )
     calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed, training.calibration)
     recipe = Recipe(
         family=family,

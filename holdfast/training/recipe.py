@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 RECIPE_FILE = "recipe.json"
 SERVED = "served"  # column of the test predictions: scores of the shipped model after a refit, beside "model"
+BASE_RATE = "base_rate"  # family of the constant model, which is never searched
 Calibration = Literal["none", "sigmoid", "isotonic"]
 
 

@@ -95,6 +95,7 @@ def evaluate_and_register(
     scores = {"model": predict_churn(tested, test.x), **baselines}
     history_days = _count_history_days(settings, lineage, recipe.test[-1])
     evaluation = evaluate_model(tested, scores, development, test, choice, training, served, history_days)
+    recipe = recipe.model_copy(update={"threshold": evaluation.value.threshold})
     figures = plot_evaluation(test, scores, evaluation, training.value)
     for name, rows in {"development": development, "test": test, "refit": fitted}.items():
         if name in recipe.digests:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.training.level import Decisions
 from holdfast.training.recipe import Calibration
 
 # Defaults are validated, so that 90 and 90.0 are the same setting with the same training key.
@@ -26,6 +27,11 @@ class ValueSettings(BaseModel):
 
     kept_customer: float = Field(default=30, gt=0, description="Value of a retained customer.")
     offer_cost: float = Field(default=2, gt=0, description="Cost of one offer, taken up or not.")
+    decisions: Decisions = Field(
+        default="margin",
+        description="What decides where the level of the probabilities cannot be known: margin raises the threshold by "
+        "the size of the warning, threshold does not. rank always selects a fixed share of the customers.",
+    )
     response_rate: float = Field(default=0.1, gt=0, le=1, description="Share of churners that the offer retains.")
 
     @model_validator(mode="after")
@@ -77,6 +83,9 @@ class TrainingSettings(BaseModel):
     )
     min_fit_cutoffs: int = Field(default=2, ge=1, description="Minimum number of cut-offs to fit on in each fold.")
     min_history_days: int = Field(default=30, ge=0, description="Days of history before the earliest cut-off.")
+    family: Literal["best", "base_rate"] = Field(
+        default="best", description="best searches a model; base_rate is one probability for all customers."
+    )
     max_cutoffs: int = Field(default=36, ge=2, description="Maximum number of cut-offs; the latest are used.")
     search: SearchSettings = Field(default=SearchSettings(), description="Budget of the hyperparameter search.")
     calibration: Literal["auto"] | Calibration = Field(

@@ -10,7 +10,9 @@ from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.evaluation_report import (
     METRIC_LABELS,
     Evaluation,
+    FoldResult,
     Interval,
+    LevelResult,
     MonthResult,
     ProfitEstimate,
     SliceResult,
@@ -27,13 +29,21 @@ def make_interval(value: float, half: float = 0.02) -> Interval:
 
 def make_month(cutoff: datetime = NOON, mean_score: float = 0.42) -> MonthResult:
     """Build a month with 40% churn."""
-    return MonthResult(cutoff=cutoff, rows=1000, base_rate=0.4, mean_score=mean_score, metrics={}, baselines={})
+    return MonthResult(
+        cutoff=cutoff,
+        rows=1000,
+        base_rate=0.4,
+        mean_score=mean_score,
+        metrics={},
+        baselines={},
+        bias=make_interval(mean_score - 0.4),
+    )
 
 
 def make_slice(
-    label: str, rows: int = 1000, gap: Interval | None = None, feature: str = "tenure_days", mean_score: float = 0.4
+    label: str, rows: int = 1000, behind: Interval | None = None, feature: str = "tenure_days", mean_score: float = 0.4
 ) -> SliceResult:
-    """Build a slice with a gap and 40% churn."""
+    """Build a slice with 40% churn, in which a simple model is behind or ahead."""
     return SliceResult(
         feature=feature,
         label=label,
@@ -41,9 +51,23 @@ def make_slice(
         base_rate=0.4,
         mean_score=mean_score,
         roc_auc=make_interval(0.7),
-        gap=gap or make_interval(0.03),
+        gap=make_interval(0.03),
         brier=0.2,
+        bias=make_interval(mean_score - 0.4),
+        months=4,
+        best_simple="bg_nbd",
+        behind_simple=behind or make_interval(-0.03),
     )
+
+
+def make_folds(gain: float = 0.05) -> FoldResult:
+    """Build a result on the folds."""
+    return FoldResult(months=4, rows=4000, roc_auc=make_interval(0.75), log_loss_gain=make_interval(gain))
+
+
+def make_level(bias: float = 0.01, half: float = 0.02) -> LevelResult:
+    """Build the level of a shop with more than a year of history."""
+    return LevelResult(bias=make_interval(bias, half), months=4, history_days=600)
 
 
 def good_evaluation(**changed: Any) -> Evaluation:
@@ -80,12 +104,17 @@ def good_evaluation(**changed: Any) -> Evaluation:
         ),
         "importance": [],
         "instability": make_interval(0.02, 0.005),
+        "log_loss_gains": {name: make_interval(0.03) for name in BASELINE_LABELS},
+        "folds": make_folds(),
+        "level": make_level(),
     }
     return Evaluation(**fields | changed)
 
 
 PASSING_EVIDENCE = Evidence(
     evaluation=good_evaluation(),
+    signal=make_interval(0.74),
+    known_rate=0.45,
     brier_gain=make_interval(0.05),
     champion="1",
     over_champion=make_interval(0.01),

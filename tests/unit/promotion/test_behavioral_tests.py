@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,6 +99,34 @@ class TestDirection:
         assert (after[moved > 0, LOG_ODDS] >= before[moved > 0, LOG_ODDS]).all()
         assert (after[moved > 0, LOG_ODDS] > before[moved > 0, LOG_ODDS]).any()
         np.testing.assert_array_equal(after[:, [GAP, TENURE]], before[:, [GAP, TENURE]])
+
+    def test_measure_wrong_direction_declared_input_that_lowers_the_risk_counts(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
+        """Silence as a whole raises this risk, and one input that is declared as increasing lowers it alone."""
+
+        def score(x: np.ndarray) -> np.ndarray:
+            return x[:, SILENCE] / 1000 - 1e-4 * np.nan_to_num(x[:, GAP])
+
+        assert measure_wrong_direction(score, rows, request_time, 1e-9) == 0
+        inputs = [replace(feature, increasing=feature.name == "mean_gap_days") for feature in INPUTS]
+        declared = replace(rows, inputs=inputs)
+        assert measure_wrong_direction(score, declared, request_time, 1e-9) > 0.5
+        assert measure_wrong_direction(lambda x: np.nan_to_num(x[:, GAP]), declared, request_time, 1e-9) == 0
+
+    def test_measure_wrong_direction_raised_silence_stays_within_the_tenure(
+        self, rows: TrainingSet, request_time: Callable[..., Any]
+    ) -> None:
+        inputs = [replace(feature, increasing=feature.name == "days_since_last_purchase") for feature in INPUTS]
+        scored: list[np.ndarray] = []
+
+        def score(x: np.ndarray) -> np.ndarray:
+            scored.append(x)
+            return np.zeros(len(x))
+
+        measure_wrong_direction(score, replace(rows, inputs=inputs), request_time, 1e-9)
+        assert len(scored) > 4
+        assert all((x[:, SILENCE] <= np.maximum(x[:, TENURE], rows.x[:, SILENCE])).all() for x in scored)
 
     def test_measure_wrong_direction_fall_within_tolerance_zero(
         self, rows: TrainingSet, request_time: Callable[..., Any]

@@ -1,9 +1,12 @@
-"""Gates: good evidence passes them all, each injected failure fails its own gate."""
+"""Gates of both kinds: good evidence passes them all, each injected failure fails its own gate."""
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from holdfast.feature_store.parity import ParityRecord
@@ -11,7 +14,7 @@ from holdfast.model_versions.champion_history import RolloutBreach
 from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable, compute_or_unavailable, require
 from holdfast.model_versions.gate_settings import GateSettings, describe_changed_thresholds
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord
-from holdfast.promotion.gates import GateResult, evaluate_gates
+from holdfast.promotion.gates import GateResult, evaluate_gates, list_warnings
 from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.evaluation_report import Interval
 from tests.support.gate_evidence import (
@@ -20,26 +23,21 @@ from tests.support.gate_evidence import (
     PASSING_EVIDENCE,
     evidence_with,
     good_evaluation,
+    make_folds,
     make_interval,
+    make_level,
     make_month,
     make_slice,
 )
 
-GATES_IN_ORDER = [
-    "minimum quality",
-    "better than base rate",
-    "better than recency alone",
-    "better than RFM logistic",
-    "better than BG/NBD",
-    "probabilities better than the base rate",
-    "better than a simpler model",
-    "not worse than the champion",
-    "not surely worse than the champion",
-    "probabilities not surely worse than the champion",
+SAFETY = [
+    "signal on the test",
+    "signal on the folds",
+    "probabilities not surely worse than the base rate",
     "calibration",
+    "level",
     "calibration by month",
     "calibration by slice",
-    "no slice far worse",
     "stability",
     "behaviour: direction",
     "behaviour: invariance",
@@ -50,6 +48,17 @@ GATES_IN_ORDER = [
     "no forbidden input",
     "not rolled back",
     "not refuted in production",
+]
+MERIT = [
+    "not surely worse than recency alone",
+    "not surely worse than RFM logistic",
+    "not surely worse than BG/NBD",
+    "probabilities not surely worse than the simple models",
+    "not surely worse than a simpler model",
+    "no slice far worse",
+    "not worse than the champion",
+    "not surely worse than the champion",
+    "probabilities not surely worse than the champion",
 ]
 
 
@@ -65,11 +74,13 @@ def failed(evidence: Evidence, **settings: Any) -> list[str]:
 
 def test_evaluate_gates_passing_evidence_passes_all_in_order() -> None:
     gates = evaluate_gates(PASSING_EVIDENCE, GateSettings())
-    assert [gate.name for gate in gates] == GATES_IN_ORDER
+    assert [gate.name for gate in gates if gate.kind == "safety"] == SAFETY
+    assert [gate.name for gate in gates if gate.kind == "merit"] == MERIT
+    assert [gate.name for gate in gates] == [*SAFETY, *MERIT]
     assert {gate.verdict for gate in gates} == {"passed"}
     assert all(gate.value is not None and gate.detail for gate in gates)
     assert len({gate.slug for gate in gates}) == len(gates)
-    assert gates[0].slug == "minimum_quality"
+    assert gates[0].slug == "signal_on_the_test"
 
 
 def _metrics(**changed: Any) -> dict[str, Any]:
@@ -82,72 +93,85 @@ def _parity(**changed: Any) -> ParityRecord:
     return PASSING_EVIDENCE.parity.model_copy(update=changed)
 
 
+def _gains() -> dict[str, Interval]:
+    return dict.fromkeys(BASELINE_LABELS, make_interval(0.05))
+
+
 ROLLBACK = RollbackRecord(to="1", when=NOON, who="ann", why="complaints")
 REFUTED = RolloutRecord(
     step="canary", share=0.05, begun=NOON, when=NOON, verdict="breached", champion="1", gates="k", why="too slow"
 )
 FAILURES: dict[str, tuple[Evidence, str, str]] = {
-    "quality": (
-        evidence_with(evaluation=good_evaluation(metrics=_metrics(roc_auc=make_interval(0.615)))),
-        "minimum quality",
-        "0.595 to",
+    "no signal on the test": (
+        evidence_with(signal=make_interval(0.515)),
+        "signal on the test",
+        "within the months 0.515 (0.495 to 0.535) on 4,000 test rows of 1 months",
+    ),
+    "no signal on the folds": (
+        evidence_with(evaluation=good_evaluation(folds=make_folds(gain=0.01))),
+        "signal on the folds",
+        "log loss saved over the base rate 0.010 (-0.010 to 0.030), ROC-AUC",
     ),
     **{
         name: (
             evidence_with(
                 evaluation=good_evaluation(
-                    over_baselines=PASSING_EVIDENCE.evaluation.over_baselines | {name: make_interval(0.01)}
+                    over_baselines=_gains() | {name: Interval(value=-0.03, low=-0.05, high=-0.01)}
                 )
-            ),  # type: ignore[union-attr]
-            f"better than {title}",
-            "(-0.010 to 0.030)",
+            ),
+            f"not surely worse than {title}",
+            "-0.030 (-0.050 to -0.010)",
         )
         for name, title in BASELINE_LABELS.items()
+        if name != "base_rate"
     },
-    "no better than a baseline": (
+    "probabilities surely worse than a simple model": (
         evidence_with(
-            evaluation=good_evaluation(
-                over_baselines=dict.fromkeys(BASELINE_LABELS, make_interval(0.1)) | {"rfm": make_interval(0, 0)}
-            )
+            evaluation=good_evaluation(log_loss_gains=_gains() | {"bg_nbd": Interval(value=-0.1, low=-0.2, high=-0.05)})
         ),
-        "better than RFM logistic",
-        "0.000 (0.000 to 0.000)",
+        "probabilities not surely worse than the simple models",
+        "log loss saved over BG/NBD -0.100 (-0.200 to -0.050)",
     ),
     "brier": (
-        evidence_with(brier_gain=make_interval(0.01)),
-        "probabilities better than the base rate",
-        "(-0.010 to 0.030)",
+        evidence_with(brier_gain=make_interval(-0.03)),
+        "probabilities not surely worse than the base rate",
+        "(-0.050 to -0.010)",
     ),
-    "simpler is as good": (
-        evidence_with(evaluation=good_evaluation(simpler=make_interval(0.02))),
-        "better than a simpler model",
-        "(0.000 to 0.040)",
+    "simpler is surely better": (
+        evidence_with(evaluation=good_evaluation(simpler=make_interval(-0.03))),
+        "not surely worse than a simpler model",
+        "(-0.050 to -0.010)",
     ),
     "worse than the champion": (
-        evidence_with(over_champion=make_interval(0.009)),
+        evidence_with(over_champion=make_interval(-0.011)),
         "not worse than the champion",
         "from version 1 on the same test rows",
     ),
     "calibration": (
-        evidence_with(evaluation=good_evaluation(metrics=_metrics(ece=make_interval(0.11)))),
+        evidence_with(evaluation=good_evaluation(metrics=_metrics(ece=make_interval(0.14)))),
         "calibration",
-        "0.110",
+        "0.140, surely 0.120, 0.010 of it by the level",
+    ),
+    "level": (
+        evidence_with(evaluation=good_evaluation(level=make_level(0.19))),
+        "level",
+        "observed churn 0.190 (0.170 to 0.210); the base rate of the months before is off by 0.050",
     ),
     "a slice": (
         evidence_with(
-            evaluation=good_evaluation(slices=[make_slice("new"), make_slice("one-time", 250, make_interval(0.23))])
+            evaluation=good_evaluation(slices=[make_slice("new"), make_slice("one-time", 250, make_interval(0.08))])
         ),
         "no slice far worse",
-        "tenure_days: one-time: ROC-AUC 0.230 (0.210 to 0.250) below",
+        "tenure_days: one-time: bg_nbd ahead in ROC-AUC by 0.080 (0.060 to 0.100)",
     ),
     "one of two slices of the same label": (
         evidence_with(
             evaluation=good_evaluation(
-                slices=[make_slice("up to 5", 250, make_interval(0.23)), make_slice("up to 5", feature="purchase_days")]
+                slices=[make_slice("up to 5", 250, make_interval(0.08)), make_slice("up to 5", feature="purchase_days")]
             )
         ),
         "no slice far worse",
-        "tenure_days: up to 5: ROC-AUC 0.230",
+        "tenure_days: up to 5: bg_nbd ahead in ROC-AUC by 0.080",
     ),
     "surely worse within the margin": (
         evidence_with(over_champion=Interval(value=-0.006, low=-0.009, high=-0.003)),
@@ -160,25 +184,25 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
         "difference in Brier score -0.006 (-0.009 to -0.003) from version 1",
     ),
     "a month is far off": (
-        evidence_with(evaluation=good_evaluation(months=[make_month(), make_month(NOON.replace(month=8), 0.29)])),
+        evidence_with(evaluation=good_evaluation(months=[make_month(), make_month(NOON.replace(month=8), 0.22)])),
         "calibration by month",
-        "2024-08-01: predicted 29.0%, observed 40.0%",
+        "2024-08-01: predicted 22.0%, observed 40.0%",
     ),
     "a slice is far off": (
         evidence_with(
             evaluation=good_evaluation(
-                slices=[make_slice("new", mean_score=0.51), make_slice("tiny", 199, mean_score=0.9)]
+                slices=[make_slice("new", mean_score=0.54), make_slice("tiny", 199, mean_score=0.9)]
             )
         ),
         "calibration by slice",
-        "tenure_days: new: predicted 51.0%, observed 40.0%",
+        "tenure_days: new: predicted 54.0%, observed 40.0%",
     ),
     "unstable": (
-        evidence_with(evaluation=good_evaluation(instability=make_interval(0.04))),
+        evidence_with(evaluation=good_evaluation(instability=make_interval(0.08))),
         "stability",
         "resampled customers",
     ),
-    "direction": (evidence_with(wrong_direction=0.02), "behaviour: direction", "falls as their silence grows"),
+    "direction": (evidence_with(wrong_direction=0.02), "behaviour: direction", "falls as their silence"),
     "invariance": (evidence_with(variance=1e-8), "behaviour: invariance", "in another order"),
     "reads the id": (
         evidence_with(inputs=["customer_id", "purchase_days"]),
@@ -220,20 +244,19 @@ UNAVAILABLE: dict[str, tuple[Evidence, list[str]]] = {
     "evaluation": (
         evidence_with(evaluation=MISSING),
         [
-            "minimum quality",
-            "better than base rate",
-            "better than recency alone",
-            "better than RFM logistic",
-            "better than BG/NBD",
-            "better than a simpler model",
+            "signal on the test",
+            "signal on the folds",
             "calibration",
+            "level",
             "calibration by month",
             "calibration by slice",
-            "no slice far worse",
             "stability",
+            *MERIT[:6],
         ],
     ),
-    "brier_gain": (evidence_with(brier_gain=MISSING), ["probabilities better than the base rate"]),
+    "signal": (evidence_with(signal=MISSING), ["signal on the test"]),
+    "known_rate": (evidence_with(known_rate=MISSING), ["level", "calibration by month"]),
+    "brier_gain": (evidence_with(brier_gain=MISSING), ["probabilities not surely worse than the base rate"]),
     "over_champion": (
         evidence_with(over_champion=MISSING),
         ["not worse than the champion", "not surely worse than the champion"],
@@ -266,34 +289,32 @@ def test_evaluate_gates_unavailable_evidence_fails_with_reason(name: str) -> Non
 @pytest.mark.parametrize(
     ("evaluation", "stops", "why"),
     [
-        (good_evaluation(metrics={}), "minimum quality", "the evaluation has no model"),
+        (good_evaluation(metrics={}), "calibration", "the evaluation has no model"),
         (
             good_evaluation(over_baselines={"recency": make_interval(0.1)}),
-            "better than BG/NBD",
+            "not surely worse than BG/NBD",
             "the evaluation has no bg_nbd",
         ),
         (
-            good_evaluation(metrics={"model": {"ece": make_interval(0.01)}}),
-            "minimum quality",
-            "the evaluation has no roc_auc",
+            good_evaluation(log_loss_gains={}),
+            "probabilities not surely worse than the simple models",
+            "the evaluation has no base_rate",
         ),
-        (good_evaluation(slices=[]), "no slice far worse", "no slice has 200 rows"),
-        (good_evaluation(slices=[]), "calibration by slice", "no slice has 200 rows"),
+        (good_evaluation(level=None), "level", "the evaluation has no level; train again"),
         (good_evaluation(months=[]), "calibration by month", "the evaluation has no months"),
         (
-            good_evaluation(months=[make_month(), make_month(mean_score=math.nan)]),
+            good_evaluation(months=[make_month(), make_month().model_copy(update={"bias": make_interval(math.nan)})]),
             "calibration by month",
-            "no mean prediction",
+            "no interval of predicted minus observed churn of 2024-07-01",
         ),
-        (good_evaluation(slices=[make_slice("new", 199)]), "no slice far worse", "no slice has 200 rows"),
         (
-            good_evaluation(slices=[make_slice("new"), make_slice("one-time").model_copy(update={"gap": None})]),
+            good_evaluation(slices=[make_slice("new"), make_slice("old", behind=make_interval(math.nan))]),
             "no slice far worse",
-            "no ROC-AUC of tenure_days: one-time",
+            "no interval of the ROC-AUC of tenure_days: old",
         ),
         (
-            good_evaluation(metrics=_metrics(roc_auc=make_interval(math.nan))),
-            "minimum quality",
+            good_evaluation(metrics=_metrics(ece=make_interval(math.nan))),
+            "calibration",
             "has no interval",
         ),
     ],
@@ -317,8 +338,130 @@ class TestNotApplicable:
         assert failed(none) == []
 
     def test_evaluate_gates_simplest_family_simpler_model_not_applicable(self) -> None:
-        found = gate(evidence_with(evaluation=good_evaluation(simpler=None)), "better than a simpler model")
+        found = gate(evidence_with(evaluation=good_evaluation(simpler=None)), "not surely worse than a simpler model")
         assert found.verdict == "not applicable"
+
+    @pytest.mark.parametrize("slices", [[], [make_slice("new", 199)]])
+    def test_evaluate_gates_without_large_slices_not_applicable(self, slices: list[Any]) -> None:
+        for name in ("calibration by slice", "no slice far worse"):
+            found = gate(evidence_with(evaluation=good_evaluation(slices=slices)), name)
+            assert (found.verdict, found.value) == ("not applicable", None)
+            assert "no slice has 200 rows" in found.detail
+
+    def test_evaluate_gates_slice_of_one_class_skipped_and_named(self) -> None:
+        one = make_slice("one-time").model_copy(update={"behind_simple": None, "best_simple": None})
+        found = gate(evidence_with(evaluation=good_evaluation(slices=[make_slice("new"), one])), "no slice far worse")
+        assert found.verdict == "passed"
+        assert found.detail.endswith("too small to evaluate: tenure_days: one-time")
+
+
+class TestFirstChampion:
+    FIRST: ClassVar[dict[str, Any]] = {"champion": None, "over_champion": None, "brier_over_champion": None}
+
+    def test_evaluate_gates_first_champion_slice_behind_a_simple_model_passes(self) -> None:
+        behind = good_evaluation(slices=[make_slice("new", behind=make_interval(0.2))])
+        assert failed(evidence_with(evaluation=behind)) == ["no slice far worse"]
+        first = evidence_with(evaluation=behind, **self.FIRST)
+        assert failed(first) == []
+        found = gate(first, "no slice far worse")
+        assert (found.verdict, found.value) == ("not applicable", pytest.approx(0.18))
+        assert found.detail.startswith("not required of a first champion; tenure_days: new")
+
+    @pytest.mark.parametrize("name", [name for name in FAILURES if FAILURES[name][1] in SAFETY])
+    def test_evaluate_gates_first_champion_safety_holds(self, name: str) -> None:
+        evidence, stops, _ = FAILURES[name]
+        assert stops in failed(replace(evidence, **self.FIRST))
+
+    def test_evaluate_gates_first_champion_surely_worse_than_a_simple_model_fails(self) -> None:
+        worse = good_evaluation(over_baselines=_gains() | {"bg_nbd": Interval(value=-0.03, low=-0.05, high=-0.01)})
+        assert failed(evidence_with(evaluation=worse, **self.FIRST)) == ["not surely worse than BG/NBD"]
+
+    def test_evaluate_gates_requested_base_rate_needs_no_signal(self) -> None:
+        constant = {"signal": make_interval(0.5, 0), "brier_gain": make_interval(0, 0)}
+        evaluation = good_evaluation(
+            family="base_rate",
+            simpler=None,
+            folds=None,
+            over_baselines=dict.fromkeys(BASELINE_LABELS, make_interval(-0.2)),
+        )
+        found = evaluate_gates(evidence_with(evaluation=evaluation, **constant, **self.FIRST), GateSettings())
+        assert [item.name for item in found if item.verdict == "failed"] == []
+        assert next(item for item in found if item.name == "signal on the test").verdict == "not applicable"
+        searched = evidence_with(
+            evaluation=evaluation.model_copy(update={"family": "logistic"}), **constant, **self.FIRST
+        )
+        assert "signal on the test" in failed(searched)
+
+
+class TestNoise:
+    """Limits fail only where the near end of the interval is beyond them."""
+
+    @given(bias=st.floats(-0.5, 0.5), half=st.floats(0, 0.5), rate=st.floats(0.1, 0.9), observed=st.floats(0.1, 0.9))
+    def test_evaluate_gates_level_fails_only_if_surely_beyond_the_base_rate(
+        self, bias: float, half: float, rate: float, observed: float
+    ) -> None:
+        evidence = evidence_with(
+            evaluation=good_evaluation(level=make_level(bias, half), base_rate=observed), known_rate=rate
+        )
+        expected = max(0.0, abs(bias) - half) - abs(rate - observed) > 0.1
+        assume(abs(max(0.0, abs(bias) - half) - abs(rate - observed) - 0.1) > 1e-9)
+        assert (gate(evidence, "level").verdict == "failed") is expected
+
+    @settings(deadline=None)
+    @given(error=st.floats(0, 0.5), up=st.floats(0, 0.5), bias=st.floats(-0.5, 0.5))
+    def test_evaluate_gates_calibration_never_fails_by_noise_or_level_alone(
+        self, error: float, up: float, bias: float
+    ) -> None:
+        ece = Interval(value=error, low=error, high=error + up)
+        found = gate(
+            evidence_with(evaluation=good_evaluation(metrics=_metrics(ece=ece), level=make_level(bias))), "calibration"
+        )
+        assert found.value is not None and 0 <= found.value <= max(0.0, error - up) + 1e-12
+        if abs(bias) >= error or up >= error:  # all of it by the level, or by noise
+            assert found.verdict == "passed"
+
+    def test_evaluate_gates_small_month_far_off_within_its_interval_passes(self) -> None:
+        far = make_month(mean_score=0.6).model_copy(update={"bias": make_interval(0.2, 0.11), "rows": 77})
+        assert failed(evidence_with(evaluation=good_evaluation(months=[far]))) == []
+        sure = far.model_copy(update={"bias": make_interval(0.2, 0.04)})
+        assert failed(evidence_with(evaluation=good_evaluation(months=[sure]))) == ["calibration by month"]
+
+    def test_evaluate_gates_month_that_the_base_rate_misses_too_passes(self) -> None:
+        december = make_month(mean_score=0.7)
+        assert failed(evidence_with(evaluation=good_evaluation(months=[december]))) == ["calibration by month"]
+        assert failed(evidence_with(evaluation=good_evaluation(months=[december]), known_rate=0.65)) == []
+
+    def test_evaluate_gates_without_folds_test_is_evaluated_more_strictly(self) -> None:
+        for value, expected in ((0.531, ["signal on the test"]), (0.535, [])):
+            evidence = evidence_with(signal=make_interval(value), evaluation=good_evaluation(folds=None))
+            assert failed(evidence) == expected
+            assert gate(evidence, "signal on the folds").verdict == "not applicable"
+
+    def test_evaluate_gates_instability_of_the_steadiest_refit_counts(self) -> None:
+        change = Interval(value=0.06, low=0.049, high=0.09)
+        assert failed(evidence_with(evaluation=good_evaluation(instability=change))) == []
+
+
+class TestWarnings:
+    def test_list_warnings_known_level_none(self) -> None:
+        assert list_warnings(PASSING_EVIDENCE) == []
+        assert list_warnings(evidence_with(evaluation=MISSING)) == []
+
+    def test_list_warnings_missed_level_warning_with_size_and_no_failure(self) -> None:
+        evidence = evidence_with(evaluation=good_evaluation(level=make_level(-0.15)))
+        assert failed(evidence) == []
+        (text,) = list_warnings(evidence)
+        assert "below the observed churn by 0.150 (95% interval -0.170 to -0.130)" in text
+        assert "off by up to 0.170" in text
+
+    def test_list_warnings_less_than_a_year_warning(self) -> None:
+        level = make_level(0.0).model_copy(update={"history_days": 364})
+        (text,) = list_warnings(evidence_with(evaluation=good_evaluation(level=level)))
+        assert "364 days of history hold no whole year" in text
+
+    def test_list_warnings_base_rate_states_what_it_is(self) -> None:
+        (text,) = list_warnings(evidence_with(evaluation=good_evaluation(family="base_rate")))
+        assert "one probability for all customers" in text
 
 
 class TestLimits:
@@ -332,20 +475,16 @@ class TestLimits:
         ) == ["no slice far worse"]
 
     def test_evaluate_gates_value_equal_to_limit_passes(self) -> None:
-        exactly = good_evaluation(metrics=_metrics(roc_auc=make_interval(0.75, 0.25), ece=make_interval(0.125, 0)))
-        limits = {"min_roc_auc": 0.5, "max_calibration_error": 0.125, "max_latency_ms": 0.5, "max_size_mb": 0.1}
+        exactly = good_evaluation(metrics=_metrics(ece=make_interval(0.125, 0)), level=make_level(0))
+        limits = {"max_calibration_error": 0.125, "max_latency_ms": 0.5, "max_size_mb": 0.1}
         assert failed(evidence_with(evaluation=exactly), **limits) == []
         for name, value in limits.items():
-            towards = 1 if name.startswith("min") else 0
-            assert (
-                len(failed(evidence_with(evaluation=exactly), **limits | {name: math.nextafter(value, towards)})) == 1
-            )
+            changed = limits | {name: math.nextafter(value, 0)}
+            assert len(failed(evidence_with(evaluation=exactly), **changed)) == 1
 
-    def test_evaluate_gates_zero_gain_over_base_rate_fails(self) -> None:
-        assert failed(evidence_with(brier_gain=make_interval(0.25, 0.25))) == [
-            "probabilities better than the base rate"
-        ]
-        assert failed(evidence_with(brier_gain=make_interval(0.25, 0.2499))) == []
+    def test_evaluate_gates_signal_at_chance_fails(self) -> None:
+        assert failed(evidence_with(signal=make_interval(0.75, 0.25))) == ["signal on the test"]
+        assert failed(evidence_with(signal=make_interval(0.75, 0.2499))) == []
 
     def test_evaluate_gates_forbidden_inputs_match_whole_names(self) -> None:
         assert failed(evidence_with(inputs=["average", "stage", "message_count"])) == []
@@ -366,10 +505,10 @@ class TestLimits:
 
 def test_evaluate_gates_passing_evidence_detail_states_measurement() -> None:
     detail = gate(PASSING_EVIDENCE, "stability").detail
-    assert "at most 0.025 in the few refits" in detail
+    assert "by 0.015 to 0.025 in the few refits" in detail
     assert "(" not in detail, "six refits make no 95% interval"
     assert "by the model alone" in gate(PASSING_EVIDENCE, "latency").detail
-    assert "on the test rows" in gate(PASSING_EVIDENCE, "better than a simpler model").detail
+    assert "on the test rows" in gate(PASSING_EVIDENCE, "not surely worse than a simpler model").detail
 
 
 def test_describe_changed_thresholds_changed_settings_names_them() -> None:

@@ -24,9 +24,9 @@ def test_print_gates_failed_gate_has_row_and_verdict(capsys: pytest.CaptureFixtu
     gates = evaluate_gates(evidence_with(size_mb=20.1), GateSettings())
     print_gates(GatesResult("3", "1", passed=False, challenger=False, computed=True, gates=gates))
     header, *rows, _, verdict = capsys.readouterr().out.splitlines()
-    assert header.split() == ["gate", "value", "required", "verdict", "measurement"]
+    assert header.split() == ["gate", "kind", "value", "required", "verdict", "measurement"]
     assert verdict == "Version 3 failed size."
-    assert any(row.split()[:6] == ["size", "20.1", "at", "most", "20", "failed"] for row in rows)
+    assert any(row.split()[:7] == ["size", "safety", "20.1", "at", "most", "20", "failed"] for row in rows)
 
 
 class TestFormatReproduction:

@@ -119,7 +119,7 @@ class TestContent:
             report=REPORT.model_copy(update={"gates": [*REPORT.gates, gate("size", 99.0, "failed", "too large")]}),
         )
         card = _card(failed)
-        assert "| size | 99 | at least 0.6 | failed | too large |" in card
+        assert "| size | safety | 99 | at least 0.6 | failed | too large |" in card
         assert "compared with champion version 2. It failed: size." in card
         assert "| failed: 1 of 2 |" in card
 

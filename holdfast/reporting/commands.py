@@ -1,0 +1,100 @@
+"""Commands to copy: interpreter, folders and settings of this run included."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from feature_repo.settings import Settings
+
+_ROOT = Path(__file__).resolve().parents[2]
+_FIELDS = ("clock", "horizon_days", "activity_days")
+
+
+def format_command(settings: Settings, module: str, options: Mapping[str, str | None] | None = None) -> str:
+    """Format a command that works in any shell and folder.
+
+    Args:
+        settings: Settings with the data folder.
+        module: Module of the command, such as ``flows.gates``.
+        options: Option, without the hyphens, to its value; options without a value are left out.
+
+    Returns:
+        The command in one line.
+    """
+    variables = {"HOLDFAST_DATA": str(settings.data)}
+    names = [Settings.variable(name) for name in _FIELDS]
+    variables |= {name: os.environ[name] for name in names if name in os.environ}
+    arguments = [part for name, value in (options or {}).items() if value for part in (f"--{name}", value)]
+    assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    command = shlex.join([sys.executable, "-m", module, *arguments])
+    return f"cd {shlex.quote(str(_ROOT))} && {assigned} {command}"
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Options of the main job, from which commands to go on are formed.
+
+    Attributes:
+        data: Options that name the data: source and mapping, or a data set, and the time.
+        training: Training settings other than the defaults.
+        thresholds: Gate thresholds other than the defaults.
+    """
+
+    data: Mapping[str, str | None]
+    training: Mapping[str, Any]
+    thresholds: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        source: str | None,
+        mapping: str | None,
+        dataset: str,
+        as_of: datetime | None,
+        training: Mapping[str, Any],
+        thresholds: Mapping[str, Any],
+    ) -> Self:
+        """Collect the options of a run, with absolute paths.
+
+        Args:
+            source: File or folder of transactions.
+            mapping: File that maps the columns.
+            dataset: Known data set, where there is no source.
+            as_of: Time of the run, if it was given.
+            training: Training settings other than the defaults.
+            thresholds: Gate thresholds other than the defaults.
+
+        Returns:
+            The options.
+        """
+        paths = {
+            name: str(Path(value).resolve()) for name, value in (("source", source), ("mapping", mapping)) if value
+        }
+        data = paths or {"dataset": dataset}
+        return cls({**data, "as-of": f"{as_of:%Y-%m-%dT%H:%M:%S}" if as_of else None}, training, thresholds)
+
+    def command(self, settings: Settings, thresholds: Mapping[str, Any] | None = None, **options: str) -> str:
+        """Format the command of the main job with other options.
+
+        Args:
+            settings: Settings with the data folder.
+            thresholds: Gate thresholds to add.
+            options: Further options; underscores become hyphens.
+
+        Returns:
+            The command in one line.
+        """
+        changed = {**self.thresholds, **(thresholds or {})}
+        given = {
+            **self.data,
+            "training": json.dumps(self.training) if self.training else None,
+            "thresholds": json.dumps(changed) if changed else None,
+            **{name.replace("_", "-"): value for name, value in options.items()},
+        }
+        return format_command(settings, "flows.lifecycle", given)
