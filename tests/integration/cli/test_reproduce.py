@@ -97,7 +97,9 @@ class TestIdentical:
         assert result.code == 0, result.printed
         assert f"all {len(recorded.scores):,} test predictions" in result.printed
         scores = result.outcome.model.scores
-        assert scores["model"].tolist() == recorded.scores["model"].tolist()
+        for model in ("model", "served"):
+            assert scores[model].tolist() == recorded.scores[model].tolist()
+        assert (scores["model"] != scores["served"]).any()
         assert scores["churned"].tolist() == recorded.scores["churned"].tolist()
         assert result.outcome.model.digests == recorded.recipe.digests
 
@@ -149,12 +151,12 @@ class TestChanged:
         assert "rows" not in found
         assert "labels" not in found
         assert found[0] == "inputs"
-        assert found[-1] == "predictions"
+        assert found[-2:] == ["predictions", "predictions of the shipped model"]
 
     def test_reproduce_lost_purchases_change_labels_only(self, recorded: Any, tmp_path: Path) -> None:
-        """Without the last purchases these customers churned; all inputs are the same."""
+        """Without the last purchases these customers churned; all inputs are the same, and so is the tested model."""
         found = self._with_batch(recorded, tmp_path, lambda table: table.slice(0, 0), batch=-1)
-        assert found == ["labels", "test labels"]
+        assert found == ["labels", "test labels", "predictions of the shipped model"]
 
     def _with_batch(self, recorded: Any, folder: Path, change: Any, batch: int = 0) -> list[str]:
         from holdfast.lineage.isolated_retraining import RetrainingOutcome

@@ -122,6 +122,15 @@ class TestDiffScores:
         assert differences.diff_scores(scores(0.0), scores(-0.0))
         assert differences.diff_scores(scores(np.nan), scores(np.nan)) == []
 
+    def test_diff_scores_after_refit_both_models_compared(self) -> None:
+        """The scores of the shipped model are compared like those of the tested one."""
+        refitted = FRAME.assign(served=[0.3, 0.7, 0.6])
+        assert differences.diff_scores(refitted, refitted.iloc[::-1]) == []
+        found = differences.diff_scores(refitted, refitted.assign(served=[0.3, 0.7, 0.5]))
+        assert [item.part for item in found] == ["predictions of the shipped model"]
+        both = differences.diff_scores(refitted, scores(0.25, 0.75, 0.4).assign(served=[0.3, 0.7, 0.5]))
+        assert [item.part for item in both] == ["predictions", "predictions of the shipped model"]
+
     def test_compare_other_scores_only_names_recipe_or_libraries(self) -> None:
         model = RetrainedModel(RECIPE.digests, scores(0.25, 0.75, 0.4))
         result = compare_with_records(RECORDED, replace(SAME, model=model), [])
