@@ -42,22 +42,32 @@ class Terms(Protocol):
         """Return the number of inputs."""
 
     def log_odds(self, x: Floats) -> Floats:
-        """Compute log-odds, shape (rows,); not finite for values that the model cannot score.
+        """Compute log-odds of churn before calibration.
 
         Args:
             x: Inputs, shape (rows, inputs).
+
+        Returns:
+            Log-odds, shape (rows,); not finite for values that the model cannot score.
         """
 
     def contributions(self, x: Floats, reference: Floats) -> tuple[float, Floats, Floats]:
-        """Compute log-odds of the reference, log-odds of the rows, and contributions, shape (rows, inputs).
+        """Compute the contribution of each input to the log-odds of each row.
 
         Args:
             x: Inputs, shape (rows, inputs).
             reference: Reference value per input, shape (inputs,).
+
+        Returns:
+            Log-odds of the reference, log-odds of each row, and contributions of shape (rows, inputs).
         """
 
     def probe_rows(self) -> Floats:
-        """Create rows for a test of the scores, which together use every stored number."""
+        """Create rows for a test of the scores.
+
+        Returns:
+            Rows, shape (any, inputs), which together use every stored number.
+        """
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         Returns:
             Log-likelihood of each history, shape (customers,).
         """
-        raise NotImplementedError
+        return self._log_likelihood(repeats, last, age)
 
     def no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
         """Compute the log-odds of no purchase in a horizon that begins at ``age``; never decreasing as ``last`` falls.
@@ -142,6 +142,12 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         Returns:
             Log-odds, shape (customers,).
         """
+        return self._no_purchase_log_odds(repeats, last, age, horizon_days)
+
+    def _log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
+        raise NotImplementedError
+
+    def _no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
         raise NotImplementedError
 
 
@@ -153,15 +159,13 @@ class BgNbdModel(PurchaseModel):
 
     parameter_names = ("r", "alpha", "a", "b")
 
-    def log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
-        """Compute the log-likelihood of purchase histories; see the base class."""
+    def _log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
         r, alpha, a, b = self.parameters
         shape = r + repeats
         common = gammaln(shape) - gammaln(r) + r * np.log(alpha) + betaln(a, b + repeats) - betaln(a, b)
         return common + np.logaddexp(-shape * np.log(alpha + age), self._inactive(repeats, last))
 
-    def no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
-        """Compute the log-odds of no purchase in a horizon; see the base class."""
+    def _no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
         r, alpha, _, _ = self.parameters
         shape = r + repeats
         # log of (1 + horizon / (alpha + age)) ** shape: the likelihood of an active customer falls by this factor.
@@ -184,14 +188,12 @@ class ParetoNbdModel(PurchaseModel):
 
     parameter_names = ("r", "alpha", "s", "beta")
 
-    def log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
-        """Compute the log-likelihood of purchase histories; see the base class."""
+    def _log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
         r, alpha, s, beta = self.parameters
         common = gammaln(r + repeats) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
         return common + self._no_purchase(repeats, last, age)
 
-    def no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
-        """Compute the log-odds of no purchase in a horizon; see the base class."""
+    def _no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
         r, alpha, s, beta = self.parameters
         shape, end = r + repeats, age + horizon_days
         purchase = np.log(shape) + _log_integral(alpha, beta, shape + 1, s, age, end)

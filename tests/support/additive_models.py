@@ -1,5 +1,6 @@
 """Fitted models on synthetic data: the additive families, and boosting with interactions."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from holdfast.models.additive_terms import arcsinh_inputs
+from holdfast.training.dataset import TrainingSet
+from tests.support.training_sets import make_training_set, month_starts
 
 INPUTS = 5
 SOMETIMES_MISSING = 3  # number of the first input with missing values
@@ -50,3 +53,11 @@ def fitted(model: Any) -> Any:
     """Fit a model on 1500 customers."""
     x = customers(1500, seed=1)
     return model.fit(x, outcomes(x, seed=2))
+
+
+def training_set(x: np.ndarray, churned: np.ndarray) -> TrainingSet:
+    """Build a training set; the risk increases with the first input, and the last is in log-odds."""
+    columns = {f"input_{i}": values for i, values in enumerate(x.T)}
+    data = make_training_set(churned, range(len(x)), month_starts(1) * len(x), **columns)
+    first, *others, last = data.inputs
+    return replace(data, inputs=[replace(first, increasing=True), *others, replace(last, log_odds=True)])

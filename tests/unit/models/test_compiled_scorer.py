@@ -27,10 +27,8 @@ from holdfast.models.compiled_scorer import CompiledScorer, InfiniteInputError, 
 from holdfast.models.contract import TRUSTED_TYPES
 from holdfast.models.contributions import compute_contributions
 from holdfast.training.calibration import CALIBRATION_METHODS, fit_calibrator
-from holdfast.training.dataset import TrainingSet
 from holdfast.training.model_families import FAMILIES
-from tests.support.additive_models import INPUTS, boosting, customers, fitted, logistic, outcomes
-from tests.support.training_sets import make_training_set, month_starts
+from tests.support.additive_models import INPUTS, boosting, customers, fitted, logistic, outcomes, training_set
 
 NAN, INF = float("nan"), float("inf")
 PARAMS = {
@@ -53,14 +51,6 @@ def one_thread() -> Iterator[None]:
 
 
 ADDITIVE = [name for name, family in FAMILIES.items() if not family.uses_history]
-
-
-def training_set(x: np.ndarray, churned: np.ndarray) -> TrainingSet:
-    """Build a training set; the risk increases with the first input, and the last is in log-odds."""
-    columns = {f"input_{i}": values for i, values in enumerate(x.T)}
-    data = make_training_set(churned, range(len(x)), month_starts(1) * len(x), **columns)
-    first, *others, last = data.inputs
-    return replace(data, inputs=[replace(first, increasing=True), *others, replace(last, log_odds=True)])
 
 
 @cache
