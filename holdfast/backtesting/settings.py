@@ -14,6 +14,6 @@ class PolicySettings(BaseModel):
     min_rows: int = Field(default=200, ge=1, description="Number of customers below which drift is not evaluated.")
 
 
-# With the live thresholds, early versions fail: history is too short for a significant gain over the baselines and
-# for calibration in every group. Without a first champion, policies cannot be compared.
+# Early versions have a short history: a purchase model of few months may be surely better, and a month far off. Without
+# a first champion, policies cannot be compared.
 DEFAULT_GATES = GateSettings(min_gain_over_baselines=-0.05, max_bias=0.25)

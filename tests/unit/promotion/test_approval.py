@@ -153,7 +153,7 @@ def test_promote_approved_request_promotes_version(office: Office) -> None:
 
     text = office.form(asked, "description")
     assert f"version {version}** asks to become the champion. The champion now: none yet." in text
-    assert "| minimum quality | 0.73 | at least 0.6 | passed |" in text
+    assert "| signal on the test | safety | " in text
     schema = office.form(asked, "schema")
     assert schema["properties"].keys() == {"decision", "approved_by", "reason"}
     assert sorted(schema["required"]) == ["approved_by", "decision", "reason"]
