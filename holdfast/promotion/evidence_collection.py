@@ -51,7 +51,8 @@ def collect_evidence(
             predictions = subject.predictions
             tested = predictions["model"].to_numpy() if SERVED in predictions else require(scores)
             paired = model_comparison.pair_scores(require(rows), tested, champion.score(require(rows).x))
-            return _new_to(champion, paired, thresholds)
+            unseen = model_comparison.use_tested_scores(paired, champion.predictions, champion.recipe.refit)
+            return unseen if len(unseen) >= thresholds.min_shared_rows else paired
 
         pairs = compute_or_unavailable(lambda: pair(champion)) if champion else None
 
@@ -88,13 +89,6 @@ def collect_evidence(
             rollback=context.rollback,
             breach=context.breach,
         )
-
-
-def _new_to(champion: ModelCandidate, rows: pd.DataFrame, thresholds: GateSettings) -> pd.DataFrame:
-    """Select the rows of months that the champion was not fitted on; all rows where these are too few."""
-    served = champion.evaluation.served
-    new = rows[~rows["cutoff"].isin(served.cutoffs)] if served is not None else rows
-    return new if len(new) >= thresholds.min_shared_rows else rows
 
 
 def _wrong_direction(subject: ModelCandidate, rows: TrainingSet, thresholds: GateSettings) -> float:

@@ -1,5 +1,8 @@
 """Comparison of two models on the same rows, with 95% intervals."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
@@ -55,6 +58,28 @@ def pair_shared_scores(model: pd.DataFrame, champion: pd.DataFrame, settings: Ga
             f"{settings.min_shared_rows} are needed"
         )
     return shared
+
+
+def use_tested_scores(rows: pd.DataFrame, predictions: pd.DataFrame, refit: Sequence[datetime]) -> pd.DataFrame:
+    """Replace the scores of a refitted champion for rows on which it was fitted.
+
+    A refitted champion has learned the outcomes of its own test months, which the tests of the next trainings share.
+    For these rows its tested model, which has not, is compared.
+
+    Args:
+        rows: Paired scores.
+        predictions: Test predictions of the champion.
+        refit: Cut-offs on which the champion was refitted; empty when its tested model serves.
+
+    Returns:
+        Paired scores without the rows on which the champion was fitted and not tested.
+    """
+    if not refit:
+        return rows
+    tested = rows[_ROW].merge(predictions[[*_ROW, "model"]], on=_ROW, how="left", validate="1:1")["model"].to_numpy()
+    fitted = rows["cutoff"].isin(list(refit)).to_numpy()
+    usable = ~fitted | np.isfinite(tested)
+    return rows.assign(champion=np.where(fitted, tested, rows["champion"]))[usable]
 
 
 def compare_roc_auc(rows: pd.DataFrame, settings: GateSettings) -> Interval:

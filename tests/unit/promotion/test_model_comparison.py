@@ -15,6 +15,7 @@ from holdfast.promotion.model_comparison import (
     largest_difference,
     pair_scores,
     pair_shared_scores,
+    use_tested_scores,
 )
 from holdfast.training.dataset import TrainingSet
 
@@ -69,6 +70,36 @@ class TestSharedPredictions:
         with pytest.raises(NotComputedError, match="only 499 shared rows; 500 are needed"):
             pair_shared_scores(predictions(GOOD), predictions(POOR, slice(401, 900)), SETTINGS)
         pair_shared_scores(predictions(GOOD), predictions(POOR, slice(400, 900)), SETTINGS)
+
+
+class TestTestedScores:
+    """A refitted champion has learned the outcomes of months that the next training tests."""
+
+    JANUARY, FEBRUARY = (datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2))
+
+    def test_use_tested_scores_champion_not_refitted_unchanged(self) -> None:
+        paired = pair_scores(TEST, GOOD, POOR)
+        assert use_tested_scores(paired, predictions(GOOD), ()).equals(paired)
+
+    def test_use_tested_scores_month_of_refit_compared_by_tested_model(self) -> None:
+        """January was in the champion's test and its refit; February is new to both models."""
+        paired = pair_scores(TEST, GOOD, np.full(ROWS, 0.99))
+        shuffled = predictions(POOR, slice(0, 450)).sample(frac=1, random_state=0)
+        found = use_tested_scores(paired, shuffled, [self.JANUARY])
+        assert found["champion"].tolist() == [*POOR[:450], *[0.99] * 450]
+        assert found.drop(columns="champion").equals(paired.drop(columns="champion"))
+
+    def test_use_tested_scores_month_of_refit_without_test_left_out(self) -> None:
+        paired = pair_scores(TEST, GOOD, POOR)
+        found = use_tested_scores(paired, predictions(GOOD, slice(450, 900)), [self.JANUARY, self.FEBRUARY])
+        assert (found["cutoff"] == self.FEBRUARY).all()
+        assert found["champion"].tolist() == GOOD[450:].tolist()
+
+
+def test_largest_difference_after_refit_compared_with_shipped_model() -> None:
+    refitted = predictions(GOOD).assign(served=POOR)
+    assert largest_difference(TEST, POOR, refitted) == 0
+    assert largest_difference(TEST, GOOD, refitted) == np.abs(GOOD - POOR).max()
 
 
 def test_compare_brier_base_rate_good_scores_difference_of_brier_scores() -> None:
