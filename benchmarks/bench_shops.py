@@ -27,6 +27,7 @@ from holdfast.training.settings import SearchSettings, TrainingSettings
 
 FOLDER = ROOT / ".reports" / "shops"
 DOCS_PAGE, DOCS_PLOT = ROOT / "docs" / "shops.md", ROOT / "docs" / "images" / "shops.png"
+_PLOT = "![Brier score of Holdfast and of simple models less that of BG/NBD, by shop and date](images/shops.png)\n\n"
 _START, _END = "<!-- results -->\n", "<!-- end of results -->\n"
 QUICK = TrainingSettings(search=SearchSettings(trials=2), resamples=100)
 
@@ -129,7 +130,7 @@ def update_docs(folder: Path) -> None:
         folder: Folder of the report.
     """
     before, rest = DOCS_PAGE.read_text().split(_START)
-    DOCS_PAGE.write_text(before + _START + (folder / "report.md").read_text() + _END + rest.split(_END)[1])
+    DOCS_PAGE.write_text(before + _START + _PLOT + (folder / "report.md").read_text() + _END + rest.split(_END)[1])
     shutil.copy(folder / "shops.png", DOCS_PLOT)
 
 

@@ -76,5 +76,5 @@ def test_update_docs_replaces_the_table_only(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "report.md").write_text("| new |\n")
     (tmp_path / "shops.png").write_bytes(b"png")
     update_docs(tmp_path)
-    assert page.read_text() == f"# Shops\n{bench_shops._START}| new |\n{bench_shops._END}after\n"
+    assert page.read_text() == f"# Shops\n{bench_shops._START}{bench_shops._PLOT}| new |\n{bench_shops._END}after\n"
     assert (tmp_path / "plot.png").read_bytes() == b"png"
