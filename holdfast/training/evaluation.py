@@ -364,5 +364,5 @@ def _measure_instability(recipe: Recipe, development: TrainingSet, test: Trainin
 
 def _resample(history: PurchaseHistory, generator: np.random.Generator) -> PurchaseHistory:
     """Draw customers of a purchase history with replacement, from which a purchase model learns instead of the rows."""
-    drawn = generator.integers(0, len(history.age), len(history.age))
+    drawn = generator.choice(len(history.age), len(history.age)) if len(history.age) else np.empty(0, dtype=np.intp)
     return PurchaseHistory(*(values[drawn] for values in history))
