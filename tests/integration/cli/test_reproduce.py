@@ -132,8 +132,7 @@ class TestChanged:
             return list(predict_churn(fit_recipe(recipe, dataset.data), test.x))
 
         outcome, recipe = result.outcome, recorded.recipe
-        name = sorted(recipe.params)[0]
-        other = recipe.model_copy(update={"params": recipe.params | {name: recipe.params[name] * 2}})
+        other = recipe.model_copy(update={"family": "logistic", "params": {"C": 0.5}})
         assert scores(recipe) == recorded.scores["model"].tolist()
         model = replace(outcome.model, scores=outcome.model.scores.assign(model=scores(other)))
         assert self._parts(recorded, replace(outcome, model=model))[-1] == "predictions"
@@ -151,7 +150,8 @@ class TestChanged:
         assert "rows" not in found
         assert "labels" not in found
         assert found[0] == "inputs"
-        assert found[-2:] == ["predictions", "predictions of the shipped model"]
+        if recorded.recipe.family in ("logistic", "boosting"):  # purchase models do not read amounts
+            assert found[-2:] == ["predictions", "predictions of the shipped model"]
 
     def test_reproduce_lost_purchases_change_labels_only(self, recorded: Any, tmp_path: Path) -> None:
         """Without the last purchases these customers churned; all inputs are the same, and so is the tested model."""
