@@ -120,8 +120,8 @@ def load_result(settings: Settings, version: str) -> TrainResult:
     """
     from holdfast.model_versions.aliases import get_version
     from holdfast.model_versions.records import GatesRecord, PromotionRecord
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.gate_report import read_report
+    from holdfast.training.mlflow_client import open_registry
     from holdfast.training.mlflow_tracking import TrainedVersion
 
     client = open_registry(settings)

@@ -151,10 +151,10 @@ def _train(settings: Settings, job: ShopJob, measured: ShopResult, known_at: dat
     from holdfast.feast_stores.open_store import open_store
     from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.models.fingerprint import fingerprint
-    from holdfast.models.mlflow_client import open_tracking
     from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
     from holdfast.training.lineage import build_lineage
+    from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import training_run
     from holdfast.training.model_selection import choose_model, drop_single_class_folds
     from holdfast.training.registration import evaluate_and_register
@@ -213,11 +213,11 @@ def evaluate_first_champion(settings: Settings, version: str) -> GateOutcome:
         Status, failed gates and direction; a version without signal is a result, not a refusal.
     """
     from holdfast.model_versions.gate_settings import GateSettings
-    from holdfast.models.mlflow_client import open_registry
     from holdfast.promotion.evaluation_context import load_evaluation_context
     from holdfast.promotion.evidence_collection import collect_evidence
     from holdfast.promotion.gate_rules import SIGNAL_GATES
     from holdfast.promotion.gates import evaluate_gates
+    from holdfast.training.mlflow_client import open_registry
 
     client, thresholds = open_registry(settings), GateSettings()
     context = load_evaluation_context(client, settings, version)
