@@ -9,7 +9,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .reports/$@.xml
 
-# TRAINING and THRESHOLDS are YAML or JSON, as text or as a file; a quote inside is kept by the shell.
+# TRAINING and THRESHOLDS are YAML or JSON, as text or as a file; quotes inside survive the shell.
 option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
 RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,SERVE,serve)
 

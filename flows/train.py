@@ -116,7 +116,7 @@ def load_result(settings: Settings, version: str) -> TrainResult:
         version: Version number.
 
     Returns:
-        The result; without gates if their report is gone.
+        The result; without gates if their report is missing.
     """
     from holdfast.model_versions.aliases import get_version
     from holdfast.model_versions.records import GatesRecord, PromotionRecord

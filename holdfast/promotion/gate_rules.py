@@ -41,7 +41,7 @@ class GateRule:
         meaning: What a failure means.
         setting: Threshold of GateSettings that moves the limit; None for a fixed limit.
         of_first: Whether the gate is required of the first champion of a shop.
-        of_constant: Whether the gate is required of the base rate, which ranks nobody.
+        of_constant: Whether the gate is required of the base rate, which ranks no customer.
     """
 
     name: str

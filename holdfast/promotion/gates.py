@@ -16,7 +16,7 @@ from holdfast.training.recipe import BASE_RATE
 
 _CONSTANT = (
     "The version is the base rate: one probability for all customers, by request (--serve base-rate). It ranks "
-    "nobody, and the same decision applies to every customer."
+    "no customer, and the same decision applies to every customer."
 )
 Verdict = Literal["passed", "failed", "not applicable"]
 GATE_COLUMNS = ("gate", "kind", "value", "required", "verdict", "measurement")

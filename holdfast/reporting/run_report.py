@@ -240,7 +240,7 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
             f"| measurement | {gate.detail} |\n| meaning | {rule.meaning if rule else ''} |\n"
             f"| cause | {cause}: {explanation} |",
             f"Look closer:\n\n      {_inspection_command(gate, version, settings)}",
-            f"Go on all the same, past this gate:\n\n      {options.command(settings, override)}"
+            f"Go on past this gate:\n\n      {options.command(settings, override)}"
             if override
             else "This limit is fixed: correct the cause.",
         ]
@@ -357,8 +357,8 @@ def _gate_lines(trained: TrainResult, names: Sequence[str]) -> list[str]:
 def _signal_actions(trained: TrainResult, fit: HorizonFit, settings: Settings, options: JobOptions) -> list[str]:
     card = format_command(settings, "flows.model_card", {"version": trained.model_version})
     actions = [
-        f"- Look at the model all the same:\n\n      {card}",
-        "- Serve one probability for all customers, a constant that ranks nobody, so that the service, the scores and "
+        f"- Look at the model anyway:\n\n      {card}",
+        "- Serve one probability for all customers, a constant without a ranking, so that the service, the scores and "
         f"the monitoring run until there is a model:\n\n      {options.command(settings, serve='base-rate')}",
         "- Ingest a longer history or more customers, and run again.",
     ]

@@ -79,7 +79,7 @@ def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
             rows, dates = data.at_cutoffs(cutoffs).y, f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}"
             if not len(rows):
                 raise SingleClassError(
-                    f"No customer was active at the {period} cut-offs ({dates}): nobody bought before them within "
+                    f"No customer was active at the {period} cut-offs ({dates}): no customer bought before them within "
                     "HOLDFAST_ACTIVITY_DAYS. Ingest the missing transactions, or choose an as_of before the gap."
                 )
             raise SingleClassError(

@@ -28,7 +28,7 @@ def fit_purchase_model(
     days, so that customers with the same history are one term. Of more than ``MAX_CUSTOMERS`` the likelihood uses that
     many, evenly spaced in the order of the history, so the same history gives the same parameters. Each parameter stays
     within a factor of 1,100 of 1 or, if it is a time, of the mean age, because the likelihood of some histories has no
-    maximum: nobody purchased again, or everybody at the same rate.
+    maximum: no customer purchased again, or everybody at the same rate.
 
     Args:
         model: Class of the model.

@@ -13,17 +13,17 @@ ARRIVAL = datetime(2025, 1, 1, tzinfo=UTC)
 _DAYS = (LAST - FIRST).days
 
 
-def nobody_bought_on_two_days() -> list[Transaction]:
+def no_second_purchase_day() -> list[Transaction]:
     """Generate 100 customers with one purchase each: every gap between purchases is null."""
     return [_row(number, day) for number, day in enumerate(np.linspace(0, _DAYS - 1, 100))]
 
 
 def only_returns() -> list[Transaction]:
-    """Generate customers who return goods that nobody bought."""
-    return [row._replace(amount=-row.amount) for row in nobody_bought_on_two_days()]
+    """Generate customers who return goods without a purchase."""
+    return [row._replace(amount=-row.amount) for row in no_second_purchase_day()]
 
 
-def nobody_active() -> list[Transaction]:
+def all_inactive() -> list[Transaction]:
     """Generate purchases in the first 300 days, and one return at the end of the data."""
     rows = [_row(number % 40, day) for number, day in enumerate(np.linspace(0, 300, 240))]
     return [*rows, _row(0, _DAYS - 1)._replace(amount=-1.0)]
@@ -40,9 +40,9 @@ def one_day() -> list[Transaction]:
 
 
 KINDS: list[Callable[[], list[Transaction]]] = [
-    nobody_bought_on_two_days,
+    no_second_purchase_day,
     only_returns,
-    nobody_active,
+    all_inactive,
     one_customer,
     one_day,
 ]

@@ -53,7 +53,7 @@ def test_every_online_value_equals_its_point_in_time_value(kind: _Kind, tmp_path
 
 
 def test_a_view_that_is_null_for_everybody_is_null_in_the_training_set(tmp_path: Path) -> None:
-    _ingest(tmp_path, odd_shops.nobody_bought_on_two_days)
+    _ingest(tmp_path, odd_shops.no_second_purchase_day)
     with use_data_folder(tmp_path) as settings:
         apply_definitions(open_store())
         _, data = _split_rows(settings)
@@ -76,9 +76,9 @@ def test_materialize_without_any_purchase_names_the_cause(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        (odd_shops.nobody_bought_on_two_days, SingleClassError, r"Of the \d+ development rows .* needs both outcomes"),
+        (odd_shops.no_second_purchase_day, SingleClassError, r"Of the \d+ development rows .* needs both outcomes"),
         (odd_shops.only_returns, SingleClassError, r"No customer was active at the development cut-offs \(2023-02-01"),
-        (odd_shops.nobody_active, SingleClassError, r"No customer was active at the test cut-offs .* as_of before"),
+        (odd_shops.all_inactive, SingleClassError, r"No customer was active at the test cut-offs .* as_of before"),
         (odd_shops.one_customer, SingleClassError, r"Of the \d+ development rows .* 0 churned"),
         (odd_shops.one_day, NotEnoughHistoryError, "more history"),
     ],

@@ -384,8 +384,8 @@ def test_resample_draws_whole_customers_of_history() -> None:
     assert 20 < len(set(drawn.age)) < 45
     assert (drawn.repeats == drawn.age + 100).all()
     assert (drawn.last == drawn.age + 200).all()
-    nobody = PurchaseHistory(*(np.empty(0) for _ in range(3)))
-    assert len(_resample(nobody, np.random.default_rng(0)).age) == 0
+    empty = PurchaseHistory(*(np.empty(0) for _ in range(3)))
+    assert len(_resample(empty, np.random.default_rng(0)).age) == 0
 
 
 class TestVetoOnTest:

@@ -117,7 +117,7 @@ class TestDegenerate:
     @pytest.mark.parametrize(
         ("repeats", "last", "age"),
         [
-            pytest.param([0] * 30, [0] * 30, range(30), id="nobody repeats"),
+            pytest.param([0] * 30, [0] * 30, range(30), id="no customer repeats"),
             pytest.param([5] * 30, [40] * 30, [41] * 30, id="all are alike"),
             pytest.param([0, 1, 3, 1, 8], [0, 38, 39, 8, 43], [40, 41, 42, 43, 44], id="five customers"),
             pytest.param([3], [50], [80], id="one customer"),
@@ -142,7 +142,7 @@ class TestDegenerate:
         assert np.isfinite(fitted.decision_function(x)).all()
         assert fitted.decision_function(x)[-1] >= fitted.decision_function(x)[-2]
 
-    def test_fit_purchase_model_nobody_repeats_expects_no_purchase(self, model: type[PurchaseModel]) -> None:
+    def test_fit_purchase_model_no_repeats_expects_no_purchase(self, model: type[PurchaseModel]) -> None:
         age = np.linspace(1, 400, 200)
         fitted = fit_purchase_model(model, PurchaseHistory(0 * age, 0 * age, age), INPUTS, HORIZON)
         assert (fitted.predict_proba(np.array([[0, 1, 100, 100]]))[:, 1] > 0.99).all()

@@ -24,12 +24,12 @@ def test_list_shops_has_the_folder_of_the_variable(tmp_path: Path, monkeypatch: 
 
 
 def test_list_shops_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(catalog.FOLDER_VARIABLE, str(tmp_path / "gone"))
-    with pytest.raises(UnknownShopError, match="gone"):
+    monkeypatch.setenv(catalog.FOLDER_VARIABLE, str(tmp_path / "absent"))
+    with pytest.raises(UnknownShopError, match="absent"):
         list_shops()
     monkeypatch.delenv(catalog.FOLDER_VARIABLE)
     monkeypatch.setattr(catalog, "ROOT", tmp_path / "checkout")
-    monkeypatch.setitem(catalog.DATASETS, "gone", catalog.DATASETS["cdnow"])
+    monkeypatch.setitem(catalog.DATASETS, "absent", catalog.DATASETS["cdnow"])
     monkeypatch.setattr(catalog, "locate_dataset", _not_installed)
     shops, missing = list_shops()
     assert [shop.name for shop in shops] == list(KINDS)
