@@ -12,7 +12,6 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import CalibratedModel
-from holdfast.training import baselines
 from holdfast.training.baselines import BASELINE_LABELS, score_baselines
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.calibration import CalibrationChoice
@@ -72,7 +71,7 @@ class OnTest:
 def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: Any, **scores: Floats) -> OnTest:
     every = {
         "model": predict_churn(model, test.x),
-        **(scores or score_baselines(development, baselines._test_history(development), test, 90)),
+        **(scores or score_baselines(development, development.histories[recipe.development[-1]], test, 90)),
     }
     choice = ModelChoice(recipe, "It is the only one.", (), CHOICE)
     report = evaluate_model(model, every, development, test, choice, TRAINING, SHIPPED, 500)
