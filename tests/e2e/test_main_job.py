@@ -15,7 +15,7 @@ from tests.support.main_job import MainJob, file_states, run
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 STAGES = ["ingest", "features", "train", "promote", "package", "serve"]
 METRICS = {"roc_auc", "pr_auc", "brier", "log_loss", "ece"}
-BASELINES = {"base_rate", "recency", "rfm", "bg_nbd"}
+BASELINES = {"base_rate", "recency", "rfm", "bg_nbd", "pareto_nbd"}
 PREDICTION_FIELDS = {
     "customer_id",
     "churn_probability",
