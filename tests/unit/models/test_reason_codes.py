@@ -32,7 +32,11 @@ CUSTOMER = {
     "tenure_days": 210.2,
     "lateness_ratio": 3.06,
     "silence_share": 0.45,
+    "no_purchase_log_odds_40d": 1.2,
+    "no_purchase_log_odds_60d": 0.8,
+    "no_purchase_log_odds_90d": 0.4,
 }
+LOG_ODDS = [f"no_purchase_log_odds_{days}d" for days in (40, 60, 90)]
 ONE_DAY = dict.fromkeys(["mean_gap_days", "std_gap_days", "max_gap_days", "last_gap_days", "lateness_ratio"], NAN)
 
 
@@ -135,7 +139,13 @@ class TestSelectReasons:
             ("days_since_last_purchase", 0.75, "raises"),
             ("tenure_days", -0.25, "lowers"),
         ]
-        assert found[1].inputs == ("days_since_last_purchase", "mean_gap_days", "lateness_ratio", "silence_share")
+        assert found[1].inputs == (
+            "days_since_last_purchase",
+            "mean_gap_days",
+            "lateness_ratio",
+            "silence_share",
+            *LOG_ODDS,
+        )
 
     def test_select_reasons_contributions_of_one_reason_may_cancel_out(self) -> None:
         effects = _contributions(amount_30d=2.0, amount_90d=-2.0, purchase_days=0.1)
