@@ -36,7 +36,8 @@ class FoldScores:
     @property
     def level_free(self) -> Floats:
         """Return the log-odds after the offset with which their mean probability equals the observed share."""
-        return clip_log_odds(self.log_odds) + level_offset(self.validation.y, self.log_odds)
+        log_odds = clip_log_odds(self.log_odds)
+        return log_odds + level_offset(self.validation.y, log_odds)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _isotonic_shift(calibrator: IsotonicRegression, log_odds: Floats, target: fl
 
     if surplus(low) >= 0 or surplus(high) <= 0:
         return low if surplus(low) >= 0 else high
-    return float(brentq(surplus, low, high, xtol=1e-9))
+    return float(brentq(surplus, low, high, xtol=1e-14))  # steps of the calibrator are steep
 
 
 def _closed_before(folds: Sequence[FoldScores], fold: FoldScores, horizon_days: int) -> list[FoldScores]:

@@ -102,12 +102,12 @@ def level_offset(churned: Bools, log_odds: Floats) -> float:
 
     Args:
         churned: Outcomes of both classes, shape (rows,).
-        log_odds: Log-odds, shape (rows,); infinite ones are clipped.
+        log_odds: Finite log-odds, shape (rows,).
 
     Returns:
         Offset to add to each log-odds.
     """
-    log_odds, target = clip_log_odds(log_odds), churned.mean()
+    target = churned.mean()
     low, high = logit(target) - log_odds.max() - 1.0, logit(target) - log_odds.min() + 1.0
     return float(brentq(lambda offset: expit(log_odds + offset).mean() - target, low, high, xtol=1e-9))
 
@@ -125,7 +125,8 @@ def level_free_log_loss(churned: Bools, log_odds: Floats) -> Floats:
     Returns:
         Losses, shape (rows,).
     """
-    level = clip_log_odds(log_odds) + level_offset(churned, log_odds)
+    log_odds = clip_log_odds(log_odds)
+    level = log_odds + level_offset(churned, log_odds)
     return np.logaddexp(0.0, np.where(churned, -level, level))
 
 

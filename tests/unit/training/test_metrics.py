@@ -13,6 +13,7 @@ from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 from holdfast.training.metrics import (
+    clip_log_odds,
     compute_metric_intervals,
     compute_metrics,
     level_free_log_loss,
@@ -157,11 +158,12 @@ class TestLevel:
         log_odds = np.array(values)
         churned = np.zeros(len(values), dtype=bool)
         churned[: data.draw(st.integers(1, len(values) - 1))] = True
-        offset = level_offset(churned, log_odds)
-        assert expit(np.clip(log_odds, -36, 36) + offset).mean() == pytest.approx(churned.mean(), abs=1e-6)
+        clipped = clip_log_odds(log_odds)
+        offset = level_offset(churned, clipped)
+        assert expit(clipped + offset).mean() == pytest.approx(churned.mean(), abs=1e-6)
         loss = level_free_log_loss(churned, log_odds).mean()
         for other in (offset - 0.5, offset + 0.5, 0.0):
-            shifted = np.clip(log_odds, -36, 36) + other
+            shifted = clipped + other
             assert loss <= np.logaddexp(0, np.where(churned, -shifted, shifted)).mean() + 1e-9
         inner = np.clip(log_odds, -20, 20)  # no value is clipped after the shift either
         assert level_free_log_loss(churned, inner + shift) == pytest.approx(
