@@ -102,6 +102,32 @@ class CustomerBootstrap:
         part._month_codes = None
         return part
 
+    def weighted_sums(self, values: Floats) -> Floats:
+        """Sum values per row with the weights of each resample.
+
+        Rows of one customer and month have one weight, so their values are summed once for all resamples.
+
+        Args:
+            values: Values, shape (rows, columns).
+
+        Returns:
+            Sums, shape (resamples, columns).
+        """
+        columns = values.shape[1]
+        single = self._month_codes is None
+        months = np.ones((self.resamples, 1)) if single else self.month_counts.astype(np.float64)
+        cells = self._codes if self._month_codes is None else self._month_codes * self._customers + self._codes
+        size = self._customers * months.shape[1]
+        by_cell = np.stack([np.bincount(cells, column, size) for column in values.T])
+        by_customer = np.ascontiguousarray(by_cell.reshape(-1, self._customers).T)
+        sums = np.empty((self.resamples, columns))
+        step = chunk_size(self.resamples, self._customers)
+        for start in range(0, self.resamples, step):
+            part = slice(start, start + step)
+            drawn = self._counts[part].astype(np.float64) @ by_customer
+            sums[part] = (drawn.reshape(-1, columns, months.shape[1]) * months[part, np.newaxis, :]).sum(axis=2)
+        return sums
+
     def weight_chunks(self, order: npt.NDArray[np.intp] | None = None) -> Iterator[Floats]:
         """Iterate over the weights in chunks of resamples.
 
@@ -205,8 +231,9 @@ def mean_draws(values: Floats, bootstrap: CustomerBootstrap) -> Floats:
     Returns:
         Means, shape (resamples,).
     """
+    sums = bootstrap.weighted_sums(np.column_stack([values, np.ones(len(values))]))
     with np.errstate(invalid="ignore"):  # a resample without the group's rows has no mean
-        return np.concatenate([weights @ values / weights.sum(axis=1) for weights in bootstrap.weight_chunks()])
+        return sums[:, 0] / sums[:, 1]
 
 
 @dataclass(frozen=True)
@@ -250,10 +277,12 @@ def calibration_error_draws(churned: Bools, scores: Floats, bootstrap: CustomerB
         Calibration errors, shape (resamples,).
     """
     bins = calibration_bins(scores)
-    surplus = np.zeros((len(scores), bins.max() + 1))
-    surplus[np.arange(len(scores)), bins] = churned - scores
+    columns = np.zeros((len(scores), bins.max() + 2))
+    columns[np.arange(len(scores)), bins] = churned - scores
+    columns[:, -1] = 1.0
+    sums = bootstrap.weighted_sums(columns)
     with np.errstate(invalid="ignore"):
-        return np.concatenate([np.abs(w @ surplus).sum(axis=1) / w.sum(axis=1) for w in bootstrap.weight_chunks()])
+        return np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1]
 
 
 def calibration_bins(scores: Floats) -> npt.NDArray[np.intp]:

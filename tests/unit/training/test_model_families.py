@@ -8,15 +8,27 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from optuna.trial import FixedTrial
 from scipy.special import expit
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from holdfast.core.types import Floats
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import fit_model, predict_churn
-from holdfast.training.model_families import FAMILIES, describe_model, list_families
+from holdfast.training.model_families import (
+    FAMILIES,
+    _fill_empty_inputs,
+    _fit_median_imputer,
+    describe_model,
+    list_families,
+)
 from tests.support.shop_fixtures import Dataset
+from tests.support.strategies import EXAMPLES
 from tests.support.training_sets import make_training_set, month_starts, synthetic_training_set
 
 # The corners of what the search may try, and the middle.
@@ -210,3 +222,19 @@ class TestLogistic:
         rows = np.array([[value, 0.0, 0.0] for value in (-20.0, 0.0, 20.0)])
         low, middle, high = model.decision_function(rows)
         assert high - middle == pytest.approx(middle - low)
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=12),
+        elements=st.one_of(st.floats(-100, 100), st.just(np.nan)),
+    )
+)
+@EXAMPLES
+def test_fit_median_imputer_any_matrix_equals_scikit_learn(x: Floats) -> None:
+    x = _fill_empty_inputs(x)
+    expected = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True).fit(x)
+    imputer = _fit_median_imputer(x)
+    assert imputer.statistics_.tobytes() == expected.statistics_.tobytes()
+    assert imputer.transform(x).tobytes() == expected.transform(x).tobytes()
