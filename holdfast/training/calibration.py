@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 from holdfast.core.types import Bools, Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
-from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval
+from holdfast.training.bootstrap import CustomerBootstrap, compare_means
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation_report import CalibrationMethod, Interval
+from holdfast.training.evaluation_report import CalibrationMethod
 from holdfast.training.metrics import clip_log_odds, compute_metrics, level_offset, log_loss_per_row
 from holdfast.training.recipe import Calibration
 
@@ -118,7 +118,7 @@ def choose_calibration(
     seed: int,
     setting: Literal["auto"] | Calibration = "auto",
 ) -> CalibrationChoice:
-    """Choose the simplest method whose log loss no other method undercuts by more than noise.
+    """Choose the simplest method whose log loss no other method undercuts by more than one standard error.
 
     Each fold is predicted by calibrators that are fitted on the folds whose outcomes were known by then. The level of
     each prediction is removed, because it is no property of the method. The test can veto the choice later.
@@ -148,18 +148,13 @@ def choose_calibration(
     }
     losses = {method: log_loss_per_row(churned, values) for method, values in scores.items()}
 
-    def gain(over: Calibration, method: Calibration) -> Interval:
-        saved = losses[over] - losses[method]
-        return percentile_interval(float(saved.mean()), mean_draws(saved, bootstrap))
-
     chosen: Calibration = "none"
     reasons = []
     for rival in CALIBRATION_METHODS[1:]:
-        saved = gain(chosen, rival)
-        wins = saved.low > 0
+        saved = compare_means(losses[chosen], losses[rival], bootstrap)
+        wins = saved.mean > saved.standard_error
         reasons.append(
-            f"{rival} {'is better than' if wins else 'is not better than'} {chosen} "
-            f"(log loss lower by {saved.value:.4f}, 95% interval {saved.low:.4f} to {saved.high:.4f})"
+            f"{rival} is {'' if wins else 'not '}better than {chosen} by more than one standard error ({saved})"
         )
         chosen = rival if wins else chosen
     methods = []
@@ -171,7 +166,7 @@ def choose_calibration(
                 brier=values["brier"],
                 log_loss=values["log_loss"],
                 ece=values["ece"],
-                gain=None if method == "none" else gain("none", method),
+                gain=None if method == "none" else compare_means(losses["none"], losses[method], bootstrap).interval,
             )
         )
     return CalibrationChoice(chosen, "; ".join(reasons) + ".", methods)

@@ -12,7 +12,6 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
-    MeanDifference,
     compare_means,
     mean_draws,
     percentile_interval,
@@ -28,7 +27,6 @@ from holdfast.training.evaluation_report import (
     SliceResult,
 )
 from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
-from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.level import choose_threshold
 from holdfast.training.metrics import (
     compute_metric_intervals,
@@ -36,7 +34,7 @@ from holdfast.training.metrics import (
     log_loss_per_row,
     roc_auc_difference,
 )
-from holdfast.training.model_families import describe_model
+from holdfast.training.model_families import describe_model, find_family
 from holdfast.training.model_selection import ModelChoice, choose_model
 from holdfast.training.permutation_importance import compute_permutation_importance
 from holdfast.training.profit import estimate_profit
@@ -153,12 +151,12 @@ def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None
 def veto_on_test(
     choice: ModelChoice, data: TrainingSet, training: TrainingSettings, horizon_days: int
 ) -> tuple[ModelChoice, Any]:
-    """Fit the choice, and replace it by something simpler that the test rows do not show to be worse.
+    """Fit the choice, and replace it by another family if the test rows show a reason.
 
-    The folds overestimate the winner of many trials on the same folds, and cannot see the level. So the choice of the
-    folds ships only if its log loss on the test rows, level included, is lower than that of every simpler family by
-    more than one standard error; otherwise the simplest family that it does not beat ships. The same holds for a
-    calibration compared with none, unless the settings fix it.
+    The folds overestimate the winner of many trials on the same folds, and cannot see the level. Of all families, the
+    simplest ships that no other beats in log loss on the test rows, level included: by more than one standard error
+    where the other is the choice or a simpler family, surely (95%) where it is more complex than the choice. A
+    calibration ships if it is better than none by more than one standard error, or if the settings fix it.
 
     Args:
         choice: Choice made on the folds.
@@ -170,36 +168,45 @@ def veto_on_test(
         Shipped choice with its measured gain, and its model fitted on the development rows.
     """
     choice, model = _veto_calibration(choice, data, training)
-    gains = _measure_gains(choice, model, data, training)
-    beaten_by = next((item for item in gains if item[1].mean <= item[1].standard_error), None)
-    if beaten_by is not None:
-        trial, gain = beaten_by
+    recipe, trials = choice.recipe, {trial.family: trial for trial in (choice.trial, *choice.rivals)}
+    development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
+    bootstrap = bootstrap_rows(test, training)
+
+    def measure_loss(fitted: Any) -> Floats:
+        return log_loss_per_row(test.y, predict_churn(fitted, test.x))
+
+    losses = {recipe.family: measure_loss(model)} | {
+        trial.family: measure_loss(fit_model(trial.family, trial.params, development, recipe.seed))
+        for trial in choice.rivals
+    }
+    shipped = trials[_find_unbeaten(recipe.family, losses, bootstrap)]
+    if shipped is not choice.trial:
+        difference = compare_means(losses[recipe.family], losses[shipped.family], bootstrap)
         reason = (
-            f"{choice.reason} On the test rows it is not better than {trial.name} by more than one standard error "
-            f"({gain}): the simpler model ships."
+            f"{choice.reason} On the test rows {shipped.name} is the simplest family that no other beats, and ships "
+            f"instead of {choice.trial.name} ({difference})."
         )
-        recipe, simpler = choice.recipe, choice.simpler[: choice.simpler.index(trial)]
         split = TimeSplit(recipe.folds, recipe.development, recipe.test)
-        choice = choose_model([trial], data, split, training, horizon_days)
-        choice = replace(choice, reason=reason, simpler=simpler)
-        choice, model = _veto_calibration(choice, data, training)
-        gains = _measure_gains(choice, model, data, training)
-    smallest = min((gain.interval for _, gain in gains), key=lambda gain: gain.value, default=None)
-    return replace(choice, gain=smallest), model
+        switched = choose_model([shipped], data, split, training, horizon_days)
+        rivals = tuple(trial for trial in trials.values() if trial is not shipped)
+        choice, model = _veto_calibration(replace(switched, reason=reason, rivals=rivals), data, training)
+        losses[shipped.family] = measure_loss(model)
+    gains = [compare_means(losses[rival.family], losses[shipped.family], bootstrap).interval for rival in choice.rivals]
+    return replace(choice, gain=min(gains, key=lambda gain: gain.value, default=None)), model
 
 
-def _measure_gains(
-    choice: ModelChoice, model: Any, data: TrainingSet, training: TrainingSettings
-) -> list[tuple[SearchTrial, MeanDifference]]:
-    """Measure the log loss of each simpler family minus that of the model on the test rows, simplest family first."""
-    test, development = data.at_cutoffs(choice.recipe.test), data.at_cutoffs(choice.recipe.development)
-    bootstrap, loss = bootstrap_rows(test, training), log_loss_per_row(test.y, predict_churn(model, test.x))
-    gains = []
-    for trial in choice.simpler:
-        rival = fit_model(trial.family, trial.params, development, choice.recipe.seed)
-        rival_loss = log_loss_per_row(test.y, predict_churn(rival, test.x))
-        gains.append((trial, compare_means(rival_loss, loss, bootstrap)))
-    return gains
+def _find_unbeaten(chosen: str, losses: Mapping[str, Floats], bootstrap: CustomerBootstrap) -> str:
+    """Find the simplest family that no other beats; the family with the lowest mean loss is one."""
+    order = sorted(losses, key=lambda name: find_family(name).complexity)
+    confirmed = order[: order.index(chosen) + 1]
+
+    def beats(other: str, name: str) -> bool:
+        difference = compare_means(losses[name], losses[other], bootstrap)
+        if other in confirmed:
+            return difference.mean > difference.standard_error
+        return difference.mean > 0 and difference.interval.low > 0
+
+    return next(name for name in order if not any(beats(other, name) for other in order if other != name))
 
 
 def _veto_calibration(choice: ModelChoice, data: TrainingSet, training: TrainingSettings) -> tuple[ModelChoice, Any]:

@@ -139,6 +139,18 @@ def select_best_trials(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
     return best
 
 
+def default_trial(family: Family) -> SearchTrial:
+    """Create the trial of a family's defaults, where there are no folds for a search.
+
+    Args:
+        family: Model family.
+
+    Returns:
+        Trial without losses.
+    """
+    return SearchTrial(family.name, 0, family.defaults, [], None, 0.0)
+
+
 def describe_bounds(best: Sequence[SearchTrial]) -> list[str]:
     """Describe the best values that lie on a bound of the search: a better value may lie beyond it.
 

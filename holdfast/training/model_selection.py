@@ -20,7 +20,7 @@ from holdfast.training.calibration import CalibrationChoice, FoldScores, choose_
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import FoldResult, Interval
 from holdfast.training.fitting import score_out_of_fold
-from holdfast.training.hyperparameter_search import SearchTrial, describe_bounds
+from holdfast.training.hyperparameter_search import SearchTrial, default_trial, describe_bounds
 from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import describe_model, find_family, list_families
 from holdfast.training.profit import optimal_threshold
@@ -35,18 +35,20 @@ class ModelChoice:
 
     Attributes:
         recipe: Recipe of the model.
+        trial: Best trial of the chosen family.
         reason: Explanation of the choice of the family.
-        simpler: Best trials of the simpler families, simplest first; one of them ships when the test vetoes the choice.
+        rivals: Best trials of the other families, simplest first; one of them ships when the test vetoes the choice.
         calibration: Chosen calibration.
         folds: Result of the family on the folds; None without folds.
         notes: Hyperparameters whose best value lies on a bound of the search.
-        gain: Log loss of the best simpler family minus that of the model on the test rows; None until it is measured,
-            and for the simplest family.
+        gain: Log loss of the best rival minus that of the model on the test rows; None until it is measured, and
+            without rivals.
     """
 
     recipe: Recipe
+    trial: SearchTrial
     reason: str
-    simpler: tuple[SearchTrial, ...]
+    rivals: tuple[SearchTrial, ...]
     calibration: CalibrationChoice
     folds: FoldResult | None = None
     notes: tuple[str, ...] = ()
@@ -108,21 +110,21 @@ def choose_model(
     result = None
     if best:
         number, folds, reason = _choose_family(best, data, split, training)
-        family, params, simpler = best[number].family, best[number].params, tuple(best[:number])
         result = _measure_folds(folds, training)
     else:
         constant = training.family == BASE_RATE
-        simplest = find_family(BASE_RATE) if constant else list_families(data)[0]
-        family, params, folds, simpler = simplest.name, simplest.defaults, [], ()
+        number, folds = 0, []
+        best = [default_trial(family) for family in ([find_family(BASE_RATE)] if constant else list_families(data))]
         reason = (
             "One probability for all customers, by request."
             if constant
-            else "Too little history to compare candidates: the simplest family with its defaults ships."
+            else "Too little history to compare candidates: the simplest family with its defaults is chosen."
         )
+    trial = best[number]
     calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed, training.calibration)
     recipe = Recipe(
-        family=family,
-        params=params,
+        family=trial.family,
+        params=trial.params,
         calibration=calibration.method,
         seed=training.seed,
         threshold=optimal_threshold(training.value),
@@ -134,7 +136,8 @@ def choose_model(
             "test": data.at_cutoffs(split.test).digests(),
         },
     )
-    return ModelChoice(recipe, reason, simpler, calibration, result, tuple(describe_bounds(best)))
+    rivals = (*best[:number], *best[number + 1 :])
+    return ModelChoice(recipe, trial, reason, rivals, calibration, result, tuple(describe_bounds(best)))
 
 
 def _choose_family(
