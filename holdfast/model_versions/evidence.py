@@ -35,10 +35,14 @@ class Evidence:
         signal: Mean ROC-AUC within the test months; the change of the churn rate between months is no signal.
         known_rate: Churn rate of the development rows, the prediction of the base rate.
         brier_gain: Brier score of the base rate minus that of the model.
+        level_free_brier_gain: As ``brier_gain``, each month with its own base rate and after the best single offset of
+            the model.
         champion: The version compared with; None without a champion.
-        over_champion: ROC-AUC minus the champion's on the same rows; None without a champion.
+        is_first: Whether no model is champion yet; a champion of one probability for all customers is none.
+        over_champion: ROC-AUC minus the champion's on the same rows; None without a comparison.
         brier_over_champion: The champion's Brier score minus that of the version on the same rows; None without one.
-        compared_on: Name of the rows of the comparison.
+        compared_on: Name of the rows of the comparison, or the reason why there is none.
+        compared_rows: Number of rows of the comparison.
         as_tested: Largest difference of the registered model's scores of the test rows from those that its training
             recorded.
         wrong_direction: Share of customers whose risk falls as the time since their last purchase, or an input that is
@@ -57,10 +61,13 @@ class Evidence:
     signal: Interval | Unavailable
     known_rate: float | Unavailable
     brier_gain: Interval | Unavailable
+    level_free_brier_gain: Interval | Unavailable
     champion: str | None
+    is_first: bool
     over_champion: Interval | Unavailable | None
     brier_over_champion: Interval | Unavailable | None
     compared_on: str
+    compared_rows: int
     as_tested: float | Unavailable
     wrong_direction: float | Unavailable
     variance: float | Unavailable

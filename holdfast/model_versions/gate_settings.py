@@ -45,10 +45,10 @@ class GateSettings(BaseModel):
     max_log_loss_to_simple: float = Field(
         default=0.0, ge=0, description="Sure loss in log loss compared with each simple model, at most."
     )
-    min_gain_over_simpler: float = Field(
+    min_gain_over_families: float = Field(
         default=0.0,
         ge=-1,
-        description="Upper bound of the log loss saved over a simpler model of the search, at least.",
+        description="Upper bound of the log loss saved over each other family of the search, at least.",
     )
     max_loss_to_champion: float = Field(
         default=0.01, ge=0, description="Measured loss in ROC-AUC compared with the champion, at most."
@@ -56,7 +56,7 @@ class GateSettings(BaseModel):
     min_shared_rows: int = Field(
         default=500,
         ge=1,
-        description="Test rows shared with a champion of other features, or new to the champion, to compare on.",
+        description="Rows on which a measured loss compared with the champion counts, at least.",
     )
     max_calibration_error: float = Field(
         default=0.1, ge=0, le=1, description="Near end of the calibration error without the level's part, at most."
@@ -66,7 +66,7 @@ class GateSettings(BaseModel):
         ge=0,
         le=1,
         description="Near end of the distance of mean prediction from observed churn, overall, in any month and large "
-        "slice, beyond that of the base rate (slice: of all rows), at most.",
+        "slice, beyond the distance that churn moved (slice: beyond the distance of all rows), at most.",
     )
     max_slice_gap: float = Field(
         default=0.05,

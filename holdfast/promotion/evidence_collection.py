@@ -15,7 +15,7 @@ from holdfast.promotion import behavioral_tests, model_comparison
 from holdfast.promotion.evaluation_context import EvaluationContext
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.recipe import SERVED
+from holdfast.training.recipe import BASE_RATE, SERVED
 
 
 def collect_evidence(
@@ -46,15 +46,20 @@ def collect_evidence(
 
         def pair(champion: ModelCandidate) -> pd.DataFrame:
             if not same:
-                return model_comparison.pair_shared_scores(subject.predictions, champion.predictions, thresholds)
+                return model_comparison.pair_shared_scores(subject.predictions, champion.predictions)
             # A refitted model has learned the outcomes of the test rows; its tested model has not.
             predictions = subject.predictions
             tested = predictions["model"].to_numpy() if SERVED in predictions else require(scores)
             paired = model_comparison.pair_scores(require(rows), tested, champion.score(require(rows).x))
-            unseen = model_comparison.use_tested_scores(paired, champion.predictions, champion.recipe.refit)
-            return unseen if len(unseen) >= thresholds.min_shared_rows else paired
+            return model_comparison.use_tested_scores(paired, champion.predictions, champion.recipe.refit)
 
         pairs = compute_or_unavailable(lambda: pair(champion)) if champion else None
+        compared_on = "the same test rows" if same else "the test rows they share"
+        if champion is None:
+            compared_on = "there is no champion to compare with"
+        elif isinstance(pairs, pd.DataFrame) and pairs["churned"].nunique() < 2:
+            compared_on = f"no row that version {context.champion} has not learned is in the test, or one outcome only"
+            pairs = None
 
         def over_champion(
             compare: Callable[[pd.DataFrame, GateSettings], Interval],
@@ -68,10 +73,17 @@ def collect_evidence(
             brier_gain=compute_or_unavailable(
                 lambda: model_comparison.compare_brier(subject.predictions, thresholds, "base_rate")
             ),
+            level_free_brier_gain=compute_or_unavailable(
+                lambda: model_comparison.compare_brier(
+                    model_comparison.remove_level(subject.predictions), thresholds, "base_rate"
+                )
+            ),
             champion=context.champion,
+            is_first=champion is None or champion.recipe.family == BASE_RATE,
             over_champion=over_champion(model_comparison.compare_roc_auc),
             brier_over_champion=over_champion(model_comparison.compare_brier),
-            compared_on="the same test rows" if same else "the test rows they share",
+            compared_on=compared_on,
+            compared_rows=len(pairs) if isinstance(pairs, pd.DataFrame) else 0,
             as_tested=compute_or_unavailable(
                 lambda: model_comparison.largest_difference(require(rows), require(scores), subject.predictions)
             ),

@@ -17,6 +17,7 @@ from feature_repo.names import ENTITY_KEY
 from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable, require
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.evaluation_report import Evaluation, Interval, SliceResult
+from holdfast.training.level import find_level_warning
 
 Direction = Literal["at least", "above", "at most"]
 GateKind = Literal["safety", "merit"]
@@ -25,8 +26,8 @@ Measurement = tuple[float | None, str]
 _End = Literal["low", "high"]
 _Item = TypeVar("_Item")
 
-# Two tests at 2.5% each have the same error as one at .025 ** 2; an interval's end is at z(.025).
-_BOTH_AT_ONCE = norm.isf(0.025**2) / norm.isf(0.025)
+# Signal is required of two independent tests, each with an error of 1%; of a single one with the error of both.
+SIGNAL_ERROR = 0.01
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class GateRule:
         measure: Function from the evidence and the settings to the measurement.
         meaning: What a failure means.
         setting: Threshold of GateSettings that moves the limit; None for a fixed limit.
-        of_first: Whether the gate is required of the first champion of a shop.
+        of_first: Whether the gate is required of the first model of a shop: it needs safety, and to be the best of
+            what can be served.
         of_constant: Whether the gate is required of the base rate, which ranks no customer.
     """
 
@@ -90,7 +92,7 @@ def _safety_rules() -> Iterator[GateRule]:
         "safety",
         "at least",
         lambda s: -s.max_brier_loss,
-        lambda e, _: _interval_end(e.brier_gain, "high", "difference in Brier score"),
+        _brier_gain,
         "One probability for all customers would have been closer to the outcomes.",
         "max_brier_loss",
     )
@@ -103,12 +105,14 @@ def _safety_rules() -> Iterator[GateRule]:
         "Probabilities are wrong by more than a common shift: some are too high where others are too low.",
         "max_calibration_error",
     )
-    for name, measure, meaning in (
-        ("level", _level, "The mean prediction is farther from the observed churn than the base rate known before."),
-        ("calibration by month", _monthly_bias, "In a month the mean prediction is farther off than the base rate."),
-        ("calibration by slice", _slice_bias, "In a customer group the mean prediction is farther off than overall."),
+    for name, measure, meaning, of_constant in (
+        ("level", _level, "The mean prediction is farther off than the churn rate moved.", True),
+        ("calibration by month", _monthly_bias, "In a month the prediction is farther off than churn moved.", True),
+        ("calibration by slice", _slice_bias, "In a customer group the prediction is farther off than overall.", False),
     ):
-        yield GateRule(name, "safety", "at most", lambda s: s.max_bias, measure, meaning, "max_bias")
+        yield GateRule(
+            name, "safety", "at most", lambda s: s.max_bias, measure, meaning, "max_bias", of_constant=of_constant
+        )
     yield GateRule(
         "stability",
         "safety",
@@ -219,6 +223,7 @@ def _merit_rules() -> Iterator[GateRule]:
                 partial(_gain_over_baseline, name),
                 f"{label} ranks the customers better, and is simpler.",
                 "min_gain_over_baselines",
+                of_first=False,
                 of_constant=False,
             )
     yield GateRule(
@@ -229,16 +234,17 @@ def _merit_rules() -> Iterator[GateRule]:
         _log_loss_to_simple,
         "The probabilities of a simple model were closer to the outcomes.",
         "max_log_loss_to_simple",
+        of_first=False,
         of_constant=False,
     )
     yield GateRule(
-        "not surely worse than a simpler model",
+        "not surely worse than another family",
         "merit",
         "at least",
-        lambda s: s.min_gain_over_simpler,
-        _gain_over_simplest,
-        "A simpler model of the search predicts better on the test.",
-        "min_gain_over_simpler",
+        lambda s: s.min_gain_over_families,
+        _gain_over_families,
+        "Another model of the search predicts better on the test.",
+        "min_gain_over_families",
     )
     yield GateRule(
         "no slice far worse",
@@ -284,22 +290,51 @@ def _interval_end(interval: Interval | Unavailable, end: _End, label: str, note:
     return known.low if end == "low" else known.high, f"{label} {known}{note}"
 
 
+def signal_z(has_folds: bool) -> float:
+    """Compute the standard errors by which a signal must lie above chance.
+
+    Args:
+        has_folds: Whether the folds are the second of two tests.
+
+    Returns:
+        Quantile of the standard normal distribution.
+    """
+    return float(norm.isf(SIGNAL_ERROR if has_folds else SIGNAL_ERROR**2))
+
+
+def _lower_bound(interval: Interval, z: float) -> float:
+    """Move the lower end of a 95% interval to ``z`` standard errors below the value."""
+    return interval.value - (interval.value - interval.low) * z / norm.isf(0.025)
+
+
 def _signal_on_test(evidence: Evidence, _: GateSettings) -> Measurement:
     """Return the lower bound of the ROC-AUC within the months; without folds, a bound that holds for both tests."""
     evaluation, roc_auc = require(evidence.evaluation), require(evidence.signal)
     label = f"ROC-AUC within the months {roc_auc} on {evaluation.rows:,} test rows of {len(evaluation.cutoffs)} months"
-    if evaluation.folds is not None:
-        return roc_auc.low, label
-    low = roc_auc.value - (roc_auc.value - roc_auc.low) * _BOTH_AT_ONCE
-    return low, f"{label}; without folds one test with the error of two, lower bound {low:.3f}"
+    has_folds = evaluation.folds is not None
+    low = _lower_bound(roc_auc, signal_z(has_folds))
+    error = SIGNAL_ERROR if has_folds else SIGNAL_ERROR**2
+    note = "" if has_folds else ", because there are no folds for a second test"
+    return low, f"{label}; lower bound {low:.3f} with an error of {error:.2%}{note}"
 
 
 def _signal_on_folds(evidence: Evidence, _: GateSettings) -> Measurement:
     folds = require(evidence.evaluation).folds
     if folds is None:
         return None, "history is too short for folds; the test is evaluated more strictly instead"
-    note = f", ROC-AUC {folds.roc_auc}, {folds.rows:,} rows of {folds.months} months"
-    return _interval_end(folds.log_loss_gain, "low", "log loss saved over the base rate", note)
+    low = _lower_bound(folds.log_loss_gain, signal_z(has_folds=True))
+    return low, (
+        f"log loss saved over the base rate {folds.log_loss_gain}, ROC-AUC {folds.roc_auc}, {folds.rows:,} rows of "
+        f"{folds.months} months; lower bound {low:.4f} with an error of {SIGNAL_ERROR:.0%}"
+    )
+
+
+def _brier_gain(evidence: Evidence, _: GateSettings) -> Measurement:
+    """Return the upper end of the Brier score saved over the base rate; without the level where it is not known."""
+    if find_level_warning(require(evidence.evaluation).level) is None:
+        return _interval_end(evidence.brier_gain, "high", "difference in Brier score")
+    note = "; level unknown, so each month after its best single offset"
+    return _interval_end(evidence.level_free_brier_gain, "high", "difference in Brier score", note)
 
 
 def _gain_over_baseline(baseline: str, evidence: Evidence, _: GateSettings) -> Measurement:
@@ -318,24 +353,28 @@ def _log_loss_to_simple(evidence: Evidence, _: GateSettings) -> Measurement:
     return _interval_end(known[best], "high", f"log loss saved over {BASELINE_LABELS[best]}")
 
 
-def _gain_over_simplest(evidence: Evidence, _: GateSettings) -> Measurement:
+def _gain_over_families(evidence: Evidence, _: GateSettings) -> Measurement:
     evaluation = require(evidence.evaluation)
-    if evaluation.simpler is None:
-        return None, f"{evaluation.family} has no simpler model to compare with"
-    return _interval_end(evaluation.simpler, "high", "log loss saved", " on the test rows")
+    if evaluation.over_families is None:
+        return None, f"there is no other family to compare {evaluation.family} with"
+    return _interval_end(evaluation.over_families, "high", "log loss saved", " on the test rows")
 
 
 def _gain_over_champion(evidence: Evidence, gain: Interval | Unavailable | None, end: _End, metric: str) -> Measurement:
     if gain is None:
-        return None, "there is no champion to compare with"
+        return None, evidence.compared_on
     note = f" from version {evidence.champion} on {evidence.compared_on}"
     return _interval_end(gain, end, f"difference in {metric}", note)
 
 
-def _measured_gain_over_champion(evidence: Evidence, _: GateSettings) -> Measurement:
+def _measured_gain_over_champion(evidence: Evidence, settings: GateSettings) -> Measurement:
     """Return the difference itself: an interval within the margin would need more rows than most shops have."""
     text = _gain_over_champion(evidence, evidence.over_champion, "high", "ROC-AUC")[1]
-    return None if evidence.over_champion is None else require(evidence.over_champion).value, text
+    if evidence.over_champion is None:
+        return None, text
+    if evidence.compared_rows < settings.min_shared_rows:
+        return None, f"{text}: {evidence.compared_rows} rows, fewer than {settings.min_shared_rows}, show noise"
+    return require(evidence.over_champion).value, text
 
 
 def _calibration_error(evidence: Evidence, _: GateSettings) -> Measurement:
@@ -354,26 +393,31 @@ def _calibration_error(evidence: Evidence, _: GateSettings) -> Measurement:
 
 
 def _level(evidence: Evidence, _: GateSettings) -> Measurement:
-    evaluation, rate = require(evidence.evaluation), require(evidence.known_rate)
-    bias = _overall_bias(evaluation)
-    unavoidable = abs(rate - evaluation.base_rate)
+    bias, moved = _overall_bias(require(evidence.evaluation)), _churn_moves(evidence)
+    unavoidable = sum(moved) / len(moved)
     return _excess(distance_from_zero(bias), unavoidable), (
-        f"mean predicted minus observed churn {bias}; the base rate of the months before is off by {unavoidable:.3f}"
+        f"mean predicted minus observed churn {bias}; churn of a month is {unavoidable:.3f} from that before on average"
     )
 
 
 def _monthly_bias(evidence: Evidence, _: GateSettings) -> Measurement:
-    """Return the largest sure bias of a month, beyond that of the base rate in the month."""
+    """Return the largest sure bias of a month, beyond the largest distance that churn moved in a month."""
+    moved = max(_churn_moves(evidence))
+    return _largest_excess(
+        {
+            f"{item.cutoff:%Y-%m-%d}": (item.bias, item.mean_score, item.base_rate, moved)
+            for item in require(evidence.evaluation).months
+        },
+        "churn moved by up to",
+    )
+
+
+def _churn_moves(evidence: Evidence) -> list[float]:
+    """Return the distance of each test month's churn from the churn of the months before."""
     months, rate = require(evidence.evaluation).months, require(evidence.known_rate)
     if not months:
         raise NotComputedError("the evaluation has no months")
-    return _largest_excess(
-        {
-            f"{item.cutoff:%Y-%m-%d}": (item.bias, item.mean_score, item.base_rate, abs(rate - item.base_rate))
-            for item in months
-        },
-        "base rate off by",
-    )
+    return [abs(item.base_rate - rate) for item in months]
 
 
 def _slice_bias(evidence: Evidence, settings: GateSettings) -> Measurement:

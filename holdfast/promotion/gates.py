@@ -119,8 +119,8 @@ def _evaluate(rule: GateRule, evidence: Evidence, settings: GateSettings) -> Gat
 
 def _find_exemption(rule: GateRule, evidence: Evidence) -> str | None:
     """Return what the version is, where that exempts it from the gate."""
-    if not rule.of_first and evidence.champion is None:
-        return "a first champion"
+    if not rule.of_first and evidence.is_first:
+        return "a first model"
     constant = isinstance(evidence.evaluation, Evaluation) and evidence.evaluation.family == BASE_RATE
     return "the base rate, which was requested" if constant and not rule.of_constant else None
 

@@ -5,16 +5,24 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.core.types import Floats
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.training.bootstrap import CustomerBootstrap, mean_draws, percentile_interval, roc_auc_draws
+from holdfast.training.bootstrap import (
+    CustomerBootstrap,
+    average_months,
+    mean_draws,
+    percentile_interval,
+    roc_auc_draws,
+)
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.metrics import roc_auc_difference
+from holdfast.training.metrics import level_offset, roc_auc_difference, to_log_odds
 from holdfast.training.recipe import SERVED
 
 _ROW = [ENTITY_KEY, "cutoff"]
@@ -34,7 +42,7 @@ def pair_scores(rows: TrainingSet, model: Floats, champion: Floats) -> pd.DataFr
     return rows.keys.assign(churned=rows.y, model=model, champion=champion)
 
 
-def pair_shared_scores(model: pd.DataFrame, champion: pd.DataFrame, settings: GateSettings) -> pd.DataFrame:
+def pair_shared_scores(model: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
     """Pair the stored test scores of both models on the rows of both tests, with the labels of the model's test.
 
     For a champion with other features, which cannot score the rows of today.
@@ -42,22 +50,12 @@ def pair_shared_scores(model: pd.DataFrame, champion: pd.DataFrame, settings: Ga
     Args:
         model: Test predictions of the model.
         champion: Test predictions of the champion.
-        settings: Gate settings with the smallest number of shared rows.
 
     Returns:
         Keys, and columns churned, model and champion.
-
-    Raises:
-        NotComputedError: Too few rows are shared.
     """
     champion_scores = champion[[*_ROW, "model"]].rename(columns={"model": "champion"})
-    shared = model[[*_ROW, "churned", "model"]].merge(champion_scores, on=_ROW, validate="1:1")
-    if len(shared) < settings.min_shared_rows:
-        raise NotComputedError(
-            f"the champion reads other features, and both were tested on only {len(shared)} shared rows; "
-            f"{settings.min_shared_rows} are needed"
-        )
-    return shared
+    return model[[*_ROW, "churned", "model"]].merge(champion_scores, on=_ROW, validate="1:1")
 
 
 def use_tested_scores(rows: pd.DataFrame, predictions: pd.DataFrame, refit: Sequence[datetime]) -> pd.DataFrame:
@@ -112,10 +110,36 @@ def compare_brier(rows: pd.DataFrame, settings: GateSettings, reference: str = "
     return percentile_interval(float(lost.mean()), mean_draws(lost, _bootstrap(rows, settings)))
 
 
+def remove_level(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Remove the level of each cut-off from the scores of the model and of the base rate.
+
+    Args:
+        predictions: Test predictions of the version.
+
+    Returns:
+        The predictions of the cut-offs with both outcomes, with the model's scores after the best single offset and
+        the observed churn as base rate.
+
+    Raises:
+        NotComputedError: No cut-off has both outcomes.
+    """
+    parts = []
+    for _, rows in predictions.groupby("cutoff", sort=True):
+        churned, log_odds = rows["churned"].to_numpy(), to_log_odds(rows["model"].to_numpy())
+        if 0 < churned.mean() < 1:
+            model = expit(log_odds + level_offset(churned, log_odds))
+            parts.append(rows.assign(model=model, base_rate=churned.mean()))
+    if not parts:
+        raise NotComputedError("no test month has both outcomes")
+    return pd.concat(parts)
+
+
 def measure_signal(predictions: pd.DataFrame, settings: GateSettings) -> Interval:
     """Compute the mean ROC-AUC within the cut-offs, with an interval over customers and cut-offs.
 
-    A pooled ROC-AUC would count the change of the churn rate from month to month as knowledge about customers.
+    A pooled ROC-AUC would count the change of the churn rate from month to month as knowledge about customers. Each end
+    is as far from the value as under chance at least (Mann and Whitney, 1947), because resamples of a few churners
+    that happen to rank first do not vary; the customers of all cut-offs count as the same.
 
     Args:
         predictions: Test predictions of the version.
@@ -129,19 +153,24 @@ def measure_signal(predictions: pd.DataFrame, settings: GateSettings) -> Interva
     """
     bootstrap = _bootstrap(predictions, settings)
     churned, scores = (predictions[name].to_numpy() for name in ("churned", "model"))
-    values, draws, counted = [], [], []
+    values, draws, counted, errors = [], [], [], []
     for number, cutoff in enumerate(predictions["cutoff"].unique()):
         rows = (predictions["cutoff"] == cutoff).to_numpy()
         if 0 < churned[rows].mean() < 1:
             values.append(float(roc_auc_score(churned[rows], scores[rows])))
             draws.append(roc_auc_draws(churned[rows], scores[rows], bootstrap.one_month(rows)))
             counted.append(number)
+            rare = int(min(churned[rows].sum(), (~churned[rows]).sum()))
+            errors.append(np.sqrt((rows.sum() + 1) / (12 * rare * (rows.sum() - rare))))
     if not values:
         raise NotComputedError("no test month has both outcomes")
-    weights = bootstrap.month_counts[:, counted].astype(np.float64)
-    with np.errstate(invalid="ignore"):  # a resample without such a month has no mean
-        means = (np.column_stack(draws) * weights).sum(axis=1) / weights.sum(axis=1)
-    return percentile_interval(float(np.mean(values)), means)
+    found = percentile_interval(
+        float(np.mean(values)), average_months(np.column_stack(draws), bootstrap.month_counts[:, counted])
+    )
+    chance = norm.ppf(0.975) * float(np.mean(errors))
+    return Interval(
+        value=found.value, low=min(found.low, found.value - chance), high=max(found.high, found.value + chance)
+    )
 
 
 def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:

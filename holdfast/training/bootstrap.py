@@ -66,7 +66,9 @@ class CustomerBootstrap:
     def month_counts(self) -> npt.NDArray[np.uint8]:
         """Count the draws of each month in the order of the rows, shape (resamples, months)."""
         generator = np.random.default_rng([self._seed, self._months])
-        drawn = generator.multinomial(self._months, np.full(self._months, 1 / self._months), size=self.resamples)
+        # One draw fewer than months: the variance of a mean is then not too small (McCarthy and Snowden, 1985).
+        number = max(1, self._months - 1)
+        drawn = generator.multinomial(number, np.full(self._months, 1 / self._months), size=self.resamples)
         return drawn.astype(np.uint8)
 
     @property
@@ -234,6 +236,21 @@ def mean_draws(values: Floats, bootstrap: CustomerBootstrap) -> Floats:
     sums = bootstrap.weighted_sums(np.column_stack([values, np.ones(len(values))]))
     with np.errstate(invalid="ignore"):  # a resample without the group's rows has no mean
         return sums[:, 0] / sums[:, 1]
+
+
+def average_months(draws: Floats, counts: npt.NDArray[Any]) -> Floats:
+    """Average a value per month over the months of each resample.
+
+    Args:
+        draws: Values, shape (resamples, months); NaN where a resample has no value for a month.
+        counts: Draws of each month, shape (resamples, months).
+
+    Returns:
+        Means over the drawn months with a value, shape (resamples,); NaN without one.
+    """
+    weights = counts * np.isfinite(draws)
+    with np.errstate(invalid="ignore"):
+        return (np.nan_to_num(draws) * weights).sum(axis=1) / weights.sum(axis=1)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.core.errors import HoldfastError
@@ -31,8 +33,10 @@ from holdfast.training.level import choose_threshold
 from holdfast.training.metrics import (
     compute_metric_intervals,
     compute_metrics,
+    level_offset,
     log_loss_per_row,
     roc_auc_difference,
+    to_log_odds,
 )
 from holdfast.training.model_families import describe_model, find_family
 from holdfast.training.model_selection import ModelChoice, choose_model
@@ -63,7 +67,7 @@ def evaluate_model(
         scores: "model" and each baseline to its scores of the test rows, shape (rows,).
         development: Rows on which the model was fitted.
         test: Test rows.
-        choice: Chosen recipe, with its measured gain over the simpler families.
+        choice: Chosen recipe, with its measured gain over the other families.
         training: Value of offers, slices, resamples and seed.
         served: Fit of the model that ships.
         history_days: Days from the first purchase to the end of the latest known outcomes.
@@ -76,7 +80,10 @@ def evaluate_model(
     losses = {name: log_loss_per_row(test.y, values) for name, values in scores.items()}
     baselines = {name: values for name, values in scores.items() if name != "model"}
     level = LevelResult(
-        bias=_measure_bias(test.y, model_scores, bootstrap), months=len(recipe.test), history_days=history_days
+        bias=_measure_bias(test.y, model_scores, bootstrap),
+        months=len(recipe.test),
+        history_days=history_days,
+        month_spread=_measure_month_spread(development, test),
     )
     threshold, decisions = choose_threshold(
         recipe.threshold, training.value.decisions, level, predict_churn(model, development.x), model_scores
@@ -89,7 +96,7 @@ def evaluate_model(
         family=recipe.family,
         chosen=describe_model(recipe.family, recipe.params),
         reason=choice.reason,
-        simpler=choice.gain,
+        over_families=choice.gain,
         metrics={name: compute_metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
         over_baselines={
             name: roc_auc_difference(test.y, model_scores, values, bootstrap) for name, values in baselines.items()
@@ -238,7 +245,7 @@ def refit_after_test(
 
     The tested model gives away the embargo and the test months. The recipe that the test confirmed is fitted on them
     too. A refit that changes the probabilities of the test rows by more than the limit is another model than the tested
-    one, whose figures would not describe it.
+    one, whose figures would not describe it. The level may move: to learn the latest level is what a refit is for.
 
     Args:
         recipe: Tested recipe.
@@ -255,9 +262,15 @@ def refit_after_test(
         fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=None, limit=None, reason=reason)
         return recipe, tested, fit
     refitted, test = fit_recipe(recipe, data, cutoffs), data.at_cutoffs(recipe.test)
-    change = float(np.abs(predict_churn(refitted, test.x) - predict_churn(tested, test.x)).mean())
+    before, after = (to_log_odds(predict_churn(model, test.x)) for model in (tested, refitted))
+    target = expit(before)
+    moved = float((expit(after) - target).mean())
+    change = float(np.abs(expit(after + level_offset(target, after)) - target).mean())
     limit = training.max_refit_change
-    text = f"the probabilities of the test rows change by {change:.4f} on average, at most {limit:g} is allowed"
+    text = (
+        f"the level moves by {moved:+.4f}; apart from it the probabilities of the test rows change by {change:.4f} on "
+        f"average, at most {limit:g} is allowed"
+    )
     if not change <= limit:
         reason = f"After a refit on all known outcomes {text}: the tested model ships."
         fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=change, limit=limit, reason=reason)
@@ -272,6 +285,12 @@ def refit_after_test(
 def _measure_bias(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Interval:
     """Measure mean predicted minus observed churn."""
     return percentile_interval(float((scores - churned).mean()), mean_draws(scores - churned, bootstrap))
+
+
+def _measure_month_spread(*parts: TrainingSet) -> float:
+    """Measure the largest distance of a month's churn from the mean over the months."""
+    rates = pd.concat([pd.Series(part.y).groupby(part.keys["cutoff"].to_numpy()).mean() for part in parts])
+    return float((rates - rates.mean()).abs().max())
 
 
 def _evaluate_months(

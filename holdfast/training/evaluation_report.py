@@ -152,13 +152,14 @@ class LevelResult(_Record):
     Attributes:
         bias: Mean predicted minus observed churn, with its interval over customers and months.
         months: Number of test cut-offs.
-        history_days: Days from the first purchase to the end of the latest known outcomes; with less than a year, no
-            season was observed twice.
+        history_days: Days from the first purchase to the end of the latest known outcomes.
+        month_spread: Largest distance of a month's churn from the mean over the development and test months.
     """
 
     bias: Interval
     months: int
     history_days: int
+    month_spread: float
 
 
 class ServedFit(_Record):
@@ -167,8 +168,8 @@ class ServedFit(_Record):
     Attributes:
         cutoffs: Cut-offs of the rows that the shipped model was fitted on, ascending.
         refitted: Whether the shipped model was fitted again after the test, on the test rows too.
-        change: Mean absolute difference of the refitted and the tested model's probabilities on the test rows; None
-            without a refit.
+        change: Mean absolute difference of the refitted and the tested model's probabilities on the test rows, after
+            the best single offset; None without a refit.
         limit: Largest ``change`` with which the refitted model ships; None without a refit.
         reason: Explanation in one sentence.
     """
@@ -189,8 +190,8 @@ class Evaluation(_Record):
         cutoffs: Test cut-offs.
         chosen: Description of the model.
         reason: Explanation of the choice.
-        simpler: Log loss of the next simpler recipe minus that of the model on the test rows; None when the model is
-            the simplest.
+        over_families: Log loss of the best other family of the search minus that of the model on the test rows; None
+            without another family.
         metrics: "model" and each baseline to metric to interval.
         over_baselines: Baseline to the ROC-AUC of the model minus that of the baseline, on the same resamples.
         instability: Mean absolute change of a test row's probability when the model is fitted on resampled customers;
@@ -211,7 +212,7 @@ class Evaluation(_Record):
     family: str
     chosen: str
     reason: str
-    simpler: Interval | None
+    over_families: Interval | None
     metrics: dict[str, dict[str, Interval]]
     over_baselines: dict[str, Interval]
     months: list[MonthResult]

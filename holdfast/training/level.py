@@ -18,17 +18,22 @@ class LevelWarning(BaseModel):
 
     Attributes:
         size: Distance of the mean prediction from the observed churn that has to be expected.
+        too_high: Distance by which the mean prediction may be too high; an offer then pays less than the score says.
         text: Sentences about size and reason.
     """
 
     model_config = ConfigDict(frozen=True)
 
     size: float
+    too_high: float
     text: str
 
 
 def find_level_warning(level: LevelResult | None) -> LevelWarning | None:
-    """Find out whether the level was missed in the test, or no season was observed twice.
+    """Find out whether the level was missed in the test, or the history holds no whole year.
+
+    Less than a year says nothing about the months that were not seen. The churn of the seen months differs by
+    ``month_spread``, so the unseen ones are expected to differ by as much at least.
 
     Args:
         level: Level of the predictions on the test rows; None in reports of earlier releases.
@@ -38,21 +43,26 @@ def find_level_warning(level: LevelResult | None) -> LevelWarning | None:
     """
     if level is None:
         return None
-    bias, reasons = level.bias, []
+    bias, reasons, unseen = level.bias, [], 0.0
     if max(bias.low, -bias.high) > KNOWN_WITHIN:
         reasons.append(
             f"in the {level.months} test months the mean prediction was {'above' if bias.value > 0 else 'below'} the "
             f"observed churn by {abs(bias.value):.3f} (95% interval {bias.low:+.3f} to {bias.high:+.3f})"
         )
     if level.history_days < _YEAR_DAYS:
-        reasons.append(f"{level.history_days} days of history hold no whole year, so the season is unknown")
+        unseen = level.month_spread
+        reasons.append(
+            f"{level.history_days} days of history hold no whole year, so the season is unknown (seen months differ "
+            f"by up to {unseen:.3f} from their mean)"
+        )
     if not reasons:
         return None
-    size = max(abs(bias.value), abs(bias.low), abs(bias.high))
+    size = max(abs(bias.low), abs(bias.high), unseen)
     return LevelWarning(
         size=size,
+        too_high=max(bias.high, unseen, 0.0),
         text=f"The level of the probabilities is not known: {'; '.join(reasons)}. Expect the mean prediction to be off "
-        f"by up to {size:.3f}. The order of the customers is not affected.",
+        f"by {size:.3f} or more. The order of the customers is not affected.",
     )
 
 
@@ -63,9 +73,9 @@ def choose_threshold(
 
     Args:
         threshold: Probability from which an offer pays.
-        decisions: ``threshold`` ignores the warning. ``margin`` adds the size of the warning, so that an offer still
-            pays if all probabilities are too high by it. ``rank`` uses the order only: offers go to the same share of
-            customers as on the development rows.
+        decisions: ``threshold`` ignores the warning. ``margin`` adds the distance by which probabilities may be too
+            high, so that an offer still pays; where they are too low, offers already pay. ``rank`` uses the order
+            only: offers go to the same share of customers as on the development rows.
         level: Level of the predictions on the test rows.
         development: Scores of the development rows, shape (rows,).
         test: Scores of the test rows, shape (rows,).
@@ -78,7 +88,7 @@ def choose_threshold(
         ranked = float(np.quantile(test, 1 - share))
         return ranked, f"Decisions by rank: the threshold {ranked:.3f} selects {share:.0%} of the customers."
     warning = find_level_warning(level)
-    if decisions == "threshold" or warning is None:
+    if decisions == "threshold" or warning is None or warning.too_high == 0:
         return threshold, ""
-    raised = min(1.0, threshold + warning.size)
+    raised = min(1.0, threshold + warning.too_high)
     return raised, f"Decisions with a margin: the threshold {threshold:.3f} is raised by {raised - threshold:.3f}."

@@ -97,11 +97,11 @@ def roc_auc_difference(churned: Bools, left: Floats, right: Floats, bootstrap: C
     return percentile_interval(_roc_auc(churned, left) - _roc_auc(churned, right), draws)
 
 
-def level_offset(churned: Bools, log_odds: Floats) -> float:
+def level_offset(churned: Bools | Floats, log_odds: Floats) -> float:
     """Compute the offset with which the mean probability equals the observed share, the best single offset.
 
     Args:
-        churned: Outcomes of both classes, shape (rows,).
+        churned: Outcomes of both classes, or probabilities, shape (rows,).
         log_odds: Finite log-odds, shape (rows,).
 
     Returns:
@@ -128,6 +128,19 @@ def level_free_log_loss(churned: Bools, log_odds: Floats) -> Floats:
     log_odds = clip_log_odds(log_odds)
     level = log_odds + level_offset(churned, log_odds)
     return np.logaddexp(0.0, np.where(churned, -level, level))
+
+
+def to_log_odds(probabilities: Floats) -> Floats:
+    """Convert probabilities to log-odds.
+
+    Args:
+        probabilities: Probabilities, 0 and 1 included, shape (rows,).
+
+    Returns:
+        Log-odds between -36 and 36.
+    """
+    with np.errstate(divide="ignore"):
+        return clip_log_odds(logit(probabilities))
 
 
 def clip_log_odds(log_odds: Floats) -> Floats:

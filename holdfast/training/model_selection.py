@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from holdfast.core.errors import HoldfastError
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
+    average_months,
     compare_means,
     mean_draws,
     percentile_interval,
@@ -187,8 +188,7 @@ def _measure_folds(folds: Sequence[FoldScores], training: TrainingSettings) -> F
     for index, fold in enumerate(folds):
         values.append(float(roc_auc_score(fold.validation.y, fold.log_odds)))
         draws.append(roc_auc_draws(fold.validation.y, fold.log_odds, bootstrap.one_month(number == index)))
-    weights = bootstrap.month_counts
-    pooled = (np.column_stack(draws) * weights).sum(axis=1) / weights.sum(axis=1)
+    pooled = average_months(np.column_stack(draws), bootstrap.month_counts)
     return FoldResult(
         months=len(folds),
         rows=len(churned),

@@ -93,11 +93,11 @@ class TrainingSettings(BaseModel):
     )
     refit: bool = Field(default=True, description="Whether the tested recipe is fitted again on all known outcomes.")
     max_refit_change: float = Field(
-        default=0.25,
+        default=0.05,
         gt=0,
         le=1,
-        description="Largest mean absolute change of the test rows' probabilities by the refit; beyond it the tested "
-        "model ships.",
+        description="Largest mean absolute change of the test rows' probabilities by the refit, apart from the level; "
+        "beyond it the tested model ships.",
     )
     value: ValueSettings = Field(default=ValueSettings(), description="Value of customers and offers.")
     slices: list[Slice] = Field(
