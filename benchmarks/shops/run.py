@@ -245,8 +245,7 @@ def _score_families(
 
 def _status(error: HoldfastError) -> Status:
     from holdfast.feature_store.snapshots import NoDataError
-    from holdfast.training.model_selection import SingleClassError
-    from holdfast.training.time_split import NotEnoughHistoryError
+    from holdfast.training.time_split import NotEnoughHistoryError, SingleClassError
 
     if isinstance(error, NotEnoughHistoryError | NoDataError):
         return "too little history"

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from holdfast.core.errors import HoldfastError
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
     average_months,
@@ -27,7 +26,7 @@ from holdfast.training.model_families import describe_model, find_family, list_f
 from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import BASE_RATE, Recipe
 from holdfast.training.settings import TrainingSettings
-from holdfast.training.time_split import TimeSplit
+from holdfast.training.time_split import SingleClassError, TimeSplit
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,6 @@ class ModelChoice:
     folds: FoldResult | None = None
     notes: tuple[str, ...] = ()
     gain: Interval | None = None
-
-
-class SingleClassError(HoldfastError):
-    """All rows of a period have the same outcome."""
 
 
 def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:

@@ -38,6 +38,10 @@ class NotEnoughHistoryError(HoldfastError):
     """Too few cut-offs with a closed horizon."""
 
 
+class SingleClassError(HoldfastError):
+    """All rows of the development or the test period have the same outcome, or there are none."""
+
+
 def split_by_time(
     cutoffs: Sequence[datetime], horizon_days: int, test_cutoffs: int, folds: int, min_fit_cutoffs: int
 ) -> TimeSplit:

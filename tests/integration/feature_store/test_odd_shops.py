@@ -19,8 +19,8 @@ from holdfast.feature_store.snapshots import (
     read_customers,
 )
 from holdfast.training.dataset import TrainingSet, build_training_set, list_labeled_cutoffs
-from holdfast.training.model_selection import SingleClassError, drop_single_class_folds
-from holdfast.training.time_split import NotEnoughHistoryError, TimeSplit, split_by_time
+from holdfast.training.model_selection import drop_single_class_folds
+from holdfast.training.time_split import NotEnoughHistoryError, SingleClassError, TimeSplit, split_by_time
 from tests.support import odd_shops
 from tests.support.feature_oracle import Transaction
 from tests.support.odd_shops import ARRIVAL, LAST

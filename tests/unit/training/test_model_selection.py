@@ -18,11 +18,11 @@ from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import FAMILIES
-from holdfast.training.model_selection import ModelChoice, SingleClassError, choose_model, drop_single_class_folds
+from holdfast.training.model_selection import ModelChoice, choose_model, drop_single_class_folds
 from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import FoldCutoffs, Recipe
 from holdfast.training.settings import TrainingSettings, ValueSettings
-from holdfast.training.time_split import TimeSplit, split_by_time
+from holdfast.training.time_split import SingleClassError, TimeSplit, split_by_time
 from tests.support.training_sets import default_split, synthetic_training_set
 
 TRAINING = TrainingSettings(resamples=200)

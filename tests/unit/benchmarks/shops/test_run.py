@@ -15,8 +15,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.parity import ParityError
 from holdfast.feature_store.snapshots import NoDataError
-from holdfast.training.model_selection import SingleClassError
-from holdfast.training.time_split import NotEnoughHistoryError
+from holdfast.training.time_split import NotEnoughHistoryError, SingleClassError
 
 
 def _job(folder: Path) -> ShopJob:
