@@ -34,16 +34,11 @@ def decide_retraining_task(
     settings: Settings, rules: RetrainingRules, as_of: datetime, event: str | None, subject: str | None
 ) -> tuple[RetrainingDecision, RetrainingAttempt | None]:
     """Decide from persistent findings and earlier retrainings; a decision to retrain is recorded as an attempt."""
-    from holdfast.model_versions.aliases import get_champion_version
-    from holdfast.training.mlflow_client import UnknownVersionError, open_registry
+    from holdfast.model_versions.aliases import find_champion_version
 
-    try:
-        champion = get_champion_version(open_registry(settings))
-    except UnknownVersionError:
-        champion = None
     cause = {"event": event or "", "subject": subject or ""}
     proposed = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), status="begun", why="", **cause)
-    decision, attempt = decide_and_start(settings, champion, rules, proposed)
+    decision, attempt = decide_and_start(settings, find_champion_version(settings), rules, proposed)
     create_markdown_artifact(
         describe_decision(decision, proposed),
         key="retraining",

@@ -9,7 +9,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
-from holdfast.training.mlflow_client import UNKNOWN_VERSION, UnknownVersionError
+from holdfast.training.mlflow_client import UNKNOWN_VERSION, UnknownVersionError, open_registry
 
 
 def is_retryable(error: MlflowException) -> bool:
@@ -117,6 +117,21 @@ def get_champion_version(client: MlflowClient) -> str | None:
         The version number, or None.
     """
     return _get_by_alias(client, CHAMPION)
+
+
+def find_champion_version(settings: Settings) -> str | None:
+    """Find the champion, also before anything was trained.
+
+    Args:
+        settings: Settings with the registry.
+
+    Returns:
+        The version number, or None.
+    """
+    try:
+        return get_champion_version(open_registry(settings))
+    except UnknownVersionError:
+        return None
 
 
 def get_challenger_version(client: MlflowClient) -> str | None:

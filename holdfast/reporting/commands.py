@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from feature_repo.settings import Settings
+from feature_repo.timestamps import as_utc
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.training.settings import TrainingSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
+Serve = Literal["model", "base-rate"]
 _FIELDS = ("clock", "horizon_days", "activity_days")
 
 
@@ -41,7 +45,7 @@ class JobOptions:
     """Options of the main job, from which commands to go on are formed.
 
     Attributes:
-        data: Options that name the data: source and mapping, or a data set, and the time.
+        data: Options that name the data: source and mapping, or a data set, the time, and what to serve.
         training: Training settings other than the defaults.
         thresholds: Gate thresholds other than the defaults.
     """
@@ -57,8 +61,9 @@ class JobOptions:
         mapping: str | None,
         dataset: str,
         as_of: datetime | None,
-        training: Mapping[str, Any],
-        thresholds: Mapping[str, Any],
+        training: TrainingSettings,
+        thresholds: GateSettings,
+        serve: Serve = "model",
     ) -> Self:
         """Collect the options of a run, with absolute paths.
 
@@ -67,8 +72,9 @@ class JobOptions:
             mapping: File that maps the columns.
             dataset: Known data set, where there is no source.
             as_of: Time of the run, if it was given.
-            training: Training settings other than the defaults.
-            thresholds: Gate thresholds other than the defaults.
+            training: Training settings.
+            thresholds: Gate thresholds.
+            serve: What the run serves.
 
         Returns:
             The options.
@@ -76,8 +82,12 @@ class JobOptions:
         paths = {
             name: str(Path(value).resolve()) for name, value in (("source", source), ("mapping", mapping)) if value
         }
-        data = paths or {"dataset": dataset}
-        return cls({**data, "as-of": f"{as_of:%Y-%m-%dT%H:%M:%S}" if as_of else None}, training, thresholds)
+        data = {
+            **(paths or {"dataset": dataset}),
+            "as-of": f"{as_utc(as_of):%Y-%m-%dT%H:%M:%S}" if as_of else None,
+            "serve": None if serve == "model" else serve,
+        }
+        return cls(data, training.model_dump(mode="json", exclude_defaults=True), thresholds.non_defaults())
 
     def command(self, settings: Settings, thresholds: Mapping[str, Any] | None = None, **options: str) -> str:
         """Format the command of the main job with other options.

@@ -196,6 +196,13 @@ class TrainResult:
     gates: GatesResult
     is_champion: bool
 
+    @property
+    def version_summary(self) -> str:
+        """Return the version, its model and its verdict, without a full stop."""
+        action = "registered" if self.trained else "found"
+        verdict = describe_verdict(self.gates.failed)
+        return f"{action} version {self.model_version}: {self.evaluation.chosen}; {verdict}"
+
     def summary(self) -> str:
         """Describe version, test, verdict and next step.
 
@@ -259,6 +266,11 @@ class PromoteResult:
     who: str
     why: str
     thresholds: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def champion_summary(self) -> str:
+        """Return the champion, without a full stop."""
+        return f"champion is version {self.version}{'' if self.moved else ', as before'}"
 
     def summary(self) -> str:
         """Describe the champion, who decided and why.

@@ -15,7 +15,7 @@ from rich.table import Table
 from holdfast.core.atomic_files import replace_file
 from holdfast.ingestion.batches import Batch
 from holdfast.reporting.flow_results import FeaturesResult, TrainResult
-from holdfast.reporting.run_report import RunReport
+from holdfast.reporting.run_report import REPORT_FILE, SUMMARY_FILE, RunReport
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
 
 
@@ -34,31 +34,31 @@ class GateCounts(BaseModel):
 
 
 class RefusedVersion(BaseModel):
-    """Version of this run that is not served, and the page with the reasons."""
+    """Version of this run that failed gates, and the page with the reasons."""
 
     version: str | None
     failed: list[str]
     page: str
 
     @classmethod
-    def of(cls, report: RunReport | None, page: Path | None) -> "RefusedVersion | None":
+    def of(cls, report: RunReport, page: Path) -> "RefusedVersion":
         """Summarize the report about a version.
 
         Args:
-            report: Report; None if the version of this run is served.
+            report: Report of the run.
             page: File of the report.
 
         Returns:
-            The version; None if it is served.
+            The version.
         """
-        return None if report is None else cls(version=report.version, failed=report.failed, page=str(page))
+        return cls(version=report.version, failed=report.failed, page=str(page))
 
 
 class RunSummary(BaseModel):
     """Results of the main job, as in ``run-summary.json``. All figures are those of the served version.
 
     Attributes:
-        refused: Version of this run that is not served; None if it is served.
+        refused: Version of this run that failed gates; None if the only version of the run is served.
         warnings: Findings about the served version that fail no gate.
         horizon_advice: Advice where the horizon fits the gaps between purchases badly, else empty.
     """
@@ -139,23 +139,25 @@ class RunSummary(BaseModel):
         )
 
 
-def write_summary(summary: RunSummary, path: Path) -> None:
-    """Write the summary as JSON, atomically.
+def write_summary(summary: RunSummary, data: Path) -> None:
+    """Write the summary as JSON, atomically; a report of an earlier run is deleted.
 
     Args:
         summary: Results of the job.
-        path: File.
+        data: Data folder.
     """
-    with replace_file(path) as temporary:
+    with replace_file(data / SUMMARY_FILE) as temporary:
         temporary.write_text(summary.model_dump_json(indent=2) + "\n")
+    if summary.refused is None:
+        (data / REPORT_FILE).unlink(missing_ok=True)
 
 
-def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
+def print_summary(summary: RunSummary, data: Path, console: Console) -> None:
     """Print the summary as tables.
 
     Args:
         summary: Results of the job.
-        path: File of the summary, which is named at the end.
+        data: Data folder with the file of the summary, which is named at the end.
         console: Receives the tables.
     """
     # scikit-learn and Feast, which --help need not wait for
@@ -178,7 +180,7 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         ("calibration", summary.calibration),
         ("gates", _format_gates(summary)),
         *(("warning", warning) for warning in summary.warnings),
-        *([("not served", _format_refused(summary.refused))] if summary.refused else []),
+        *([("refused", _format_refused(summary.refused, summary.champion))] if summary.refused else []),
         *([("horizon", summary.horizon_advice)] if summary.horizon_advice else []),
         ("bento", summary.bento),
     ):
@@ -199,7 +201,7 @@ def print_summary(summary: RunSummary, path: Path, console: Console) -> None:
         performance.add_row(name, *(f"{values[metric]:.3f}" for metric in METRIC_LABELS))
 
     prediction = "\n".join(["[bold]Prediction over HTTP[/bold]", escape(json.dumps(summary.prediction, indent=2))])
-    console.print(Group("", facts, "", performance, prediction, f"\nAll results: {escape(str(path))}"))
+    console.print(Group("", facts, "", performance, prediction, f"\nAll results: {escape(str(data / SUMMARY_FILE))}"))
 
 
 def _format_gates(summary: RunSummary) -> str:
@@ -210,6 +212,10 @@ def _format_gates(summary: RunSummary) -> str:
     return f"all {summary.gates.passed} passed; the champion is version {summary.champion}"
 
 
-def _format_refused(refused: RefusedVersion) -> str:
-    what = f"version {refused.version}, trained in this run, failed {', '.join(refused.failed)}"
-    return f"{what if refused.version else 'no version was trained in this run'}; reasons and commands: {refused.page}"
+def _format_refused(refused: RefusedVersion, champion: str) -> str:
+    if refused.version is None:
+        what = "no version was trained in this run"
+    else:
+        role = ", the champion," if refused.version == champion else ""
+        what = f"version {refused.version}{role} failed {', '.join(refused.failed)}"
+    return f"{what}; reasons and commands: {refused.page}"

@@ -38,7 +38,7 @@ class ShopHistory:
     @property
     def days(self) -> int:
         """Return the number of days with data."""
-        return (self.end - self.first).days if self.first and self.end else 0
+        return max(0, (self.end - self.first).days) if self.first and self.end else 0
 
 
 @dataclass(frozen=True)

@@ -55,5 +55,15 @@ PARAMETERS = {
     "traffic": {"mode", "version", "share", "who"},
     "package": set(),
     "model-card": {"version"},
-    "lifecycle": {"source", "mapping", "dataset", "as_of"},
+    "lifecycle": {
+        "source",
+        "mapping",
+        "dataset",
+        "as_of",
+        "training",
+        "thresholds",
+        "horizon_days",
+        "activity_days",
+        "serve",
+    },
 }

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,17 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion.gates import evaluate_gates
 from holdfast.reporting.commands import JobOptions, format_command
 from holdfast.reporting.flow_results import GatesResult, TrainResult
-from holdfast.reporting.run_report import (
-    RunReport,
-    find_cause,
-    find_short_history,
-    report_no_signal,
-    report_refusal,
-    report_single_class,
-    write_report,
-)
-from holdfast.training.history import ShopHistory, fit_horizon
+from holdfast.reporting.history_report import find_short_history, report_single_class
+from holdfast.reporting.run_report import RunReport, write_report
+from holdfast.reporting.version_report import find_cause, report_no_signal, report_refusal, report_training
+from holdfast.training.history import ShopHistory
+from holdfast.training.recipe import BASE_RATE
+from holdfast.training.settings import TrainingSettings
 from tests.support.gate_evidence import evidence_with, good_evaluation, make_folds, make_interval, make_level
 
 FIRST = datetime(2024, 1, 15, tzinfo=UTC)
 GAPS = np.repeat([10.0, 20.0, 400.0], 30)
+HISTORY = ShopHistory(90, FIRST, FIRST + timedelta(days=500), GAPS)
 
 
 @pytest.fixture
@@ -44,7 +41,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def make_options(**thresholds: Any) -> JobOptions:
     """Options of a run on an own source."""
-    return JobOptions.of("my shop.csv", "map.yaml", "cdnow", None, {"seed": 3}, thresholds)
+    return JobOptions.of(
+        "my shop.csv", "map.yaml", "cdnow", None, TrainingSettings(seed=3), GateSettings(**thresholds), "model"
+    )
 
 
 def make_trained(evidence: Evidence) -> TrainResult:
@@ -88,6 +87,13 @@ class TestCommands:
         assert "hunter2" not in command
         assert "HOLDFAST_CLOCK=data" in command
 
+    def test_command_has_what_the_run_serves_and_its_time_in_utc(self, shop: Settings) -> None:
+        as_of = datetime(2024, 3, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+        options = JobOptions.of(None, None, "cdnow", as_of, TrainingSettings(), GateSettings(), "base-rate")
+        words = shlex.split(options.command(shop, {"max_bias": 0.2}))
+        assert words[words.index("--serve") + 1] == "base-rate"
+        assert words[words.index("--as-of") + 1] == "2024-03-01T00:00:00"
+
     def test_command_keeps_the_options_of_the_run(self, shop: Settings) -> None:
         words = shlex.split(make_options(max_bias=0.2).command(shop, {"max_size_mb": 30}, serve="base-rate"))
         options = dict(zip(words[-10::2], words[-9::2], strict=True))
@@ -103,7 +109,7 @@ class TestShortHistory:
         return ShopHistory(customers, FIRST, FIRST + timedelta(days=days), GAPS)
 
     def _report(self, shop: Settings, history: ShopHistory) -> RunReport | None:
-        return find_short_history(history, fit_horizon(history.gaps, 90), 30, shop, make_options())
+        return find_short_history(history, 30, None, shop, make_options())
 
     def test_find_short_history_names_days_had_and_needed(self, shop: Settings) -> None:
         report = self._report(shop, self._history(120))
@@ -122,15 +128,23 @@ class TestShortHistory:
         (command,) = [words for words in list_commands(report) if "--horizon-days" in words]
         shorter = int(command[command.index("--horizon-days") + 1])
         assert 0 < shorter < 90
-        assert (
-            find_short_history(history, fit_horizon(GAPS, shorter), 30, _with_horizon(shop, shorter), make_options())
-            is None
-        )
+        assert find_short_history(history, 30, None, _with_horizon(shop, shorter), make_options()) is None
+
+    def test_find_short_history_with_champion_states_that_it_is_served(self, shop: Settings) -> None:
+        report = find_short_history(self._history(120), 30, "3", shop, make_options())
+        assert report is not None and report.champion == "3"
+        assert "Nothing was trained. Version 3 is the champion and is served." in report.text
+
+    def test_find_short_history_before_the_first_purchase_names_the_time(self, shop: Settings) -> None:
+        early = ShopHistory(0, FIRST, FIRST - timedelta(days=30), np.empty(0))
+        report = find_short_history(early, 30, None, shop, make_options())
+        assert report is not None and report.days_had == 0
+        assert "no purchase (an amount above 0) before 2023-12-16" in report.text
 
     @pytest.mark.parametrize("customers", [0])
     def test_find_short_history_without_purchases_names_the_mapping(self, shop: Settings, customers: int) -> None:
         for history in (ShopHistory(0, None, None, np.empty(0)), replace(self._history(900), customers=customers)):
-            report = find_short_history(history, fit_horizon(np.empty(0), 90), 30, shop, make_options())
+            report = find_short_history(history, 30, None, shop, make_options())
             assert report is not None and report.days_needed is None
             assert "no purchase" in report.text and "column mapping" in report.text
 
@@ -153,7 +167,7 @@ class TestNoSignal:
         )
 
     def test_report_no_signal_compares_with_the_base_rate_and_states_the_need(self, shop: Settings) -> None:
-        report = report_no_signal(make_trained(self._evidence()), fit_horizon(GAPS, 90), shop, make_options())
+        report = report_no_signal(make_trained(self._evidence()), None, HISTORY, shop, make_options())
         assert report.is_result
         assert report.failed == ["signal on the test", "signal on the folds"]
         assert "| ROC-AUC | 0.510 (0.480 to 0.540) | .500 |" in report.text
@@ -163,23 +177,56 @@ class TestNoSignal:
         assert any("flows.model_card" in words for words in list_commands(report))
 
     def test_report_no_signal_without_interval_explains_the_missing_calculation(self, shop: Settings) -> None:
-        report = report_no_signal(
-            make_trained(self._evidence(base_rate=0.0)), fit_horizon(GAPS, 90), shop, make_options()
-        )
+        report = report_no_signal(make_trained(self._evidence(base_rate=0.0)), None, HISTORY, shop, make_options())
         assert "A power calculation is not possible" in report.text
 
     def test_report_no_signal_bad_horizon_is_proposed(self, shop: Settings) -> None:
-        fit = fit_horizon(np.full(90, 400.0), 90)
-        report = report_no_signal(make_trained(self._evidence()), fit, shop, make_options())
+        history = replace(HISTORY, gaps=np.full(90, 400.0))
+        report = report_no_signal(make_trained(self._evidence()), None, history, shop, make_options())
         assert any(words[-2:] == ["--horizon-days", "400"] for words in list_commands(report))
         assert "0% of this shop's repeat purchases came within 90 days" in report.text
 
     def test_report_single_class_repeats_the_cause(self, shop: Settings) -> None:
         history = ShopHistory(3, FIRST, FIRST + timedelta(days=500), GAPS)
-        report = report_single_class(
-            "Of the 3 test rows 3 churned.", history, fit_horizon(GAPS, 90), shop, make_options()
-        )
+        report = report_single_class("Of the 3 test rows 3 churned.", None, history, shop, make_options())
         assert report.is_result and "Of the 3 test rows 3 churned." in report.text
+
+
+class TestTraining:
+    def _report(
+        self, shop: Settings, *trained: TrainResult, champion: str | None, single_class: str = ""
+    ) -> RunReport | None:
+        return report_training(trained, single_class, champion, HISTORY, shop, make_options())
+
+    def test_report_training_of_passed_versions_is_none(self, shop: Settings) -> None:
+        assert self._report(shop, make_trained(evidence_with()), champion="4") is None
+
+    def test_report_training_without_version_repeats_the_message(self, shop: Settings) -> None:
+        report = self._report(shop, champion="2", single_class="Of the 3 test rows 3 churned.")
+        assert report is not None and (report.version, report.champion) == (None, "2")
+        assert "Of the 3 test rows 3 churned. Nothing was trained. Version 2 is the champion" in report.text
+
+    @pytest.mark.parametrize("champion", [None, "1"])
+    def test_report_training_without_signal_is_a_result(self, shop: Settings, champion: str | None) -> None:
+        report = self._report(shop, make_trained(evidence_with(signal=make_interval(0.5))), champion=champion)
+        assert report is not None and report.outcome == "no signal"
+        assert any("base-rate" in words for words in list_commands(report)) is (champion is None)
+
+    def test_report_training_with_served_base_rate_describes_the_model_of_the_search(self, shop: Settings) -> None:
+        model = make_trained(evidence_with(wrong_direction=0.5))
+        constant = make_trained(evidence_with(evaluation=good_evaluation(family=BASE_RATE)))
+        report = self._report(shop, model, replace(constant, model_version="5"), champion="5")
+        assert report is not None and (report.version, report.champion) == ("4", "5")
+        assert report.failed == ["behaviour: direction"]
+        assert "Version 5 is the champion and is served." in report.text
+        assert not any("base-rate" in words for words in list_commands(report))
+
+    def test_report_training_with_refused_base_rate_does_not_propose_it_again(self, shop: Settings) -> None:
+        model = make_trained(evidence_with(signal=make_interval(0.5)))
+        constant = make_trained(evidence_with(evaluation=good_evaluation(family=BASE_RATE), size_mb=50.0))
+        report = self._report(shop, model, replace(constant, model_version="5"), champion=None)
+        assert report is not None and (report.version, report.outcome, report.failed) == ("5", "refused", ["size"])
+        assert not any("base-rate" in words for words in list_commands(report))
 
 
 class TestRefusal:
@@ -236,7 +283,7 @@ class TestRefusal:
             assert next(gate for gate in again if gate.name == name).verdict == "passed", name
         everything = evaluate_gates(evidence, GateSettings(**overrides[-1]))
         assert [gate.name for gate in everything if gate.verdict == "failed"] == []
-        assert "Version 1 stays champion" in report.text
+        assert "Version 1 is the champion and is served." in report.text
 
     @pytest.mark.parametrize(
         ("evidence", "cause"),
@@ -262,8 +309,8 @@ class TestRefusal:
 def test_write_report_replaces_the_summary_of_an_earlier_run_only_without_a_served_model(tmp_path: Path) -> None:
     summary = tmp_path / "run-summary.json"
     summary.write_text('{"model_version": "1"}')
-    report = RunReport(outcome="refused", text="# Refused", version="2")
-    assert write_report(report, tmp_path, replaces_summary=False).read_text() == "# Refused\n"
+    report = RunReport(outcome="refused", text="# Refused", version="2", champion="1")
+    assert write_report(report, tmp_path).read_text() == "# Refused\n"
     assert json.loads(summary.read_text())["model_version"] == "1"
-    write_report(report, tmp_path, replaces_summary=True)
+    write_report(report.model_copy(update={"champion": None}), tmp_path)
     assert json.loads(summary.read_text())["version"] == "2"

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from holdfast.reporting.run_summary import GateCounts, ParityCounts, RunSummary, print_summary, write_summary
+from holdfast.reporting.run_summary import (
+    GateCounts,
+    ParityCounts,
+    RefusedVersion,
+    RunSummary,
+    print_summary,
+    write_summary,
+)
 from holdfast.reporting.stage_timer import StageTimer
 from holdfast.runtime import progress
 from holdfast.runtime.progress import report_progress
@@ -54,16 +61,17 @@ def _console() -> tuple[Console, io.StringIO]:
 class TestSummary:
     def test_written_summary_reads_back(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "run-summary.json"
-        write_summary(_summary(), path)
+        write_summary(_summary(), path.parent)
         assert RunSummary.model_validate_json(path.read_text()) == _summary()
         assert json.loads(path.read_text())["parity"] == {"values_compared": 424_260, "mismatches": 0}
-        write_summary(_summary(model_version="4"), path)
+        (path.parent / "run-report.md").write_text("# Report of an earlier run")
+        write_summary(_summary(model_version="4"), path.parent)
         assert json.loads(path.read_text())["model_version"] == "4"
         assert [item.name for item in path.parent.iterdir()] == ["run-summary.json"]
 
     def test_printed_summary_has_every_result(self) -> None:
         console, text = _console()
-        print_summary(_summary(), Path("/data/run-summary.json"), console)
+        print_summary(_summary(), Path("/data"), console)
         printed = text.getvalue()
         for part in (
             "1998-07-01 00:00 UTC",
@@ -87,13 +95,30 @@ class TestSummary:
     def test_printed_summary_names_failed_gates(self) -> None:
         console, text = _console()
         summary = _summary(gates=GateCounts(passed=16, failed=["calibration"]), champion="2")
-        print_summary(summary, Path("/data/run-summary.json"), console)
+        print_summary(summary, Path("/data"), console)
         assert "failed: calibration; the champion is version 2" in text.getvalue()
+
+    @pytest.mark.parametrize(
+        ("version", "text"),
+        [
+            ("4", "version 4 failed level; reasons and commands: /data/run-report.md"),
+            ("3", "version 3, the champion, failed level; reasons"),
+            (None, "no version was trained in this run; reasons"),
+        ],
+    )
+    def test_printed_summary_names_the_refused_version(self, version: str | None, text: str, tmp_path: Path) -> None:
+        refused = RefusedVersion(version=version, failed=["level"], page="/data/run-report.md")
+        console, printed = _console()
+        print_summary(_summary(refused=refused), tmp_path, console)
+        assert text in printed.getvalue()
+        (tmp_path / "run-report.md").write_text("# Report of this run")
+        write_summary(_summary(refused=refused), tmp_path)
+        assert (tmp_path / "run-report.md").exists()
 
     @pytest.mark.parametrize("customer", ["shop[eu]-7", "7[/eu]", "[bold]7"])
     def test_customer_id_is_not_parsed_as_markup(self, customer: str) -> None:
         console, text = _console()
-        print_summary(_summary(prediction={"customer_id": customer}), Path("/data/run-summary.json"), console)
+        print_summary(_summary(prediction={"customer_id": customer}), Path("/data"), console)
         assert json.dumps(customer) in text.getvalue()
 
 

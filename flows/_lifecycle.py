@@ -1,0 +1,63 @@
+"""Tasks of the main job."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+
+from feature_repo.settings import Settings
+from flows import configure
+from flows._tasks import task
+from holdfast.feature_store.snapshots import find_recent_customer
+from holdfast.ingestion.as_of import resolve_known_at
+from holdfast.packaging.smoke_test import run_smoke_test
+from holdfast.reporting.run_report import RunReport, write_report
+from holdfast.reporting.run_summary import RunSummary, write_summary
+from holdfast.training.history import ShopHistory, read_history
+
+
+def configure_churn(horizon_days: int | None, activity_days: int | None) -> Settings:
+    """Complete the environment with the definition of churn, for the flows of this run and the service that it starts.
+
+    Args:
+        horizon_days: Days without a purchase after which a customer has churned; None for the environment's value.
+        activity_days: Days with a purchase that make a customer active; None for the environment's value.
+
+    Returns:
+        The settings of this environment.
+    """
+    for field, value in (("horizon_days", horizon_days), ("activity_days", activity_days)):
+        if value is not None:
+            os.environ[Settings.variable(field)] = str(value)
+    return configure()
+
+
+@task(name="read history")
+def read_history_task(settings: Settings, as_of: datetime) -> ShopHistory:
+    """Read the length of the history and the gaps between purchases from the batches."""
+    return read_history(settings, as_of, resolve_known_at(None))
+
+
+@task(name="smoke test")
+def smoke_test_task(settings: Settings, bento: str, as_of: datetime, known_at: datetime) -> dict[str, Any]:
+    """Serve the bento in another process and request one prediction over HTTP."""
+    customer = find_recent_customer(settings, as_of, known_at)
+    return run_smoke_test(bento, settings, customer, as_of)
+
+
+@task(name="publish report")
+def publish_report_task(settings: Settings, report: RunReport) -> Path:
+    """Write the report of a run without a new model, and publish it in the UI."""
+    path = write_report(report, settings.data)
+    create_markdown_artifact(report.text, key="run-report", description=f"Main job: {report.outcome}")
+    return path
+
+
+@task(name="publish summary")
+def publish_summary_task(settings: Settings, summary: RunSummary) -> None:
+    """Write the summary of a run with a served model, and publish it in the UI."""
+    write_summary(summary, settings.data)
+    content = f"```json\n{summary.model_dump_json(indent=2)}\n```"
+    create_markdown_artifact(content, key="run-summary", description="Summary of the run")

@@ -1,0 +1,143 @@
+"""Reports of a main job whose history allows no model: it is too short, or has one outcome only."""
+
+from feature_repo.settings import Settings
+from holdfast.reporting.commands import JobOptions
+from holdfast.reporting.run_report import RunReport, describe_served
+from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, count_needed_days, fit_horizon
+
+
+def find_short_history(
+    history: ShopHistory, min_history_days: int, champion: str | None, settings: Settings, options: JobOptions
+) -> RunReport | None:
+    """Report a history that is too short for a training, before features are built.
+
+    Args:
+        history: History of the shop.
+        min_history_days: Days of history before the earliest cut-off.
+        champion: Version that is served; None without one.
+        settings: Settings with the horizon.
+        options: Options of the main job.
+
+    Returns:
+        The report; None if the history is long enough.
+    """
+    if history.first is None or history.end is None or not history.customers:
+        needed = None
+        until = f" before {history.end:%Y-%m-%d}" if history.end else ""
+        cause = f"The data hold no purchase (an amount above 0){until}: there is nothing to predict."
+    else:
+        needed = count_needed_days(history.first, settings.horizon_days, min_history_days)
+        if history.days >= needed:
+            return None
+        cause = (
+            f"The history covers {history.days} days, and a training needs {needed}: outcomes take "
+            f"{settings.horizon_days} days, and those of one month to learn from must be known before one month to "
+            "test on begins."
+        )
+    rows = [
+        ("days had", f"{history.days}"),
+        ("days needed", "—" if needed is None else f"{needed}"),
+        ("customers with a purchase", f"{history.customers:,}"),
+        ("repeat purchases", f"{len(history.gaps):,}"),
+    ]
+    lines = [
+        "# Too little history for a model",
+        f"{cause} Nothing was trained. {describe_served(champion)}",
+        "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]),
+        "## What a person can do",
+    ]
+    if needed is None:
+        lines.append(
+            "- Check the column mapping: which column holds the amount, and its sign. Then ingest purchases, or choose "
+            "a later as_of."
+        )
+    else:
+        lines.append(
+            f"- Ingest older transactions, or run again in {needed - history.days} days:\n\n"
+            f"      {options.command(settings)}"
+        )
+    if needed is not None and (shorter := _longest_horizon(history, settings.horizon_days, min_history_days)):
+        within = f" ({float((history.gaps <= shorter).mean()):.0%} of the repeat purchases came within)"
+        lines.append(
+            f"- Predict a shorter time: this history allows a horizon of {shorter} days"
+            f"{within if len(history.gaps) else ''}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
+        )
+    if advice := describe_horizon(fit_horizon(history.gaps, settings.horizon_days)):
+        lines.append(f"- {advice}")
+    return RunReport(
+        outcome="too little history",
+        text="\n\n".join(lines),
+        champion=champion,
+        days_had=history.days,
+        days_needed=needed,
+    )
+
+
+def report_single_class(
+    message: str, champion: str | None, history: ShopHistory, settings: Settings, options: JobOptions
+) -> RunReport:
+    """Report that the labeled customers do not have both outcomes, so that there is nothing to learn.
+
+    Args:
+        message: Message of the training.
+        champion: Version that is served; None without one.
+        history: History of the shop.
+        settings: Settings with the horizon.
+        options: Options of the main job.
+
+    Returns:
+        The report.
+    """
+    fit = fit_horizon(history.gaps, settings.horizon_days)
+    lines = [
+        "# No signal: a model needs customers with both outcomes",
+        f"{message} Nothing was trained. {describe_served(champion)}",
+        "## What a person can do",
+    ]
+    if fit.proposed_days is not None and fit.proposed_days != settings.horizon_days:
+        lines.append(
+            f"- {describe_horizon(fit)}\n\n      {options.command(settings, horizon_days=str(fit.proposed_days))}"
+        )
+    lines.append(f"- Ingest more customers or a longer history ({history.days} days, {history.customers:,} customers).")
+    return RunReport(outcome="no signal", text="\n\n".join(lines), champion=champion)
+
+
+def advise_horizon(history: ShopHistory, settings: Settings) -> str:
+    """Propose a horizon where the given one is far too short or far too long for the gaps between purchases.
+
+    Args:
+        history: History of the shop.
+        settings: Settings with the horizon.
+
+    Returns:
+        Sentences; "" where the horizon fits.
+    """
+    fit = fit_horizon(history.gaps, settings.horizon_days)
+    return describe_horizon(fit) if fit.is_bad else ""
+
+
+def describe_horizon(fit: HorizonFit) -> str:
+    """Describe how a horizon fits the gaps between purchases, with the rule of the proposal and its reason.
+
+    Args:
+        fit: Fit of the horizon.
+
+    Returns:
+        Sentences; "" without a proposal.
+    """
+    if fit.proposed_days is None:
+        return ""
+    return (
+        f"{fit.covered:.0%} of this shop's repeat purchases came within {fit.horizon_days} days of the one before. "
+        f"Proposed horizon: {fit.proposed_days} days, within which {COVERED_SHARE:.0%} came. With a shorter one many "
+        "customers count as churned between two purchases; a longer one delays every outcome and needs more history."
+    )
+
+
+def _longest_horizon(history: ShopHistory, horizon_days: int, min_history_days: int) -> int | None:
+    """Find the longest horizon that a history allows, in weeks; None where not even one week is possible."""
+    assert history.first is not None
+    for days in range(horizon_days // 7 * 7, 0, -7):
+        if count_needed_days(history.first, days, min_history_days) <= history.days:
+            return days
+    return None
