@@ -1,11 +1,11 @@
 """Reports of a main job whose version is not served: no signal, or refused by gates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from feature_repo.settings import Settings
-from holdfast.promotion.gate_rules import SIGNAL_GATES, GateRule, list_gate_rules
+from holdfast.promotion.gate_rules import SIGNAL_ERROR, SIGNAL_GATES, GateRule, list_gate_rules
 from holdfast.promotion.gates import GateResult
 from holdfast.promotion.signal_power import POWER, compute_needed_data
 from holdfast.reporting.commands import JobOptions, format_command
@@ -46,7 +46,7 @@ def report_training(
     failed = [result for result in trained if not result.gates.passed]
     if not failed:
         return None
-    if set(failed[-1].gates.failed) & set(SIGNAL_GATES):
+    if any(gate.name in SIGNAL_GATES and gate.value is not None for gate in _list_failed(failed[-1])):
         return report_no_signal(failed[-1], champion, history, settings, options)
     return report_refusal(failed[-1], champion, settings, options)
 
@@ -72,8 +72,8 @@ def report_no_signal(
         f"The best model of the search ({test.chosen}) is not surely better than one probability for all customers. "
         f"That is a result about the data, not an error. {describe_served(champion)}",
         _compare_with_base_rate(test),
-        "Signal is required twice, in the test and in the months before it, each with an error of 2.5%: so a shop "
-        "without signal gets a model in one of more than a thousand trainings.",
+        f"Signal is required twice, in the test and in the months before it, each with an error of {SIGNAL_ERROR:.0%}: "
+        f"so a shop without signal gets a model in about one of {1 / SIGNAL_ERROR**2:,.0f} trainings.",
         *_gate_lines(trained),
         "## What would be needed",
     ]
@@ -110,17 +110,16 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
         The report.
     """
     version, rules = trained.model_version, {rule.name: rule for rule in list_gate_rules()}
-    failed = [gate for gate in trained.gates.gates if gate.verdict == "failed"]
+    failed = _list_failed(trained)
     lines = [
         f"# Version {version} was refused by {len(failed)} of {len(trained.gates.gates)} gates",
         f"{trained.evaluation.chosen}. {describe_served(champion)}",
         "`safety` holds for every version; `merit` compares the version with what could be served instead.",
     ]
-    overrides: dict[str, object] = {}
+    overrides = _find_overrides(failed, rules)
     for gate in failed:
         rule = rules.get(gate.name)
-        override = _find_override(rule, gate) if rule else {}
-        overrides |= override
+        override = {rule.setting: overrides[rule.setting]} if rule and rule.setting in overrides else {}
         cause, explanation = find_cause(gate, trained.evaluation)
         value = "not computed" if gate.value is None else f"{gate.value:.4g}"
         lines += [
@@ -130,14 +129,12 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
             f"| cause | {cause}: {explanation} |",
             f"Look closer:\n\n      {_inspection_command(gate, version, settings)}",
             f"Go on past this gate:\n\n      {options.command(settings, override)}"
-            if override
+            if override and gate.value is not None
             else "This limit is fixed: correct the cause.",
         ]
     lines.append("## All gates")
     lines.append(f"      {format_command(settings, 'flows.gates', {'version': version})}")
-    if len(failed) > 1 and all(
-        rule and _find_override(rule, gate) for gate in failed for rule in [rules.get(gate.name)]
-    ):
+    if len(failed) > 1 and all(gate.name in rules and _find_overrides([gate], rules) for gate in failed):
         lines.append(f"Go on past all of them:\n\n      {options.command(settings, overrides)}")
     if _may_serve_base_rate(trained, champion):
         lines.append(
@@ -186,14 +183,25 @@ def find_cause(gate: GateResult, evaluation: Evaluation) -> tuple[Literal["data"
     return "model", "a property of the model, not of the amount of data"
 
 
-def _find_override(rule: GateRule, gate: GateResult) -> dict[str, object]:
-    """Return the threshold with which the gate passes; empty for a fixed limit."""
-    if rule.setting is None or gate.value is None or not math.isfinite(gate.value):
-        return {}
-    if gate.direction == "at most":
-        return {rule.setting: math.ceil(gate.value * 1000) / 1000}
-    below = math.floor(gate.value * 1000 - 0.5) / 1000
-    return {rule.setting: -below if rule.setting.startswith("max_") else below}
+def _find_overrides(gates: Sequence[GateResult], rules: Mapping[str, GateRule]) -> dict[str, float]:
+    """Return the thresholds with which gates pass: of gates that share a setting, the threshold of the worst."""
+    overrides: dict[str, float] = {}
+    for gate in gates:
+        setting = rules[gate.name].setting if gate.name in rules else None
+        if setting is None or gate.value is None or not math.isfinite(gate.value):
+            continue
+        if gate.direction == "at most":
+            limit = math.ceil(gate.value * 1000) / 1000
+        else:
+            below = math.floor(gate.value * 1000 - 0.5) / 1000
+            limit = -below if setting.startswith("max_") else below
+        loosest = max if setting.startswith("max_") else min
+        overrides[setting] = loosest(limit, overrides.get(setting, limit))
+    return overrides
+
+
+def _list_failed(trained: TrainResult) -> list[GateResult]:
+    return [gate for gate in trained.gates.gates if gate.verdict == "failed"]
 
 
 def _inspection_command(gate: GateResult, version: str, settings: Settings) -> str:

@@ -46,7 +46,7 @@ def fit_bounded_logistic(x: Floats, churned: Bools, non_negative: Bools, C: floa
         scaled = design * np.sqrt(probability * (1 - probability) / rows)[:, np.newaxis]
         root = cholesky(scaled.T @ scaled + np.diag(penalty + _RIDGE), lower=True)
         target = -solve_triangular(root, gradient, lower=True)
-        step = lsq_linear(root.T, target, bounds=(lowest - weights, np.inf), method="bvls", tol=1e-14).x
+        step = lsq_linear(root.T, target, bounds=(lowest - weights, np.inf), method="bvls", tol=1e-14, max_iter=100).x
         expected = -float(gradient @ step)
         if expected <= _SMALLEST_DECREASE:
             break
