@@ -86,6 +86,14 @@ def shapley_values(
     Returns:
         Shapley values, shape (rows, inputs); zero outside ``columns``.
     """
+    parts = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
+    found = [_shapley_values(decision_function, part, reference, columns) for part in parts]
+    return np.concatenate(found) if found else np.zeros(x.shape)
+
+
+def _shapley_values(
+    decision_function: Callable[[Floats], Floats], x: Floats, reference: Floats, columns: Sequence[int]
+) -> Floats:
     subsets = list(product((False, True), repeat=len(columns)))
     mixed = np.tile(reference, (len(subsets), len(x), 1))
     for subset, rows in zip(subsets, mixed, strict=True):

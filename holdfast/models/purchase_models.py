@@ -17,6 +17,7 @@ from holdfast.models.contributions import shapley_values
 # Inputs of a purchase model, in the order of ``columns``.
 PURCHASE_INPUTS = ("purchase_days", "tenure_days", "days_since_last_purchase")
 _NODES, _WEIGHTS = (part[:, np.newaxis] for part in np.polynomial.legendre.leggauss(32))
+_CHUNK = 4096  # rows at a time: quadrature takes 32 values per row
 _LARGEST_DECAY = 40.0  # exp(-40) is below the precision of a float
 
 
@@ -65,6 +66,10 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         """
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ValueError(f"The matrix has shape {x.shape}, the model has {self.inputs} inputs.")
+        parts = [self._score(x[start : start + _CHUNK]) for start in range(0, len(x), _CHUNK)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _score(self, x: Floats) -> Floats:
         days, tenure, silence = (np.array(x[:, column], dtype=np.float64) for column in self.columns)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             repeats, age = np.maximum(days - 1, 0), np.maximum(tenure, 0)

@@ -1,9 +1,12 @@
 """Reports of a main job whose history allows no model: it is too short, or has one outcome only."""
 
+import math
+from datetime import timedelta
+
 from feature_repo.settings import Settings
 from holdfast.reporting.commands import JobOptions
 from holdfast.reporting.run_report import RunReport, describe_served
-from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, count_needed_days, fit_horizon
+from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, find_needed_end, fit_horizon
 
 
 def find_short_history(
@@ -26,9 +29,10 @@ def find_short_history(
         until = f" before {history.end:%Y-%m-%d}" if history.end else ""
         cause = f"The data hold no purchase (an amount above 0){until}: there is nothing to predict."
     else:
-        needed = count_needed_days(history.first, settings.horizon_days, min_history_days)
-        if history.days >= needed:
+        end = find_needed_end(history.first, settings.horizon_days, min_history_days)
+        if history.end >= end:
             return None
+        needed = math.ceil((end - history.first) / timedelta(days=1))
         cause = (
             f"The history covers {history.days} days, and a training needs {needed}: outcomes take "
             f"{settings.horizon_days} days, and those of one month to learn from must be known before one month to "
@@ -136,8 +140,8 @@ def describe_horizon(fit: HorizonFit) -> str:
 
 def _longest_horizon(history: ShopHistory, horizon_days: int, min_history_days: int) -> int | None:
     """Find the longest horizon that a history allows, in weeks; None where not even one week is possible."""
-    assert history.first is not None
+    assert history.first is not None and history.end is not None
     for days in range(horizon_days // 7 * 7, 0, -7):
-        if count_needed_days(history.first, days, min_history_days) <= history.days:
+        if find_needed_end(history.first, days, min_history_days) <= history.end:
             return days
     return None

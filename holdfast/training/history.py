@@ -93,8 +93,8 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     return ShopHistory(customers, first, min(as_of, end), np.sort(values))
 
 
-def count_needed_days(first: datetime, horizon_days: int, min_history_days: int) -> int:
-    """Count the days of history that a training needs: one month to learn from, and one to test on.
+def find_needed_end(first: datetime, horizon_days: int, min_history_days: int) -> datetime:
+    """Find the earliest end of the data with which a training is possible: one month to learn from, one to test on.
 
     Both need an outcome, and the outcome of the first must be known before the second, so that two horizons fit behind
     the first cut-off.
@@ -105,13 +105,13 @@ def count_needed_days(first: datetime, horizon_days: int, min_history_days: int)
         min_history_days: Days of history before the earliest cut-off.
 
     Returns:
-        Days from the first event to the end of the data.
+        Time at which the outcome of the test month is known.
     """
     horizon = timedelta(days=horizon_days)
     far = first + timedelta(days=min_history_days + 62) + 2 * horizon
     cutoffs = closed_cutoffs(first, far + horizon, horizon_days, min_history_days)
     test = next(cutoff for cutoff in cutoffs if cutoff >= cutoffs[0] + horizon)
-    return math.ceil((test + horizon - first) / timedelta(days=1))
+    return test + horizon
 
 
 def fit_horizon(gaps: Floats, horizon_days: int) -> HorizonFit:

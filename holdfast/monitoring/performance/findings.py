@@ -25,7 +25,7 @@ _TABLE_METRICS = {
     "bias": "bias",
     "earned": "profit per customer",
 }
-_HIGHER_IS_BETTER = {"roc_auc": True, "brier": False}  # checked metrics
+_HIGHER_IS_BETTER = {"roc_auc": True, "brier": False}  # checked metrics, and bias in both directions
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class Degradation:
     expected: Interval
 
     def __str__(self) -> str:
-        return f"{METRIC_LABELS[self.metric]} {self.measured}, expected {self.expected}"
+        return f"{METRIC_LABELS.get(self.metric, self.metric)} {self.measured}, expected {self.expected}"
 
 
 def find_degradations(measured: Mapping[str, Interval], expected: Mapping[str, Interval]) -> list[Degradation]:
     """Find the metrics whose measured 95% interval is worse than the expected one and does not overlap it.
+
+    The bias is checked where a bias is expected: of a version whose level could not be known.
 
     Of two equal means with equal precision, one is called worse in about 3 of 1,000 cases. A metric that either side
     lacks, or has no interval for, is not checked.
@@ -55,11 +57,14 @@ def find_degradations(measured: Mapping[str, Interval], expected: Mapping[str, I
     """
     return [
         Degradation(metric, measured[metric], expected[metric])
-        for metric, higher_is_better in _HIGHER_IS_BETTER.items()
-        if metric in measured
-        and (limit := _limit(metric, expected)) is not None
-        and (measured[metric].high < limit if higher_is_better else measured[metric].low > limit)
+        for metric in (*_HIGHER_IS_BETTER, "bias")
+        if metric in measured and metric in expected and _is_worse(metric, measured[metric], expected[metric])
     ]
+
+
+def _is_worse(metric: str, measured: Interval, expected: Interval) -> bool:
+    below, above = measured.high < expected.low, measured.low > expected.high
+    return below or above if metric == "bias" else below if _HIGHER_IS_BETTER[metric] else above
 
 
 def degradation_findings(

@@ -29,6 +29,7 @@ from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import Evaluation, Interval
+from holdfast.training.level import find_level_warning
 from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
 
@@ -73,14 +74,21 @@ def run_performance_view(settings: Settings, window: Window, rules: MonitorSetti
 
 
 def _read_expected_performance(client: MlflowClient, champion: str | None) -> tuple[dict[str, Interval], list[str]]:
-    """Read the metrics of the champion's test; without them, a note has the reason."""
+    """Read the metrics of the champion's test, and the bias to expect where the level is not known.
+
+    A note has the warning about the level, or the reason why there are no metrics.
+    """
     if champion is None:
         return {}, ["There is no champion, so there is no expected performance."]
     try:
         evaluation: Evaluation = read_evaluation(client, _run_id(client, champion))
     except (MlflowException, HoldfastError, OSError) as error:
         return {}, [f"The test metrics of version {champion} cannot be read: {str(error).splitlines()[0]}"]
-    return {**evaluation.metrics["model"], "earned": evaluation.value.earned}, []
+    expected = {**evaluation.metrics["model"], "earned": evaluation.value.earned}
+    if warning := find_level_warning(evaluation.level):
+        expected["bias"] = Interval(value=0.0, low=-warning.size, high=warning.size)
+        return expected, [warning.text]
+    return expected, []
 
 
 def _read_thresholds(client: MlflowClient) -> dict[str, float]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.labels import closed_cutoffs
-from holdfast.training.history import ShopHistory, count_needed_days, fit_horizon, read_history
+from holdfast.training.history import ShopHistory, find_needed_end, fit_horizon, read_history
 from holdfast.training.time_split import NotEnoughHistoryError, split_by_time
 from tests.support.small_shop import AS_OF, KNOWN_AT, copy_shop, use_data_folder
 
@@ -23,12 +23,12 @@ FIRST = datetime(2004, 1, 15, 13, tzinfo=UTC)
     horizon=st.integers(1, 200),
     min_history=st.integers(0, 120),
 )
-def test_count_needed_days_is_the_least_with_which_a_split_exists(hours: int, horizon: int, min_history: int) -> None:
+def test_find_needed_end_is_the_earliest_with_which_a_split_exists(hours: int, horizon: int, min_history: int) -> None:
     first = FIRST + timedelta(hours=hours)
-    needed = count_needed_days(first, horizon, min_history)
+    needed = find_needed_end(first, horizon, min_history)
 
-    def can_split(days: int) -> bool:
-        cutoffs = closed_cutoffs(first, first + timedelta(days=days), horizon, min_history)
+    def can_split(end: datetime) -> bool:
+        cutoffs = closed_cutoffs(first, end, horizon, min_history)
         try:
             split_by_time(cutoffs, horizon, test_cutoffs=4, folds=5, min_fit_cutoffs=2)
         except NotEnoughHistoryError:
@@ -36,7 +36,7 @@ def test_count_needed_days_is_the_least_with_which_a_split_exists(hours: int, ho
         return True
 
     assert can_split(needed)
-    assert not can_split(needed - 1)
+    assert not can_split(needed - timedelta(seconds=1))
 
 
 class TestHorizon:
