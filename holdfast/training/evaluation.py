@@ -19,6 +19,7 @@ from holdfast.training.bootstrap import (
     percentile_interval,
     roc_auc_draws,
 )
+from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation_report import (
     Evaluation,
@@ -33,9 +34,10 @@ from holdfast.training.level import choose_threshold
 from holdfast.training.metrics import (
     compute_metric_intervals,
     compute_metrics,
+    draw_metrics,
     level_offset,
     log_loss_per_row,
-    roc_auc_difference,
+    summarize_draws,
     to_log_odds,
 )
 from holdfast.training.model_families import describe_model, find_family
@@ -78,6 +80,8 @@ def evaluate_model(
     bootstrap = bootstrap_rows(test, training)
     model_scores, recipe = scores["model"], choice.recipe
     losses = {name: log_loss_per_row(test.y, values) for name, values in scores.items()}
+    draws = {name: draw_metrics(test.y, values, bootstrap) for name, values in scores.items()}
+    metrics = {name: summarize_draws(test.y, values, draws[name]) for name, values in scores.items()}
     baselines = {name: values for name, values in scores.items() if name != "model"}
     level = LevelResult(
         bias=_measure_bias(test.y, model_scores, bootstrap),
@@ -97,13 +101,21 @@ def evaluate_model(
         chosen=describe_model(recipe.family, recipe.params),
         reason=choice.reason,
         over_families=choice.gain,
-        metrics={name: compute_metric_intervals(test.y, values, bootstrap) for name, values in scores.items()},
+        metrics=metrics,
         over_baselines={
-            name: roc_auc_difference(test.y, model_scores, values, bootstrap) for name, values in baselines.items()
+            name: percentile_interval(
+                metrics["model"]["roc_auc"].value - metrics[name]["roc_auc"].value,
+                draws["model"]["roc_auc"] - draws[name]["roc_auc"],
+            )
+            for name in baselines
         },
         log_loss_gains={name: compare_means(losses[name], losses["model"], bootstrap).interval for name in baselines},
         months=_evaluate_months(test, scores, bootstrap),
-        slices=[result for group in training.slices for result in _evaluate_slice(group, test, scores, bootstrap)],
+        slices=[
+            result
+            for group in training.slices
+            for result in _evaluate_slice(group, test, scores, bootstrap, draws["model"]["roc_auc"])
+        ],
         calibration=recipe.calibration,
         calibration_reason=choice.calibration.reason,
         calibration_methods=choice.calibration.methods,
@@ -218,7 +230,7 @@ def _find_unbeaten(chosen: str, losses: Mapping[str, Floats], bootstrap: Custome
 
 def _veto_calibration(choice: ModelChoice, data: TrainingSet, training: TrainingSettings) -> tuple[ModelChoice, Any]:
     """Fit the choice, without its calibration unless that is better on the test rows by one standard error."""
-    recipe, model = choice.recipe, fit_recipe(choice.recipe, data)
+    recipe, model = choice.recipe, fit_recipe(choice.recipe, data, folds=choice.trial.scores)
     if recipe.calibration == "none" or training.calibration != "auto":
         return choice, model
     test, plain = data.at_cutoffs(recipe.test), model.classifier
@@ -239,7 +251,11 @@ def _veto_calibration(choice: ModelChoice, data: TrainingSet, training: Training
 
 
 def refit_after_test(
-    recipe: Recipe, tested: Any, data: TrainingSet, training: TrainingSettings
+    recipe: Recipe,
+    tested: Any,
+    data: TrainingSet,
+    training: TrainingSettings,
+    folds: Sequence[FoldScores] | None = None,
 ) -> tuple[Recipe, Any, ServedFit]:
     """Fit the tested recipe again on all known outcomes, and decide which of both models ships.
 
@@ -252,6 +268,7 @@ def refit_after_test(
         tested: Tested model.
         data: Training set at all cut-offs.
         training: Whether to refit, and the limit.
+        folds: Out-of-fold scores of the recipe's model, where they are known; None to compute them.
 
     Returns:
         Recipe of the shipped model, the shipped model, and the record of the decision.
@@ -261,7 +278,8 @@ def refit_after_test(
         reason = "The settings exclude a refit: the tested model ships."
         fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=None, limit=None, reason=reason)
         return recipe, tested, fit
-    refitted, test = fit_recipe(recipe, data, cutoffs), data.at_cutoffs(recipe.test)
+    refitted = fit_recipe(recipe, data, cutoffs, folds)
+    test = data.at_cutoffs(recipe.test)
     before, after = (to_log_odds(predict_churn(model, test.x)) for model in (tested, refitted))
     target = expit(before)
     moved = float((expit(after) - target).mean())
@@ -327,10 +345,9 @@ def _assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
 
 
 def _evaluate_slice(
-    group: Slice, test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap
+    group: Slice, test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap, overall: Floats
 ) -> list[SliceResult]:
     """Evaluate a model in each group of customers that has rows, beside the best simple model of the group."""
-    overall = roc_auc_draws(test.y, scores["model"], bootstrap)
     overall_value = float(roc_auc_score(test.y, scores["model"]))
     numbers = _assign_groups(group, test.column(group.feature))
     results = []
@@ -379,11 +396,14 @@ def _measure_instability(recipe: Recipe, development: TrainingSet, test: Trainin
     expected = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
     bootstrap = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
     changes = []
+    latest = development.keys["cutoff"].max() if find_family(recipe.family).uses_history else None
     generator = np.random.default_rng(seed)
     for weights in bootstrap.weights:
         resampled = development.take(np.repeat(np.arange(len(development.y)), weights))
-        histories = {cutoff: _resample(history, generator) for cutoff, history in development.histories.items()}
-        refitted = fit_model(recipe.family, recipe.params, replace(resampled, histories=histories), recipe.seed)
+        if latest is not None:
+            history = _resample(development.histories[latest], generator)
+            resampled = replace(resampled, histories={latest: history})
+        refitted = fit_model(recipe.family, recipe.params, resampled, recipe.seed)
         changes.append(np.abs(predict_churn(refitted, test.x) - expected).mean())
     return Interval(value=float(np.mean(changes)), low=float(min(changes)), high=float(max(changes)))
 

@@ -78,7 +78,12 @@ def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int)
         return find_family(family).fit(params, data, seed)
 
 
-def fit_recipe(recipe: Recipe, data: TrainingSet, cutoffs: Sequence[datetime] | None = None) -> BaseEstimator:
+def fit_recipe(
+    recipe: Recipe,
+    data: TrainingSet,
+    cutoffs: Sequence[datetime] | None = None,
+    folds: Sequence[FoldScores] | None = None,
+) -> BaseEstimator:
     """Fit the model of a recipe and calibrate it: shape from its out-of-fold scores, level from the fitted rows.
 
     The same recipe and rows give the same model, bit for bit.
@@ -87,6 +92,7 @@ def fit_recipe(recipe: Recipe, data: TrainingSet, cutoffs: Sequence[datetime] | 
         recipe: Recipe of the model.
         data: Training set.
         cutoffs: Cut-offs of the rows to fit on; by default the development cut-offs of the recipe.
+        folds: Out-of-fold scores of the recipe's model, where they are known; None to compute them.
 
     Returns:
         Fitted model.
@@ -95,7 +101,7 @@ def fit_recipe(recipe: Recipe, data: TrainingSet, cutoffs: Sequence[datetime] | 
     model = fit_model(recipe.family, recipe.params, rows, recipe.seed)
     if recipe.calibration == "none":
         return model
-    folds = score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
+    folds = folds or score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
     with threadpool_limits(limits=1):
         log_odds = model.decision_function(rows.x)
     return CalibratedModel(model, fit_on_folds(recipe.calibration, folds, log_odds, rows.y))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
+from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
 from holdfast.training.metrics import level_free_log_loss
@@ -43,6 +44,7 @@ class SearchTrial:
         fold_log_loss: Log loss on each evaluated fold, without the level.
         log_loss: Mean over all folds; None for a pruned trial.
         on_bound: Hyperparameters whose value lies on a bound of the search.
+        scores: Out-of-fold scores; None for a pruned trial and for one of a killed search.
     """
 
     family: str
@@ -52,6 +54,7 @@ class SearchTrial:
     log_loss: float | None
     seconds: float
     on_bound: tuple[str, ...] = ()
+    scores: tuple[FoldScores, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -199,29 +202,35 @@ def _run_trials(
         if done == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             study.enqueue_trial(family.defaults)
         trial = study.ask()
-        values = _objective(trial, family.suggest(trial), prepared)
-        if len(values) < len(folds):
-            study.tell(trial, state=TrialState.PRUNED)
-        else:
+        values, scores = _objective(trial, family.suggest(trial), prepared)
+        is_complete = len(values) == len(folds)
+        if is_complete:
             study.tell(trial, float(np.mean(values)))
-        report(_convert_trial(family.name, study.get_trials(deepcopy=False)[trial.number]))
+        else:
+            study.tell(trial, state=TrialState.PRUNED)
+        found = _convert_trial(family.name, study.get_trials(deepcopy=False)[trial.number])
+        report(replace(found, scores=scores) if is_complete else found)
         done += 1
 
 
-def _objective(trial: optuna.Trial, params: dict[str, Any], folds: Sequence[PreparedFold]) -> list[float]:
-    """Compute the log loss without the level on each fold, ascending in time, until the trial is pruned.
+def _objective(
+    trial: optuna.Trial, params: dict[str, Any], folds: Sequence[PreparedFold]
+) -> tuple[list[float], tuple[FoldScores, ...]]:
+    """Compute the log loss without the level, and the scores, on each fold in time until the trial is pruned.
 
     The base rate changes from period to period, and with it every metric of the level. A ranking metric would not see
     that too, but neither the shrinkage, and would leave the regularization to chance.
     """
     values: list[float] = []
+    scores: list[FoldScores] = []
     for step, fold in enumerate(folds):
-        values.append(float(level_free_log_loss(fold.validation.y, fold.score(params).log_odds).mean()))
+        scores.append(fold.score(params))
+        values.append(float(level_free_log_loss(fold.validation.y, scores[-1].log_odds).mean()))
         trial.report(float(np.mean(values)), step)
         if step + 1 < len(folds) and trial.should_prune():
             break
     trial.set_user_attr("fold_log_loss", values)
-    return values
+    return values, tuple(scores)
 
 
 def _convert_trial(family: str, trial: FrozenTrial) -> SearchTrial:

@@ -1,5 +1,7 @@
 """Metrics of churn scores, with bootstrap intervals."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
@@ -45,6 +47,26 @@ def _roc_auc(churned: Bools, scores: Floats) -> float:
     return float(roc_auc_score(churned, scores)) if churned.any() and not churned.all() else float("nan")
 
 
+def draw_metrics(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> dict[str, Floats]:
+    """Compute the metrics of :func:`compute_metrics` in each resample.
+
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+        bootstrap: Resamples of the rows.
+
+    Returns:
+        Metric to values, shape (resamples,).
+    """
+    return {
+        "roc_auc": roc_auc_draws(churned, scores, bootstrap),
+        "pr_auc": pr_auc_draws(churned, scores, bootstrap),
+        "brier": mean_draws((churned - scores) ** 2, bootstrap),
+        "log_loss": mean_draws(log_loss_per_row(churned, scores), bootstrap),
+        "ece": calibration_error_draws(churned, scores, bootstrap),
+    }
+
+
 def compute_metric_intervals(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> dict[str, Interval]:
     """Compute the metrics of :func:`compute_metrics` with their 95% intervals.
 
@@ -56,13 +78,20 @@ def compute_metric_intervals(churned: Bools, scores: Floats, bootstrap: Customer
     Returns:
         Metric to interval.
     """
-    draws = {
-        "roc_auc": roc_auc_draws(churned, scores, bootstrap),
-        "pr_auc": pr_auc_draws(churned, scores, bootstrap),
-        "brier": mean_draws((churned - scores) ** 2, bootstrap),
-        "log_loss": mean_draws(log_loss_per_row(churned, scores), bootstrap),
-        "ece": calibration_error_draws(churned, scores, bootstrap),
-    }
+    return summarize_draws(churned, scores, draw_metrics(churned, scores, bootstrap))
+
+
+def summarize_draws(churned: Bools, scores: Floats, draws: Mapping[str, Floats]) -> dict[str, Interval]:
+    """Compute the 95% intervals of metrics from their resamples.
+
+    Args:
+        churned: Outcomes, shape (rows,).
+        scores: Churn probabilities, shape (rows,).
+        draws: Result of :func:`draw_metrics`.
+
+    Returns:
+        Metric to interval.
+    """
     return {name: percentile_interval(value, draws[name]) for name, value in compute_metrics(churned, scores).items()}
 
 

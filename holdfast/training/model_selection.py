@@ -145,7 +145,10 @@ def _choose_family(
     would ask for proof of a difference between models that serve equally well: with a few months it keeps the simplest
     family where another one is better by far.
     """
-    scored = [score_out_of_fold(trial.family, trial.params, data, split.folds, training.seed) for trial in best]
+    scored = [
+        list(trial.scores or score_out_of_fold(trial.family, trial.params, data, split.folds, training.seed))
+        for trial in best
+    ]
     losses = [
         np.concatenate([level_free_log_loss(fold.validation.y, fold.log_odds) for fold in folds]) for folds in scored
     ]

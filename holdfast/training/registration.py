@@ -88,7 +88,7 @@ def evaluate_and_register(
         The registered version with its evaluation.
     """
     choice, tested = veto_on_test(choice, data, training, settings.horizon_days)
-    recipe, model, served = refit_after_test(choice.recipe, tested, data, training)
+    recipe, model, served = refit_after_test(choice.recipe, tested, data, training, choice.trial.scores)
     development, test, fitted = (data.at_cutoffs(part) for part in (recipe.development, recipe.test, recipe.shipped))
     history = data.histories[recipe.development[-1]]
     baselines = score_baselines(development, history, test, settings.horizon_days)
