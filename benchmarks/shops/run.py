@@ -215,8 +215,8 @@ def evaluate_first_champion(settings: Settings, version: str) -> GateOutcome:
     from holdfast.model_versions.gate_settings import GateSettings
     from holdfast.promotion.evaluation_context import load_evaluation_context
     from holdfast.promotion.evidence_collection import collect_evidence
-    from holdfast.promotion.gate_rules import SIGNAL_GATES
     from holdfast.promotion.gates import evaluate_gates
+    from holdfast.promotion.safety_gates import SIGNAL_GATES
     from holdfast.training.mlflow_client import open_registry
 
     client, thresholds = open_registry(settings), GateSettings()

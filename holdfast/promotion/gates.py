@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.promotion.gate_rules import Direction, GateKind, GateRule, list_gate_rules
+from holdfast.promotion.gate_rules import Direction, GateKind, GateRule
+from holdfast.promotion.merit_gates import list_merit_rules
+from holdfast.promotion.safety_gates import list_safety_rules
 from holdfast.training.evaluation_report import Evaluation
 from holdfast.training.level import find_level_warning
 from holdfast.training.recipe import BASE_RATE
@@ -62,6 +64,15 @@ def describe_verdict(failed: Sequence[str]) -> str:
         The predicate of a sentence about the version.
     """
     return f"failed {', '.join(failed)}" if failed else "passed every gate"
+
+
+def list_gate_rules() -> list[GateRule]:
+    """List the rules of all gates.
+
+    Returns:
+        The rules in gate order, safety first.
+    """
+    return [*list_safety_rules(), *list_merit_rules()]
 
 
 def evaluate_gates(evidence: Evidence, settings: GateSettings) -> list[GateResult]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scipy.stats import norm
 
-from holdfast.promotion.gate_rules import signal_z
+from holdfast.promotion.safety_gates import signal_z
 from holdfast.training.evaluation_report import Evaluation, Interval
 
 POWER = 0.9

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from feature_repo.settings import Settings
-from holdfast.promotion.gate_rules import SIGNAL_ERROR, SIGNAL_GATES, GateRule, list_gate_rules
-from holdfast.promotion.gates import GateResult
+from holdfast.promotion.gate_rules import GateRule
+from holdfast.promotion.gates import GateResult, list_gate_rules
+from holdfast.promotion.safety_gates import SIGNAL_ERROR, SIGNAL_GATES
 from holdfast.promotion.signal_power import POWER, compute_needed_data
 from holdfast.reporting.commands import JobOptions, format_command
 from holdfast.reporting.flow_results import TrainResult
