@@ -18,7 +18,7 @@ class LevelWarning(BaseModel):
 
     Attributes:
         size: Distance of the mean prediction from the observed churn that has to be expected.
-        too_high: Distance by which the mean prediction may be too high; an offer then pays less than the score says.
+        too_high: Distance by which the mean prediction may be too high; an offer then pays less than the score states.
         text: Sentences about size and reason.
     """
 
@@ -32,8 +32,8 @@ class LevelWarning(BaseModel):
 def find_level_warning(level: LevelResult | None) -> LevelWarning | None:
     """Find out whether the level was missed in the test, or the history holds no whole year.
 
-    Less than a year says nothing about the months that were not seen. The churn of the seen months differs by
-    ``month_spread``, so the unseen ones are expected to differ by as much at least.
+    Less than a year leaves months without any observation. The churn of the observed months differs by
+    ``month_spread``, so the other months are expected to differ by as much at least.
 
     Args:
         level: Level of the predictions on the test rows; None in reports of earlier releases.
@@ -43,24 +43,24 @@ def find_level_warning(level: LevelResult | None) -> LevelWarning | None:
     """
     if level is None:
         return None
-    bias, reasons, unseen = level.bias, [], 0.0
+    bias, reasons, unobserved = level.bias, [], 0.0
     if max(bias.low, -bias.high) > KNOWN_WITHIN:
         reasons.append(
             f"in the {level.months} test months the mean prediction was {'above' if bias.value > 0 else 'below'} the "
             f"observed churn by {abs(bias.value):.3f} (95% interval {bias.low:+.3f} to {bias.high:+.3f})"
         )
     if level.history_days < _YEAR_DAYS:
-        unseen = level.month_spread
+        unobserved = level.month_spread
         reasons.append(
-            f"{level.history_days} days of history hold no whole year, so the season is unknown (seen months differ "
-            f"by up to {unseen:.3f} from their mean)"
+            f"{level.history_days} days of history hold no whole year, so the season is unknown (observed months "
+            f"differ by up to {unobserved:.3f} from their mean)"
         )
     if not reasons:
         return None
-    size = max(abs(bias.low), abs(bias.high), unseen)
+    size = max(abs(bias.low), abs(bias.high), unobserved)
     return LevelWarning(
         size=size,
-        too_high=max(bias.high, unseen, 0.0),
+        too_high=max(bias.high, unobserved, 0.0),
         text=f"The level of the probabilities is not known: {'; '.join(reasons)}. Expect the mean prediction to be off "
         f"by {size:.3f} or more. The order of the customers is not affected.",
     )
