@@ -180,6 +180,12 @@ def undocumented(body: list[ast.stmt]) -> list[str]:
     ]
 
 
+def test_flow_files_hold_wiring_only() -> None:
+    files = [file for file in (ROOT / "flows").glob("*.py") if not file.name.startswith("_")]
+    assert len(files) > 15
+    assert [file.name for file in files if len(file.read_text().splitlines()) > 150] == []
+
+
 def test_test_modules_are_short() -> None:
     modules = [file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
     assert [str(file) for file in modules if len(file.read_text().splitlines()) >= 400] == []

@@ -172,7 +172,7 @@ class TestNoSignal:
         assert report.failed == ["signal on the test", "signal on the folds"]
         assert "| ROC-AUC | 0.510 (0.480 to 0.540) | .500 |" in report.text
         assert "| true ROC-AUC | test rows | test months |" in report.text
-        assert "power of 80%" in report.text
+        assert "power of 90%" in report.text
         assert any("base-rate" in words for words in list_commands(report))
         assert any("flows.model_card" in words for words in list_commands(report))
 
