@@ -79,7 +79,7 @@ def collect_evidence(
                 )
             ),
             champion=context.champion,
-            is_first=champion is None or champion.recipe.family == BASE_RATE,
+            is_first=champion is None or compute_or_unavailable(lambda: champion.recipe.family) == BASE_RATE,
             over_champion=over_champion(model_comparison.compare_roc_auc),
             brier_over_champion=over_champion(model_comparison.compare_brier),
             compared_on=compared_on,

@@ -124,13 +124,9 @@ def remove_level(predictions: pd.DataFrame) -> pd.DataFrame:
         NotComputedError: No cut-off has both outcomes.
     """
     parts = []
-    for _, rows in predictions.groupby("cutoff", sort=True):
+    for _, rows in _with_both_outcomes(predictions).groupby("cutoff"):
         churned, log_odds = rows["churned"].to_numpy(), to_log_odds(rows["model"].to_numpy())
-        if 0 < churned.mean() < 1:
-            model = expit(log_odds + level_offset(churned, log_odds))
-            parts.append(rows.assign(model=model, base_rate=churned.mean()))
-    if not parts:
-        raise NotComputedError("no test month has both outcomes")
+        parts.append(rows.assign(model=expit(log_odds + level_offset(churned, log_odds)), base_rate=churned.mean()))
     return pd.concat(parts)
 
 
@@ -151,26 +147,21 @@ def measure_signal(predictions: pd.DataFrame, settings: GateSettings) -> Interva
     Raises:
         NotComputedError: No cut-off has both outcomes.
     """
+    predictions = _with_both_outcomes(predictions)
     bootstrap = _bootstrap(predictions, settings)
     churned, scores = (predictions[name].to_numpy() for name in ("churned", "model"))
-    values, draws, counted, errors = [], [], [], []
-    for number, cutoff in enumerate(predictions["cutoff"].unique()):
+    values, draws, errors = [], [], []
+    for cutoff in predictions["cutoff"].unique():
         rows = (predictions["cutoff"] == cutoff).to_numpy()
-        if 0 < churned[rows].mean() < 1:
-            values.append(float(roc_auc_score(churned[rows], scores[rows])))
-            draws.append(roc_auc_draws(churned[rows], scores[rows], bootstrap.one_month(rows)))
-            counted.append(number)
-            rare = int(min(churned[rows].sum(), (~churned[rows]).sum()))
-            errors.append(np.sqrt((rows.sum() + 1) / (12 * rare * (rows.sum() - rare))))
-    if not values:
-        raise NotComputedError("no test month has both outcomes")
-    found = percentile_interval(
-        float(np.mean(values)), average_months(np.column_stack(draws), bootstrap.month_counts[:, counted])
-    )
+        values.append(float(roc_auc_score(churned[rows], scores[rows])))
+        draws.append(roc_auc_draws(churned[rows], scores[rows], bootstrap.one_month(rows)))
+        number, churners = int(rows.sum()), int(churned[rows].sum())
+        errors.append(np.sqrt((number + 1) / (12 * churners * (number - churners))))
+    found = percentile_interval(float(np.mean(values)), average_months(np.column_stack(draws), bootstrap.month_counts))
     chance = norm.ppf(0.975) * float(np.mean(errors))
-    return Interval(
-        value=found.value, low=min(found.low, found.value - chance), high=max(found.high, found.value + chance)
-    )
+    # Resamples of two customers often have one outcome, and then no interval; chance has one.
+    low, high = np.fmin(found.low, found.value - chance), np.fmax(found.high, found.value + chance)
+    return Interval(value=found.value, low=float(low), high=float(high))
 
 
 def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFrame) -> float:
@@ -193,6 +184,14 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
         raise NotComputedError(f"the {len(rows.y)} rows joined now differ from the {len(predictions)} rows of the test")
     recorded = predictions[SERVED if SERVED in predictions else "model"]
     return float(np.abs(scores - recorded.to_numpy()).max())
+
+
+def _with_both_outcomes(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Select the cut-offs with both outcomes; the others rank no customer."""
+    found = predictions[predictions.groupby("cutoff")["churned"].transform("nunique") == 2]
+    if found.empty:
+        raise NotComputedError("no test month has both outcomes")
+    return found
 
 
 def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:
