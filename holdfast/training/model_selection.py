@@ -94,7 +94,7 @@ def choose_model(
     """Choose the simplest family within one standard error of the best, its calibration and threshold.
 
     Args:
-        best: Best trial of each family, simplest first; empty without folds.
+        best: Best trial of each family, simplest first; empty for the defaults.
         data: Training set.
         split: Split of the cut-offs.
         training: Training settings.
@@ -103,14 +103,14 @@ def choose_model(
     Returns:
         Choice, without its measured gain.
     """
-    result = None
-    if best:
+    number, folds, result = 0, list[FoldScores](), None
+    if best and split.folds:
         number, folds, reason = _choose_family(best, data, split, training)
         result = _measure_folds(folds, training)
     else:
         constant = training.family == BASE_RATE
-        number, folds = 0, []
-        best = [default_trial(family) for family in ([find_family(BASE_RATE)] if constant else list_families(data))]
+        families = [find_family(BASE_RATE)] if constant else list_families(data)
+        best = best or [default_trial(family) for family in families]
         reason = (
             "One probability for all customers, by request."
             if constant

@@ -5,21 +5,25 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.training.baselines import BASELINE_LABELS, score_baselines
-from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.bootstrap import CustomerBootstrap, mean_draws
 from holdfast.training.calibration import CalibrationChoice
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation import (
     UnknownInputError,
     _assign_groups,
     _evaluate_slice,
+    _find_unbeaten,
     _measure_instability,
     _resample,
     evaluate_model,
@@ -32,9 +36,10 @@ from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.metrics import compute_metric_intervals, compute_metrics
 from holdfast.training.model_families import FAMILIES
-from holdfast.training.model_selection import ModelChoice
+from holdfast.training.model_selection import ModelChoice, choose_model
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
+from holdfast.training.time_split import split_by_time
 from tests.support.shop_fixtures import Dataset
 from tests.support.strategies import EXAMPLES
 from tests.support.training_sets import default_split, make_training_set, month_starts, synthetic_training_set
@@ -58,6 +63,10 @@ def _recipe(development: tuple[datetime, ...], test: tuple[datetime, ...], famil
     )
 
 
+def _trial(family: str, **params: Any) -> SearchTrial:
+    return SearchTrial(family, 0, FAMILIES[family].defaults | params, [], 0.7, 1.0)
+
+
 @dataclass(frozen=True)
 class OnTest:
     """Evaluation of a model of the shop, with its inputs."""
@@ -73,7 +82,7 @@ def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: 
         "model": predict_churn(model, test.x),
         **(scores or score_baselines(development, development.histories[recipe.development[-1]], test, 90)),
     }
-    choice = ModelChoice(recipe, "It is the only one.", (), CHOICE)
+    choice = ModelChoice(recipe, _trial(recipe.family), "It is the only one.", (), CHOICE)
     report = evaluate_model(model, every, development, test, choice, TRAINING, SHIPPED, 500)
     return OnTest(development, test, every, report)
 
@@ -94,7 +103,7 @@ class TestEvaluateModel:
         assert report.base_rate == shop.test.y.mean()
         assert (report.family, report.chosen, report.reason) == ("logistic", "logistic C=0.01", "It is the only one.")
         assert (report.calibration, report.calibration_reason) == ("none", "Nothing to compare.")
-        assert report.simpler is None
+        assert report.over_families is None
         assert report.served == SHIPPED
 
     def test_evaluate_model_level_is_mean_predicted_minus_observed(self, shop: OnTest) -> None:
@@ -103,6 +112,9 @@ class TestEvaluateModel:
         assert (level.months, level.history_days) == (len(shop.report.cutoffs), 500)
         assert level.bias.value == pytest.approx(shop.scores["model"].mean() - shop.test.y.mean())
         assert level.bias.low < level.bias.value < level.bias.high
+        both = pd.concat([part.keys.assign(churned=part.y) for part in (shop.development, shop.test)])
+        rates = both.groupby("cutoff")["churned"].mean()
+        assert level.month_spread == pytest.approx(max(rates.max() - rates.mean(), rates.mean() - rates.min()))
 
     def test_evaluate_model_each_baseline_has_log_loss_gain(self, shop: OnTest) -> None:
         assert list(shop.report.log_loss_gains) == list(BASELINE_LABELS)
@@ -232,7 +244,7 @@ class TestOneClass:
         training = TrainingSettings(resamples=50, slices=slices)
         model = fit_recipe(recipe, data)
         scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), 0.5)}
-        choice = ModelChoice(recipe, "", (), CHOICE)
+        choice = ModelChoice(recipe, _trial(recipe.family), "", (), CHOICE)
         report = evaluate_model(model, scores, development, test, choice, training, SHIPPED, 500)
         return OnTest(development, test, scores, report)
 
@@ -387,39 +399,136 @@ def test_resample_draws_whole_customers_of_history() -> None:
     assert len(_resample(empty, np.random.default_rng(0)).age) == 0
 
 
-class TestVetoOnTest:
-    """The gain over simpler models is measured on the test rows, which did not affect the choice."""
+def _losses(seed: int, rows: int, means: dict[str, float], spread: float = 1.0) -> dict[str, Floats]:
+    """Draw losses per row around a mean per family, with a part that all families share."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=rows)
+    return {name: shared + mean + spread * rng.normal(size=rows) for name, mean in means.items()}
 
-    SIMPLEST = SearchTrial("logistic", 0, FAMILIES["logistic"].defaults, [], 0.7, 1.0)
+
+class TestFindUnbeaten:
+    """Choice among families by their losses of the test rows."""
+
+    ORDER = sorted(FAMILIES, key=lambda name: FAMILIES[name].complexity)
+
+    def _beats(self, other: str, name: str, chosen: str, losses: dict[str, Floats], draws: CustomerBootstrap) -> bool:
+        gain = losses[name] - losses[other]
+        drawn = mean_draws(gain, draws)
+        if self.ORDER.index(other) <= self.ORDER.index(chosen):
+            return bool(gain.mean() > np.std(drawn))
+        return bool(gain.mean() > 0 and np.percentile(drawn, 2.5) > 0)
+
+    @given(
+        seed=st.integers(0, 2**32),
+        means=st.lists(st.floats(-0.3, 0.3), min_size=len(FAMILIES), max_size=len(FAMILIES)),
+        chosen=st.sampled_from(sorted(FAMILIES)),
+        spread=st.floats(0, 2),
+    )
+    @EXAMPLES
+    def test_find_unbeaten_random_losses_simplest_that_no_other_beats(
+        self, seed: int, means: list[float], chosen: str, spread: float
+    ) -> None:
+        losses = _losses(seed, 60, dict(zip(FAMILIES, means, strict=True)), spread)
+        draws = CustomerBootstrap(np.arange(60), 50, 0)
+        unbeaten = [
+            name
+            for name in self.ORDER
+            if not any(self._beats(other, name, chosen, losses, draws) for other in self.ORDER if other != name)
+        ]
+        assert min(losses, key=lambda name: losses[name].mean()) in unbeaten
+        assert _find_unbeaten(chosen, losses, draws) == unbeaten[0]
+
+    def test_find_unbeaten_equal_losses_simplest(self) -> None:
+        losses = dict.fromkeys(self.ORDER, np.linspace(0, 1, 50))
+        for chosen in self.ORDER:
+            assert _find_unbeaten(chosen, losses, CustomerBootstrap(np.arange(50), 50, 0)) == self.ORDER[0]
+
+    def test_find_unbeaten_family_that_ties_with_choice_but_is_beaten_by_a_third_does_not_ship(self) -> None:
+        """The first family is within the noise of the choice, and surely worse than the second, a simpler one too."""
+        first, second, chosen = self.ORDER[0], self.ORDER[1], self.ORDER[-1]
+        rng = np.random.default_rng(0)
+        shared, noise = rng.normal(size=400), rng.normal(size=400)
+        noise -= noise.mean()
+        losses = {first: shared + 0.02, second: shared, chosen: shared + noise}
+        draws = CustomerBootstrap(np.arange(400), 200, 0)
+        without = {name: losses[name] for name in (first, chosen)}
+        assert _find_unbeaten(chosen, without, draws) == first
+        assert _find_unbeaten(chosen, losses, draws) == second
+
+    @pytest.mark.parametrize(("errors", "expected"), [(0.5, False), (1.5, False), (2.5, True)])
+    def test_find_unbeaten_more_complex_family_ships_only_if_surely_better(self, errors: float, expected: bool) -> None:
+        chosen, complex_one = self.ORDER[0], self.ORDER[-1]
+        noise = np.random.default_rng(1).normal(size=2000)
+        noise = (noise - noise.mean()) / noise.std()
+        losses = {chosen: noise + errors / np.sqrt(2000), complex_one: np.zeros(2000)}
+        draws = CustomerBootstrap(np.arange(2000), 500, 0)
+        assert (_find_unbeaten(chosen, losses, draws) == complex_one) is expected
+        # as the choice of the folds, it needs one standard error only
+        assert (_find_unbeaten(complex_one, losses, draws) == complex_one) is (errors > 1)
+
+
+class TestVetoOnTest:
+    """The gain over the other families is measured on the test rows, which did not affect the choice."""
+
+    SIMPLEST = _trial("logistic")
+    BOOSTING = _trial("boosting")
+
+    def _choice(self, recipe: Recipe, *rivals: SearchTrial) -> ModelChoice:
+        trial = SearchTrial(recipe.family, 0, recipe.params, [], 0.7, 1.0)
+        return ModelChoice(recipe, trial, "It won.", rivals, CHOICE)
 
     @pytest.mark.parametrize(("curvature", "better"), [(3.0, True), (0.0, False)])
     def test_veto_on_test_only_gain_beyond_one_standard_error_accepted(self, curvature: float, better: bool) -> None:
         data, recipe = _split_data(curvature, "boosting")
-        settled, fitted = veto_on_test(ModelChoice(recipe, "", (self.SIMPLEST,), CHOICE), data, TRAINING, 90)
-        assert (settled.recipe.family, settled.simpler) == (
-            ("boosting", (self.SIMPLEST,)) if better else ("logistic", ())
+        settled, fitted = veto_on_test(self._choice(recipe, self.SIMPLEST), data, TRAINING, 90)
+        assert (settled.recipe.family, settled.trial, settled.rivals) == (
+            ("boosting", self.BOOSTING, (self.SIMPLEST,)) if better else ("logistic", self.SIMPLEST, (self.BOOSTING,))
         )
-        assert settled.reason.endswith(": the simpler model ships.") is not better
-        assert (settled.gain is None) is not better
+        assert (settled.reason == "It won.") is better
+        assert ("logistic C=0.01 is the simplest family that no other beats, and ships" in settled.reason) is not better
         test = data.at_cutoffs(recipe.test)
         assert (predict_churn(fitted, test.x) == predict_churn(fit_recipe(settled.recipe, data), test.x)).all()
-        if better:
-            simple = predict_churn(fit_recipe(_recipe(recipe.development, recipe.test), data), test.x)
-            assert settled.gain is not None
-            assert settled.gain.value == pytest.approx(
-                log_loss(test.y, simple) - log_loss(test.y, predict_churn(fitted, test.x))
-            )
+        loss = {
+            family: log_loss(test.y, predict_churn(fit_recipe(_recipe(recipe.development, (), family), data), test.x))
+            for family in ("logistic", "boosting")
+        }
+        other = "logistic" if better else "boosting"
+        assert settled.gain is not None
+        assert settled.gain.value == pytest.approx(loss[other] - loss[settled.recipe.family])
+        assert settled.gain.low < settled.gain.value < settled.gain.high
 
-    def test_veto_on_test_simplest_family_not_beaten_ships(self) -> None:
-        """Of several simpler families the simplest that the choice does not beat ships."""
+    def test_veto_on_test_more_complex_family_surely_better_ships(self) -> None:
+        data, recipe = _split_data(3.0, "logistic")
+        settled, _ = veto_on_test(self._choice(recipe, self.BOOSTING), data, TRAINING, 90)
+        assert (settled.recipe.family, settled.rivals) == ("boosting", (self.SIMPLEST,))
+        assert settled.reason.startswith("It won. On the test rows boosting learning_rate=0.1 ")
+        assert settled.gain is not None
+        assert settled.gain.low > 0
+
+    def test_veto_on_test_weak_simpler_family_choice_ships_with_its_gain(self) -> None:
         data, recipe = _split_data(0.0, "boosting")
-        weak = replace(self.SIMPLEST, params={"C": 1e-6})
-        choice = ModelChoice(recipe, "", (weak, self.SIMPLEST), CHOICE)
-        settled, _ = veto_on_test(choice, data, TRAINING, 90)
-        assert settled.recipe.params == self.SIMPLEST.params
-        assert settled.simpler == (weak,)
+        weak = _trial("logistic", C=1e-6)
+        settled, _ = veto_on_test(self._choice(recipe, weak), data, TRAINING, 90)
+        assert (settled.recipe.family, settled.rivals) == ("boosting", (weak,))
         assert settled.gain is not None
         assert settled.gain.value > 0
+
+    def test_veto_on_test_without_rivals_choice_ships_without_gain(self) -> None:
+        data, recipe = _split_data(0.0, "logistic")
+        choice = self._choice(recipe)
+        assert veto_on_test(choice, data, TRAINING, 90)[0] == choice
+
+    @pytest.mark.parametrize(("curvature", "expected"), [(3.0, "boosting"), (0.0, "logistic")])
+    def test_veto_on_test_without_folds_defaults_of_each_family_compared(self, curvature: float, expected: str) -> None:
+        data = synthetic_training_set(customers=400, months=6, curvature=curvature)
+        split = split_by_time([cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique()], 90, 4, 5, 2)
+        assert not split.folds
+        choice = choose_model([], data, split, TRAINING, 90)
+        assert choice.recipe.family == "logistic"
+        settled, _ = veto_on_test(choice, data, TRAINING, 90)
+        assert (settled.recipe.family, settled.recipe.params) == (expected, FAMILIES[expected].defaults)
+        assert settled.folds is None
+        assert settled.gain is not None
 
     @pytest.mark.parametrize(("flip", "expected"), [(False, "sigmoid"), (True, "none")])
     def test_veto_on_test_calibration_that_does_not_help_is_dropped(self, flip: bool, expected: str) -> None:
@@ -431,7 +540,7 @@ class TestVetoOnTest:
             model = fit_recipe(recipe, data).classifier  # type: ignore[attr-defined]
             rows = data.keys["cutoff"].isin(recipe.test).to_numpy()
             data = replace(data, y=np.where(rows, predict_churn(model, data.x) > 0.5, data.y))
-        choice = ModelChoice(recipe, "", (), replace(CHOICE, method="sigmoid"))
+        choice = replace(self._choice(recipe), calibration=replace(CHOICE, method="sigmoid"))
         settled, fitted = veto_on_test(choice, data, TRAINING, 90)
         assert settled.recipe.calibration == settled.calibration.method == expected
         assert isinstance(fitted, CalibratedModel) is not flip
@@ -456,8 +565,12 @@ class TestRefitAfterTest:
         everything = fit_model(recipe.family, recipe.params, data, recipe.seed)
         assert (predict_churn(model, data.x) == predict_churn(everything, data.x)).all()
         test = data.at_cutoffs(recipe.test)
-        change = np.abs(predict_churn(model, test.x) - predict_churn(tested, test.x)).mean()
-        assert (served.refitted, served.change, served.limit) == (True, change, TRAINING.max_refit_change)
+        before, after = predict_churn(tested, test.x), predict_churn(model, test.x)
+        offset = brentq(lambda offset: expit(logit(after) + offset).mean() - before.mean(), -5, 5)
+        change = np.abs(expit(logit(after) + offset) - before).mean()
+        assert (served.refitted, served.limit) == (True, TRAINING.max_refit_change)
+        assert served.change == pytest.approx(change, abs=1e-8)
+        assert f"the level moves by {after.mean() - before.mean():+.4f}" in served.reason
         assert f"Tested: fit to {recipe.development[-1]:%Y-%m-%d}; served: refitted to {cutoffs[-1]:%Y-%m-%d}" in (
             served.reason
         )
@@ -469,6 +582,29 @@ class TestRefitAfterTest:
         assert (served.refitted, served.limit, served.cutoffs) == (False, 1e-6, list(recipe.development))
         assert served.change > 1e-6
         assert served.reason.endswith("at most 1e-06 is allowed: the tested model ships.")
+
+    def test_refit_after_test_level_moved_far_refitted_model_ships(self) -> None:
+        """Churn that rises in the test is what the refit is for; it changes the other probabilities little."""
+        data, recipe = _split_data(0.0, "logistic")
+        late = (data.keys["cutoff"] > recipe.development[-1]).to_numpy()
+        data = replace(data, y=data.y | (late & (np.random.default_rng(0).random(len(data.y)) < 0.7)))
+        tested = fit_recipe(recipe, data)
+        _, model, served = refit_after_test(recipe, tested, data, TRAINING)
+        test = data.at_cutoffs(recipe.test)
+        moved = predict_churn(model, test.x).mean() - predict_churn(tested, test.x).mean()
+        assert moved > 0.1 > TRAINING.max_refit_change
+        assert served.refitted
+        assert served.change is not None and served.change <= TRAINING.max_refit_change
+        assert f"the level moves by {moved:+.4f}" in served.reason
+
+    def test_refit_after_test_order_of_customers_reversed_tested_model_ships(self) -> None:
+        data, recipe = _split_data(0.0, "logistic")
+        late = (data.keys["cutoff"] > recipe.development[-1]).to_numpy()
+        data = replace(data, y=np.where(late, data.x[:, 0] < 0, data.y))
+        tested = fit_recipe(recipe, data)
+        shipped, model, served = refit_after_test(recipe, tested, data, TRAINING)
+        assert (shipped, model, served.refitted) == (recipe, tested, False)
+        assert served.change is not None and served.change > TRAINING.max_refit_change == 0.05
 
     def test_refit_after_test_switched_off_tested_model_ships(self) -> None:
         _, recipe, tested, (shipped, model, served) = self._refit(refit=False)

@@ -15,7 +15,7 @@ from holdfast.training.bootstrap import CustomerBootstrap, mean_draws
 from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import score_out_of_fold
-from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.hyperparameter_search import SearchTrial, default_trial
 from holdfast.training.metrics import level_free_log_loss
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.model_selection import ModelChoice, choose_model, drop_single_class_folds
@@ -83,14 +83,14 @@ class TestChooseModel:
     def test_choose_model_linear_data_chooses_logistic(self, data: TrainingSet, split: TimeSplit) -> None:
         found = _choose(BEST, data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", {"C": 0.01})
-        assert found.simpler == ()
+        assert (found.trial, found.rivals) == (BEST[0], (BEST[1],))
         assert " has the lowest log loss on 5 folds" in found.reason
 
     def test_choose_model_nonlinear_data_chooses_boosting(self) -> None:
         data = synthetic_training_set(customers=CUSTOMERS, months=16, curvature=3.0)
         found = _choose(BEST, data, default_split(data))
         assert (found.recipe.family, found.recipe.params) == ("boosting", FAMILIES["boosting"].defaults)
-        assert found.simpler == (BEST[0],)
+        assert (found.trial, found.rivals) == (BEST[1], (BEST[0],))
         assert found.reason.startswith("boosting learning_rate=0.1 ")
         assert " has the lowest log loss on 5 folds; logistic C=0.01 is not within one standard error" in found.reason
 
@@ -111,7 +111,7 @@ class TestOneStandardError:
         set_scores(logistic=1.0, boosting=1.5)
         found = _choose(BEST, data, split)
         assert found.recipe.family == "boosting"
-        assert found.simpler == (BEST[0],)
+        assert (found.trial, found.rivals) == (BEST[1], (BEST[0],))
 
     @pytest.mark.parametrize("seed", range(6))
     def test_choose_model_simplest_within_one_standard_error_of_lowest_loss(
@@ -139,7 +139,8 @@ class TestOneStandardError:
             <= np.std(mean_draws(losses[name] - losses[lowest], bootstrap)) * (name != lowest)
         ]
         assert found.recipe.family == within[0]
-        assert found.simpler == tuple(_trial(name) for name in names[: names.index(within[0])])
+        assert found.trial == _trial(within[0])
+        assert found.rivals == tuple(_trial(name) for name in names if name != within[0])
 
     def test_choose_model_equal_rival_not_chosen(
         self, data: TrainingSet, split: TimeSplit, set_scores: SetScores
@@ -241,7 +242,7 @@ class TestRecipe:
         assert found.recipe.digests["test"]["labels"] != other.recipe.digests["test"]["labels"]
         digests = {"digests": found.recipe.digests}
         assert other.recipe.model_copy(update=digests) == found.recipe
-        assert (other.reason, other.simpler, other.calibration) == (found.reason, found.simpler, found.calibration)
+        assert (other.reason, other.rivals, other.calibration) == (found.reason, found.rivals, found.calibration)
 
     def test_choose_model_without_folds_chooses_simplest_family_with_defaults(self, data: TrainingSet) -> None:
         cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
@@ -250,9 +251,23 @@ class TestRecipe:
         found = _choose([], data, split)
         assert (found.recipe.family, found.recipe.params) == ("logistic", FAMILIES["logistic"].defaults)
         assert found.recipe.calibration == "none"
-        assert (found.simpler, found.folds) == ((), None)
+        assert found.trial == default_trial(FAMILIES["logistic"])
+        assert (found.rivals, found.folds) == ((default_trial(FAMILIES["boosting"]),), None)
         assert found.reason.startswith("Too little history to compare candidates: the simplest family ")
         assert found.calibration.reason.startswith("Too little history to compare calibrations")
+
+    def test_choose_model_without_folds_trials_of_veto_first_one_chosen(self, data: TrainingSet) -> None:
+        """The veto on the test gives the family that ships, for which there are no folds either."""
+        cutoffs = sorted(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique())[:6]
+        found = _choose([_trial("boosting")], data, split_by_time(cutoffs, 90, 4, 5, 2))
+        assert (found.recipe.family, found.trial) == ("boosting", _trial("boosting"))
+        assert (found.rivals, found.folds) == ((), None)
+
+    def test_choose_model_base_rate_by_request_no_rivals(self, data: TrainingSet, split: TimeSplit) -> None:
+        found = _choose([], data, split, TrainingSettings(resamples=100, family="base_rate"))
+        assert (found.recipe.family, found.recipe.calibration) == ("base_rate", "none")
+        assert (found.rivals, found.folds) == ((), None)
+        assert found.reason == "One probability for all customers, by request."
 
 
 class TestDropSingleClassFolds:
