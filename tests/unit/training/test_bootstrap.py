@@ -15,6 +15,7 @@ from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     _CALIBRATION_BINS,
     CustomerBootstrap,
+    average_months,
     calibration_bins,
     calibration_error_draws,
     compare_means,
@@ -189,7 +190,7 @@ class TestMonths:
         drawn, alone = (CustomerBootstrap(customers, RESAMPLES, seed, rows) for rows in (month, None))
         weights = np.concatenate(list(drawn.weight_chunks()))
         known = list(dict.fromkeys(month))  # in the order of the rows
-        assert (drawn.month_counts.sum(axis=1) == len(known)).all()
+        assert (drawn.month_counts.sum(axis=1) == max(1, len(known) - 1)).all()
         assert (weights == alone.weights * drawn.month_counts[:, [known.index(value) for value in month]]).all()
         order = np.argsort(scores, kind="stable")
         assert (np.concatenate(list(drawn.weight_chunks(order))) == weights[:, order]).all()
@@ -202,7 +203,7 @@ class TestMonths:
         months = np.repeat([0, 1, 2], 20)
         bootstrap = CustomerBootstrap(np.arange(60), 200, 0, months).subset(months == 1)
         absent = bootstrap.month_counts[:, 1] == 0
-        assert 0.2 < absent.mean() < 0.4
+        assert absent.mean() == pytest.approx((2 / 3) ** 2, abs=0.1)
         churned, scores = np.arange(20) % 2 == 0, np.linspace(0, 1, 20)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -229,6 +230,29 @@ class TestMonths:
         assert covered["both"] / 150 > 0.82  # eight months give a rough interval
         assert covered["customers"] / 150 < 0.4
 
+    @pytest.mark.parametrize("months", [2, 4, 12])
+    def test_month_counts_variance_of_mean_unbiased(self, months: int) -> None:
+        """With as many draws as months the variance is too small by 1 / months (McCarthy and Snowden, 1985)."""
+        values = np.random.default_rng(8).normal(size=months)
+        counts = CustomerBootstrap(np.arange(months), 20_000, 0, np.arange(months)).month_counts
+        means = (counts * values).sum(axis=1) / counts.sum(axis=1)
+        assert means.var() == pytest.approx(values.var(ddof=1) / months, rel=0.05)
+
+    def test_month_counts_single_month_drawn_once_in_each_resample(self) -> None:
+        assert (CustomerBootstrap(["a", "b"], 20, 0, [1, 1]).month_counts == 1).all()
+
+    @given(_samples(), st.integers(1, 5), st.integers(1, 3))
+    @EXAMPLES
+    def test_weighted_sums_any_rows_equal_weights_times_values(self, sample: Any, months: int, columns: int) -> None:
+        _, scores, customers, seed = sample
+        rng = np.random.default_rng(seed)
+        values = np.column_stack([scores, *rng.normal(size=(columns - 1, len(scores)))])
+        drawn = CustomerBootstrap(customers, RESAMPLES, seed, rng.integers(0, months, len(scores)))
+        rows = rng.random(len(scores)) < 0.7
+        for part, where in ((drawn, slice(None)), (drawn.subset(rows), rows), (drawn.one_month(rows), rows)):
+            expected = np.concatenate(list(part.weight_chunks())) @ values[where]
+            np.testing.assert_allclose(part.weighted_sums(values[where]), expected, rtol=1e-9, atol=1e-9)
+
     @pytest.mark.parametrize("gain", [0.0, 0.3])
     def test_compare_means_difference_with_its_standard_error(self, gain: float) -> None:
         rng = np.random.default_rng(7)
@@ -238,6 +262,34 @@ class TestMonths:
         assert found.standard_error == pytest.approx((left - right).std() / np.sqrt(2000), rel=0.15)
         assert found.interval.low < found.mean < found.interval.high
         assert str(found).startswith(f"log loss {found.mean:+.4f}, standard error 0.0")
+
+
+class TestAverageMonths:
+    def test_average_months_drawn_months_weighted_by_their_draws(self) -> None:
+        draws = np.array([[0.6, 0.8, 0.9], [0.6, 0.8, 0.9]])
+        found = average_months(draws, np.array([[1, 1, 0], [0, 0, 2]]))
+        assert found.tolist() == pytest.approx([0.7, 0.9])
+
+    def test_average_months_nan_of_undrawn_month_does_not_matter(self) -> None:
+        found = average_months(np.array([[0.6, np.nan], [0.6, np.nan]]), np.array([[2, 0], [1, 1]]))
+        assert found.tolist() == pytest.approx([0.6, 0.6])  # a drawn month without a value is left out
+
+    def test_average_months_no_drawn_month_with_value_nan_without_warning(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = average_months(np.array([[np.nan, 0.7], [np.nan, np.nan]]), np.array([[1, 0], [1, 1]]))
+        assert np.isnan(found).all()
+
+    @given(st.integers(0, 2**32), st.integers(1, 6))
+    @EXAMPLES
+    def test_average_months_any_draws_within_range_of_months(self, seed: int, months: int) -> None:
+        rng = np.random.default_rng(seed)
+        draws = np.where(rng.random((9, months)) < 0.3, np.nan, rng.random((9, months)))
+        counts = rng.integers(0, 3, (9, months))
+        for value, row, count in zip(average_months(draws, counts), draws, counts, strict=True):
+            usable = np.repeat(row, count)
+            usable = usable[np.isfinite(usable)]
+            np.testing.assert_allclose(value, usable.mean() if len(usable) else np.nan)
 
 
 class TestInterval:

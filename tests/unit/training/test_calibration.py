@@ -67,8 +67,8 @@ class TestChooseCalibration:
         assert sigmoid.gain.low > 0
         assert (sigmoid.log_loss, sigmoid.ece) < (none.log_loss, none.ece)
         assert sigmoid.brier < none.brier
-        assert found.reason.startswith("sigmoid is better than none (log loss lower by 0.")
-        assert "; isotonic is not better than sigmoid (log loss lower by " in found.reason
+        assert found.reason.startswith("sigmoid is better than none by more than one standard error (log loss +0.")
+        assert "; isotonic is not better than sigmoid by more than one standard error (log loss " in found.reason
 
     @pytest.mark.parametrize("shift", [-2.0, 1.0, 10.0])
     def test_choose_calibration_shifted_log_odds_same_choice(self, shift: float) -> None:
@@ -81,16 +81,16 @@ class TestChooseCalibration:
     def test_choose_calibration_calibrated_log_odds_chooses_none(self, rows: int) -> None:
         found = _choose(_folds(rows, _same))
         assert found.method == "none"
-        assert found.reason.startswith("sigmoid is not better than none (log loss lower by ")
-        assert "; isotonic is not better than none (" in found.reason
+        assert found.reason.startswith("sigmoid is not better than none by more than one standard error (log loss ")
+        assert "; isotonic is not better than none by more than one standard error (" in found.reason
 
     def test_choose_calibration_non_sigmoid_error_many_rows_chooses_isotonic(self) -> None:
         found = _choose(_folds(4000, lambda hidden: 2 * hidden, _step))
         assert found.method == "isotonic"
         none, sigmoid, isotonic = found.methods
         assert isotonic.log_loss < sigmoid.log_loss < none.log_loss
-        assert found.reason.startswith("sigmoid is better than none")
-        assert "; isotonic is better than sigmoid (log loss lower by 0." in found.reason
+        assert found.reason.startswith("sigmoid is better than none by more than one standard error")
+        assert "; isotonic is better than sigmoid by more than one standard error (log loss +0." in found.reason
 
     def test_choose_calibration_few_rows_does_not_choose_isotonic(self) -> None:
         assert _choose(_folds(30, lambda hidden: 2 * hidden, _step)).method != "isotonic"
