@@ -27,16 +27,16 @@ def make_interval(value: float, half: float = 0.02) -> Interval:
     return Interval(value=value, low=value - half, high=value + half)
 
 
-def make_month(cutoff: datetime = NOON, mean_score: float = 0.42) -> MonthResult:
-    """Build a month with 40% churn."""
+def make_month(cutoff: datetime = NOON, mean_score: float = 0.42, base_rate: float = 0.4) -> MonthResult:
+    """Build a month, by default with 40% churn."""
     return MonthResult(
         cutoff=cutoff,
         rows=1000,
-        base_rate=0.4,
+        base_rate=base_rate,
         mean_score=mean_score,
         metrics={},
         baselines={},
-        bias=make_interval(mean_score - 0.4),
+        bias=make_interval(mean_score - base_rate),
     )
 
 
@@ -65,9 +65,9 @@ def make_folds(gain: float = 0.05) -> FoldResult:
     return FoldResult(months=4, rows=4000, roc_auc=make_interval(0.75), log_loss_gain=make_interval(gain))
 
 
-def make_level(bias: float = 0.01, half: float = 0.02) -> LevelResult:
-    """Build the level of a shop with more than a year of history."""
-    return LevelResult(bias=make_interval(bias, half), months=4, history_days=600)
+def make_level(bias: float = 0.01, half: float = 0.02, days: int = 600, spread: float = 0.03) -> LevelResult:
+    """Build the level of a shop, by default with more than a year of history."""
+    return LevelResult(bias=make_interval(bias, half), months=4, history_days=days, month_spread=spread)
 
 
 def good_evaluation(**changed: Any) -> Evaluation:
@@ -85,7 +85,7 @@ def good_evaluation(**changed: Any) -> Evaluation:
         "family": "boosting",
         "chosen": "boosting max_iter=60",
         "reason": "It won.",
-        "simpler": make_interval(0.03),
+        "over_families": make_interval(0.03),
         "metrics": {"model": metrics, **{name: metrics | {"brier": make_interval(0.24)} for name in BASELINE_LABELS}},
         "over_baselines": {name: make_interval(0.05) for name in BASELINE_LABELS},
         "months": [make_month()],
@@ -116,10 +116,13 @@ PASSING_EVIDENCE = Evidence(
     signal=make_interval(0.74),
     known_rate=0.45,
     brier_gain=make_interval(0.05),
+    level_free_brier_gain=make_interval(0.04),
     champion="1",
+    is_first=False,
     over_champion=make_interval(0.01),
     brier_over_champion=make_interval(0.01),
     compared_on="the same test rows",
+    compared_rows=4000,
     as_tested=0.0,
     wrong_direction=0.0,
     variance=1e-16,

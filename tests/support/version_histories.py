@@ -110,7 +110,7 @@ def evaluation(**changed: Any) -> Evaluation:
         "family": "logistic",
         "chosen": "logistic C=0.0123",
         "reason": "boosting does not beat it.",
-        "simpler": None,
+        "over_families": None,
         "metrics": {"model": metrics, **dict.fromkeys(BASELINE_LABELS, weak)},
         "over_baselines": dict.fromkeys(BASELINE_LABELS, interval(0.2)) | {"rfm": interval(0.004, 0.001)},
         "months": [

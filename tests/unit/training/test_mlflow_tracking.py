@@ -281,9 +281,9 @@ def _evaluation() -> Evaluation:
     )
     return Evaluation(
         rows=2, customers=2, cutoffs=[AS_OF], base_rate=0.5, family="logistic", chosen="logistic C=0.01",
-        reason="the only one", simpler=None, metrics={"model": {"roc_auc": some, "pr_auc": none}}, over_baselines={},
-        months=[], slices=[], calibration="none", calibration_reason="", calibration_methods=[], value=value,
-        importance=[], instability=some,
+        reason="the only one", over_families=None, metrics={"model": {"roc_auc": some, "pr_auc": none}},
+        over_baselines={}, months=[], slices=[], calibration="none", calibration_reason="", calibration_methods=[],
+        value=value, importance=[], instability=some,
     )  # fmt: skip
 
 
