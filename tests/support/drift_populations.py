@@ -7,7 +7,7 @@ import numpy as np
 from holdfast.core.types import Floats
 from holdfast.monitoring.drift.reference import DriftReference
 
-FEATURES = 21
+FEATURES = 18
 TRAINED = datetime(2024, 1, 1, tzinfo=UTC)
 
 

@@ -88,7 +88,7 @@ def value(found: ViewResult, metric: str, subject: str, version: str = "1") -> f
 def test_drift_view_normal_day_has_no_finding(day: Settings) -> None:
     found = run_drift_view(day, day_window(), RULES)
     assert list(found.findings) == []
-    assert "0 of 38 features and scores drifted" in found.summary
+    assert "0 of 44 features and scores drifted" in found.summary
     assert value(found, "psi_population", "total_amount") < 0.05
     assert value(found, "customers", "predictions") == 300
     assert 0.3 < value(found, "active_share", "predictions") < 0.9
