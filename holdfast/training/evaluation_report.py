@@ -153,13 +153,14 @@ class LevelResult(_Record):
         bias: Mean predicted minus observed churn, with its interval over customers and months.
         months: Number of test cut-offs.
         history_days: Days from the first purchase to the end of the latest known outcomes.
-        month_spread: Largest distance of a month's churn from the mean over the development and test months.
+        month_spread: Largest distance of a month's churn from the mean over the development and test months; 0 in older
+            reports.
     """
 
     bias: Interval
     months: int
     history_days: int
-    month_spread: float
+    month_spread: float = 0.0
 
 
 class ServedFit(_Record):
@@ -191,7 +192,7 @@ class Evaluation(_Record):
         chosen: Description of the model.
         reason: Explanation of the choice.
         over_families: Log loss of the best other family of the search minus that of the model on the test rows; None
-            without another family.
+            without another family and in older reports.
         metrics: "model" and each baseline to metric to interval.
         over_baselines: Baseline to the ROC-AUC of the model minus that of the baseline, on the same resamples.
         instability: Mean absolute change of a test row's probability when the model is fitted on resampled customers;
@@ -212,7 +213,6 @@ class Evaluation(_Record):
     family: str
     chosen: str
     reason: str
-    over_families: Interval | None
     metrics: dict[str, dict[str, Interval]]
     over_baselines: dict[str, Interval]
     months: list[MonthResult]
@@ -227,5 +227,6 @@ class Evaluation(_Record):
     folds: FoldResult | None = None
     level: LevelResult | None = None
     served: ServedFit | None = None
+    over_families: Interval | None = None
     decisions: str = ""
     search_notes: list[str] = []

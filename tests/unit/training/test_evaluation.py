@@ -1,5 +1,6 @@
 """Evaluation of a model on the test period."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -225,6 +226,18 @@ class TestEvaluateModel:
 
     def test_evaluation_json_round_trip_equal(self, shop: OnTest) -> None:
         assert Evaluation.model_validate_json(shop.report.model_dump_json(indent=2)) == shop.report
+
+    def test_evaluation_of_an_earlier_release_readable(self, shop: OnTest) -> None:
+        """Monitoring and the gates read the report of a champion that an earlier release trained."""
+        fields = json.loads(shop.report.model_dump_json())
+        for name in ("over_families", "log_loss_gains", "folds", "served", "decisions", "search_notes"):
+            del fields[name]
+        del fields["level"]["month_spread"]
+        older = Evaluation.model_validate(fields | {"simpler": None})
+        assert older.metrics == shop.report.metrics
+        assert (older.over_families, older.folds) == (None, None)
+        assert older.level is not None and shop.report.level is not None
+        assert (older.level.bias, older.level.month_spread) == (shop.report.level.bias, 0)
 
 
 class TestOneClass:
