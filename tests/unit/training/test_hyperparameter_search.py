@@ -22,13 +22,14 @@ from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
 from holdfast.training.hyperparameter_search import (
     SearchTrial,
+    default_trial,
     describe_bounds,
     open_search_storage,
     search_families,
     select_best_trials,
 )
 from holdfast.training.metrics import level_free_log_loss
-from holdfast.training.model_families import FAMILIES, describe_model, list_families
+from holdfast.training.model_families import FAMILIES, Family, describe_model, list_families
 from holdfast.training.recipe import FoldCutoffs
 from holdfast.training.settings import SearchSettings
 from tests.support.small_shop import fork_server, join_process, start_process
@@ -273,6 +274,13 @@ class TestSelectBestTrials:
     def test_select_best_trials_equal_trials_returns_first(self) -> None:
         trials = [self._trial(family, number, 0.7) for number in (2, 0, 1) for family in FAMILIES]
         assert [trial.number for trial in select_best_trials(trials)] == [0] * len(FAMILIES)
+
+    @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+    def test_default_trial_has_defaults_and_no_losses(self, family: Family) -> None:
+        trial = default_trial(family)
+        assert (trial.family, trial.params) == (family.name, family.defaults)
+        assert (trial.log_loss, trial.fold_log_loss, trial.on_bound) == (None, [], ())
+        assert trial.name == describe_model(family.name, family.defaults)
 
 
 class TestBounds:

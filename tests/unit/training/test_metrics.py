@@ -170,6 +170,22 @@ class TestLevel:
             level_free_log_loss(churned, inner), abs=1e-6
         )
 
+    @pytest.mark.parametrize("shift", [-700.0, 0.0, 700.0])
+    def test_level_offset_far_level_found(self, shift: float) -> None:
+        """A steep sigmoid has log-odds far beyond those of a probability."""
+        log_odds = np.array([-30.0, -1.0, 0.5, 90.0]) + shift
+        churned = np.array([False, True, False, True])
+        assert expit(log_odds + level_offset(churned, log_odds)).mean() == pytest.approx(0.5, abs=1e-6)
+
+    @given(st.lists(st.floats(-20, 20), min_size=1, max_size=30), st.floats(-10, 10))
+    @EXAMPLES
+    def test_level_offset_probabilities_as_target_offset_between_both_models(
+        self, values: list[float], shift: float
+    ) -> None:
+        """The refit guard removes the level of one model from that of another."""
+        log_odds = np.array(values)
+        assert level_offset(expit(log_odds + shift), log_odds) == pytest.approx(shift, abs=1e-4)
+
     def test_level_free_log_loss_constant_score_entropy_of_base_rate(self) -> None:
         churned = np.arange(100) < 30
         expected = -(0.3 * np.log(0.3) + 0.7 * np.log(0.7))
