@@ -15,6 +15,7 @@ from holdfast.model_versions.records import GatesRecord, RollbackRecord, Rollout
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.rollout.rollout_selection import PendingRollout, find_next_rollout
 from holdfast.training.mlflow_client import UnknownVersionError
+from holdfast.training.recipe import RECIPE_FILE
 from tests.support.gate_evidence import good_evaluation, make_interval
 from tests.support.registered_versions import LENIENT, base_shop, read_aliases, register_version, run_gates
 from tests.support.small_shop import AS_OF, KNOWN_AT
@@ -144,12 +145,28 @@ def test_gates_champion_of_other_features_is_compared_on_shared_rows(client: Any
     found = next(gate for gate in result.gates if gate.name == "not worse than the champion")
     assert (found.verdict, found.value > 0) == ("passed", True)
     assert f"from version {champion} on the test rows they share" in found.detail
-    few = stopped_by(run_gates(better, min_shared_rows=rows + 1))
-    assert f"only {rows} shared rows" in few["not worse than the champion"]
-    assert CHALLENGER not in read_aliases(client), "it was, and has failed since"
+    few = run_gates(better, min_shared_rows=rows + 1)
+    found = next(gate for gate in few.gates if gate.name == "not worse than the champion")
+    assert (found.verdict, found.value) == ("not applicable", None)
+    assert f"{rows} rows, fewer than {rows + 1}, show noise" in found.detail
+    assert read_aliases(client) == {CHAMPION: champion, CHALLENGER: better}
     old = register_version(client, tags={"holdfast.served_model": "{}"})
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, old)
     assert stopped_by(run_gates(better, min_shared_rows=rows)) == {}, "a champion of an older contract"
+
+
+@pytest.mark.parametrize(("family", "is_first"), [("base_rate", True), ("logistic", False), (None, False)])
+def test_gates_champion_is_base_rate_version_is_first_model(client: Any, family: str | None, is_first: bool) -> None:
+    """A champion whose recipe cannot be read counts as a model, and stops no evaluation."""
+    champion = register_version(client, without="" if family else RECIPE_FILE)
+    if family:
+        run = client.get_model_version(MODEL_NAME, champion).run_id
+        recipe = json.loads(Path(client.download_artifacts(run, RECIPE_FILE)).read_text()) | {"family": family}
+        client.log_dict(run, recipe, RECIPE_FILE)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, champion)
+    found = next(gate for gate in run_gates(register_version(client)).gates if gate.name == "no slice far worse")
+    assert found.detail.startswith("not required of a first model; ") is is_first
+    assert (found.verdict == "not applicable") is is_first
 
 
 def test_gates_inverted_model_fails_the_direction_gate(client: Any) -> None:
