@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.core.errors import HoldfastError
@@ -19,7 +17,6 @@ from holdfast.training.bootstrap import (
     percentile_interval,
     roc_auc_draws,
 )
-from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation_report import (
     Evaluation,
@@ -29,24 +26,21 @@ from holdfast.training.evaluation_report import (
     ServedFit,
     SliceResult,
 )
-from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
+from holdfast.training.fitting import fit_model, predict_churn
 from holdfast.training.level import choose_threshold
 from holdfast.training.metrics import (
     compute_metric_intervals,
     compute_metrics,
     draw_metrics,
-    level_offset,
     log_loss_per_row,
     summarize_draws,
-    to_log_odds,
 )
 from holdfast.training.model_families import describe_model, find_family
-from holdfast.training.model_selection import ModelChoice, choose_model
+from holdfast.training.model_selection import ModelChoice
 from holdfast.training.permutation_importance import compute_permutation_importance
 from holdfast.training.profit import estimate_profit
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
-from holdfast.training.time_split import TimeSplit
 
 _REFITS = 6
 _UNKNOWN_GROUP = "unknown"
@@ -165,139 +159,6 @@ def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None
             raise UnknownInputError(
                 f"slices: {group.feature!r} is no input of the model. Its inputs: {', '.join(sorted(inputs))}."
             )
-
-
-def veto_on_test(
-    choice: ModelChoice, data: TrainingSet, training: TrainingSettings, horizon_days: int
-) -> tuple[ModelChoice, Any]:
-    """Fit the choice, and replace it by another family if the test rows show a reason.
-
-    The folds overestimate the winner of many trials on the same folds, and cannot see the level. Of all families, the
-    simplest ships that no other beats in log loss on the test rows, level included: by more than one standard error
-    where the other is the choice or a simpler family, surely (95%) where it is more complex than the choice. A
-    calibration ships if it is better than none by more than one standard error, or if the settings fix it.
-
-    Args:
-        choice: Choice made on the folds.
-        data: Training set.
-        training: Training settings.
-        horizon_days: Horizon of the label in days.
-
-    Returns:
-        Shipped choice with its measured gain, and its model fitted on the development rows.
-    """
-    choice, model = _veto_calibration(choice, data, training)
-    recipe, trials = choice.recipe, {trial.family: trial for trial in (choice.trial, *choice.rivals)}
-    development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
-    bootstrap = bootstrap_rows(test, training)
-
-    def measure_loss(fitted: Any) -> Floats:
-        return log_loss_per_row(test.y, predict_churn(fitted, test.x))
-
-    losses = {recipe.family: measure_loss(model)} | {
-        trial.family: measure_loss(fit_model(trial.family, trial.params, development, recipe.seed))
-        for trial in choice.rivals
-    }
-    shipped = trials[_find_unbeaten(recipe.family, losses, bootstrap)]
-    if shipped is not choice.trial:
-        difference = compare_means(losses[recipe.family], losses[shipped.family], bootstrap)
-        reason = (
-            f"{choice.reason} On the test rows {shipped.name} is the simplest family that no other beats, and ships "
-            f"instead of {choice.trial.name} ({difference})."
-        )
-        split = TimeSplit(recipe.folds, recipe.development, recipe.test)
-        switched = choose_model([shipped], data, split, training, horizon_days)
-        rivals = tuple(trial for trial in trials.values() if trial is not shipped)
-        choice, model = _veto_calibration(replace(switched, reason=reason, rivals=rivals), data, training)
-        losses[shipped.family] = measure_loss(model)
-    gains = [compare_means(losses[rival.family], losses[shipped.family], bootstrap).interval for rival in choice.rivals]
-    return replace(choice, gain=min(gains, key=lambda gain: gain.value, default=None)), model
-
-
-def _find_unbeaten(chosen: str, losses: Mapping[str, Floats], bootstrap: CustomerBootstrap) -> str:
-    """Find the simplest family that no other beats; the family with the lowest mean loss is one."""
-    order = sorted(losses, key=lambda name: find_family(name).complexity)
-    confirmed = order[: order.index(chosen) + 1]
-
-    def beats(other: str, name: str) -> bool:
-        difference = compare_means(losses[name], losses[other], bootstrap)
-        if other in confirmed:
-            return difference.mean > difference.standard_error
-        return difference.mean > 0 and difference.interval.low > 0
-
-    return next(name for name in order if not any(beats(other, name) for other in order if other != name))
-
-
-def _veto_calibration(choice: ModelChoice, data: TrainingSet, training: TrainingSettings) -> tuple[ModelChoice, Any]:
-    """Fit the choice, without its calibration unless that is better on the test rows by one standard error."""
-    recipe, model = choice.recipe, fit_recipe(choice.recipe, data, folds=choice.trial.scores)
-    if recipe.calibration == "none" or training.calibration != "auto":
-        return choice, model
-    test, plain = data.at_cutoffs(recipe.test), model.classifier
-    gain = compare_means(
-        log_loss_per_row(test.y, predict_churn(plain, test.x)),
-        log_loss_per_row(test.y, predict_churn(model, test.x)),
-        bootstrap_rows(test, training),
-    )
-    if gain.mean > gain.standard_error:
-        return choice, model
-    calibration = replace(
-        choice.calibration,
-        method="none",
-        reason=f"{choice.calibration.reason} On the test rows {recipe.calibration} is not better than none by more "
-        f"than one standard error ({gain}): none is used.",
-    )
-    return replace(choice, recipe=recipe.model_copy(update={"calibration": "none"}), calibration=calibration), plain
-
-
-def refit_after_test(
-    recipe: Recipe,
-    tested: Any,
-    data: TrainingSet,
-    training: TrainingSettings,
-    folds: Sequence[FoldScores] | None = None,
-) -> tuple[Recipe, Any, ServedFit]:
-    """Fit the tested recipe again on all known outcomes, and decide which of both models ships.
-
-    The tested model gives away the embargo and the test months. The recipe that the test confirmed is fitted on them
-    too. A refit that changes the probabilities of the test rows by more than the limit is another model than the tested
-    one, whose figures would not describe it. The level may move: to learn the latest level is what a refit is for.
-
-    Args:
-        recipe: Tested recipe.
-        tested: Tested model.
-        data: Training set at all cut-offs.
-        training: Whether to refit, and the limit.
-        folds: Out-of-fold scores of the recipe's model, where they are known; None to compute them.
-
-    Returns:
-        Recipe of the shipped model, the shipped model, and the record of the decision.
-    """
-    cutoffs = tuple(cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].drop_duplicates().sort_values())
-    if not training.refit:
-        reason = "The settings exclude a refit: the tested model ships."
-        fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=None, limit=None, reason=reason)
-        return recipe, tested, fit
-    refitted = fit_recipe(recipe, data, cutoffs, folds)
-    test = data.at_cutoffs(recipe.test)
-    before, after = (to_log_odds(predict_churn(model, test.x)) for model in (tested, refitted))
-    target = expit(before)
-    moved = float((expit(after) - target).mean())
-    change = float(np.abs(expit(after + level_offset(target, after)) - target).mean())
-    limit = training.max_refit_change
-    text = (
-        f"the level moves by {moved:+.4f}; apart from it the probabilities of the test rows change by {change:.4f} on "
-        f"average, at most {limit:g} is allowed"
-    )
-    if not change <= limit:
-        reason = f"After a refit on all known outcomes {text}: the tested model ships."
-        fit = ServedFit(cutoffs=list(recipe.development), refitted=False, change=change, limit=limit, reason=reason)
-        return recipe, tested, fit
-    reason = f"Tested: fit to {recipe.development[-1]:%Y-%m-%d}; served: refitted to {cutoffs[-1]:%Y-%m-%d} ({text})."
-    digests = recipe.digests | {"refit": data.at_cutoffs(cutoffs).digests()}
-    shipped = recipe.model_copy(update={"refit": cutoffs, "digests": digests})
-    fit = ServedFit(cutoffs=list(cutoffs), refitted=True, change=change, limit=limit, reason=reason)
-    return shipped, refitted, fit
 
 
 def _measure_bias(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Interval:

@@ -27,8 +27,10 @@ from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
 from holdfast.training.contract_builder import build_contract
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation import evaluate_model, refit_after_test, veto_on_test
+from holdfast.training.evaluation import evaluate_model
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.final_fit import refit_after_test
+from holdfast.training.final_selection import veto_on_test
 from holdfast.training.fitting import predict_churn
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_client import open_tracking

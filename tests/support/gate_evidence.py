@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from holdfast.feature_store.parity import ParityRecord
-from holdfast.model_versions.evidence import Evidence
+from holdfast.model_versions.evidence import Evidence, Unavailable
+from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.records import RollbackRecord, RolloutRecord
+from holdfast.promotion.gates import GateResult, evaluate_gates
 from holdfast.training.baselines import BASELINE_LABELS
 from holdfast.training.evaluation_report import (
     METRIC_LABELS,
@@ -145,3 +148,46 @@ PASSING_EVIDENCE = Evidence(
 def evidence_with(**changed: Any) -> Evidence:
     """Return the passing evidence with changed items."""
     return replace(PASSING_EVIDENCE, **changed)
+
+
+MISSING = Unavailable("the file is removed")
+ROLLBACK = RollbackRecord(to="1", when=NOON, who="ann", why="complaints")
+REFUTED = RolloutRecord(
+    step="canary", share=0.05, begun=NOON, when=NOON, verdict="breached", champion="1", gates="k", why="too slow"
+)
+MERIT = [
+    "not surely worse than recency alone",
+    "not surely worse than RFM logistic",
+    "not surely worse than BG/NBD",
+    "not surely worse than Pareto/NBD",
+    "probabilities not surely worse than the simple models",
+    "not surely worse than another family",
+    "no slice far worse",
+    "not worse than the champion",
+    "not surely worse than the champion",
+    "probabilities not surely worse than the champion",
+]
+FIRST_MODEL: dict[str, Any] = {
+    "champion": None, "is_first": True, "over_champion": None, "brier_over_champion": None, "compared_rows": 0
+}  # fmt: skip
+
+
+def gate(evidence: Evidence, name: str, **settings: Any) -> GateResult:
+    """Return one gate of the list."""
+    return next(gate for gate in evaluate_gates(evidence, GateSettings(**settings)) if gate.name == name)
+
+
+def failed(evidence: Evidence, **settings: Any) -> list[str]:
+    """Return the names of the failed gates."""
+    return [gate.name for gate in evaluate_gates(evidence, GateSettings(**settings)) if gate.verdict == "failed"]
+
+
+def make_metrics(**changed: Any) -> dict[str, Any]:
+    """Build the metrics of all models, with changed ones of the model."""
+    metrics = good_evaluation().metrics
+    return metrics | {"model": metrics["model"] | changed}
+
+
+def make_gains() -> dict[str, Interval]:
+    """Build a gain over each baseline."""
+    return dict.fromkeys(BASELINE_LABELS, make_interval(0.05))

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,62 +9,35 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import brentq
-from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from holdfast.core.types import Floats
-from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.training.baselines import BASELINE_LABELS, score_baselines
-from holdfast.training.bootstrap import CustomerBootstrap, mean_draws
-from holdfast.training.calibration import CalibrationChoice
+from holdfast.training.bootstrap import CustomerBootstrap, roc_auc_draws
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation import (
     UnknownInputError,
     _assign_groups,
     _evaluate_slice,
-    _find_unbeaten,
     _measure_instability,
     _resample,
     evaluate_model,
-    refit_after_test,
     require_slice_inputs,
-    veto_on_test,
 )
-from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, ServedFit
-from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
-from holdfast.training.hyperparameter_search import SearchTrial
+from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, ServedFit, SliceResult
+from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.metrics import compute_metric_intervals, compute_metrics
 from holdfast.training.model_families import FAMILIES
-from holdfast.training.model_selection import ModelChoice, choose_model
+from holdfast.training.model_selection import ModelChoice
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import Slice, TrainingSettings
-from holdfast.training.time_split import split_by_time
+from tests.support.recipes import CHOICE, make_recipe, make_trial
 from tests.support.shop_fixtures import Dataset
 from tests.support.strategies import EXAMPLES
-from tests.support.training_sets import default_split, make_training_set, month_starts, synthetic_training_set
+from tests.support.training_sets import make_training_set, month_starts, synthetic_training_set
 
 TRAINING = TrainingSettings(resamples=100)
-CHOICE = CalibrationChoice("none", "Nothing to compare.", [])
 SHIPPED = ServedFit(cutoffs=month_starts(3), refitted=False, change=None, limit=None, reason="The tested model ships.")
-
-
-def _recipe(development: tuple[datetime, ...], test: tuple[datetime, ...], family: str = "logistic") -> Recipe:
-    return Recipe(
-        family=family,
-        params=FAMILIES[family].defaults,
-        calibration="none",
-        seed=0,
-        threshold=2 / 3,
-        folds=(),
-        development=development,
-        test=test,
-        digests={},
-    )
-
-
-def _trial(family: str, **params: Any) -> SearchTrial:
-    return SearchTrial(family, 0, FAMILIES[family].defaults | params, [], 0.7, 1.0)
 
 
 @dataclass(frozen=True)
@@ -83,14 +55,14 @@ def _tested(development: TrainingSet, test: TrainingSet, recipe: Recipe, model: 
         "model": predict_churn(model, test.x),
         **(scores or score_baselines(development, development.histories[recipe.development[-1]], test, 90)),
     }
-    choice = ModelChoice(recipe, _trial(recipe.family), "It is the only one.", (), CHOICE)
+    choice = ModelChoice(recipe, make_trial(recipe.family), "It is the only one.", (), CHOICE)
     report = evaluate_model(model, every, development, test, choice, TRAINING, SHIPPED, 500)
     return OnTest(development, test, every, report)
 
 
 @pytest.fixture(scope="module")
 def shop(dataset: Dataset) -> OnTest:
-    recipe = _recipe(dataset.split.development, dataset.split.test)
+    recipe = make_recipe(dataset.split.development, dataset.split.test)
     development, test = dataset.data.at_cutoffs(recipe.development), dataset.data.at_cutoffs(recipe.test)
     return _tested(development, test, recipe, fit_recipe(recipe, dataset.data))
 
@@ -251,13 +223,13 @@ class TestOneClass:
         y[last] = True
         x[:, 1] = np.where(last, 1000.0, x[:, 1])
         data = TrainingSet(data.keys, x, y, data.inputs)
-        recipe = _recipe(tuple(month_starts(1)), tuple(month_starts(3)[1:]))
+        recipe = make_recipe(tuple(month_starts(1)), tuple(month_starts(3)[1:]))
         development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
         slices = [Slice(feature="noise", edges=[100], labels=["mixed", "lost"])]
         training = TrainingSettings(resamples=50, slices=slices)
         model = fit_recipe(recipe, data)
         scores = {"model": predict_churn(model, test.x), "base_rate": np.full(len(test.y), 0.5)}
-        choice = ModelChoice(recipe, _trial(recipe.family), "", (), CHOICE)
+        choice = ModelChoice(recipe, make_trial(recipe.family), "", (), CHOICE)
         report = evaluate_model(model, scores, development, test, choice, training, SHIPPED, 500)
         return OnTest(development, test, scores, report)
 
@@ -328,9 +300,13 @@ class TestEvaluateSlice:
         scores = signal * churned + (1 - signal) * rng.random(300)
         return make_training_set(churned, range(300), month_starts(1) * 300, age=age), scores
 
+    def _evaluate(self, group: Slice, test: TrainingSet, scores: Floats) -> list[SliceResult]:
+        bootstrap = CustomerBootstrap(np.arange(300), 100, 0)
+        return _evaluate_slice(group, test, {"model": scores}, bootstrap, roc_auc_draws(test.y, scores, bootstrap))
+
     def test_evaluate_slice_three_groups_equals_manual_calculation(self) -> None:
         test, scores = self._rows()
-        found = _evaluate_slice(self.SLICE, test, {"model": scores}, CustomerBootstrap(np.arange(300), 100, 0))
+        found = self._evaluate(self.SLICE, test, scores)
         assert [item.label for item in found] == ["child", "young", "old"]  # no customer is between 10 and 20
         for item, start in zip(found, (0, 100, 200), strict=True):
             rows = slice(start, start + 100)
@@ -351,16 +327,14 @@ class TestEvaluateSlice:
     def test_evaluate_slice_group_of_all_rows_no_gap(self) -> None:
         test, scores = self._rows()
         all_rows = Slice(feature="age", edges=[1000], labels=["all", "none"])
-        (found,) = _evaluate_slice(all_rows, test, {"model": scores}, CustomerBootstrap(np.arange(300), 100, 0))
+        (found,) = self._evaluate(all_rows, test, scores)
         assert found.gap is not None
         assert (found.gap.value, found.gap.low, found.gap.high) == (0, 0, 0)
 
     def test_evaluate_slice_missing_values_unknown_group(self) -> None:
         test, scores = self._rows()
         x = np.where(np.arange(300)[:, None] < 50, np.nan, test.x)
-        found = _evaluate_slice(
-            self.SLICE, replace(test, x=x), {"model": scores}, CustomerBootstrap(np.arange(300), 100, 0)
-        )
+        found = self._evaluate(self.SLICE, replace(test, x=x), scores)
         assert [(item.label, item.rows) for item in found] == [
             ("child", 50), ("young", 100), ("old", 100), ("unknown", 50)
         ]  # fmt: skip
@@ -369,7 +343,7 @@ class TestEvaluateSlice:
 class TestInstability:
     def _of(self, development: TrainingSet, family: str = "logistic", seed: int = 0) -> Any:
         test = synthetic_training_set(customers=40, months=1, seed=9)
-        return _measure_instability(_recipe((), (), family), development, test, seed)
+        return _measure_instability(make_recipe((), (), family), development, test, seed)
 
     @pytest.mark.parametrize("family", [name for name, item in FAMILIES.items() if not item.uses_history])
     def test_measure_instability_single_customer_zero(self, family: str) -> None:
@@ -395,12 +369,6 @@ class TestInstability:
         assert self._of(data, seed=1) != self._of(data)
 
 
-def _split_data(curvature: float, family: str) -> tuple[TrainingSet, Recipe]:
-    data = synthetic_training_set(customers=400, months=12, curvature=curvature)
-    split = default_split(data)
-    return data, _recipe(split.development, split.test, family).model_copy(update={"folds": split.folds})
-
-
 def test_resample_draws_whole_customers_of_history() -> None:
     ages = np.arange(50.0)
     drawn = _resample(PurchaseHistory(ages + 100, ages + 200, ages), np.random.default_rng(0))
@@ -410,225 +378,6 @@ def test_resample_draws_whole_customers_of_history() -> None:
     assert (drawn.last == drawn.age + 200).all()
     empty = PurchaseHistory(*(np.empty(0) for _ in range(3)))
     assert len(_resample(empty, np.random.default_rng(0)).age) == 0
-
-
-def _losses(seed: int, rows: int, means: dict[str, float], spread: float = 1.0) -> dict[str, Floats]:
-    """Draw losses per row around a mean per family, with a part that all families share."""
-    rng = np.random.default_rng(seed)
-    shared = rng.normal(size=rows)
-    return {name: shared + mean + spread * rng.normal(size=rows) for name, mean in means.items()}
-
-
-class TestFindUnbeaten:
-    """Choice among families by their losses of the test rows."""
-
-    ORDER = sorted(FAMILIES, key=lambda name: FAMILIES[name].complexity)
-
-    def _beats(self, other: str, name: str, chosen: str, losses: dict[str, Floats], draws: CustomerBootstrap) -> bool:
-        gain = losses[name] - losses[other]
-        drawn = mean_draws(gain, draws)
-        if self.ORDER.index(other) <= self.ORDER.index(chosen):
-            return bool(gain.mean() > np.std(drawn))
-        return bool(gain.mean() > 0 and np.percentile(drawn, 2.5) > 0)
-
-    @given(
-        seed=st.integers(0, 2**32),
-        means=st.lists(st.floats(-0.3, 0.3), min_size=len(FAMILIES), max_size=len(FAMILIES)),
-        chosen=st.sampled_from(sorted(FAMILIES)),
-        spread=st.floats(0, 2),
-    )
-    @EXAMPLES
-    def test_find_unbeaten_random_losses_simplest_that_no_other_beats(
-        self, seed: int, means: list[float], chosen: str, spread: float
-    ) -> None:
-        losses = _losses(seed, 60, dict(zip(FAMILIES, means, strict=True)), spread)
-        draws = CustomerBootstrap(np.arange(60), 50, 0)
-        unbeaten = [
-            name
-            for name in self.ORDER
-            if not any(self._beats(other, name, chosen, losses, draws) for other in self.ORDER if other != name)
-        ]
-        assert min(losses, key=lambda name: losses[name].mean()) in unbeaten
-        assert _find_unbeaten(chosen, losses, draws) == unbeaten[0]
-
-    def test_find_unbeaten_equal_losses_simplest(self) -> None:
-        losses = dict.fromkeys(self.ORDER, np.linspace(0, 1, 50))
-        for chosen in self.ORDER:
-            assert _find_unbeaten(chosen, losses, CustomerBootstrap(np.arange(50), 50, 0)) == self.ORDER[0]
-
-    def test_find_unbeaten_family_that_ties_with_choice_but_is_beaten_by_a_third_does_not_ship(self) -> None:
-        """The first family is within the noise of the choice, and surely worse than the second, a simpler one too."""
-        first, second, chosen = self.ORDER[0], self.ORDER[1], self.ORDER[-1]
-        rng = np.random.default_rng(0)
-        shared, noise = rng.normal(size=400), rng.normal(size=400)
-        noise -= noise.mean()
-        losses = {first: shared + 0.02, second: shared, chosen: shared + noise}
-        draws = CustomerBootstrap(np.arange(400), 200, 0)
-        without = {name: losses[name] for name in (first, chosen)}
-        assert _find_unbeaten(chosen, without, draws) == first
-        assert _find_unbeaten(chosen, losses, draws) == second
-
-    @pytest.mark.parametrize(("errors", "expected"), [(0.5, False), (1.5, False), (2.5, True)])
-    def test_find_unbeaten_more_complex_family_ships_only_if_surely_better(self, errors: float, expected: bool) -> None:
-        chosen, complex_one = self.ORDER[0], self.ORDER[-1]
-        noise = np.random.default_rng(1).normal(size=2000)
-        noise = (noise - noise.mean()) / noise.std()
-        losses = {chosen: noise + errors / np.sqrt(2000), complex_one: np.zeros(2000)}
-        draws = CustomerBootstrap(np.arange(2000), 500, 0)
-        assert (_find_unbeaten(chosen, losses, draws) == complex_one) is expected
-        # as the choice of the folds, it needs one standard error only
-        assert (_find_unbeaten(complex_one, losses, draws) == complex_one) is (errors > 1)
-
-
-class TestVetoOnTest:
-    """The gain over the other families is measured on the test rows, which did not affect the choice."""
-
-    SIMPLEST = _trial("logistic")
-    BOOSTING = _trial("boosting")
-
-    def _choice(self, recipe: Recipe, *rivals: SearchTrial) -> ModelChoice:
-        trial = SearchTrial(recipe.family, 0, recipe.params, [], 0.7, 1.0)
-        return ModelChoice(recipe, trial, "It won.", rivals, CHOICE)
-
-    @pytest.mark.parametrize(("curvature", "better"), [(3.0, True), (0.0, False)])
-    def test_veto_on_test_only_gain_beyond_one_standard_error_accepted(self, curvature: float, better: bool) -> None:
-        data, recipe = _split_data(curvature, "boosting")
-        settled, fitted = veto_on_test(self._choice(recipe, self.SIMPLEST), data, TRAINING, 90)
-        assert (settled.recipe.family, settled.trial, settled.rivals) == (
-            ("boosting", self.BOOSTING, (self.SIMPLEST,)) if better else ("logistic", self.SIMPLEST, (self.BOOSTING,))
-        )
-        assert (settled.reason == "It won.") is better
-        assert ("logistic C=0.01 is the simplest family that no other beats, and ships" in settled.reason) is not better
-        test = data.at_cutoffs(recipe.test)
-        assert (predict_churn(fitted, test.x) == predict_churn(fit_recipe(settled.recipe, data), test.x)).all()
-        loss = {
-            family: log_loss(test.y, predict_churn(fit_recipe(_recipe(recipe.development, (), family), data), test.x))
-            for family in ("logistic", "boosting")
-        }
-        other = "logistic" if better else "boosting"
-        assert settled.gain is not None
-        assert settled.gain.value == pytest.approx(loss[other] - loss[settled.recipe.family])
-        assert settled.gain.low < settled.gain.value < settled.gain.high
-
-    def test_veto_on_test_more_complex_family_surely_better_ships(self) -> None:
-        data, recipe = _split_data(3.0, "logistic")
-        settled, _ = veto_on_test(self._choice(recipe, self.BOOSTING), data, TRAINING, 90)
-        assert (settled.recipe.family, settled.rivals) == ("boosting", (self.SIMPLEST,))
-        assert settled.reason.startswith("It won. On the test rows boosting learning_rate=0.1 ")
-        assert settled.gain is not None
-        assert settled.gain.low > 0
-
-    def test_veto_on_test_weak_simpler_family_choice_ships_with_its_gain(self) -> None:
-        data, recipe = _split_data(0.0, "boosting")
-        weak = _trial("logistic", C=1e-6)
-        settled, _ = veto_on_test(self._choice(recipe, weak), data, TRAINING, 90)
-        assert (settled.recipe.family, settled.rivals) == ("boosting", (weak,))
-        assert settled.gain is not None
-        assert settled.gain.value > 0
-
-    def test_veto_on_test_without_rivals_choice_ships_without_gain(self) -> None:
-        data, recipe = _split_data(0.0, "logistic")
-        choice = self._choice(recipe)
-        assert veto_on_test(choice, data, TRAINING, 90)[0] == choice
-
-    @pytest.mark.parametrize(("curvature", "expected"), [(3.0, "boosting"), (0.0, "logistic")])
-    def test_veto_on_test_without_folds_defaults_of_each_family_compared(self, curvature: float, expected: str) -> None:
-        data = synthetic_training_set(customers=400, months=6, curvature=curvature)
-        split = split_by_time([cutoff.to_pydatetime() for cutoff in data.keys["cutoff"].unique()], 90, 4, 5, 2)
-        assert not split.folds
-        choice = choose_model([], data, split, TRAINING, 90)
-        assert choice.recipe.family == "logistic"
-        settled, _ = veto_on_test(choice, data, TRAINING, 90)
-        assert (settled.recipe.family, settled.recipe.params) == (expected, FAMILIES[expected].defaults)
-        assert settled.folds is None
-        assert settled.gain is not None
-
-    @pytest.mark.parametrize(("flip", "expected"), [(False, "sigmoid"), (True, "none")])
-    def test_veto_on_test_calibration_that_does_not_help_is_dropped(self, flip: bool, expected: str) -> None:
-        """Boosting with many leaves is far too sure of itself, and its sigmoid helps unless the test contradicts it."""
-        data, recipe = _split_data(0.0, "boosting")
-        params = FAMILIES["boosting"].defaults | {"max_iter": 300, "min_samples_leaf": 5, "max_leaf_nodes": 31}
-        recipe = recipe.model_copy(update={"calibration": "sigmoid", "params": params})
-        if flip:  # the test is such that the uncalibrated model is right
-            model = fit_recipe(recipe, data).classifier  # type: ignore[attr-defined]
-            rows = data.keys["cutoff"].isin(recipe.test).to_numpy()
-            data = replace(data, y=np.where(rows, predict_churn(model, data.x) > 0.5, data.y))
-        choice = replace(self._choice(recipe), calibration=replace(CHOICE, method="sigmoid"))
-        settled, fitted = veto_on_test(choice, data, TRAINING, 90)
-        assert settled.recipe.calibration == settled.calibration.method == expected
-        assert isinstance(fitted, CalibratedModel) is not flip
-        assert ("not better than none by more than one standard error" in settled.calibration.reason) is flip
-        fixed, _ = veto_on_test(choice, data, TRAINING.model_copy(update={"calibration": "sigmoid"}), 90)
-        assert fixed.recipe.calibration == "sigmoid"
-
-
-class TestRefitAfterTest:
-    def _refit(self, **settings: Any) -> tuple[TrainingSet, Recipe, Any, tuple[Recipe, Any, ServedFit]]:
-        data, recipe = _split_data(0.0, "logistic")
-        tested = fit_recipe(recipe, data)
-        return data, recipe, tested, refit_after_test(recipe, tested, data, TRAINING.model_copy(update=settings))
-
-    def test_refit_after_test_ships_same_recipe_fitted_on_all_cutoffs(self) -> None:
-        data, recipe, tested, (shipped, model, served) = self._refit()
-        cutoffs = tuple(data.keys["cutoff"].drop_duplicates())
-        assert len(cutoffs) > len(recipe.development) + len(recipe.test), "there is no embargo"
-        assert shipped.refit == shipped.shipped == tuple(served.cutoffs) == cutoffs
-        assert shipped.model_copy(update={"refit": (), "digests": recipe.digests}) == recipe
-        assert shipped.digests["refit"] == data.digests()
-        everything = fit_model(recipe.family, recipe.params, data, recipe.seed)
-        assert (predict_churn(model, data.x) == predict_churn(everything, data.x)).all()
-        test = data.at_cutoffs(recipe.test)
-        before, after = predict_churn(tested, test.x), predict_churn(model, test.x)
-        offset = brentq(lambda offset: expit(logit(after) + offset).mean() - before.mean(), -5, 5)
-        change = np.abs(expit(logit(after) + offset) - before).mean()
-        assert (served.refitted, served.limit) == (True, TRAINING.max_refit_change)
-        assert served.change == pytest.approx(change, abs=1e-8)
-        assert f"the level moves by {after.mean() - before.mean():+.4f}" in served.reason
-        assert f"Tested: fit to {recipe.development[-1]:%Y-%m-%d}; served: refitted to {cutoffs[-1]:%Y-%m-%d}" in (
-            served.reason
-        )
-
-    def test_refit_after_test_change_beyond_limit_tested_model_ships(self) -> None:
-        _, recipe, tested, (shipped, model, served) = self._refit(max_refit_change=1e-6)
-        assert (shipped, model) == (recipe, tested)
-        assert served.change is not None
-        assert (served.refitted, served.limit, served.cutoffs) == (False, 1e-6, list(recipe.development))
-        assert served.change > 1e-6
-        assert served.reason.endswith("at most 1e-06 is allowed: the tested model ships.")
-
-    def test_refit_after_test_level_moved_far_refitted_model_ships(self) -> None:
-        """Churn that rises in the test is what the refit is for; it changes the other probabilities little."""
-        data, recipe = _split_data(0.0, "logistic")
-        late = (data.keys["cutoff"] > recipe.development[-1]).to_numpy()
-        data = replace(data, y=data.y | (late & (np.random.default_rng(0).random(len(data.y)) < 0.7)))
-        tested = fit_recipe(recipe, data)
-        _, model, served = refit_after_test(recipe, tested, data, TRAINING)
-        test = data.at_cutoffs(recipe.test)
-        moved = predict_churn(model, test.x).mean() - predict_churn(tested, test.x).mean()
-        assert moved > 0.1 > TRAINING.max_refit_change
-        assert served.refitted
-        assert served.change is not None and served.change <= TRAINING.max_refit_change
-        assert f"the level moves by {moved:+.4f}" in served.reason
-
-    def test_refit_after_test_order_of_customers_reversed_tested_model_ships(self) -> None:
-        data, recipe = _split_data(0.0, "logistic")
-        late = (data.keys["cutoff"] > recipe.development[-1]).to_numpy()
-        data = replace(data, y=np.where(late, data.x[:, 0] < 0, data.y))
-        tested = fit_recipe(recipe, data)
-        shipped, model, served = refit_after_test(recipe, tested, data, TRAINING)
-        assert (shipped, model, served.refitted) == (recipe, tested, False)
-        assert served.change is not None and served.change > TRAINING.max_refit_change == 0.05
-
-    def test_refit_after_test_switched_off_tested_model_ships(self) -> None:
-        _, recipe, tested, (shipped, model, served) = self._refit(refit=False)
-        assert (shipped, model) == (recipe, tested)
-        assert (served.refitted, served.change, served.limit) == (False, None, None)
-
-    def test_refit_after_test_calibrated_recipe_level_of_all_rows(self) -> None:
-        data, recipe = _split_data(0.0, "boosting")
-        recipe = recipe.model_copy(update={"calibration": "sigmoid"})
-        _, model, _ = refit_after_test(recipe, fit_recipe(recipe, data), data, TRAINING)
-        assert predict_churn(model, data.x).mean() == pytest.approx(data.y.mean(), abs=1e-6)
 
 
 def test_require_slice_inputs_unknown_input_raises() -> None:
