@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.promotion.gate_rules import list_gate_rules
+from holdfast.promotion.gates import list_gate_rules
 from holdfast.promotion.model_comparison import (
     compare_brier,
     compare_roc_auc,

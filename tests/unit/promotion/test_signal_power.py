@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from holdfast.promotion.signal_power import compute_needed_data
+from holdfast.promotion.safety_gates import signal_z
+from holdfast.promotion.signal_power import POWER, compute_needed_data
 from holdfast.training.evaluation_report import Interval
 from tests.support.gate_evidence import good_evaluation
 
@@ -15,19 +16,19 @@ def _independent(rows: int, rate: float) -> Interval:
     return Interval(value=0.5, low=0.5 - half, high=0.5 + half)
 
 
-def test_compute_needed_data_finds_the_roc_auc_in_four_of_five_tests() -> None:
+def test_compute_needed_data_finds_the_roc_auc_with_its_power() -> None:
     rate, rng = 0.3, np.random.default_rng(0)
     evaluation = good_evaluation(rows=1000, base_rate=rate)
     needed = compute_needed_data(evaluation, _independent(1000, rate))
     assert [item.roc_auc for item in needed] == [0.55, 0.60]
     for item in needed:
         shift, found = np.sqrt(2) * norm.ppf(item.roc_auc), 0
-        half = norm.ppf(0.975) / np.sqrt(12 * item.rows * rate * (1 - rate))
+        half = signal_z(has_folds=True) / np.sqrt(12 * item.rows * rate * (1 - rate))
         for _ in range(400):
             churned = rng.random(item.rows) < rate
             scores = rng.normal(size=item.rows) + shift * churned
             found += roc_auc_score(churned, scores) - half > 0.5
-        assert found / 400 == pytest.approx(0.8, abs=0.07)
+        assert found / 400 == pytest.approx(POWER, abs=0.06)
 
 
 def test_compute_needed_data_dependent_rows_need_more() -> None:

@@ -69,6 +69,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "folds": 4,
     "min_fit_cutoffs": 3,
     "min_history_days": 31,
+    "family": "base_rate",
     "max_cutoffs": 35,
     "search": {"trials": 11},
     "calibration": "none",
