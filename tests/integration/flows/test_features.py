@@ -22,7 +22,7 @@ def test_features_parity_mismatch_fails_and_next_run_repairs_it(flows_in_process
 
     first = features(AS_OF, KNOWN_AT)
     assert (first.as_of, first.known_at, first.materialized) == (AS_OF, KNOWN_AT, True)
-    assert (first.parity.values_compared, first.parity.mismatches) == (5400, 0)
+    assert (first.parity.values_compared, first.parity.mismatches) == (6300, 0)
     again = features(AS_OF, KNOWN_AT + timedelta(days=1))
     assert again.materialized is False
     assert again.parity == first.parity
