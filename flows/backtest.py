@@ -104,8 +104,8 @@ def backtest(
         known_at: Every step uses the data that had arrived by then, as after an import of the whole history. When left
             out, the data that had arrived by the step; all data in a folder that replays a historical data set.
         training: Settings of the training, as for flows.train.
-        thresholds: Thresholds of the gates; {} for those of production. When left out, the gain over the
-            baselines need not be significant, because that of early versions seldom is.
+        thresholds: Thresholds of the gates; {} for those of production. When left out, a small sure loss
+            compared with the baselines and a larger bias are allowed, because early versions have little history.
         rules: Thresholds of drift.
     """
     settings = configure()

@@ -114,7 +114,8 @@ def choose_model(
         reason = (
             "One probability for all customers, by request."
             if constant
-            else "Too little history to compare candidates: the simplest family with its defaults is chosen."
+            else "Too little history to compare candidates: the simplest family with its defaults, unless the test "
+            "shows another to be better."
         )
     trial = best[number]
     calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed, training.calibration)

@@ -30,7 +30,7 @@ class ValueSettings(BaseModel):
     decisions: Decisions = Field(
         default="margin",
         description="What decides where the level of the probabilities cannot be known: margin raises the threshold by "
-        "the size of the warning, threshold does not. rank always selects a fixed share of the customers.",
+        "how much too high they may be, threshold does not. rank always selects a fixed share of the customers.",
     )
     response_rate: float = Field(default=0.1, gt=0, le=1, description="Share of churners that the offer retains.")
 

@@ -224,7 +224,9 @@ def _finding(latest: "CohortPerformance", champion: str, degradations: Sequence[
 
 
 def _limit(metric: str, expected: Mapping[str, Interval]) -> float | None:
-    """Return the worse bound of a checked metric's expected interval."""
-    if metric not in _HIGHER_IS_BETTER or metric not in expected:
+    """Return the worse bound of a checked metric's expected interval; of the bias the largest distance from zero."""
+    if metric not in (*_HIGHER_IS_BETTER, "bias") or metric not in expected:
         return None
+    if metric == "bias":
+        return expected[metric].high
     return expected[metric].low if _HIGHER_IS_BETTER[metric] else expected[metric].high
