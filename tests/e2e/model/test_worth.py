@@ -106,11 +106,15 @@ def _register_versions(settings: Settings, registry: Registry, known_at: datetim
 
 @pytest.mark.long
 @pytest.mark.timeout(600)  # includes the main job when no other test has run it
-@pytest.mark.parametrize("online", ["roc_auc", "earned"])
-def test_offline_roc_auc_correlates_with_online_metric(performances: pd.DataFrame, online: str) -> None:
+@pytest.mark.parametrize(("online", "at_least"), [("roc_auc", 0.9), ("earned", 0.8)])
+def test_offline_roc_auc_correlates_with_online_metric(
+    performances: pd.DataFrame, online: str, at_least: float
+) -> None:
+    """Profit depends on the level of the probabilities too, which the ROC-AUC does not measure."""
     offline, measured = performances["offline"].astype(float), performances[online].astype(float)
     assert spearmanr(offline, measured).statistic > 0.8
-    assert pearsonr(offline, measured).statistic > 0.9
+    assert pearsonr(offline, measured).statistic > at_least
+    assert pearsonr(offline, measured).pvalue < 0.05
 
 
 def test_profit_of_score_deciles_matches_the_expected_profit(champion: Champion) -> None:
