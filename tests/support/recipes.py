@@ -6,7 +6,7 @@ from typing import Any
 from holdfast.training.calibration import CalibrationChoice
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.hyperparameter_search import SearchTrial
-from holdfast.training.model_families import FAMILIES
+from holdfast.training.model_families import FAMILIES, find_family
 from holdfast.training.recipe import Recipe
 from tests.support.training_sets import default_split, synthetic_training_set
 
@@ -17,7 +17,7 @@ def make_recipe(development: tuple[datetime, ...], test: tuple[datetime, ...], f
     """Build the recipe of a family's defaults, without calibration and folds."""
     return Recipe(
         family=family,
-        params=FAMILIES[family].defaults,
+        params=find_family(family).defaults,
         calibration="none",
         seed=0,
         threshold=2 / 3,

@@ -16,9 +16,15 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from holdfast.models.additive_terms import arcsinh_inputs
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError
 from holdfast.models.contract import ScoredExample, ServedModel
+from holdfast.training.contract_builder import build_contract as build_training_contract
+from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.model_families import FAMILIES
+from holdfast.training.recipe import BASE_RATE, Calibration
 from services.errors import NotReadyError
 from services.models.loader import load_served_model
+from tests.support.recipes import make_recipe
 from tests.support.registry import build_contract, fit_classifier, serialize_model
+from tests.support.shop_fixtures import Dataset
 
 
 def _saved(model: Any = None, **changed: Any) -> tuple[ServedModel, bytes]:
@@ -61,6 +67,32 @@ def test_load_model_scores_as_the_file(pipeline: Any) -> None:
     np.testing.assert_allclose(model.churn_probabilities(x), fitted.predict_proba(x)[:, 1], rtol=0, atol=1e-12)
     one_by_one = [model.churn_probabilities(row[None])[0] for row in x[:50]]
     assert one_by_one == model.churn_probabilities(x)[:50].tolist()
+
+
+@pytest.mark.parametrize(
+    ("family", "calibration"), [*((name, "sigmoid") for name in FAMILIES), ("bg_nbd", "isotonic"), (BASE_RATE, "none")]
+)
+def test_load_model_every_family_scores_and_explains_as_trained(
+    dataset: Dataset, family: str, calibration: Calibration
+) -> None:
+    """From training set through contract and file to the service: scores, reasons, single rows as in a batch."""
+    recipe = make_recipe(dataset.split.development, dataset.split.test, family).model_copy(
+        update={"calibration": calibration, "folds": dataset.split.folds}
+    )
+    rows, x = dataset.data.at_cutoffs(recipe.development), dataset.data.at_cutoffs(recipe.test).x
+    trained = fit_recipe(recipe, dataset.data)
+    content = serialize_model(trained)
+    contract = build_training_contract(
+        dataset.settings, recipe, rows, {}, trained, hashlib.sha256(content).hexdigest()
+    ).model_copy(update={"model_version": "7"})
+    model = load_served_model(contract, content)
+    assert model.scorer is not None
+    expected = predict_churn(trained, x)
+    np.testing.assert_allclose(model.churn_probabilities(x), expected, rtol=0, atol=1e-12)
+    assert [model.churn_probabilities(row[None])[0] for row in x[:20]] == model.churn_probabilities(x)[:20].tolist()
+    explained = model.contributions(x)
+    np.testing.assert_allclose(explained.base + explained.values.sum(axis=1), explained.log_odds, rtol=0, atol=1e-9)
+    assert (explained.values != 0).any() == (family != BASE_RATE)
 
 
 def test_load_model_without_compiled_scorer_scores_as_the_file() -> None:
