@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 
 from deploy.local.components import component_environment, list_components
@@ -12,7 +13,7 @@ from deploy.local.orphans import DATA_VARIABLE, terminate_flow_runs, terminate_o
 from deploy.local.ports import require_free_ports
 from deploy.local.settings import LocalSettings
 from deploy.local.startup import StartupMonitor
-from deploy.local.supervisor import Supervisor
+from deploy.local.supervisor import Supervisor, SupervisorError
 from feature_repo.settings import Settings, apply_environment
 from holdfast.core.errors import HoldfastError
 
@@ -54,8 +55,10 @@ def _run(settings: Settings, local: LocalSettings, stop: threading.Event) -> Non
                 monitor, supervisor, stop, f"\nStatus page: {local.url('status')}   (Ctrl-C ends all components)\n"
             )
             _report("Ending all components")
-            if supervisor.is_ready() and (worker := supervisor.processes()["worker"].pid):  # 0: there is no process
-                terminate_flow_runs(worker)
+            # Ctrl-C in the instant before Supervisor has a session of its own ends Supervisor too.
+            with suppress(SupervisorError):
+                if supervisor.is_ready() and (worker := supervisor.processes()["worker"].pid):  # 0: no process
+                    terminate_flow_runs(worker)
     finally:
         terminate_orphans(settings.data)
 

@@ -164,7 +164,7 @@ def test_startup_monitor_repeatedly_failing_component_is_not_started_again(tmp_p
 def test_make_up_ctrl_c_during_start_exits_cleanly(tmp_path: Path) -> None:
     with running_stack(tmp_path / "data", [sys.executable, "-m", "deploy.local"]) as stack:
         stack.wait_for_output("Starting all components")
-        assert stack.end(signal.SIGINT) == 0
+        assert stack.end(signal.SIGINT) == 0, stack.server.output()
         assert "Traceback" not in stack.server.output()
 
 
