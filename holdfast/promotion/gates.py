@@ -105,7 +105,7 @@ def list_warnings(evidence: Evidence) -> list[str]:
 
 
 def _evaluate(rule: GateRule, evidence: Evidence, settings: GateSettings) -> GateResult:
-    threshold = rule.threshold(settings)
+    threshold = rule.threshold(settings) + 0.0  # no negative zero in reports
     verdict: Verdict
     try:
         value, detail = rule.measure(evidence, settings)

@@ -21,7 +21,7 @@ _FIELDS = ("clock", "horizon_days", "activity_days")
 
 
 def format_command(settings: Settings, module: str, options: Mapping[str, str | None] | None = None) -> str:
-    """Format a command that works in any shell and folder.
+    """Format a command that works in any shell and folder; an option replaces the variable of its name.
 
     Args:
         settings: Settings with the data folder.
@@ -32,7 +32,7 @@ def format_command(settings: Settings, module: str, options: Mapping[str, str | 
         The command in one line.
     """
     variables = {"HOLDFAST_DATA": str(settings.data)}
-    names = [Settings.variable(name) for name in _FIELDS]
+    names = [Settings.variable(name) for name in _FIELDS if name.replace("_", "-") not in (options or {})]
     variables |= {name: os.environ[name] for name in names if name in os.environ}
     arguments = [part for name, value in (options or {}).items() if value for part in (f"--{name}", value)]
     assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())

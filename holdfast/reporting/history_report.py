@@ -60,14 +60,16 @@ def find_short_history(
             f"- Ingest older transactions, or run again in {needed - history.days} days:\n\n"
             f"      {options.command(settings)}"
         )
-    if needed is not None and (shorter := _longest_horizon(history, settings.horizon_days, min_history_days)):
+    shorter = None if needed is None else _longest_horizon(history, settings.horizon_days, min_history_days)
+    if shorter is not None:
         within = f" ({float((history.gaps <= shorter).mean()):.0%} of the repeat purchases came within)"
         lines.append(
             f"- Predict a shorter time: this history allows a horizon of {shorter} days"
             f"{within if len(history.gaps) else ''}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
         )
-    if advice := describe_horizon(fit_horizon(history.gaps, settings.horizon_days)):
-        lines.append(f"- {advice}")
+    fit = fit_horizon(history.gaps, settings.horizon_days)
+    if shorter is not None and fit.proposed_days is not None and fit.proposed_days <= shorter:
+        lines.append(f"- {describe_horizon(fit)}")
     return RunReport(
         outcome="too little history",
         text="\n\n".join(lines),

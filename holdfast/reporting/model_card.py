@@ -1,6 +1,6 @@
 """Model card: one page about purpose, performance, limits and approval of a version."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlflow import MlflowClient
 
@@ -29,12 +29,22 @@ class ModelCard:
 
     Attributes:
         files: Names of the card's artifacts: Markdown, HTML.
+        folder: Folder or address of the artifacts; "" until the card is stored.
     """
 
     version: str
     run_id: str
     markdown: str = field(repr=False)
     files: tuple[str, str] = (_MARKDOWN_FILE, _HTML_FILE)
+    folder: str = ""
+
+    def summary(self) -> str:
+        """Describe where the card is.
+
+        Returns:
+            A line for the terminal.
+        """
+        return f"Model card of version {self.version}: {self.folder}/{self.files[1]}"
 
 
 def build_model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
@@ -82,4 +92,5 @@ def publish_model_card(settings: Settings, version: str) -> ModelCard:
     card = build_model_card(client, settings, version)
     client.log_text(card.run_id, card.markdown, _MARKDOWN_FILE)
     client.log_text(card.run_id, render_html(card.markdown, f"{MODEL_NAME} version {card.version}"), _HTML_FILE)
-    return card
+    folder = str(client.get_run(card.run_id).info.artifact_uri).removeprefix("file://")
+    return replace(card, folder=folder)
