@@ -222,7 +222,8 @@ def plot_results(results: Sequence[ShopResult]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    from holdfast.core.plot_style import GRAY, GREEN, LIGHT, RED, draw_message, style_axes
+    from holdfast.core.plot_style import GRAY, GREEN, RED, draw_message, style_axes
+    from holdfast.training.plots import MODEL_COLORS
 
     shown = [r for r in results if REFERENCE in r.scores and not r.shop.startswith(TOSS)][::-1]
     figure = Figure(figsize=(9, 1.4 + 0.24 * len(shown)), layout="constrained")
@@ -234,8 +235,7 @@ def plot_results(results: Sequence[ShopResult]) -> "Figure":
     for name, label in BASELINE_LABELS.items():
         points = [(-_difference(r, name), y) for y, r in enumerate(shown) if name in r.scores and name != REFERENCE]
         if points:
-            color = LIGHT if name == "base_rate" else GRAY
-            axes.scatter([x for x, _ in points], [y for _, y in points], color=color, s=16, label=label)
+            axes.scatter([x for x, _ in points], [y for _, y in points], color=MODEL_COLORS[name], s=16, label=label)
     for served, color in ((True, GREEN), (False, RED)):
         points = [(-_difference(r, "model"), y) for y, r in enumerate(shown) if (r.status == "served") == served]
         if points:
@@ -244,8 +244,9 @@ def plot_results(results: Sequence[ShopResult]) -> "Figure":
     axes.axvline(0, color=GRAY, linewidth=1)
     axes.set_yticks(range(len(shown)), [_pair(result) for result in shown], fontsize=8)
     axes.set_xlabel("Brier score less that of BG/NBD on the test rows (left is better)")
-    axes.set_xlim(-0.06, 0.06)
-    axes.legend(loc="upper right", fontsize=8, frameon=False)
+    axes.set_xscale("symlog", linthresh=0.01)  # small differences in full, large ones within the plot
+    axes.set_xticks([-0.1, -0.01, -0.005, 0, 0.005, 0.01, 0.1], ["-.1", "-.01", "-.005", "0", ".005", ".01", ".1"])
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=3)
     return figure
 
 

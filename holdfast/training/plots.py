@@ -16,7 +16,7 @@ from holdfast.training.evaluation_report import Evaluation, Importance, MonthRes
 from holdfast.training.profit import profit_curve
 from holdfast.training.settings import ValueSettings
 
-_COLORS = {
+MODEL_COLORS = {
     "model": GREEN,
     "recency": AMBER,
     "rfm": "#2563eb",
@@ -55,7 +55,7 @@ def _plot_roc_and_pr(churned: Bools, scores: Mapping[str, Floats]) -> Figure:
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     roc, pr = figure.subplots(1, 2)
     for name, values in scores.items():
-        style = {"color": _COLORS[name], "label": _LABELS[name], "lw": 2.2 if name == "model" else 1.2}
+        style = {"color": MODEL_COLORS[name], "label": _LABELS[name], "lw": 2.2 if name == "model" else 1.2}
         false_positive, true_positive, _ = roc_curve(churned, values)
         roc.plot(false_positive, true_positive, **style)
         if np.ptp(values) == 0:  # with equal scores the precision of every subset is the base rate
@@ -87,7 +87,7 @@ def _plot_months(months: Sequence[MonthResult]) -> Figure:
         axes.fill_between(names, [i.low for i in intervals], [i.high for i in intervals], color=GREEN, alpha=0.15, lw=0)
         for name in BASELINE_LABELS:
             values = [month.baselines[name][metric] for month in months]
-            axes.plot(names, values, marker="o", ms=3, lw=1.2, color=_COLORS[name], label=_LABELS[name])
+            axes.plot(names, values, marker="o", ms=3, lw=1.2, color=MODEL_COLORS[name], label=_LABELS[name])
         axes.set(title=title, xlabel="test cut-off")
         style_axes(axes)
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=6)

@@ -163,5 +163,5 @@ def test_plot_importance_three_drops_largest_first() -> None:
 
 
 def test_plots_evaluated_models_have_label_and_color() -> None:
-    assert plots._COLORS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
-    assert len(set(plots._COLORS.values())) == len(plots._COLORS)
+    assert plots.MODEL_COLORS.keys() == plots._LABELS.keys() == {"model", *BASELINE_LABELS}
+    assert len(set(plots.MODEL_COLORS.values())) == len(plots.MODEL_COLORS)
