@@ -36,7 +36,7 @@ test: .venv/.ready ## Run the tests, except the longest
 	@$(TEST) -m "not long and not image and not simulation"
 
 test-long: .venv/.ready ## Run the longest tests: the main job, a real backtest, approvals by a worker, killed processes
-	@$(TEST) -m long
+	@$(TEST) --numprocesses 3 -m long  # most of them wait for servers and workers
 
 test-simulations: .venv/.ready ## Inject faults into a running Holdfast: each must be detected and repaired automatically
 	@$(TEST) -m simulation
