@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.core.types import Floats
@@ -15,14 +14,13 @@ from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
-    average_months,
+    bootstrap_rows,
     mean_draws,
     percentile_interval,
-    roc_auc_draws,
 )
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
-from holdfast.training.metrics import level_offset, roc_auc_difference, to_log_odds
+from holdfast.training.metrics import average_monthly_roc_auc, level_offset, roc_auc_difference, to_log_odds
 from holdfast.training.recipe import SERVED
 
 _ROW = [ENTITY_KEY, "cutoff"]
@@ -150,15 +148,10 @@ def measure_signal(predictions: pd.DataFrame, settings: GateSettings) -> Interva
     predictions = _with_both_outcomes(predictions)
     bootstrap = _bootstrap(predictions, settings)
     churned, scores = (predictions[name].to_numpy() for name in ("churned", "model"))
-    values, draws, errors = [], [], []
-    for cutoff in predictions["cutoff"].unique():
-        rows = (predictions["cutoff"] == cutoff).to_numpy()
-        values.append(float(roc_auc_score(churned[rows], scores[rows])))
-        draws.append(roc_auc_draws(churned[rows], scores[rows], bootstrap.one_month(rows)))
-        number, churners = int(rows.sum()), int(churned[rows].sum())
-        errors.append(np.sqrt((number + 1) / (12 * churners * (number - churners))))
-    found = percentile_interval(float(np.mean(values)), average_months(np.column_stack(draws), bootstrap.month_counts))
-    chance = norm.ppf(0.975) * float(np.mean(errors))
+    found = average_monthly_roc_auc(churned, scores, predictions["cutoff"].to_numpy(), bootstrap)
+    months = predictions.groupby("cutoff")["churned"].agg(["size", "sum"])
+    errors = np.sqrt((months["size"] + 1) / (12 * months["sum"] * (months["size"] - months["sum"])))
+    chance = norm.ppf(0.975) * float(errors.mean())
     # Resamples of two customers often have one outcome, and then no interval; chance has one.
     low, high = np.fmin(found.low, found.value - chance), np.fmax(found.high, found.value + chance)
     return Interval(value=found.value, low=float(low), high=float(high))
@@ -195,4 +188,4 @@ def _with_both_outcomes(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bootstrap(rows: pd.DataFrame, settings: GateSettings) -> CustomerBootstrap:
-    return CustomerBootstrap(rows[ENTITY_KEY].to_numpy(), settings.resamples, settings.seed, rows["cutoff"].to_numpy())
+    return bootstrap_rows(rows, settings.resamples, settings.seed)

@@ -152,6 +152,20 @@ class CustomerBootstrap:
             yield weights
 
 
+def bootstrap_rows(keys: pd.DataFrame, resamples: int, seed: int) -> CustomerBootstrap:
+    """Draw customers and months of rows.
+
+    Args:
+        keys: Columns customer_id and cutoff, a row per row.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        Resamples of the rows.
+    """
+    return CustomerBootstrap(keys["customer_id"].to_numpy(), resamples, seed, keys["cutoff"].to_numpy())
+
+
 def chunk_size(max_resamples: int, rows: int) -> int:
     """Compute the number of resamples whose arrays (resamples, rows) are made at once.
 

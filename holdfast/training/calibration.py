@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
@@ -13,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from holdfast.core.types import Bools, Floats
 from holdfast.models.calibrated_classifier import apply_calibrator
-from holdfast.training.bootstrap import CustomerBootstrap, compare_means
+from holdfast.training.bootstrap import bootstrap_rows, compare_means
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import CalibrationMethod
 from holdfast.training.metrics import clip_log_odds, compute_metrics, level_offset, log_loss_per_row
@@ -139,9 +140,7 @@ def choose_calibration(
     if not comparable:
         return CalibrationChoice("none", "Too little history to compare calibrations: none is used.", [])
     churned = np.concatenate([fold.validation.y for fold, _ in comparable])
-    keys = [fold.validation.keys for fold, _ in comparable]
-    customers, months = (np.concatenate([key[name].to_numpy() for key in keys]) for name in ("customer_id", "cutoff"))
-    bootstrap = CustomerBootstrap(customers, resamples, seed, months)
+    bootstrap = bootstrap_rows(pd.concat([fold.validation.keys for fold, _ in comparable]), resamples, seed)
     scores = {
         method: np.concatenate([_apply_level_free(method, fold, earlier) for fold, earlier in comparable])
         for method in CALIBRATION_METHODS

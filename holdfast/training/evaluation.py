@@ -12,6 +12,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
+    bootstrap_rows,
     compare_means,
     mean_draws,
     percentile_interval,
@@ -71,7 +72,7 @@ def evaluate_model(
     Returns:
         Evaluation report.
     """
-    bootstrap = bootstrap_rows(test, training)
+    bootstrap = bootstrap_rows(test.keys, training.resamples, training.seed)
     model_scores, recipe = scores["model"], choice.recipe
     losses = {name: log_loss_per_row(test.y, values) for name, values in scores.items()}
     draws = {name: draw_metrics(test.y, values, bootstrap) for name, values in scores.items()}
@@ -121,22 +122,6 @@ def evaluate_model(
         level=level,
         served=served,
         search_notes=list(choice.notes),
-    )
-
-
-def bootstrap_rows(data: TrainingSet, training: TrainingSettings) -> CustomerBootstrap:
-    """Draw customers and months of rows.
-
-    Args:
-        data: Rows at several cut-offs.
-        training: Number of resamples, and seed.
-
-    Returns:
-        Resamples of the rows.
-    """
-    keys = data.keys
-    return CustomerBootstrap(
-        keys["customer_id"].to_numpy(), training.resamples, training.seed, keys["cutoff"].to_numpy()
     )
 
 

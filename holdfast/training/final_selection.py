@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from holdfast.core.types import Floats
-from holdfast.training.bootstrap import CustomerBootstrap, compare_means
+from holdfast.training.bootstrap import CustomerBootstrap, bootstrap_rows, compare_means
 from holdfast.training.dataset import TrainingSet
-from holdfast.training.evaluation import bootstrap_rows
 from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
 from holdfast.training.metrics import log_loss_per_row
 from holdfast.training.model_families import find_family
@@ -35,10 +34,11 @@ def veto_on_test(
     Returns:
         Shipped choice with its measured gain, and its model fitted on the development rows.
     """
-    choice, model = _veto_calibration(choice, data, training)
+    test = data.at_cutoffs(choice.recipe.test)
+    bootstrap = bootstrap_rows(test.keys, training.resamples, training.seed)
+    choice, model = _veto_calibration(choice, data, training, test, bootstrap)
     recipe, trials = choice.recipe, {trial.family: trial for trial in (choice.trial, *choice.rivals)}
-    development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
-    bootstrap = bootstrap_rows(test, training)
+    development = data.at_cutoffs(recipe.development)
 
     def measure_loss(fitted: Any) -> Floats:
         return log_loss_per_row(test.y, predict_churn(fitted, test.x))
@@ -57,7 +57,9 @@ def veto_on_test(
         split = TimeSplit(recipe.folds, recipe.development, recipe.test)
         switched = choose_model([shipped], data, split, training, horizon_days)
         rivals = tuple(trial for trial in trials.values() if trial is not shipped)
-        choice, model = _veto_calibration(replace(switched, reason=reason, rivals=rivals), data, training)
+        choice, model = _veto_calibration(
+            replace(switched, reason=reason, rivals=rivals), data, training, test, bootstrap
+        )
         losses[shipped.family] = measure_loss(model)
     gains = [compare_means(losses[rival.family], losses[shipped.family], bootstrap).interval for rival in choice.rivals]
     return replace(choice, gain=min(gains, key=lambda gain: gain.value, default=None)), model
@@ -77,16 +79,18 @@ def _find_unbeaten(chosen: str, losses: Mapping[str, Floats], bootstrap: Custome
     return next(name for name in order if not any(beats(other, name) for other in order if other != name))
 
 
-def _veto_calibration(choice: ModelChoice, data: TrainingSet, training: TrainingSettings) -> tuple[ModelChoice, Any]:
+def _veto_calibration(
+    choice: ModelChoice, data: TrainingSet, training: TrainingSettings, test: TrainingSet, bootstrap: CustomerBootstrap
+) -> tuple[ModelChoice, Any]:
     """Fit the choice, without its calibration unless that is better on the test rows by one standard error."""
     recipe, model = choice.recipe, fit_recipe(choice.recipe, data, folds=choice.trial.scores)
     if recipe.calibration == "none" or training.calibration != "auto":
         return choice, model
-    test, plain = data.at_cutoffs(recipe.test), model.classifier
+    plain = model.classifier
     gain = compare_means(
         log_loss_per_row(test.y, predict_churn(plain, test.x)),
         log_loss_per_row(test.y, predict_churn(model, test.x)),
-        bootstrap_rows(test, training),
+        bootstrap,
     )
     if gain.mean > gain.standard_error:
         return choice, model

@@ -1,8 +1,11 @@
 """Metrics of churn scores, with bootstrap intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
@@ -10,6 +13,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
+    average_months,
     calibration_error_draws,
     expected_calibration_error,
     mean_draws,
@@ -124,6 +128,30 @@ def roc_auc_difference(churned: Bools, left: Floats, right: Floats, bootstrap: C
     """
     draws = roc_auc_draws(churned, left, bootstrap) - roc_auc_draws(churned, right, bootstrap)
     return percentile_interval(_roc_auc(churned, left) - _roc_auc(churned, right), draws)
+
+
+def average_monthly_roc_auc(
+    churned: Bools, scores: Floats, months: Sequence[Any] | npt.NDArray[Any], bootstrap: CustomerBootstrap
+) -> Interval:
+    """Compute the mean ROC-AUC within the months, with an interval over customers and months.
+
+    Args:
+        churned: Outcomes, both in each month, shape (rows,).
+        scores: Scores, shape (rows,).
+        months: Month of each row, shape (rows,).
+        bootstrap: Resamples of customers and months of the rows.
+
+    Returns:
+        Mean over the months.
+    """
+    codes, known = pd.factorize(np.asarray(months))
+    values, draws = [], []
+    for code in range(len(known)):
+        rows = codes == code
+        values.append(float(roc_auc_score(churned[rows], scores[rows])))
+        draws.append(roc_auc_draws(churned[rows], scores[rows], bootstrap.one_month(rows)))
+    pooled = average_months(np.column_stack(draws), bootstrap.month_counts)
+    return percentile_interval(float(np.mean(values)), pooled)
 
 
 def level_offset(churned: Bools | Floats, log_odds: Floats) -> float:

@@ -6,23 +6,21 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
-    average_months,
+    bootstrap_rows,
     compare_means,
     mean_draws,
     percentile_interval,
-    roc_auc_draws,
 )
 from holdfast.training.calibration import CalibrationChoice, FoldScores, choose_calibration
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import FoldResult, Interval
 from holdfast.training.fitting import score_out_of_fold
 from holdfast.training.hyperparameter_search import SearchTrial, default_trial, describe_bounds
-from holdfast.training.metrics import level_free_log_loss
-from holdfast.training.model_families import describe_model, find_family, list_families
+from holdfast.training.metrics import average_monthly_roc_auc, level_free_log_loss
+from holdfast.training.model_families import find_family, list_families
 from holdfast.training.profit import optimal_threshold
 from holdfast.training.recipe import BASE_RATE, Recipe
 from holdfast.training.settings import TrainingSettings
@@ -155,15 +153,11 @@ def _choose_family(
     ]
     bootstrap = _pool_folds(scored[0], training)
     lowest = int(np.argmin([loss.mean() for loss in losses]))
-    name = describe_model(best[lowest].family, best[lowest].params)
-    reasons = [f"{name} has the lowest log loss on {len(split.folds)} folds"]
+    reasons = [f"{best[lowest].name} has the lowest log loss on {len(split.folds)} folds"]
     for number, (trial, loss) in enumerate(zip(best[:lowest], losses, strict=False)):
         difference = compare_means(loss, losses[lowest], bootstrap)
         within = difference.mean <= difference.standard_error
-        reasons.append(
-            f"{describe_model(trial.family, trial.params)} is {'' if within else 'not '}within one standard error of "
-            f"it ({difference})"
-        )
+        reasons.append(f"{trial.name} is {'' if within else 'not '}within one standard error of it ({difference})")
         if within:
             return number, scored[number], "; ".join(reasons) + ": the simpler model is chosen."
     return lowest, scored[lowest], "; ".join(reasons) + "."
@@ -171,9 +165,7 @@ def _choose_family(
 
 def _pool_folds(folds: Sequence[FoldScores], training: TrainingSettings) -> CustomerBootstrap:
     keys = pd.concat([fold.validation.keys for fold in folds], ignore_index=True)
-    return CustomerBootstrap(
-        keys["customer_id"].to_numpy(), training.resamples, training.seed, keys["cutoff"].to_numpy()
-    )
+    return bootstrap_rows(keys, training.resamples, training.seed)
 
 
 def _measure_folds(folds: Sequence[FoldScores], training: TrainingSettings) -> FoldResult:
@@ -183,14 +175,10 @@ def _measure_folds(folds: Sequence[FoldScores], training: TrainingSettings) -> F
     base = np.concatenate([level_free_log_loss(fold.validation.y, np.zeros(len(fold.log_odds))) for fold in folds])
     gain = base - np.concatenate([level_free_log_loss(fold.validation.y, fold.log_odds) for fold in folds])
     number = np.repeat(np.arange(len(folds)), [len(fold.log_odds) for fold in folds])
-    values, draws = [], []
-    for index, fold in enumerate(folds):
-        values.append(float(roc_auc_score(fold.validation.y, fold.log_odds)))
-        draws.append(roc_auc_draws(fold.validation.y, fold.log_odds, bootstrap.one_month(number == index)))
-    pooled = average_months(np.column_stack(draws), bootstrap.month_counts)
+    log_odds = np.concatenate([fold.log_odds for fold in folds])
     return FoldResult(
         months=len(folds),
         rows=len(churned),
-        roc_auc=percentile_interval(float(np.mean(values)), pooled),
+        roc_auc=average_monthly_roc_auc(churned, log_odds, number, bootstrap),
         log_loss_gain=percentile_interval(float(gain.mean()), mean_draws(gain, bootstrap)),
     )
