@@ -284,19 +284,19 @@ def test_train_killed_at_any_stage_next_run_leaves_one_version(
 def _killed(place: str, training: Any) -> None:
     """Train until ``place``."""
     from flows.train import train
-    from holdfast.training import evaluation, hyperparameter_search, mlflow_tracking
+    from holdfast.training import evaluation, mlflow_tracking
 
     def dies(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if place == "in the search":
-        original, calls = hyperparameter_search._convert_trial, []
+        log, logged = mlflow_tracking.TrialLog.log, []
 
-        def second(*arguments: Any) -> Any:
-            calls.append(arguments)
-            return original(*arguments) if len(calls) < 3 else dies()
+        def dies_at_the_third(self: Any, trial: Any) -> None:
+            logged.append(trial)
+            return log(self, trial) if len(logged) < 3 else dies()
 
-        hyperparameter_search._convert_trial = second
+        mlflow_tracking.TrialLog.log = dies_at_the_third
     elif place == "before the test":
         evaluation.evaluate_model = dies
     elif place == "before the registration":
