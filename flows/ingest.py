@@ -25,7 +25,7 @@ from holdfast.ingestion.results import IngestResult
 from holdfast.reporting.artifact_tables import ingest_rows, quarantine_markdown
 
 if TYPE_CHECKING:
-    from holdfast.ingestion.source import Source
+    from holdfast.ingestion.reading.source import Source
     from holdfast.ingestion.validation import ValidationResult
 
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 def read_task(source: Path, mapping: ColumnMapping) -> "Source":
     """Read the files of the source as tables of text."""
-    from holdfast.ingestion.readers import read_source
+    from holdfast.ingestion.reading.reader import read_source
 
     return read_source(source, mapping)
 

@@ -104,10 +104,10 @@ def commit_batch(
             last_event=None if rows.empty else rows["event_timestamp"].max().to_pydatetime(),
         )
         if rows.empty and quarantined.empty:
-            return IngestResult.from_commit(batch, validated.reasons, stored=False)
+            return IngestResult.from_commit(batch, validated.reasons, validated.notes, stored=False)
         _require_later(settings, time)
         _store(settings, batch, rows, quarantined, staging / f"{_STAGED}{batch.batch_id}")
-        return IngestResult.from_commit(batch, validated.reasons, stored=True)
+        return IngestResult.from_commit(batch, validated.reasons, validated.notes, stored=True)
 
 
 @contextmanager

@@ -119,8 +119,8 @@ class ColumnMapping(_Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """Return the digest of the mapping's values, which does not depend on the formatting of its file."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Return the digest of the mapping's values without defaults, so that a new optional key changes no digest."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
     @property
     def required_columns(self) -> list[str]:

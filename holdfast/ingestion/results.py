@@ -19,6 +19,7 @@ class IngestResult:
         rows_read: Sum of the four counts that follow.
         reasons: Bad rows of the source per reason; empty for a source that is already ingested, which is not validated
             again.
+        notes: Sentences for the person who ingests the source.
     """
 
     batch_id: str | None
@@ -29,6 +30,7 @@ class IngestResult:
     rows_quarantined: int
     rows_already_quarantined: int
     reasons: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -37,14 +39,15 @@ class IngestResult:
         return {name.replace("_", " "): getattr(self, name) for name in names}
 
     def summary(self) -> str:
-        """Format the result as one line, and one line per reason.
+        """Format the result as one line, one line per reason and one per note.
 
         Returns:
             Text for the command line.
         """
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         reasons = "".join(f"\n  {count:>9,}  {reason}" for reason, count in self.reasons.items())
-        return f"{self.status} (batch {self.batch_id or 'none'}): {counts}{reasons}"
+        notes = "".join(f"\n  {note}" for note in self.notes)
+        return f"{self.status} (batch {self.batch_id or 'none'}): {counts}{reasons}{notes}"
 
     @classmethod
     def from_stored(cls, batch: Batch) -> Self:
@@ -67,12 +70,13 @@ class IngestResult:
         )
 
     @classmethod
-    def from_commit(cls, batch: Batch, reasons: dict[str, int], stored: bool) -> Self:
+    def from_commit(cls, batch: Batch, reasons: dict[str, int], notes: tuple[str, ...], stored: bool) -> Self:
         """Build the result of a commit.
 
         Args:
             batch: Manifest of the batch.
             reasons: Bad rows of the source per reason.
+            notes: Sentences for the person who ingests the source.
             stored: False when the batch had no new rows and was not stored.
 
         Returns:
@@ -87,4 +91,5 @@ class IngestResult:
             rows_quarantined=batch.rows_quarantined,
             rows_already_quarantined=batch.rows_already_quarantined,
             reasons=reasons,
+            notes=notes,
         )

@@ -13,9 +13,10 @@ import pandera.pandas as pa
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing import ParsedRows, RowIssue, parse_rows
+from holdfast.ingestion.parsing.columns import RowIssue
+from holdfast.ingestion.parsing.parser import ParsedRows, parse_files
+from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.schemas import Transactions
-from holdfast.ingestion.source import Source, SourceFile
 
 _WRONG_FIELD_COUNT = "wrong number of fields"
 _STRAY_QUOTE = "a stray quote made one value of several rows"
@@ -32,10 +33,12 @@ class ValidationResult:
     Attributes:
         transactions: Columns customer_id, event_timestamp, amount, quantity.
         quarantine: Columns source_file, row_number, reasons, raw.
+        notes: Sentences for the person who ingests the source.
     """
 
     transactions: pd.DataFrame
     quarantine: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:
@@ -63,11 +66,11 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
     Raises:
         IngestError: No value of a mapped column is readable, or more than ``max_bad_share`` of the rows are bad.
     """
-    parsed = [parse_rows(file, mapping) for file in source.files]
-    _require_readable(source, mapping, parsed)
+    parsed = parse_files(source.files, mapping)
+    _require_readable(source, mapping, parsed.files)
     duplicates = _exact_duplicates(source, mapping)
     valid, quarantined, bad_rows = [], [], 0
-    for file, rows, duplicate in zip(source.files, parsed, duplicates, strict=True):
+    for file, rows, duplicate in zip(source.files, parsed.files, duplicates, strict=True):
         issues = [*rows.issues, *_validate_schema(rows, ingested_at)]
         if file.stray_quotes is not None and file.stray_quotes.any():
             issues.append(RowIssue(_STRAY_QUOTE, file.stray_quotes))
@@ -78,7 +81,11 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
             is_bad = is_bad | duplicate
         valid.append(rows.frame[~is_bad])
         quarantined.append(_quarantine_rows(file, issues, is_bad))
-    result = ValidationResult(pd.concat(valid, ignore_index=True), pd.concat(quarantined, ignore_index=True))
+    result = ValidationResult(
+        transactions=pd.concat(valid, ignore_index=True),
+        quarantine=pd.concat(quarantined, ignore_index=True),
+        notes=(*source.notes, *parsed.notes),
+    )
     _require_good_share(source, mapping, result, bad_rows)
     return result
 

@@ -11,7 +11,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.ingestion.batches import Batch, list_batches
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.validation import ValidationResult, validate_source
 
 SIMPLE = """\

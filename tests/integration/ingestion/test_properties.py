@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.validation import validate_source
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.ingestion_fixtures import SIMPLE

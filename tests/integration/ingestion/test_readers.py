@@ -13,7 +13,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
-from holdfast.ingestion.readers import read_source
+from holdfast.ingestion.reading.reader import read_source
 from tests.support.ingest_pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

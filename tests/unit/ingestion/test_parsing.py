@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.source import Source, SourceFile
+from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.validation import validate_source
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

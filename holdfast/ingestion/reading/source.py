@@ -48,11 +48,19 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """File, or folder of files that form one table. ``sha256`` digests contents, not names."""
+    """File, or folder of files that form one table.
+
+    Attributes:
+        name: Name of the file or folder.
+        sha256: Digest of the contents, not of the names.
+        files: Files with rows.
+        notes: Sentences for the person who ingests the source.
+    """
 
     name: str
     sha256: str
     files: list[SourceFile]
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:

@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.source import MalformedLines, SourceFile
+from holdfast.ingestion.reading.source import MalformedLines, SourceFile
 
 _BLOCK = 64 * 1024 * 1024  # bytes parsed at once, which limits the length of a row
 _HEADER = 1024 * 1024

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.csv_reader import read_csv
-from holdfast.ingestion.source import Source, SourceFile
+from holdfast.ingestion.reading.csv_reader import read_csv
+from holdfast.ingestion.reading.source import Source, SourceFile
 
 _SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
 _GZIP = b"\x1f\x8b"

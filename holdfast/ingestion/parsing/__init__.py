@@ -1,0 +1,1 @@
+"""Parsers of the columns of a source: strings to typed transaction columns."""

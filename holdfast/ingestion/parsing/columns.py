@@ -1,0 +1,116 @@
+"""Column of a source as text, and as parsed values with the reasons of unreadable ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from holdfast.ingestion.reading.source import SourceFile
+
+# Notations of a missing value in exports, in lower case.
+_MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
+
+
+@dataclass(frozen=True)
+class RowIssue:
+    """Reason for quarantine.
+
+    Attributes:
+        reason: Text that is stored with the row.
+        rows: True for the affected rows, shape (rows,).
+    """
+
+    reason: str
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """Column of one or more files of a source, which share one mapping.
+
+    Attributes:
+        name: Name of the column in the source.
+        text: Trimmed strings of all files, in the order of the files; null where a value is missing. Shape (rows,).
+        files: Files of the rows.
+        typed: True for a column with a type of its file format (Parquet): plain numbers and ISO 8601 times, whatever
+            text format the mapping gives.
+    """
+
+    name: str
+    text: pa.StringArray
+    files: tuple[SourceFile, ...]
+    typed: bool
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Return True for each row without a value, shape (rows,)."""
+        return np.asarray(pc.is_null(self.text).to_numpy(zero_copy_only=False))
+
+    def describe_values(self, rows: np.ndarray, limit: int = 3) -> str:
+        """Describe the first values of selected rows for an error message, with file and row number.
+
+        Args:
+            rows: True for the selected rows, shape (rows,).
+            limit: Largest number of values.
+
+        Returns:
+            Text such as ``'1.5' (sales.csv, row 4), '2.5' (sales.csv, row 9)``.
+        """
+        ends = np.cumsum([file.rows.num_rows for file in self.files])
+        described = []
+        for position in np.flatnonzero(rows)[:limit]:
+            number = int(np.searchsorted(ends, position, side="right"))
+            file = self.files[number]
+            row = file.row_numbers[position - (ends[number] - file.rows.num_rows)]
+            described.append(f"{self.text[int(position)].as_py()!r} ({file.name}, row {row})")
+        return ", ".join(described)
+
+
+@dataclass(frozen=True)
+class ParsedColumn:
+    """Typed values of a column.
+
+    Attributes:
+        values: Value of each row, null where none is readable, shape (rows,).
+        issues: Reasons why present values are null.
+        notes: Sentences for the person who ingests the source.
+    """
+
+    values: pd.Series
+    issues: tuple[RowIssue, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_text_column(files: Sequence[SourceFile], name: str) -> TextColumn:
+    """Read a column of files as trimmed strings, null where a value is missing.
+
+    Args:
+        files: Files of one source, all typed or all untyped in this column.
+        name: Name of the column.
+
+    Returns:
+        Column over the rows of all files.
+    """
+    chunks = [chunk for file in files for chunk in file.rows.column(name).chunks]
+    text = pc.utf8_trim_whitespace(pa.chunked_array(chunks, pa.string()).combine_chunks())
+    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING_VALUES))
+    text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
+    return TextColumn(name, text, tuple(files), name in files[0].typed_columns)
+
+
+def find_unreadable(column: TextColumn, values: pd.Series, noun: str, field: str) -> RowIssue:
+    """Find the rows whose value is present and not readable.
+
+    Args:
+        column: Column as text.
+        values: Parsed values.
+        noun: Kind of value with its article, for the reason.
+        field: Transaction field, for the reason.
+
+    Returns:
+        Issue of those rows, perhaps of none.
+    """
+    return RowIssue(f"{field} is not {noun}", values.isna().to_numpy() & ~column.missing)

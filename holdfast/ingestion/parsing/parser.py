@@ -1,0 +1,132 @@
+"""Parsing of the mapped columns of a source; an unreadable value becomes null, with a reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, read_text_column
+from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
+from holdfast.ingestion.parsing.numbers import parse_numbers
+from holdfast.ingestion.parsing.timestamps import parse_timestamps
+from holdfast.ingestion.reading.source import SourceFile
+
+_PARSERS: dict[str, Callable[[TextColumn, str, ColumnMapping], ParsedColumn]] = {
+    "customer_id": parse_customer_ids,
+    "event_timestamp": parse_timestamps,
+    "amount": parse_numbers,
+    "quantity": parse_numbers,
+    "unit_price": parse_numbers,
+}
+
+
+@dataclass(frozen=True)
+class ParsedRows:
+    """Typed columns of one file.
+
+    Attributes:
+        frame: Columns ``customer_id`` (object), ``event_timestamp`` (UTC, µs), ``amount`` and ``quantity`` (float64),
+            one row per row of the file.
+        issues: Reasons why values are null.
+        unreadable_fields: Fields of the mapping without a single readable value.
+    """
+
+    frame: pd.DataFrame
+    issues: list[RowIssue]
+    unreadable_fields: list[str]
+
+
+@dataclass(frozen=True)
+class ParsedSource:
+    """Typed columns of all files of a source.
+
+    Attributes:
+        files: Rows of each file, in the order of the files.
+        notes: Sentences for the person who ingests the source.
+    """
+
+    files: list[ParsedRows]
+    notes: list[str]
+
+
+def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:
+    """Convert the mapped columns of the files of a source to their types.
+
+    The files are parsed together, because the notation of a column can be recognized only from all of its values.
+
+    Args:
+        files: Files of a source.
+        mapping: Column mapping.
+
+    Returns:
+        Typed columns of each file, and the reasons for null values.
+
+    Raises:
+        IngestError: The values of a column contradict the mapping.
+    """
+    groups = [_parse_group(list(group), mapping) for _, group in groupby(files, key=lambda file: file.typed_columns)]
+    return ParsedSource(
+        files=[rows for group in groups for rows in group.files],
+        notes=list(dict.fromkeys(note for group in groups for note in group.notes)),
+    )
+
+
+def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:
+    issues: list[RowIssue] = []
+    notes: list[str] = []
+    values: dict[str, pd.Series] = {}
+    for field, name in mapping.columns.by_field.items():
+        column = read_text_column(files, name)
+        found = _PARSERS[field](column, field, mapping)
+        issues += [RowIssue(f"{field} is missing", column.missing), *found.issues]
+        values[field] = found.values
+        notes += found.notes
+    amount, quantity = _amount_and_quantity(values, _cancelled(files, mapping))
+    frame = pd.DataFrame(
+        {
+            "customer_id": values["customer_id"],
+            "event_timestamp": values["event_timestamp"],
+            "amount": amount,
+            "quantity": quantity,
+        }
+    )
+    ends = np.cumsum([file.rows.num_rows for file in files])
+    parsed = []
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        of_file = [RowIssue(issue.reason, issue.rows[start:end]) for issue in issues]
+        parsed.append(
+            ParsedRows(
+                frame=frame.iloc[start:end].reset_index(drop=True),
+                issues=[issue for issue in of_file if issue.rows.any()],
+                unreadable_fields=[field for field in values if values[field].iloc[start:end].isna().all()],
+            )
+        )
+    return ParsedSource(parsed, notes)
+
+
+def _cancelled(files: list[SourceFile], mapping: ColumnMapping) -> np.ndarray:
+    if mapping.cancellation is None:
+        return np.zeros(sum(file.rows.num_rows for file in files), dtype=bool)
+    text = read_text_column(files, mapping.cancellation.column).text
+    starts = pc.fill_null(pc.starts_with(text, mapping.cancellation.starts_with), False)
+    return np.asarray(starts.to_numpy(zero_copy_only=False))
+
+
+def _amount_and_quantity(values: dict[str, pd.Series], cancelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute amounts, rounded to 6 decimals so that they do not depend on the file format, and quantities."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the schema rejects infinite amounts
+        if "amount" in values:
+            amount = values["amount"].to_numpy(dtype=float)
+        else:
+            amount = values["quantity"].to_numpy(dtype=float) * values["unit_price"].to_numpy(dtype=float)
+        amount = np.where(np.abs(amount) < 1e9, np.round(amount, 6), amount)
+        # Without a quantity column, one unit was bought or returned, by the sign of the amount.
+        one_unit = np.where(amount < 0, -1.0, 1.0)
+    quantity = values["quantity"].to_numpy(dtype=float) if "quantity" in values else one_unit
+    amount = np.where(cancelled, -np.abs(amount), amount)
+    quantity = np.where(cancelled, -np.abs(quantity), quantity)
+    return amount, quantity
