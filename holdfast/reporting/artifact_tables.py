@@ -133,16 +133,17 @@ def mismatch_rows(report: "ParityReport") -> Rows:
 
 
 def ingest_rows(result: "IngestResult") -> Rows:
-    """Tabulate the row counts of an ingest, and the counts of quarantined rows by reason.
+    """Tabulate the row counts of an ingest, the counts of quarantined rows by reason, and the notes.
 
     Args:
         result: The result of the ingest.
 
     Returns:
-        One row per count.
+        One row per count and per note; a note has no count.
     """
     rows: Rows = [{"what": what, "rows": count} for what, count in result.counts.items()]
-    return rows + [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
+    rows += [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
+    return rows + [{"what": f"note: {note}", "rows": ""} for note in result.notes]
 
 
 def score_rows(results: "Sequence[ScoreResult]") -> Rows:

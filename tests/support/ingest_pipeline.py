@@ -5,6 +5,7 @@ from pathlib import Path
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.batch_writer import commit_batch
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import load_mapping
@@ -27,3 +28,23 @@ def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: dat
     time = as_utc(ingested_at) if ingested_at else None
     validated = validate_source(found, rules, time or datetime.now(UTC))
     return commit_batch(settings, validated, found.name, found.sha256, rules.sha256, time)
+
+
+def run_case(data: Path, source: Path, mapping: Path, at: str | None) -> tuple[str, str, int]:
+    """Ingest one source of a case.
+
+    Args:
+        data: Data folder.
+        source: File or folder.
+        mapping: Mapping file.
+        at: Time at which the rows become known, ISO 8601; None for now.
+
+    Returns:
+        Outcome (``accepted`` or ``refused``), summary or error message, and the number of added rows.
+    """
+    settings = Settings(data=data)
+    try:
+        result = run_ingest(settings, source, mapping, datetime.fromisoformat(at) if at else None)
+    except IngestError as error:
+        return "refused", str(error), 0
+    return "accepted", result.summary(), result.rows_added
