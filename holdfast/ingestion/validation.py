@@ -19,7 +19,6 @@ from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.schemas import Transactions
 
 _WRONG_FIELD_COUNT = "wrong number of fields"
-_STRAY_QUOTE = "a stray quote made one value of several rows"
 _DUPLICATE = "exact duplicate of an earlier row"
 _NULL = " is null"
 
@@ -71,9 +70,7 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
     duplicates = _exact_duplicates(source, mapping)
     valid, quarantined, bad_rows = [], [], 0
     for file, rows, duplicate in zip(source.files, parsed.files, duplicates, strict=True):
-        issues = [*rows.issues, *_validate_schema(rows, ingested_at)]
-        if file.stray_quotes is not None and file.stray_quotes.any():
-            issues.append(RowIssue(_STRAY_QUOTE, file.stray_quotes))
+        issues = [*rows.issues, *_validate_schema(rows, ingested_at), *file.issues]
         is_bad = _any_issue(issues, file.rows.num_rows)
         bad_rows += int(is_bad.sum()) + len(file.malformed.row_numbers)
         if duplicate.any():

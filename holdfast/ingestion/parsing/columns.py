@@ -8,23 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from holdfast.ingestion.reading.source import RowIssue as RowIssue
 from holdfast.ingestion.reading.source import SourceFile
 
 # Notations of a missing value in exports, in lower case.
 _MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
-
-
-@dataclass(frozen=True)
-class RowIssue:
-    """Reason for quarantine.
-
-    Attributes:
-        reason: Text that is stored with the row.
-        rows: True for the affected rows, shape (rows,).
-    """
-
-    reason: str
-    rows: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import pyarrow.csv as pacsv
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.reading.source import MalformedLines, SourceFile
+from holdfast.ingestion.reading.source import MalformedLines, RowIssue, SourceFile
 
 _BLOCK = 64 * 1024 * 1024  # bytes parsed at once, which limits the length of a row
 _HEADER = 1024 * 1024
+_STRAY_QUOTE = "a stray quote made one value of several rows"
 
 
 def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
@@ -77,11 +78,11 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     malformed = MalformedLines(np.array(numbers, dtype=np.int64), np.array(texts, dtype=object))
     total = table.num_rows + len(numbers)
     row_numbers = np.setdiff1d(np.arange(1, total + 1), malformed.row_numbers, assume_unique=True)
-    stray_quotes = None
+    issues: list[RowIssue] = []
     if quoted:
         _require_closed_quotes(name, text, table, malformed)
-        stray_quotes = _find_stray_quotes(table, text, delimiter)
-    return SourceFile(name, table, row_numbers, malformed, stray_quotes=stray_quotes)
+        issues.append(RowIssue(_STRAY_QUOTE, _find_stray_quotes(table, text, delimiter)))
+    return SourceFile(name, table, row_numbers, malformed, issues=tuple(issue for issue in issues if issue.rows.any()))
 
 
 def _to_utf8(name: str, content: bytes, mapping: ColumnMapping) -> bytes:

@@ -1,23 +1,16 @@
 """Readers of a source (file or folder): unchanged values as strings, malformed lines separately."""
 
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.reading.csv_reader import read_csv
+from holdfast.ingestion.reading.file_content import read_content
+from holdfast.ingestion.reading.parquet_reader import read_parquet
 from holdfast.ingestion.reading.source import Source, SourceFile
+from holdfast.ingestion.reading.source_files import list_source_files
 
-_SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet")
-_GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 
 
@@ -36,88 +29,24 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
         OSError: The disk or network failed; a retry may succeed.
     """
     files, digests = [], []
-    for location in _list_files(path):
-        content = _read_content(location)
+    for location in list_source_files(path):
+        content = read_content(location)
         digests.append(hashlib.sha256(content).hexdigest())
         file = _read_file(location.name, content, mapping)
         _require_columns(file, mapping, location)
         files.append(file)
+    notes = tuple(dict.fromkeys(note for file in files for note in file.notes))
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    source = Source(name=path.name, sha256=digest, files=files)
+    source = Source(name=path.name, sha256=digest, files=files, notes=notes)
     if source.rows_read == 0:
         raise IngestError(f"{path} has a header and no rows. Check the export that wrote it.")
     return source
 
 
-def _list_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
-        usable = [file for file in files if file.name.lower().endswith(_SUFFIXES)]
-        if not usable:
-            raise IngestError(f"Folder {path} has no readable file. Readable names end in {', '.join(_SUFFIXES)}.")
-        return usable
-    if not path.exists():
-        raise IngestError(f"Source {path} does not exist. Check the path given as --source.")
-    return [path]
-
-
-def _read_content(file: Path) -> bytes:
-    """Read a file and decompress gzip; the digest is computed from the result."""
-    try:
-        content = file.read_bytes()
-    except PermissionError:
-        raise IngestError(f"{file} is not readable by this user. Change its permissions.") from None
-    if not content:
-        raise IngestError(f"{file} is empty. Check the export that wrote it.")
-    if content.startswith(_GZIP):
-        try:
-            return gzip.decompress(content)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise IngestError(f"{file} is a broken gzip file ({error}). Copy or export it again.") from error
-    if file.name.lower().endswith(".gz"):
-        raise IngestError(f"{file} is not gzip although its name ends in .gz. Rename it or export it again.")
-    return content
-
-
 def _read_file(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     if content.startswith(_PARQUET) or name.lower().endswith(".parquet"):
-        return _read_parquet(name, content)
+        return read_parquet(name, content)
     return read_csv(name, content, mapping)
-
-
-def _read_parquet(name: str, content: bytes) -> SourceFile:
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        raise IngestError(f"{name} is not a readable Parquet file ({error}). Copy or export it again.") from error
-    typed = frozenset(
-        column.name for column in table.schema if not (pa.types.is_string(column.type) or _is_text(column.type))
-    )
-    columns = [_as_text(column) for column in table.columns]
-    rows = pa.table(columns, names=table.column_names)
-    return SourceFile(name=name, rows=rows, row_numbers=np.arange(1, rows.num_rows + 1), typed_columns=typed)
-
-
-def _is_text(kind: Any) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _as_text(column: Any) -> Any:
-    """Convert a column to the strings of a CSV: shortest exact numbers, ISO 8601 times, "" for missing."""
-    if pa.types.is_float64(column.type):
-        text = pa.array([None if v is None or v != v else repr(v) for v in column.to_pylist()], pa.string())
-    else:
-        try:
-            text = pc.cast(column, pa.string())
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs, bytes
-            text = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
-    if pa.types.is_timestamp(column.type):
-        text = pc.replace_substring_regex(text, r"\.0+($|[Z+-])", r"\1")
-    elif pa.types.is_floating(column.type):
-        text = pc.if_else(pc.equal(text, "nan"), "", text)
-    return pc.fill_null(text, "")
 
 
 def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path) -> None:

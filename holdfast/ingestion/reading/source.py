@@ -7,6 +7,19 @@ import pyarrow as pa
 
 
 @dataclass(frozen=True)
+class RowIssue:
+    """Reason for quarantine.
+
+    Attributes:
+        reason: Text that is stored with the row.
+        rows: True for the affected rows, shape (rows,).
+    """
+
+    reason: str
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class MalformedLines:
     """Lines with too many or too few fields.
 
@@ -30,7 +43,8 @@ class SourceFile:
         malformed: Lines that do not fit the header.
         typed_columns: Columns with a type of their file format (Parquet): their strings are ISO 8601 and plain
             numbers, whatever text format the mapping gives.
-        stray_quotes: True for rows that swallowed other rows because of a stray quote; None without such rows.
+        issues: Reasons for quarantine that the layout of the file gives, such as a totals row.
+        notes: Sentences for the person who ingests the source.
     """
 
     name: str
@@ -38,7 +52,8 @@ class SourceFile:
     row_numbers: np.ndarray
     malformed: MalformedLines = field(default_factory=MalformedLines)
     typed_columns: frozenset[str] = frozenset()
-    stray_quotes: np.ndarray | None = None
+    issues: tuple[RowIssue, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:
