@@ -42,13 +42,13 @@ class CustomerBootstrap:
         customers: Sequence[str] | npt.NDArray[Any],
         resamples: int,
         seed: int,
-        months: Sequence[Any] | npt.NDArray[Any] | None = None,
+        months: Sequence[Any] | pd.Series | None = None,
     ) -> None:
         codes, known = pd.factorize(np.asarray(customers, dtype=object))
         self._codes, self._customers = codes, len(known)
         self._month_codes: npt.NDArray[np.intp] | None = None
         if months is not None:
-            self._month_codes, known_months = pd.factorize(np.asarray(months))
+            self._month_codes, known_months = pd.factorize(pd.Series(months))
             self._months = len(known_months)
         self.resamples, self._seed = resamples, seed
 
@@ -163,7 +163,7 @@ def bootstrap_rows(keys: pd.DataFrame, resamples: int, seed: int) -> CustomerBoo
     Returns:
         Resamples of the rows.
     """
-    return CustomerBootstrap(keys["customer_id"].to_numpy(), resamples, seed, keys["cutoff"].to_numpy())
+    return CustomerBootstrap(keys["customer_id"].to_numpy(), resamples, seed, keys["cutoff"])
 
 
 def chunk_size(max_resamples: int, rows: int) -> int:

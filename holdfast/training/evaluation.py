@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools, Floats
@@ -48,7 +51,7 @@ _UNKNOWN_GROUP = "unknown"
 
 
 def evaluate_model(
-    model: object,
+    model: Any,
     scores: Mapping[str, Floats],
     development: TrainingSet,
     test: TrainingSet,
@@ -117,7 +120,7 @@ def evaluate_model(
         value=estimate_profit(test.y, model_scores, threshold, training.value, bootstrap),
         decisions=decisions,
         importance=compute_permutation_importance(lambda x: predict_churn(model, x), test, training.seed),
-        instability=_measure_instability(recipe, development, test, training.seed),
+        instability=_measure_instability(model, recipe, development, test, training.seed),
         folds=choice.folds,
         level=level,
         served=served,
@@ -233,13 +236,15 @@ def _evaluate_slice(
     return results
 
 
-def _measure_instability(recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int) -> Interval:
+def _measure_instability(
+    model: Any, recipe: Recipe, development: TrainingSet, test: TrainingSet, seed: int
+) -> Interval:
     """Measure the mean absolute change of a test row's probability when the model is fitted on resampled customers.
 
     The ends are the smallest and the largest mean of a refit. Uncalibrated probabilities are compared, because the
     measure concerns the fit.
     """
-    expected = predict_churn(fit_model(recipe.family, recipe.params, development, recipe.seed), test.x)
+    expected = _predict_uncalibrated(model, test.x)
     bootstrap = CustomerBootstrap(development.keys["customer_id"].to_numpy(), _REFITS, seed)
     changes = []
     latest = development.keys["cutoff"].max() if find_family(recipe.family).uses_history else None
@@ -250,8 +255,14 @@ def _measure_instability(recipe: Recipe, development: TrainingSet, test: Trainin
             history = _resample(development.histories[latest], generator)
             resampled = replace(resampled, histories={latest: history})
         refitted = fit_model(recipe.family, recipe.params, resampled, recipe.seed)
-        changes.append(np.abs(predict_churn(refitted, test.x) - expected).mean())
+        changes.append(np.abs(_predict_uncalibrated(refitted, test.x) - expected).mean())
     return Interval(value=float(np.mean(changes)), low=float(min(changes)), high=float(max(changes)))
+
+
+def _predict_uncalibrated(model: Any, x: Floats) -> Floats:
+    with threadpool_limits(limits=1):
+        churn: Floats = expit(model.decision_function(x))
+    return churn
 
 
 def _resample(history: PurchaseHistory, generator: np.random.Generator) -> PurchaseHistory:

@@ -20,7 +20,7 @@ def compute_permutation_importance(
     data: TrainingSet,
     seed: int,
     repeats: int = 3,
-    max_rows: int = 25_000,
+    max_rows: int = 10_000,
     resamples: int = 200,
 ) -> list[Importance]:
     """Compute the ROC-AUC lost when a feature is shuffled (Breiman, 2001; Fisher, Rudin and Dominici, 2019).

@@ -25,7 +25,7 @@ from holdfast.training.evaluation import (
     require_slice_inputs,
 )
 from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, ServedFit, SliceResult
-from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
 from holdfast.training.metrics import compute_metric_intervals, compute_metrics
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.model_selection import ModelChoice
@@ -343,7 +343,9 @@ class TestEvaluateSlice:
 class TestInstability:
     def _of(self, development: TrainingSet, family: str = "logistic", seed: int = 0) -> Any:
         test = synthetic_training_set(customers=40, months=1, seed=9)
-        return _measure_instability(make_recipe((), (), family), development, test, seed)
+        recipe = make_recipe((), (), family)
+        model = fit_model(family, recipe.params, development, recipe.seed)
+        return _measure_instability(model, recipe, development, test, seed)
 
     @pytest.mark.parametrize("family", [name for name, item in FAMILIES.items() if not item.uses_history])
     def test_measure_instability_single_customer_zero(self, family: str) -> None:
