@@ -19,8 +19,9 @@ from flows._cli import run_flow
 from flows._tasks import retry_on, task
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import find_batch
-from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
+from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.datasets import locate_dataset, start_replay
+from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.results import IngestResult
 from holdfast.reporting.artifact_tables import ingest_rows, quarantine_markdown
 

@@ -16,15 +16,13 @@ Example::
 import codecs
 import hashlib
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from holdfast.core.errors import IngestError
+from holdfast.ingestion.file_rules import FileRule, matches_file
 
 
 class _Strict(BaseModel):
@@ -39,6 +37,7 @@ class Columns(_Strict):
     amount: str | None = None
     quantity: str | None = None
     unit_price: str | None = None
+    currency: str | None = None
 
     @model_validator(mode="after")
     def _require_one_amount(self) -> Self:
@@ -64,6 +63,24 @@ class Cancellation(_Strict):
     starts_with: str = Field(min_length=1)
 
 
+class FileRuleError(ValueError):
+    """Invalid rule for some files.
+
+    Attributes:
+        position: Position of the rule in ``files``.
+        error: Error of the mapping with the rule applied.
+    """
+
+    def __init__(self, position: int, error: ValidationError) -> None:
+        super().__init__(str(error))
+        self.position = position
+        self.error = error
+
+
+# Keys that concern the rows of all files together.
+_WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "max_bad_share"})
+
+
 class ColumnMapping(_Strict):
     """Content of a mapping file.
 
@@ -82,6 +99,7 @@ class ColumnMapping(_Strict):
     quoted: bool = Field(default=True, description='False where the character " has no special meaning.')
     decimal: Literal[".", ","] = Field(default=".", description="With ',' a point separates thousands: 1.234,56.")
     max_bad_share: float = Field(default=0.5, ge=0, le=1)
+    files: tuple[FileRule, ...] = Field(default=(), description="Keys that differ for some files of a folder.")
 
     @field_validator("timestamp_format")
     @classmethod
@@ -117,6 +135,41 @@ class ColumnMapping(_Strict):
             raise ValueError(f"{value!r} must be one character, or the word whitespace")
         return value
 
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        for position, rule in enumerate(self.files):
+            if wrong := _WHOLE_SOURCE_KEYS & set(rule.model_extra or {}):
+                raise ValueError(f"{min(wrong)} applies to all files: move it out of the rule for {rule.match!r}")
+            try:
+                ColumnMapping.model_validate(rule.apply(self._content))
+            except ValidationError as error:
+                raise FileRuleError(position, error) from error
+        return self
+
+    @property
+    def _content(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"files"}, exclude_unset=True, by_alias=True)
+
+    @cached_property
+    def _by_rule(self) -> tuple["ColumnMapping", ...]:
+        """Return the mapping of each rule in ``files``, and last that of the other files."""
+        contents = [*(rule.apply(self._content) for rule in self.files), self._content]
+        return tuple(ColumnMapping.model_validate(content) for content in contents)
+
+    def for_file(self, name: str) -> "ColumnMapping":
+        """Return the mapping of a file: the first rule in ``files`` with a matching name applies.
+
+        Args:
+            name: Name of the file, or its path within the source with ``/`` between the parts.
+
+        Returns:
+            Mapping without rules for files; equal for files to which the same keys apply.
+        """
+        if not self.files:
+            return self
+        rules = (position for position, rule in enumerate(self.files) if matches_file(name, rule.match))
+        return self._by_rule[next(rules, -1)]
+
     @cached_property
     def sha256(self) -> str:
         """Return the digest of the mapping's values without defaults, so that a new optional key changes no digest."""
@@ -127,41 +180,3 @@ class ColumnMapping(_Strict):
         """Return the source columns that the mapping reads, each once."""
         extra = [self.cancellation.column] if self.cancellation else []
         return list(dict.fromkeys([*self.columns.by_field.values(), *extra]))
-
-
-def load_mapping(path: Path) -> ColumnMapping:
-    """Read a mapping file.
-
-    Args:
-        path: YAML file.
-
-    Returns:
-        Validated mapping.
-
-    Raises:
-        IngestError: The file is missing, is no YAML mapping, or has an invalid key or value.
-    """
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise IngestError(f"Mapping {path} does not exist. Check the path given as --mapping.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise IngestError(f"Mapping {path} is not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise IngestError(f"Mapping {path} must be a YAML mapping that starts with `columns:`.")
-    try:
-        return ColumnMapping.model_validate(content)
-    except ValidationError as error:
-        problems = "".join(f"\n  {_explain(detail)}" for detail in error.errors())
-        raise IngestError(f"Mapping {path} is not valid:{problems}") from error
-
-
-def _explain(detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"]) or "(top level)"
-    if detail["type"] == "extra_forbidden":
-        nested: dict[str, type[BaseModel]] = {"columns": Columns, "cancellation": Cancellation}
-        model = nested[str(detail["loc"][0])] if len(detail["loc"]) > 1 else ColumnMapping
-        return f"{key}: unknown key. Known here: {', '.join(model.model_fields)}."
-    if detail["type"] == "missing":
-        return f"{key}: missing. Add this key."
-    return f"{key}: {detail['msg'].removeprefix('Value error, ')}."

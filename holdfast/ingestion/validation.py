@@ -170,9 +170,15 @@ def _require_readable(source: Source, mapping: ColumnMapping, parsed: list[Parse
         "event_timestamp": f"the format {mapping.timestamp_format!r}" if mapping.timestamp_format else "ISO 8601",
         "customer_id": "a non-empty id",
     }
-    for field, column in mapping.columns.by_field.items():
+    for field in mapping.columns.by_field:
         if field in unreadable:
-            values = [text for file in source.files for text in file.rows.column(column)[:3].to_pylist()][:3]
+            columns = [mapping.for_file(file.name).columns.by_field[field] for file in source.files]
+            column = columns[0]
+            values = [
+                text
+                for file, name in zip(source.files, columns, strict=True)
+                for text in file.rows.column(name)[:3].to_pylist()
+            ][:3]
             raise IngestError(
                 f"{source.name}: no value of column {column!r} can be read as {field} "
                 f"(expected {hints.get(field, 'a number')}; it starts with {', '.join(map(repr, values))}). "

@@ -8,7 +8,7 @@ from feature_repo.timestamps import as_utc
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batch_writer import commit_batch
 from holdfast.ingestion.batches import find_batch
-from holdfast.ingestion.column_mapping import load_mapping
+from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.validation import validate_source

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -56,7 +55,8 @@ class ParsedSource:
 def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:
     """Convert the mapped columns of the files of a source to their types.
 
-    The files are parsed together, because the notation of a column can be recognized only from all of its values.
+    Files with the same rules and types are parsed together, because the notation of a column can be recognized only
+    from all of its values.
 
     Args:
         files: Files of a source.
@@ -68,11 +68,18 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource
     Raises:
         IngestError: The values of a column contradict the mapping.
     """
-    groups = [_parse_group(list(group), mapping) for _, group in groupby(files, key=lambda file: file.typed_columns)]
-    return ParsedSource(
-        files=[rows for group in groups for rows in group.files],
-        notes=list(dict.fromkeys(note for group in groups for note in group.notes)),
-    )
+    groups: dict[tuple[str, frozenset[str]], list[int]] = {}
+    for position, file in enumerate(files):
+        rules = mapping.for_file(file.name)
+        key = (rules.sha256, file.typed_columns & set(rules.required_columns))
+        groups.setdefault(key, []).append(position)
+    parsed: dict[int, ParsedRows] = {}
+    notes: list[str] = []
+    for positions in groups.values():
+        group = _parse_group([files[i] for i in positions], mapping.for_file(files[positions[0]].name))
+        parsed.update(zip(positions, group.files, strict=True))
+        notes += group.notes
+    return ParsedSource([parsed[i] for i in range(len(files))], list(dict.fromkeys(notes)))
 
 
 def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:
@@ -80,6 +87,8 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
     notes: list[str] = []
     values: dict[str, pd.Series] = {}
     for field, name in mapping.columns.by_field.items():
+        if field not in _PARSERS:
+            continue
         column = read_text_column(files, name)
         found = _PARSERS[field](column, field, mapping)
         issues += [RowIssue(f"{field} is missing", column.missing), *found.issues]

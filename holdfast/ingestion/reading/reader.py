@@ -32,8 +32,9 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     for location in list_source_files(path):
         content = read_content(location)
         digests.append(hashlib.sha256(content).hexdigest())
-        file = _read_file(location.name, content, mapping)
-        _require_columns(file, mapping, location)
+        of_file = mapping.for_file(location.name)
+        file = _read_file(location.name, content, of_file)
+        _require_columns(file, of_file, location)
         files.append(file)
     notes = tuple(dict.fromkeys(note for file in files for note in file.notes))
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

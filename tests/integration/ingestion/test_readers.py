@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.column_mapping import ColumnMapping, load_mapping
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.reading.reader import read_source
 from tests.support.ingest_pipeline import run_ingest
 
@@ -170,3 +171,26 @@ def test_parquet_types_are_converted_to_csv_strings(tmp_path: Path, simple: Path
         "tags": ["['a']", "", "[]"],
         "kind": ["x", "", "x"],
     }
+
+
+def test_files_of_a_folder_are_read_by_their_own_rules(tmp_path: Path, settings: Settings, tables: Callable) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "2019-01.csv").write_text("id;Datum;Betrag\n1;31.01.2019;1.234,50\n", encoding="utf-8")
+    (folder / "2020-01.csv").write_text("id,when,amount\n1,2020-01-31,2.25\n")
+    (folder / "2021-01.csv").write_text("id;Datum;Betrag\n1;28.02.2021;3,75\n")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("""
+columns: {customer_id: id, event_timestamp: when, amount: amount}
+files:
+  - match: 2020-*
+  - match: "*"
+    columns: {event_timestamp: Datum, amount: Betrag}
+    delimiter: ";"
+    decimal: ","
+    timestamp_format: "%d.%m.%Y"
+""")
+    run_ingest(settings, folder, rules, NOW)
+    transactions, _ = tables()
+    assert transactions["amount"].tolist() == [1234.5, 2.25, 3.75]
+    assert transactions["event_timestamp"].dt.date.astype(str).tolist() == ["2019-01-31", "2020-01-31", "2021-02-28"]

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import load_mapping
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.file_rules import matches_file
+from holdfast.ingestion.mapping_file import load_mapping
 
 COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
 
@@ -35,6 +37,12 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
         (COLUMNS + "encoding: latin1000\n", "encoding: 'latin1000' is not an encoding"),
         (COLUMNS + "delimiter: tabs\n", "delimiter: 'tabs' must be one character"),
         (COLUMNS + "exact_duplicates: drop\n", "exact_duplicates: Input should be 'keep' or 'quarantine'"),
+        (COLUMNS + "file: []\n", "Did you mean files?"),
+        (COLUMNS + "files: [{match: '*', time_zone: Mars}]\n", "files.0.time_zone: 'Mars' is not an IANA time zone"),
+        (COLUMNS + "files: [{match: '*', timezone: UTC}]\n", "files.0.timezone: unknown key"),
+        (COLUMNS + "files: [{match: '*', columns: {price: d}}]\n", "files.0.columns.price: unknown key"),
+        (COLUMNS + "files: [{match: '*', max_bad_share: 1}]\n", "max_bad_share applies to all files"),
+        (COLUMNS + "files: [{time_zone: UTC}]\n", "files.0.match: missing"),
         (COLUMNS + "max_bad_share: 2\n", "max_bad_share: Input should be less than or equal to 1"),
     ],
 )
@@ -66,3 +74,40 @@ def test_sha256_depends_on_values_not_on_formatting(tmp_path: Path) -> None:
         path.write_text(text)
         digests.append(load_mapping(path).sha256)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_for_file_applies_the_first_matching_rule_only() -> None:
+    mapping = ColumnMapping.model_validate(
+        {
+            "columns": {"customer_id": "id", "event_timestamp": "when", "amount": "total"},
+            "time_zone": "Europe/Paris",
+            "files": [
+                {"match": "2019-*.csv", "decimal": ",", "columns": {"amount": "Betrag"}},
+                {"match": "2019-01.csv", "decimal": ".", "time_zone": "UTC"},
+            ],
+        }
+    )
+    january, later = mapping.for_file("2019-01.csv"), mapping.for_file("2020-01.csv")
+    assert (january.decimal, january.time_zone, january.columns.amount) == (",", "Europe/Paris", "Betrag")
+    assert (later.decimal, later.columns.amount, later.files) == (".", "total", ())
+    assert january == mapping.for_file("2019-02.csv") != later
+    assert january.sha256 == mapping.for_file("sub/2019-02.CSV").sha256 != later.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "expected"),
+    [
+        ("a.csv", "a.csv", True),
+        ("A.CSV", "a.csv", True),
+        ("a.csv.gz", "a.csv", False),
+        ("shop[1].csv", "shop[1].csv", True),
+        ("shop1.csv", "shop[1].csv", False),
+        ("2019-05.csv", "2019-??.csv", True),
+        ("2019-5.csv", "2019-??.csv", False),
+        ("2019/05.csv", "05.csv", True),
+        ("2019/05.csv", "2019/*", True),
+        ("2020/05.csv", "2019/*", False),
+    ],
+)
+def test_matches_file_reads_stars_and_question_marks_only(name: str, pattern: str, expected: bool) -> None:
+    assert matches_file(name, pattern) is expected

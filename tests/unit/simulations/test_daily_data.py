@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from holdfast.ingestion.column_mapping import load_mapping
 from holdfast.ingestion.datasets import locate_dataset
+from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.validation import validate_source
 from simulations.daily_data import (
