@@ -5,11 +5,13 @@ some time. The probability of no purchase in the horizon is the ratio of two lik
 the end of the horizon, and observed until the request. All times are in days.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import betaln, expit, gammaln
 from sklearn.base import BaseEstimator, ClassifierMixin
+from typing_extensions import override
 
 from holdfast.core.types import Bools, Floats
 from holdfast.models.contributions import shapley_values
@@ -21,7 +23,7 @@ _CHUNK = 4096  # rows at a time: quadrature takes 32 values per row
 _LARGEST_DECAY = 40.0  # exp(-40) is below the precision of a float
 
 
-class PurchaseModel(ClassifierMixin, BaseEstimator):
+class PurchaseModel(ClassifierMixin, BaseEstimator, ABC):
     """Fitted purchase model as a classifier of churn, which is its own compiled form; a subclass per distribution.
 
     Args:
@@ -122,6 +124,7 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         rows[:, self.columns] = [[1, 0, 0], [1, 90, 90], [2, 90, 1], [3, 400, 200], [20, 400, 5], [300, 3000, 900]]
         return rows
 
+    @abstractmethod
     def log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
         """Compute the log-likelihood of purchase histories.
 
@@ -133,8 +136,8 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         Returns:
             Log-likelihood of each history, shape (customers,).
         """
-        return self._log_likelihood(repeats, last, age)
 
+    @abstractmethod
     def no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
         """Compute the log-odds of no purchase in a horizon that begins at ``age``; never decreasing as ``last`` falls.
 
@@ -147,13 +150,6 @@ class PurchaseModel(ClassifierMixin, BaseEstimator):
         Returns:
             Log-odds, shape (customers,).
         """
-        return self._no_purchase_log_odds(repeats, last, age, horizon_days)
-
-    def _log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
-        raise NotImplementedError
-
-    def _no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
-        raise NotImplementedError
 
 
 class BgNbdModel(PurchaseModel):
@@ -164,13 +160,17 @@ class BgNbdModel(PurchaseModel):
 
     parameter_names = ("r", "alpha", "a", "b")
 
-    def _log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
+    @override
+    def log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
+        """Compute the log-likelihood of purchase histories."""
         r, alpha, a, b = self.parameters
         shape = r + repeats
         common = gammaln(shape) - gammaln(r) + r * np.log(alpha) + betaln(a, b + repeats) - betaln(a, b)
         return common + np.logaddexp(-shape * np.log(alpha + age), self._inactive(repeats, last))
 
-    def _no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
+    @override
+    def no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
+        """Compute the log-odds of no purchase in a horizon."""
         r, alpha, _, _ = self.parameters
         shape = r + repeats
         # log of (1 + horizon / (alpha + age)) ** shape: the likelihood of an active customer falls by this factor.
@@ -193,12 +193,16 @@ class ParetoNbdModel(PurchaseModel):
 
     parameter_names = ("r", "alpha", "s", "beta")
 
-    def _log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
+    @override
+    def log_likelihood(self, repeats: Floats, last: Floats, age: Floats) -> Floats:
+        """Compute the log-likelihood of purchase histories."""
         r, alpha, s, beta = self.parameters
         common = gammaln(r + repeats) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
         return common + self._no_purchase(repeats, last, age)
 
-    def _no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
+    @override
+    def no_purchase_log_odds(self, repeats: Floats, last: Floats, age: Floats, horizon_days: float) -> Floats:
+        """Compute the log-odds of no purchase in a horizon."""
         r, alpha, s, beta = self.parameters
         shape, end = r + repeats, age + horizon_days
         purchase = np.log(shape) + _log_integral(alpha, beta, shape + 1, s, age, end)
