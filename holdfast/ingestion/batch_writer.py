@@ -96,6 +96,8 @@ def commit_batch(
             mapping_sha256=mapping_sha256,
             ingested_at=time,
             rows_read=validated.rows_read,
+            rows_filtered=validated.rows_filtered,
+            rows_from_refunds=validated.rows_from_refunds,
             rows_added=len(rows),
             rows_already_known=len(validated.transactions) - len(rows),
             rows_quarantined=len(quarantined),

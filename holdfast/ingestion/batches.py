@@ -22,9 +22,12 @@ class Batch:
         source_sha256: Digest of the source's content.
         mapping_sha256: Digest of the column mapping.
         ingested_at: Time at which the rows became known, UTC.
-        rows_read: Sum of the four counts that follow.
+        rows_read: Rows of the source. Rows read + rows from refunds = added + already known + filtered + quarantined +
+            already quarantined.
         first_event: Earliest event of the added rows; None when no row was added.
         last_event: Latest event of the added rows; None when no row was added.
+        rows_filtered: Rows that the mapping leaves out.
+        rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
     """
 
     batch_id: str
@@ -39,6 +42,8 @@ class Batch:
     rows_already_quarantined: int
     first_event: datetime | None
     last_event: datetime | None
+    rows_filtered: int = 0
+    rows_from_refunds: int = 0
 
 
 MANIFEST = TypeAdapter(Batch)

@@ -16,10 +16,13 @@ class IngestResult:
         batch_id: Stored batch; None when no batch was stored.
         status: ``added``: a batch was stored; ``already ingested``: batch ``batch_id`` has the same content and
             mapping; ``nothing new``: every row is in earlier batches and no batch was stored.
-        rows_read: Sum of the four counts that follow.
+        rows_read: Rows of the source. Rows read + rows from refunds = added + already known + filtered + quarantined +
+            already quarantined.
         reasons: Bad rows of the source per reason; empty for a source that is already ingested, which is not validated
             again.
         notes: Sentences for the person who ingests the source.
+        rows_filtered: Rows that the mapping leaves out.
+        rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
     """
 
     batch_id: str | None
@@ -31,11 +34,14 @@ class IngestResult:
     rows_already_quarantined: int
     reasons: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rows_filtered: int = 0
+    rows_from_refunds: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the five counts, by name in words."""
-        names = ("rows_read", "rows_added", "rows_already_known", "rows_quarantined", "rows_already_quarantined")
+        """Return the counts by name in words; rows filtered and rows from refunds only where there are some."""
+        names = ["rows_read", "rows_added", "rows_already_known", "rows_quarantined", "rows_already_quarantined"]
+        names += [name for name in ("rows_filtered", "rows_from_refunds") if getattr(self, name)]
         return {name.replace("_", " "): getattr(self, name) for name in names}
 
     def summary(self) -> str:
@@ -67,6 +73,8 @@ class IngestResult:
             rows_already_known=batch.rows_added + batch.rows_already_known,
             rows_quarantined=0,
             rows_already_quarantined=batch.rows_quarantined + batch.rows_already_quarantined,
+            rows_filtered=batch.rows_filtered,
+            rows_from_refunds=batch.rows_from_refunds,
         )
 
     @classmethod
@@ -90,6 +98,8 @@ class IngestResult:
             rows_already_known=batch.rows_already_known,
             rows_quarantined=batch.rows_quarantined,
             rows_already_quarantined=batch.rows_already_quarantined,
+            rows_filtered=batch.rows_filtered,
+            rows_from_refunds=batch.rows_from_refunds,
             reasons=reasons,
             notes=notes,
         )

@@ -33,16 +33,20 @@ class ValidationResult:
         transactions: Columns customer_id, event_timestamp, amount, quantity.
         quarantine: Columns source_file, row_number, reasons, raw.
         notes: Sentences for the person who ingests the source.
+        rows_filtered: Rows that the mapping leaves out.
+        rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
     """
 
     transactions: pd.DataFrame
     quarantine: pd.DataFrame
     notes: tuple[str, ...] = ()
+    rows_filtered: int = 0
+    rows_from_refunds: int = 0
 
     @property
     def rows_read(self) -> int:
-        """Return the number of valid and quarantined rows."""
-        return len(self.transactions) + len(self.quarantine)
+        """Return the number of rows of the source."""
+        return len(self.transactions) + len(self.quarantine) + self.rows_filtered - self.rows_from_refunds
 
     @property
     def reasons(self) -> dict[str, int]:

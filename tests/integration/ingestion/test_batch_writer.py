@@ -42,6 +42,8 @@ def test_commit_batch_writes_manifest_and_two_tables(
         "rows_already_quarantined": 0,
         "first_event": "2025-01-01T00:00:00Z",
         "last_event": "2025-01-02T00:00:00Z",
+        "rows_filtered": 0,
+        "rows_from_refunds": 0,
     }
     (batch,) = batches()
     assert batch.ingested_at == NOW
