@@ -22,7 +22,7 @@ from flows.package import package
 from flows.promote import promote
 from flows.train import load_result, train
 from holdfast.ingestion.as_of import resolve_daily_as_of
-from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.ingestion.datasets import require_no_replay
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.reporting.commands import JobOptions, Serve
@@ -116,7 +116,7 @@ def lifecycle(
         stage.result = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
     served = [result for result in trained if result.model_version == champion] or [load_result(settings, champion)]
     summary = RunSummary.from_results(
-        list_batches(settings),
+        select_known(list_batches(settings)),
         built,
         served[0],
         refused=RefusedVersion.of(report, page) if report and page else None,

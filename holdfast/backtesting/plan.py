@@ -13,7 +13,7 @@ from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at
-from holdfast.ingestion.batches import end_of_data, list_batches
+from holdfast.ingestion.batches import end_of_data, list_batches, select_known
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.lineage import Utc
 from holdfast.training.settings import TrainingSettings
@@ -147,7 +147,7 @@ def make_plan(
     except NoDataError as error:
         hint = " If history was imported at once, give --known-at with a time after the import."
         raise NoDataError(f"{error}{'' if assumed else hint}") from error
-    data_end = end_of_data(batches)
+    data_end = end_of_data(select_known(batches))
     assert data_end is not None  # effective_known_at found events
     if step_times[-1] > data_end:
         raise BadWindowError(

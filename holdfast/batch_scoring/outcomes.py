@@ -15,7 +15,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
 from holdfast.core.types import Bools
-from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
+from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
 
 _LABELS = 500_000  # at once: takes about 300 MB
 
@@ -46,7 +46,7 @@ def labels_known_until(settings: Settings, as_of: datetime, known_at: datetime) 
     Returns:
         The earlier of ``as_of`` and the end of the data; None without data.
     """
-    end = end_of_data([batch for batch in list_batches(settings) if batch.ingested_at <= known_at])
+    end = end_of_data(select_known(list_batches(settings), known_at))
     return None if end is None else min(as_of, end)
 
 
@@ -105,7 +105,7 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
-    transactions = connection.read_parquet(transactions_glob(settings))
+    transactions = connection.read_parquet(transaction_files(settings, known_at))
     for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": positions, ENTITY_KEY: rows[ENTITY_KEY].iloc[positions], "cutoff": cutoffs.iloc[positions]}
         requested = pa.table({name: pa.array(values) for name, values in columns.items()})

@@ -20,7 +20,7 @@ from holdfast.batch_scoring.scores_table import build_scores, scores_path, write
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_minute
 from holdfast.feature_store.snapshots import effective_known_at
-from holdfast.ingestion.batches import end_of_data, list_batches
+from holdfast.ingestion.batches import end_of_data, list_batches, select_known
 
 
 class BackfillRangeError(HoldfastError):
@@ -131,7 +131,7 @@ def list_backfill_days(settings: Settings, start: date, end: date, every: int) -
         raise BackfillRangeError(f"The interval of {every} days is too short: give 1 or more.")
     if start > end:
         raise BackfillRangeError(f"The range is empty: start {start} is after end {end}.")
-    batches = list_batches(settings)
+    batches = select_known(list_batches(settings))
     first = min((batch.first_event for batch in batches if batch.first_event), default=None)
     last = end_of_data(batches)
     if first is None or last is None:

@@ -16,7 +16,7 @@ from feature_repo.transformations import BUILDERS, known_transactions
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.schemas import snapshot_schema
-from holdfast.ingestion.batches import Batch, list_batches, transactions_glob
+from holdfast.ingestion.batches import Batch, list_batches, select_used, transaction_files
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
@@ -44,7 +44,7 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
     """Compute the arrival of the last batch that affects a snapshot.
 
     Batches whose events all lie at or after ``as_of`` do not affect the snapshot, so tomorrow's data does not
-    invalidate yesterday's snapshots.
+    invalidate yesterday's snapshots. A correction affects it where an added or a replaced row lies before ``as_of``.
 
     Args:
         batches: Stored batches.
@@ -57,17 +57,13 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
     Raises:
         NoDataError: No batch affects the snapshot.
     """
-    arrivals = [
-        batch.ingested_at
-        for batch in batches
-        if batch.ingested_at <= known_at and batch.first_event is not None and batch.first_event < as_of
-    ]
-    if not arrivals:
+    if not select_used(batches, as_of, known_at):
         raise NoDataError(
             f"No transaction before {as_of:%Y-%m-%d %H:%M} UTC had arrived by {known_at:%Y-%m-%d %H:%M} UTC. "
             "Ingest data first (python -m flows.ingest), or choose a later as_of or known_at."
         )
-    return max(arrivals)
+    changes = [(batch.ingested_at, batch.first_change or batch.first_event) for batch in batches]
+    return max(arrival for arrival, first in changes if arrival <= known_at and first is not None and first < as_of)
 
 
 def snapshot_path(
@@ -120,7 +116,7 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
     connection = ibis.duckdb.connect()
-    transactions = connection.read_parquet(transactions_glob(settings))
+    transactions = connection.read_parquet(transaction_files(settings, effective))
     known = known_transactions(transactions, as_of, effective)
     snapshots = []
     for view, build in BUILDERS.items():

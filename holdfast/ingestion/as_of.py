@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.core.errors import HoldfastError
-from holdfast.ingestion.batches import end_of_data, list_batches
+from holdfast.ingestion.batches import end_of_data, list_batches, select_known
 
 _MAX_FEED_DELAY = timedelta(days=14)  # days without rows after the end of the data that monitoring reports
 
@@ -32,7 +32,7 @@ def resolve_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> 
         return as_utc(as_of)
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
-    end, now = end_of_data(list_batches(settings)), as_utc(now).replace(microsecond=0)
+    end, now = end_of_data(select_known(list_batches(settings))), as_utc(now).replace(microsecond=0)
     if settings.clock == "data":
         if end is None:
             raise ClockError("HOLDFAST_CLOCK=data needs data, and there is none: run `python -m flows.ingest` first.")
@@ -60,7 +60,7 @@ def latest_as_of(settings: Settings, now: datetime) -> datetime:
     """
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
-    end = end_of_data(list_batches(settings)) if settings.clock == "data" else None
+    end = end_of_data(select_known(list_batches(settings))) if settings.clock == "data" else None
     return now if end is None else min(end + _MAX_FEED_DELAY, now)
 
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -28,6 +29,8 @@ class Batch:
         last_event: Latest event of the added rows; None when no row was added.
         rows_filtered: Rows that the mapping leaves out.
         rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
+        replaces: Ids of the batches whose rows are no longer valid from ``ingested_at`` on.
+        first_change: Earliest event of the rows that were added or replaced; None for ``first_event``.
     """
 
     batch_id: str
@@ -44,6 +47,8 @@ class Batch:
     last_event: datetime | None
     rows_filtered: int = 0
     rows_from_refunds: int = 0
+    replaces: tuple[str, ...] = ()
+    first_change: datetime | None = None
 
 
 MANIFEST = TypeAdapter(Batch)
@@ -77,16 +82,50 @@ def end_of_data(batches: Sequence[Batch]) -> datetime | None:
     return last.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
-def transactions_glob(settings: Settings) -> str:
-    """Return the glob pattern of the files of the transactions table.
+def select_known(batches: Sequence[Batch], known_at: datetime | None = None) -> list[Batch]:
+    """Select the batches that form the transactions table at a time.
+
+    A batch is valid from its ``ingested_at`` until the ``ingested_at`` of the batch that replaces it.
+
+    Args:
+        batches: All stored batches, oldest first.
+        known_at: Time at which the batches must be valid; None for the current table.
+
+    Returns:
+        Batches in their order.
+    """
+    arrived = [batch for batch in batches if known_at is None or batch.ingested_at <= known_at]
+    replaced = {batch_id for batch in arrived for batch_id in batch.replaces}
+    return [batch for batch in arrived if batch.batch_id not in replaced]
+
+
+def select_used(batches: Sequence[Batch], as_of: datetime, known_at: datetime) -> list[Batch]:
+    """Select the batches with events before ``as_of`` in the transactions table at a time.
+
+    Args:
+        batches: All stored batches, oldest first.
+        as_of: Time before which an event must be.
+        known_at: Time at which the batches must be valid.
+
+    Returns:
+        Batches in their order.
+    """
+    known = select_known(batches, known_at)
+    return [batch for batch in known if batch.first_event is not None and batch.first_event < as_of]
+
+
+def transaction_files(settings: Settings, known_at: datetime | None = None) -> list[Path]:
+    """List the files of the transactions table at a time.
 
     Args:
         settings: Settings with the data folder.
+        known_at: Time at which the rows must be valid; None for the current table.
 
     Returns:
-        Pattern, which matches no file before the first batch.
+        Parquet files, oldest batch first; none before the first batch.
     """
-    return str(settings.batches / "*" / "transactions.parquet")
+    known = select_known(list_batches(settings), known_at)
+    return [settings.batches / batch.batch_id / "transactions.parquet" for batch in known]
 
 
 def compute_batch_id(source_sha256: str, mapping_sha256: str) -> str:

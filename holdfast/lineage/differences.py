@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from holdfast.ingestion.batches import Batch
+from holdfast.ingestion.batches import Batch, select_used
 from holdfast.models.fingerprint import differing_parts
 from holdfast.training.lineage import Lineage
 from holdfast.training.recipe import SERVED
@@ -59,11 +59,8 @@ def list_unused_batches(recorded: Lineage, on_disk: Sequence[Batch]) -> list[str
     """
     return [
         batch.batch_id
-        for batch in on_disk
+        for batch in select_used(on_disk, recorded.as_of, recorded.known_at)
         if batch.batch_id not in recorded.batches
-        and batch.ingested_at <= recorded.known_at
-        and batch.first_event is not None
-        and batch.first_event < recorded.as_of
     ]
 
 

@@ -25,7 +25,7 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
-from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
+from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
 from holdfast.models.contract import Feature, input_matrix, model_inputs
 
 # As feature_repo.labels.churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
@@ -178,7 +178,7 @@ def list_labeled_cutoffs(
     Raises:
         NoDataError: No transaction had arrived by ``known_at``.
     """
-    known = [batch for batch in list_batches(settings) if batch.ingested_at <= known_at]
+    known = select_known(list_batches(settings), known_at)
     first = min((batch.first_event for batch in known if batch.first_event), default=None)
     end = end_of_data(known)
     if first is None or end is None:
@@ -253,7 +253,7 @@ def build_training_set(
 
 def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(connection.read_parquet(transactions_glob(settings)), as_of, known_at)
+    transactions = known_transactions(connection.read_parquet(transaction_files(settings, known_at)), as_of, known_at)
     labels = _label_function.get()(transactions, cutoffs, settings.horizon_days, settings.activity_days)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()

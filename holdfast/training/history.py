@@ -11,7 +11,7 @@ from feature_repo.labels import closed_cutoffs
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
 from holdfast.core.types import Floats
-from holdfast.ingestion.batches import end_of_data, list_batches, transactions_glob
+from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
 
 COVERED_SHARE = 0.8  # of the repeat purchases, by the proposed horizon
 _LEAST_COVERED = 0.6
@@ -73,13 +73,13 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     Returns:
         The history.
     """
-    known = [batch for batch in list_batches(settings) if batch.ingested_at <= known_at]
+    known = select_known(list_batches(settings), known_at)
     first = min((batch.first_event for batch in known if batch.first_event), default=None)
     end = end_of_data(known)
     if first is None or end is None:
         return ShopHistory(0, None, None, np.empty(0))
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(connection.read_parquet(transactions_glob(settings)), as_of, known_at)
+    transactions = known_transactions(connection.read_parquet(transaction_files(settings, known_at)), as_of, known_at)
     days = (
         transactions.filter(transactions.amount > 0)
         .select("customer_id", day=lambda t: t.event_timestamp.date())

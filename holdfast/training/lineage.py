@@ -13,7 +13,7 @@ from pydantic import AfterValidator, TypeAdapter
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
 from feature_repo.timestamps import as_utc
-from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.batches import list_batches, select_used
 from holdfast.training.numeric_environment import (
     NUMERIC_ENVIRONMENT,
     NumericEnvironment,
@@ -104,11 +104,7 @@ def build_lineage(
     return Lineage(
         as_of=as_of,
         known_at=known_at,
-        batches=[
-            batch.batch_id
-            for batch in list_batches(settings)
-            if batch.ingested_at <= known_at and batch.first_event is not None and batch.first_event < as_of
-        ],
+        batches=[batch.batch_id for batch in select_used(list_batches(settings), as_of, known_at)],
         fingerprint=fingerprint,
         settings=training.model_dump(),
         horizon_days=settings.horizon_days,

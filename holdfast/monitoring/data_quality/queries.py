@@ -8,7 +8,7 @@ import duckdb
 import pandas as pd
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.batches import Batch, list_batches, transactions_glob
+from holdfast.ingestion.batches import Batch, list_batches, select_known, transaction_files
 from holdfast.monitoring.window import Window
 
 VALUES = ("amount", "price", "quantity")
@@ -96,14 +96,14 @@ def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> D
     Returns:
         The counts; None without any transaction.
     """
-    if not any(settings.batches.glob("*/transactions.parquet")):
+    if not select_known(list_batches(settings), window.known_at):
         return None
     due = timedelta(hours=due_hours if settings.clock == "wall" else 0)
     end = datetime.combine((window.as_of - due).astimezone(UTC).date(), time(), UTC)
     days = _query(
         settings,
         "SELECT CAST(event_timestamp AS DATE) AS day, count(*) AS rows, max(event_timestamp) AS newest "
-        "FROM read_parquet($files) WHERE ingested_at <= $known AND event_timestamp < $end GROUP BY 1 ORDER BY 1",
+        "FROM read_parquet($files) WHERE event_timestamp < $end GROUP BY 1 ORDER BY 1",
         known=window.known_at,
         end=end,
     )
@@ -129,9 +129,7 @@ def sample_transactions(settings: Settings, window: Window, first: date, days: i
     """
     start = datetime.combine(first, time(), UTC)
     parameters = {"known": window.known_at, "start": start, "end": start + days * _DAY}
-    source = (
-        "FROM read_parquet($files) WHERE ingested_at <= $known AND event_timestamp >= $start AND event_timestamp < $end"
-    )
+    source = "FROM read_parquet($files) WHERE event_timestamp >= $start AND event_timestamp < $end"
     counts = _query(
         settings, f"SELECT count(*) AS rows, count(*) FILTER (amount < 0) AS returns {source}", **parameters
     )
@@ -161,8 +159,8 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
     until = window.as_of if settings.clock == "wall" else latest
     since = until - (window.as_of - window.start)
     now, before = [], []
-    for batch in list_batches(settings):
-        if batch.ingested_at > window.known_at or until < batch.ingested_at <= latest:
+    for batch in select_known(list_batches(settings), window.known_at):
+        if until < batch.ingested_at <= latest:
             continue
         replayed = batch.ingested_at > latest
         arrived_at = batch.last_event if replayed else batch.ingested_at
@@ -176,7 +174,7 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
 
 
 def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tuple[int, int, float]:
-    """Measure the delay between event and arrival of the accepted rows; replayed batches are left out.
+    """Measure the delay between event and arrival of the accepted rows; replayed batches and corrections are left out.
 
     Args:
         settings: Settings with the batches' folder.
@@ -189,7 +187,7 @@ def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tup
     files = [
         str(settings.batches / batch.batch_id / "transactions.parquet")
         for batch in arrived.batches
-        if batch.rows_added and batch.batch_id not in arrived.replayed
+        if batch.rows_added and not batch.replaces and batch.batch_id not in arrived.replayed
     ]
     if not files:
         return 0, 0, float("nan")
@@ -212,8 +210,9 @@ def _reasons(settings: Settings, batches: list[Batch]) -> Counter[str]:
     return reasons
 
 
-def _query(settings: Settings, sql: str, **values: datetime) -> pd.DataFrame:
-    """Query the transactions; needs a batch."""
+def _query(settings: Settings, sql: str, known: datetime, **values: datetime) -> pd.DataFrame:
+    """Query the transactions known at a time; needs a batch."""
+    files = [str(path) for path in transaction_files(settings, known)]
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return connection.execute(sql, {"files": transactions_glob(settings), **values}).df()
+        return connection.execute(sql, {"files": files, **values}).df()

@@ -14,7 +14,7 @@ from filelock import FileLock
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
 from holdfast.ingestion import batch_writer
-from holdfast.ingestion.batches import transactions_glob
+from holdfast.ingestion.batches import transaction_files
 from tests.support.ingest_pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,6 +44,8 @@ def test_commit_batch_writes_manifest_and_two_tables(
         "last_event": "2025-01-02T00:00:00Z",
         "rows_filtered": 0,
         "rows_from_refunds": 0,
+        "replaces": [],
+        "first_change": None,
     }
     (batch,) = batches()
     assert batch.ingested_at == NOW
@@ -53,7 +55,7 @@ def test_commit_batch_writes_manifest_and_two_tables(
     assert [str(field.type) for field in pq.read_schema(folder / "quarantine.parquet")] == [
         "string", "int64", "list<element: string>", "string", "timestamp[us, tz=UTC]", "string",
     ]  # fmt: skip
-    assert transactions_glob(settings) == f"{settings.batches}/*/transactions.parquet"
+    assert transaction_files(settings) == [folder / "transactions.parquet"]
 
 
 def test_commit_batch_of_grown_export_adds_new_rows_only(
