@@ -23,14 +23,27 @@ class TextColumn:
         name: Name of the column in the source.
         text: Trimmed strings of all files, in the order of the files; null where a value is missing. Shape (rows,).
         files: Files of the rows.
-        typed: True for a column with a type of its file format (Parquet): plain numbers and ISO 8601 times, whatever
-            text format the mapping gives.
+        type: Type of the column in its file format (Parquet, Excel); None for text, which follows the mapping's
+            notation.
     """
 
     name: str
     text: pa.StringArray
     files: tuple[SourceFile, ...]
-    typed: bool
+    type: pa.DataType | None = None
+
+    @property
+    def is_time(self) -> bool:
+        """Return True for dates and timestamps, whose text is ISO 8601 whatever the mapping's format."""
+        return self.type is not None and (pa.types.is_timestamp(self.type) or pa.types.is_date(self.type))
+
+    @property
+    def is_number(self) -> bool:
+        """Return True for numbers, whose text is plain whatever the mapping's notation."""
+        kind = self.type
+        return kind is not None and bool(
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        )
 
     @property
     def missing(self) -> np.ndarray:
@@ -76,7 +89,7 @@ def read_text_column(files: Sequence[SourceFile], name: str) -> TextColumn:
     """Read a column of files as trimmed strings, null where a value is missing.
 
     Args:
-        files: Files of one source, all typed or all untyped in this column.
+        files: Files of one source, with the same type in this column.
         name: Name of the column.
 
     Returns:
@@ -86,7 +99,7 @@ def read_text_column(files: Sequence[SourceFile], name: str) -> TextColumn:
     text = pc.utf8_trim_whitespace(pa.chunked_array(chunks, pa.string()).combine_chunks())
     missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING_VALUES))
     text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
-    return TextColumn(name, text, tuple(files), name in files[0].typed_columns)
+    return TextColumn(name, text, tuple(files), files[0].types.get(name))
 
 
 def find_unreadable(column: TextColumn, values: pd.Series, noun: str, field: str) -> RowIssue:

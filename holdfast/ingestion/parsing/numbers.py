@@ -22,7 +22,7 @@ def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> Par
         Numbers as float64.
     """
     text = column.text
-    if not column.typed and mapping.decimal == ",":
+    if not column.is_number and mapping.decimal == ",":
         text = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
     text = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, pa.scalar(None, pa.string()))
     values: pd.Series = pc.cast(text, pa.float64()).to_pandas()

@@ -68,10 +68,10 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource
     Raises:
         IngestError: The values of a column contradict the mapping.
     """
-    groups: dict[tuple[str, frozenset[str]], list[int]] = {}
+    groups: dict[tuple[str, tuple[object, ...]], list[int]] = {}
     for position, file in enumerate(files):
         rules = mapping.for_file(file.name)
-        key = (rules.sha256, file.typed_columns & set(rules.required_columns))
+        key = (rules.sha256, tuple(file.types.get(column) for column in rules.required_columns))
         groups.setdefault(key, []).append(position)
     parsed: dict[int, ParsedRows] = {}
     notes: list[str] = []

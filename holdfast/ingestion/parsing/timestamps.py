@@ -25,7 +25,7 @@ def parse_timestamps(column: TextColumn, field: str, mapping: ColumnMapping) -> 
     Returns:
         UTC timestamps in microseconds; times outside the range of nanoseconds (1677 to 2262) are unreadable.
     """
-    if column.typed or mapping.timestamp_format is None:
+    if column.is_time or mapping.timestamp_format is None:
         values = _parse_iso_8601(column.text, mapping.time_zone)
     else:
         values = _parse_format(column.text.to_pandas(), mapping.timestamp_format, mapping.time_zone)

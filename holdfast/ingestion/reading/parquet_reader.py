@@ -1,58 +1,88 @@
-"""Reader of Parquet files: typed columns as the strings of a CSV."""
+"""Readers of files with typed columns: Parquet, Arrow IPC (Feather) and ORC."""
 
-from typing import Any
-
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.feather
+import pyarrow.orc
 import pyarrow.parquet as pq
 
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.reading.source import SourceFile
+from holdfast.ingestion.reading.typed_table import convert_table
 
 
-def read_parquet(name: str, content: bytes) -> SourceFile:
+def read_parquet(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     """Read a Parquet file as string columns.
 
     Args:
         name: Name of the file.
         content: Bytes of the file.
+        mapping: Column mapping.
 
     Returns:
         File with string columns.
 
     Raises:
-        IngestError: The bytes are no readable Parquet file.
+        IngestError: The bytes are no readable Parquet file, or a mapped column has a type without one reading.
+    """
+    if content.startswith(b"PARE"):
+        raise IngestError(f"{name} is an encrypted Parquet file. Write it without encryption.")
+    try:
+        # Nanoseconds cannot hold every INT96 time. From bytes, a path's key=value folders never become columns.
+        file = pq.ParquetFile(pa.BufferReader(content), coerce_int96_timestamp_unit="us")
+        table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        problem = str(error).strip().rstrip(".")
+        if "encrypt" in problem.lower() or "decrypt" in problem.lower():
+            raise IngestError(f"{name} is an encrypted Parquet file. Write it without encryption.") from error
+        raise IngestError(f"{name} is not a readable Parquet file ({problem}). Copy or export it again.") from error
+    columns = (file.schema.column(position) for position in range(len(file.schema.names)))
+    zoneless = [column.path for column in columns if column.physical_type == "INT96"]
+    when = mapping.columns.event_timestamp
+    note = (
+        f"{name}: column {when!r} has the type INT96, which has no time zone: it was read as local time in "
+        f"{mapping.time_zone}. Spark writes INT96 in UTC: if Spark wrote this file, set `time_zone: UTC`."
+    )
+    return convert_table(name, table, mapping, (note,) if when in zoneless and mapping.time_zone != "UTC" else ())
+
+
+def read_arrow(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
+    """Read an Arrow IPC (Feather) file as string columns.
+
+    Args:
+        name: Name of the file.
+        content: Bytes of the file.
+        mapping: Column mapping.
+
+    Returns:
+        File with string columns.
+
+    Raises:
+        IngestError: The bytes are no readable Arrow file, or a mapped column has a type without one reading.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = pa.feather.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
-        raise IngestError(f"{name} is not a readable Parquet file ({error}). Copy or export it again.") from error
-    typed = frozenset(
-        column.name for column in table.schema if not (pa.types.is_string(column.type) or _is_text(column.type))
-    )
-    columns = [_as_text(column) for column in table.columns]
-    rows = pa.table(columns, names=table.column_names)
-    return SourceFile(name=name, rows=rows, row_numbers=np.arange(1, rows.num_rows + 1), typed_columns=typed)
+        raise IngestError(f"{name} is not a readable Arrow file ({error}). Copy or export it again.") from error
+    return convert_table(name, table, mapping)
 
 
-def _is_text(kind: Any) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+def read_orc(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
+    """Read an ORC file as string columns.
 
+    Args:
+        name: Name of the file.
+        content: Bytes of the file.
+        mapping: Column mapping.
 
-def _as_text(column: Any) -> Any:
-    """Convert a column to the strings of a CSV: shortest exact numbers, ISO 8601 times, "" for missing."""
-    if pa.types.is_float64(column.type):
-        text = pa.array([None if v is None or v != v else repr(v) for v in column.to_pylist()], pa.string())
-    else:
-        try:
-            text = pc.cast(column, pa.string())
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs, bytes
-            text = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
-    if pa.types.is_timestamp(column.type):
-        text = pc.replace_substring_regex(text, r"\.0+($|[Z+-])", r"\1")
-    elif pa.types.is_floating(column.type):
-        text = pc.if_else(pc.equal(text, "nan"), "", text)
-    return pc.fill_null(text, "")
+    Returns:
+        File with string columns.
+
+    Raises:
+        IngestError: The bytes are no readable ORC file, or a mapped column has a type without one reading.
+    """
+    try:
+        table = pa.orc.ORCFile(pa.BufferReader(content)).read()
+    except (pa.ArrowException, OSError) as error:
+        raise IngestError(f"{name} is not a readable ORC file ({error}). Copy or export it again.") from error
+    return convert_table(name, table, mapping)

@@ -46,7 +46,7 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
 
 def _read_file(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     if content.startswith(_PARQUET) or name.lower().endswith(".parquet"):
-        return read_parquet(name, content)
+        return read_parquet(name, content, mapping)
     return read_csv(name, content, mapping)
 
 

@@ -41,8 +41,7 @@ class SourceFile:
         rows: A string column per column of the file; a missing value is ``""``.
         row_numbers: 1-based data row number of each row of ``rows``.
         malformed: Lines that do not fit the header.
-        typed_columns: Columns with a type of their file format (Parquet): their strings are ISO 8601 and plain
-            numbers, whatever text format the mapping gives.
+        types: Type of each column that is not text in its file format (Parquet, Excel); empty for CSV.
         issues: Reasons for quarantine that the layout of the file gives, such as a totals row.
         notes: Sentences for the person who ingests the source.
     """
@@ -51,7 +50,7 @@ class SourceFile:
     rows: pa.Table
     row_numbers: np.ndarray
     malformed: MalformedLines = field(default_factory=MalformedLines)
-    typed_columns: frozenset[str] = frozenset()
+    types: dict[str, pa.DataType] = field(default_factory=dict)
     issues: tuple[RowIssue, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -168,7 +168,7 @@ def test_parquet_types_are_converted_to_csv_strings(tmp_path: Path, simple: Path
         "when": ["1970-01-01 01:00:00+0100", "1970-01-01 01:00:01.500000+0100", ""],
         "amount": ["11.77", "2.5", ""],
         "quantity": ["1", "2", "3"],
-        "tags": ["['a']", "", "[]"],
+        "tags": ['["a"]', "", "[]"],
         "kind": ["x", "", "x"],
     }
 

@@ -139,7 +139,10 @@ def test_typed_columns_ignore_text_formats() -> None:
     rules = ColumnMapping.model_validate({"columns": columns, "decimal": ",", "timestamp_format": "%d.%m.%Y"})
     rows = pa.table({"id": ["1"], "when": ["2025-01-02 00:00:00"], "amount": ["2.5"]})
     part = SourceFile(
-        "x.parquet", rows, row_numbers=pd.Series([1]).to_numpy(), typed_columns=frozenset({"when", "amount"})
+        "x.parquet",
+        rows,
+        row_numbers=pd.Series([1]).to_numpy(),
+        types={"when": pa.timestamp("us"), "amount": pa.float64()},
     )
     found = validate_source(Source("x.parquet", "0", [part]), rules, NOW).transactions
     assert found["amount"].tolist() == [2.5]
