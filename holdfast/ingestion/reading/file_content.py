@@ -1,38 +1,83 @@
-"""Content of a file: its bytes, decompressed."""
+"""Bytes of a file, which must not change while the source is read."""
 
-import gzip
-import zlib
+import os
+import stat
 from pathlib import Path
+from typing import NamedTuple
 
 from holdfast.core.errors import IngestError
 
-_GZIP = b"\x1f\x8b"
+_ATTEMPTS = 3
 
 
-def read_content(file: Path) -> bytes:
-    """Read a file and decompress gzip.
+class FileVersion(NamedTuple):
+    """Version of a file.
+
+    Attributes:
+        inode: Device and number of the file on it; another one after a replacement.
+        size: Size in bytes.
+        modified_ns: Time of the last write in nanoseconds.
+    """
+
+    inode: tuple[int, int]
+    size: int
+    modified_ns: int
+
+
+def read_content(file: Path) -> tuple[bytes, FileVersion]:
+    """Read a file; one that changes meanwhile is read again.
 
     Args:
         file: File.
 
     Returns:
-        Decompressed bytes, from which the digest of the source is computed.
+        Bytes of the file and the version to which they belong.
 
     Raises:
-        IngestError: The file is empty, broken or not readable by this user.
+        IngestError: The file is empty, not readable by this user, or being written.
         OSError: The disk or network failed.
     """
-    try:
-        content = file.read_bytes()
-    except PermissionError:
-        raise IngestError(f"{file} is not readable by this user. Change its permissions.") from None
+    for _ in range(_ATTEMPTS):
+        try:
+            with file.open("rb") as stream:
+                before = os.fstat(stream.fileno())
+                content = stream.read()
+        except PermissionError:
+            raise IngestError(f"{file} is not readable by this user. Change its permissions.") from None
+        version = _version(file.stat())
+        is_whole = version == _version(before) and len(content) == version.size
+        if is_whole or not stat.S_ISREG(before.st_mode):
+            break
+    else:
+        raise _is_being_written(file)
     if not content:
         raise IngestError(f"{file} is empty. Check the export that wrote it.")
-    if content.startswith(_GZIP):
-        try:
-            return gzip.decompress(content)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise IngestError(f"{file} is a broken gzip file ({error}). Copy or export it again.") from error
-    if file.name.lower().endswith(".gz"):
-        raise IngestError(f"{file} is not gzip although its name ends in .gz. Rename it or export it again.")
-    return content
+    return content, version
+
+
+def require_unchanged(file: Path, version: FileVersion) -> None:
+    """Reject a file that changed after it was read, while other files of its source were read.
+
+    Args:
+        file: File.
+        version: Version that was read.
+
+    Raises:
+        IngestError: The file has another version, or none.
+    """
+    try:
+        found = _version(file.stat())
+    except FileNotFoundError:
+        found = None
+    if found != version:
+        raise _is_being_written(file)
+
+
+def _version(found: os.stat_result) -> FileVersion:
+    return FileVersion((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
+
+
+def _is_being_written(file: Path) -> IngestError:
+    return IngestError(
+        f"{file} changed while it was read: another program is writing it. Ingest it when that program is done."
+    )

@@ -1,17 +1,26 @@
 """Readers of a source (file or folder): unchanged values as strings, malformed lines separately."""
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.reading.compression import DecompressedFile, decompress
 from holdfast.ingestion.reading.csv_reader import read_csv
-from holdfast.ingestion.reading.file_content import read_content
-from holdfast.ingestion.reading.parquet_reader import read_parquet
+from holdfast.ingestion.reading.file_content import FileVersion, read_content, require_unchanged
+from holdfast.ingestion.reading.file_type import UNREADABLE_TYPES
+from holdfast.ingestion.reading.parquet_reader import read_arrow, read_orc, read_parquet
 from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.reading.source_files import list_source_files
 
-_PARQUET = b"PAR1"
+_READERS: dict[str, Callable[[str, bytes, ColumnMapping], SourceFile]] = {
+    "text": read_csv,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+    "orc": read_orc,
+}
 
 
 def read_source(path: Path, mapping: ColumnMapping) -> Source:
@@ -29,13 +38,17 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
         OSError: The disk or network failed; a retry may succeed.
     """
     files, digests = [], []
+    versions: dict[Path, FileVersion] = {}
     for location in list_source_files(path):
-        content = read_content(location)
-        digests.append(hashlib.sha256(content).hexdigest())
+        stored, versions[location] = read_content(location)
+        found = decompress(location.name, stored)
+        digests.append(hashlib.sha256(found.content).hexdigest())
         of_file = mapping.for_file(location.name)
-        file = _read_file(location.name, content, of_file)
+        file = _read_file(location.name, found, of_file)
         _require_columns(file, of_file, location)
-        files.append(file)
+        files.append(replace(file, notes=(*found.notes, *file.notes)))
+    for location, version in versions.items():
+        require_unchanged(location, version)
     notes = tuple(dict.fromkeys(note for file in files for note in file.notes))
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     source = Source(name=path.name, sha256=digest, files=files, notes=notes)
@@ -44,10 +57,13 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     return source
 
 
-def _read_file(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
-    if content.startswith(_PARQUET) or name.lower().endswith(".parquet"):
-        return read_parquet(name, content, mapping)
-    return read_csv(name, content, mapping)
+def _read_file(name: str, found: DecompressedFile, mapping: ColumnMapping) -> SourceFile:
+    if found.file_type in UNREADABLE_TYPES:
+        noun, remedy = UNREADABLE_TYPES[found.file_type]
+        raise IngestError(f"{name} is {noun}. {remedy}.")
+    if name.lower().endswith(".parquet"):
+        return read_parquet(name, found.content, mapping)
+    return _READERS[found.file_type](name, found.content, mapping)
 
 
 def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path) -> None:
