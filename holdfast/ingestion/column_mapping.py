@@ -15,14 +15,15 @@ Example::
 
 import codecs
 import hashlib
+import re
 from functools import cached_property
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from holdfast.ingestion.file_rules import FileRule, matches_file
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
 
 
 class _Strict(BaseModel):
@@ -90,7 +91,9 @@ class ColumnMapping(_Strict):
     """
 
     columns: Columns
-    timestamp_format: str | None = Field(default=None, description="strptime format; ISO 8601 when left out.")
+    timestamp_format: str | list[str] | None = Field(
+        default=None, description="strptime format or a name such as epoch_seconds, or several; default ISO 8601."
+    )
     time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset.")
     cancellation: Cancellation | None = None
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
@@ -103,12 +106,12 @@ class ColumnMapping(_Strict):
 
     @field_validator("timestamp_format")
     @classmethod
-    def _check_directives(cls, value: str | None) -> str | None:
-        if value is not None:
-            pd.to_datetime(["?"], format=value, errors="coerce")  # a bad directive raises ValueError
-            if "%" not in value:
-                raise ValueError(f"{value!r} has no directive; an example: '%d/%m/%Y %H:%M'")
-        return value
+    def _check_formats(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(value, list):
+            if not value:
+                raise ValueError("give at least one format, or leave the key out for ISO 8601")
+            return [check_format(text) for text in value]
+        return value if value is None else check_format(value)
 
     @field_validator("time_zone")
     @classmethod
@@ -116,7 +119,10 @@ class ColumnMapping(_Strict):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"{value!r} is not an IANA time zone; an example: Europe/London") from None
+            fixed = re.fullmatch(r"(?:UTC|GMT)?([+-])0?(\d{1,2})(?::?00)?", value)
+            sign = {"+": "-", "-": "+"}
+            hint = f"; the IANA name of this offset is Etc/GMT{sign[fixed[1]]}{fixed[2]}" if fixed else ""
+            raise ValueError(f"{value!r} is not an IANA time zone; an example: Europe/London{hint}") from None
         return value
 
     @field_validator("encoding")
@@ -174,6 +180,13 @@ class ColumnMapping(_Strict):
     def sha256(self) -> str:
         """Return the digest of the mapping's values without defaults, so that a new optional key changes no digest."""
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+    @property
+    def timestamp_formats(self) -> list[str]:
+        """Return the formats of timestamps, ISO 8601 without one."""
+        if isinstance(self.timestamp_format, list):
+            return self.timestamp_format
+        return [self.timestamp_format or ISO_8601]
 
     @property
     def required_columns(self) -> list[str]:

@@ -1,0 +1,138 @@
+"""Formats that read a column of timestamps, proposed from its values."""
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandas.tseries.api import guess_datetime_format  # type: ignore[attr-defined]
+
+from holdfast.ingestion.parsing.day_month_order import compare_orders, is_year_first, swap_day_and_month
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, NUMERIC_FORMATS, check_format, compile_format
+from holdfast.ingestion.parsing.timestamp_reader import clean_text, read_timestamps
+
+_SHAPES = 20  # most frequent shapes of values for which formats are looked up
+_DATES = (
+    *(date.replace("/", mark) for mark in "/.-" for date in ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y")),
+    *(date.replace("/", mark) for mark in "/.-" for date in ("%Y/%m/%d", "%Y/%d/%m", "%y/%m/%d")),
+    *(date.replace("/", mark) for mark in "/.-" for date in ("%d/%b/%Y", "%d/%b/%y")),
+    *("%d %b %Y", "%d %b %y", "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%Y-%b-%d", "%Y %b %d"),
+    *("%a, %d %b %Y", "%a %d %b %Y", "%a %b %d %Y", "%a, %b %d, %Y"),
+)  # fmt: skip
+_TIMES = ("", " %H:%M", ", %H:%M", "T%H:%M", " %I:%M %p", ", %I:%M %p", " %I:%M%p", " at %I:%M %p", " %H.%M", ":%H:%M")
+_OTHERS = (
+    *("%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%y%m%d%H%M%S"),
+    *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
+    *NUMERIC_FORMATS,
+)  # fmt: skip
+_CANDIDATES = tuple(date + time for date in _DATES for time in _TIMES)
+
+
+@dataclass(frozen=True)
+class FormatProposal:
+    """Format that reads values of a column.
+
+    Attributes:
+        timestamp_format: Value for the mapping; ``iso8601`` is the default of the mapping.
+        rows: Number of rows that the format reads.
+        share: Share of the present values that the format reads.
+        order: For a format with day and month in digits: decided by values (``decided``), probable from the dates
+            (``likely``, ``unlikely``), contradicted by values that only the other order reads (``contradicted``), or
+            ``ambiguous``; otherwise None.
+        reason: Sentence on the order of day and month, empty without one.
+    """
+
+    timestamp_format: str
+    rows: int
+    share: float
+    order: Literal["decided", "likely", "ambiguous", "unlikely", "contradicted"] | None = None
+    reason: str = ""
+
+
+def propose_formats(text: pa.StringArray) -> list[FormatProposal]:
+    """Propose formats for a column of timestamps.
+
+    Args:
+        text: Trimmed strings in the order of the rows, null where a value is missing.
+
+    Returns:
+        Formats that read at least one value, the best first: by share, then by the order of day and month, then ISO
+        8601, then the more specific format. Empty for a column without a known format.
+    """
+    encoded = pc.dictionary_encode(pc.drop_null(text))
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    values = clean_text(encoded.dictionary)
+    if not len(values):
+        return []
+    times = {format_: read_timestamps(values, format_, "UTC") for format_ in _candidates(values, np.bincount(codes))}
+    proposals = []
+    for format_, read in times.items():
+        rows = int((~np.isnat(read))[codes].sum())
+        if rows:
+            order, reason = _order(format_, times, codes)
+            proposals.append(FormatProposal(format_, rows, rows / len(codes), order, reason))
+    ranks = {None: 0, "decided": 0, "likely": 1, "ambiguous": 2, "unlikely": 3, "contradicted": 4}
+    return sorted(proposals, key=lambda found: (-found.rows, ranks[found.order], found.timestamp_format != ISO_8601))
+
+
+def _candidates(values: Any, counts: np.ndarray) -> list[str]:
+    """Return the formats that fit an example of each frequent shape of the values, and their swapped formats."""
+    shapes = pc.replace_substring_regex(pc.replace_substring_regex(values, "[0-9]", "9"), "[A-Za-z]+", "a")
+    encoded = pc.dictionary_encode(shapes)
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    weights = np.bincount(codes, weights=counts)
+    found = {ISO_8601: None}
+    for shape in np.argsort(-weights, kind="stable")[:_SHAPES]:
+        members = np.flatnonzero(codes == shape)
+        examples = values.take(members[np.linspace(0, len(members) - 1, min(len(members), 50)).astype(int)])
+        fitting = [format_ for format_ in _CANDIDATES if re.match(compile_format(format_)[0], examples[0].as_py())]
+        fitting = [format_ for format_ in (*fitting, *_OTHERS) if _reads_one(examples, format_)]
+        for format_ in fitting or _guess(examples[0].as_py()):
+            swapped = swap_day_and_month(format_)
+            found |= {format_: None} | ({swapped: None} if swapped else {})
+    return list(found)
+
+
+def _reads_one(examples: Any, format_: str) -> bool:
+    return not np.isnat(read_timestamps(examples, format_, "UTC")).all()
+
+
+def _guess(example: str) -> list[str]:
+    """Guess the format of a value of an unusual shape by pandas."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        guessed = [guess_datetime_format(example, dayfirst=day_first) for day_first in (True, False)]
+    formats = []
+    for format_ in filter(None, guessed):
+        try:
+            formats.append(check_format(format_))
+        except ValueError:
+            continue
+    return formats
+
+
+def _order(format_: str, times: dict[str, np.ndarray], codes: np.ndarray) -> tuple[Any, str]:
+    swapped = swap_day_and_month(format_)
+    if swapped is None or swapped not in times:
+        return None, ""
+    is_read, is_read_swapped = ~np.isnat(times[format_]), ~np.isnat(times[swapped])
+    only_this, only_other = (is_read & ~is_read_swapped)[codes].sum(), (~is_read & is_read_swapped)[codes].sum()
+    position = "day first" if format_.index("%d") < format_.index("%m") else "month first"
+    if only_this and not only_other:
+        return "decided", f"{position}, because {only_this:,} values have a day above 12"
+    if only_other:
+        return "contradicted", f"not {position}: {only_other:,} values would have a month above 12"
+    if is_year_first(format_):
+        return ("likely", "") if position == "month first" else ("unlikely", "")
+    rows = codes[is_read[codes]]
+    days = [pd.DatetimeIndex(times[name]).to_numpy().astype("datetime64[D]")[rows] for name in (format_, swapped)]
+    this, other = compare_orders(*days), compare_orders(*reversed(days))
+    if other.is_wrong and not this.is_wrong:
+        return "likely", f"{position}: the dates would be scattered oddly in the other order"
+    if this.is_wrong and not other.is_wrong:
+        return "unlikely", f"not {position}: the dates would be scattered oddly"
+    return "ambiguous", f"no day is above 12 in {this.dates:,} dates: day and month may be exchanged"
