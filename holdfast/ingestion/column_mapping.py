@@ -17,51 +17,15 @@ import codecs
 import hashlib
 import re
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from holdfast.ingestion.file_rules import FileRule, matches_file
+from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
+from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Refund
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Columns(_Strict):
-    """Source column of each transaction field; either ``amount``, or ``quantity`` and ``unit_price``."""
-
-    customer_id: str
-    event_timestamp: str
-    amount: str | None = None
-    quantity: str | None = None
-    unit_price: str | None = None
-    currency: str | None = None
-
-    @model_validator(mode="after")
-    def _require_one_amount(self) -> Self:
-        if self.amount is None and (self.quantity is None or self.unit_price is None):
-            raise ValueError("map either amount, or both quantity and unit_price")
-        if self.amount is not None and self.unit_price is not None:
-            raise ValueError("map amount or unit_price, not both: the amount would have two sources")
-        names = list(self.by_field.values())
-        if len(set(names)) < len(names):
-            raise ValueError("two fields are mapped to the same column: map each field to a different column")
-        return self
-
-    @property
-    def by_field(self) -> dict[str, str]:
-        """Return the source column of each mapped field."""
-        return {field: column for field, column in self if column is not None}
-
-
-class Cancellation(_Strict):
-    """Rule that marks returns: rows whose ``column`` starts with ``starts_with``, whatever their sign."""
-
-    column: str
-    starts_with: str = Field(min_length=1)
 
 
 class FileRuleError(ValueError):
@@ -82,7 +46,44 @@ class FileRuleError(ValueError):
 _WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "max_bad_share"})
 
 
-class ColumnMapping(_Strict):
+def _require_consistent(mapping: Any) -> None:
+    """Reject keys that contradict each other."""
+    columns, refund, carried = mapping.columns, mapping.refund, mapping.carry_down
+    if mapping.one_row_per and (columns.quantity or columns.unit_price):
+        raise ValueError(
+            "one_row_per reads one line of an order, but quantity and unit_price are values of each line: map amount "
+            "alone, or remove one_row_per"
+        )
+    if carried and (both := {*columns.amount_columns, *((refund.amount,) if refund else ())} & set(carried.columns)):
+        raise ValueError(
+            f"carry_down would give every line the amount {min(both)!r} of its order: use one_row_per for it"
+        )
+    if refund and refund.amount in columns.amount_columns:
+        raise ValueError(f"column {refund.amount!r} is both the amount and the refund")
+    for name, condition in mapping.where.items():
+        other = mapping.where_not.get(name)
+        if other and condition == other:
+            raise ValueError(f"where and where_not have the same condition on {name!r}: no row would remain")
+    cancelled = mapping.cancellation
+    allowed = mapping.where.get(cancelled.column) if cancelled else None
+    if (
+        cancelled
+        and cancelled.values
+        and allowed
+        and allowed.values
+        and not set(cancelled.values) & set(allowed.values)
+    ):
+        raise ValueError(
+            f"where leaves out every row that cancellation would mark: add {cancelled.values[0]!r} to "
+            f"where.{cancelled.column}, or remove cancellation"
+        )
+
+
+def _as_refund(value: Any) -> Any:
+    return {"amount": value} if isinstance(value, str) else value
+
+
+class ColumnMapping(StrictModel):
     """Content of a mapping file.
 
     Attributes:
@@ -95,7 +96,13 @@ class ColumnMapping(_Strict):
         default=None, description="strptime format or a name such as epoch_seconds, or several; default ISO 8601."
     )
     time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset.")
+    amount_sign: Literal["unchanged", "negated"] = Field(default="unchanged", description="Negated: sales are below 0.")
     cancellation: Cancellation | None = None
+    refund: Annotated[Refund, BeforeValidator(_as_refund)] | None = None
+    where: Conditions = Field(default={}, description="Rows that meet all of these conditions are read.")
+    where_not: Conditions = Field(default={}, description="Rows that meet one of these conditions are left out.")
+    carry_down: CarryDown | None = None
+    one_row_per: ColumnNames | None = Field(default=None, description="Columns that identify an order.")
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
@@ -140,6 +147,11 @@ class ColumnMapping(_Strict):
         if value != "whitespace" and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
             raise ValueError(f"{value!r} must be one character, or the word whitespace")
         return value
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        _require_consistent(self)
+        return self
 
     @model_validator(mode="after")
     def _check_files(self) -> Self:
@@ -191,5 +203,27 @@ class ColumnMapping(_Strict):
     @property
     def required_columns(self) -> list[str]:
         """Return the source columns that the mapping reads, each once."""
-        extra = [self.cancellation.column] if self.cancellation else []
-        return list(dict.fromkeys([*self.columns.by_field.values(), *extra]))
+        names = [name for source in self.columns.by_field.values() for name in column_names(source)]
+        if self.cancellation:
+            names.append(self.cancellation.column)
+        if self.refund:
+            names += [name for _, name in self.refund if name]
+        names += [*self.where, *self.where_not, *(self.one_row_per or ())]
+        if self.carry_down:
+            names += [*self.carry_down.by, *self.carry_down.columns]
+        return list(dict.fromkeys(names))
+
+    @cached_property
+    def for_refunds(self) -> "ColumnMapping":
+        """Return the mapping of the returns in the refund column."""
+        if self.refund is None:
+            raise ValueError("the mapping has no refund column")
+        columns = {
+            "customer_id": self.columns.customer_id,
+            "event_timestamp": self.refund.event_timestamp or self.columns.event_timestamp,
+            "amount": self.refund.amount,
+            "currency": self.columns.currency,
+        }
+        rules = {"refund", "cancellation", "amount_sign", "where", "where_not", "carry_down", "one_row_per"}
+        content = {key: value for key, value in self._content.items() if key not in rules}
+        return ColumnMapping.model_validate(content | {"columns": columns})

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping, FileRuleError
+from holdfast.ingestion.mapping_columns import AmountSum
 
 
 def load_mapping(path: Path) -> ColumnMapping:
@@ -58,8 +59,26 @@ def explain_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list
     return problems
 
 
+_KINDS = {
+    "column": "a column name",
+    "columns": "a list of columns",
+    "constant": "{constant: VALUE}",
+    "sum": "{add: [COLUMN, COLUMN], subtract: [COLUMN]}",
+}
+
+
 def _explain(detail: Any, prefix: tuple[str, ...]) -> str:
-    key = ".".join([*prefix, *(str(part) for part in detail["loc"])]) or "(top level)"
+    location = detail["loc"]
+    if location[:1] == ("columns",) and len(location) > 2 and location[2] in _KINDS:  # added by pydantic
+        location = (*location[:2], *location[3:])
+    key = ".".join([*prefix, *(str(part) for part in location)]) or "(top level)"
+    if detail["type"] == "union_tag_invalid":
+        kinds = [text for kind, text in _KINDS.items() if f"'{kind}'" in detail["ctx"]["expected_tags"]]
+        return f"{key}: must be {' or '.join(kinds)}."
+    if detail["type"] == "too_short":
+        return f"{key}: needs {detail['ctx']['min_length']} values or more."
+    if location[-1:] == ("[key]",):
+        return f"{'.'.join(map(str, location[:-1]))}: the name of the column must be in quotes."
     if detail["type"] == "extra_forbidden":
         known = _known_keys(detail["loc"][:-1])
         close = get_close_matches(str(detail["loc"][-1]), known, n=1)
@@ -73,6 +92,8 @@ def _explain(detail: Any, prefix: tuple[str, ...]) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = ColumnMapping
     for part in location:
+        if part == "constant" and model is AmountSum:
+            return ["constant"]
         field = model.model_fields.get(str(part))
         model = _find_model(field.annotation if field else None) or model
     return [field.alias or name for name, field in model.model_fields.items()]

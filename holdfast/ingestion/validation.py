@@ -13,14 +13,17 @@ import pandera.pandas as pa
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.mapping_columns import column_names
 from holdfast.ingestion.parsing.columns import RowIssue
 from holdfast.ingestion.parsing.parser import ParsedRows, parse_files
 from holdfast.ingestion.reading.source import Source, SourceFile
+from holdfast.ingestion.row_rules.apply import apply_row_rules
 from holdfast.ingestion.schemas import Transactions
 
 _WRONG_FIELD_COUNT = "wrong number of fields"
 _DUPLICATE = "exact duplicate of an earlier row"
 _NULL = " is null"
+_OF_REFUNDS = "\0of refunds"  # a name that no column has
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
     Raises:
         IngestError: No value of a mapped column is readable, or more than ``max_bad_share`` of the rows are bad.
     """
+    selected = apply_row_rules(source, mapping)
+    source = selected.source
     parsed = parse_files(source.files, mapping)
     _require_readable(source, mapping, parsed.files)
     duplicates = _exact_duplicates(source, mapping)
@@ -86,6 +91,8 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
         transactions=pd.concat(valid, ignore_index=True),
         quarantine=pd.concat(quarantined, ignore_index=True),
         notes=(*source.notes, *parsed.notes),
+        rows_filtered=selected.rows_filtered,
+        rows_from_refunds=selected.rows_from_refunds,
     )
     _require_good_share(source, mapping, result, bad_rows)
     return result
@@ -134,7 +141,12 @@ def _exact_duplicates(source: Source, mapping: ColumnMapping) -> list[np.ndarray
     sizes = [file.rows.num_rows for file in source.files]
     if mapping.exact_duplicates == "keep":
         return [np.zeros(size, dtype=bool) for size in sizes]
-    rows = pd.concat([file.rows.to_pandas().set_axis(_unique_names(file), axis=1) for file in source.files])
+    rows = pd.concat(
+        [
+            file.rows.to_pandas().set_axis(_unique_names(file), axis=1).assign(**{_OF_REFUNDS: file.of_refunds})
+            for file in source.files
+        ]
+    )
     return np.split(rows.duplicated().to_numpy(), np.cumsum(sizes)[:-1])
 
 
@@ -167,36 +179,43 @@ def _unique_names(file: SourceFile) -> list[str]:
 
 
 def _require_readable(source: Source, mapping: ColumnMapping, parsed: list[ParsedRows]) -> None:
-    if not any(file.rows.num_rows for file in source.files):
-        return
+    for of_refunds in (False, True):
+        pairs = [pair for pair in zip(source.files, parsed, strict=True) if pair[0].of_refunds == of_refunds]
+        if any(file.rows.num_rows for file, _ in pairs):
+            _require_readable_fields(source.name, mapping, [file for file, _ in pairs], [rows for _, rows in pairs])
+
+
+def _require_readable_fields(
+    source: str, mapping: ColumnMapping, files: list[SourceFile], parsed: list[ParsedRows]
+) -> None:
     unreadable = set.intersection(*(set(rows.unreadable_fields) for rows in parsed))
-    hints = {
-        "event_timestamp": f"the format {mapping.timestamp_format!r}" if mapping.timestamp_format else "ISO 8601",
-        "customer_id": "a non-empty id",
-    }
-    for field in mapping.columns.by_field:
-        if field in unreadable:
-            columns = [mapping.for_file(file.name).columns.by_field[field] for file in source.files]
-            column = columns[0]
-            values = [
-                text
-                for file, name in zip(source.files, columns, strict=True)
-                for text in file.rows.column(name)[:3].to_pylist()
-            ][:3]
-            raise IngestError(
-                f"{source.name}: no value of column {column!r} can be read as {field} "
-                f"(expected {hints.get(field, 'a number')}; it starts with {', '.join(map(repr, values))}). "
-                f"Correct `columns.{field}`"
-                + {"event_timestamp": " or `timestamp_format`", "customer_id": ""}.get(field, " or `decimal`")
-                + " in the mapping."
-            )
+    file = next(file for file in files if file.rows.num_rows)
+    rules = mapping.for_file(file.name)
+    columns = (rules.for_refunds if file.of_refunds else rules).columns.by_field
+    for field in (field for field in columns if field in unreadable):
+        names = column_names(columns[field])
+        key = f"refund.{field}" if file.of_refunds else f"columns.{field}"
+        values = [
+            " ".join(row) for row in zip(*(file.rows.column(name)[:3].to_pylist() for name in names), strict=True)
+        ]
+        expected = {
+            "event_timestamp": f"the format {rules.timestamp_format!r}" if rules.timestamp_format else "ISO 8601",
+            "customer_id": "a non-empty id",
+        }.get(field, "a number")
+        other_key = {"event_timestamp": " or `timestamp_format`", "customer_id": ""}.get(field, " or `decimal`")
+        raise IngestError(
+            f"{source}: no value of column {' and '.join(map(repr, names))} can be read as {field} "
+            f"(expected {expected}; it starts with {', '.join(map(repr, values))}). "
+            f"Correct `{key}`{other_key} in the mapping."
+        )
 
 
 def _require_good_share(source: Source, mapping: ColumnMapping, result: ValidationResult, bad_rows: int) -> None:
-    if bad_rows > mapping.max_bad_share * result.rows_read:
+    rows = len(result.transactions) + len(result.quarantine)
+    if bad_rows > mapping.max_bad_share * rows:
         counts = "".join(f"\n  {count:>9,}  {reason}" for reason, count in result.reasons.items())
         raise IngestError(
-            f"{source.name}: {bad_rows:,} of {result.rows_read:,} rows are bad, more than max_bad_share "
+            f"{source.name}: {bad_rows:,} of {rows:,} rows are bad, more than max_bad_share "
             f"{mapping.max_bad_share:g} allows. Correct the mapping or the source, or raise `max_bad_share` in the "
             f"mapping. Rows per reason:{counts}"
         )

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, read_text_column
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn
+from holdfast.ingestion.parsing.composed_columns import parse_field
 from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
 from holdfast.ingestion.parsing.numbers import parse_numbers
 from holdfast.ingestion.parsing.timestamps import parse_timestamps
 from holdfast.ingestion.reading.source import SourceFile
+from holdfast.ingestion.row_rules.conditions import find_matching_rows
 
 _PARSERS: dict[str, Callable[[TextColumn, str, ColumnMapping], ParsedColumn]] = {
     "customer_id": parse_customer_ids,
@@ -68,15 +69,18 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource
     Raises:
         IngestError: The values of a column contradict the mapping.
     """
-    groups: dict[tuple[str, tuple[object, ...]], list[int]] = {}
+    groups: dict[tuple[str, bool, tuple[object, ...]], list[int]] = {}
     for position, file in enumerate(files):
         rules = mapping.for_file(file.name)
-        key = (rules.sha256, tuple(file.types.get(column) for column in rules.required_columns))
+        key = (rules.sha256, file.of_refunds, tuple(file.types.get(column) for column in rules.required_columns))
         groups.setdefault(key, []).append(position)
     parsed: dict[int, ParsedRows] = {}
     notes: list[str] = []
     for positions in groups.values():
-        group = _parse_group([files[i] for i in positions], mapping.for_file(files[positions[0]].name))
+        rules = mapping.for_file(files[positions[0]].name)
+        group = _parse_group(
+            [files[i] for i in positions], rules.for_refunds if files[positions[0]].of_refunds else rules
+        )
         parsed.update(zip(positions, group.files, strict=True))
         notes += group.notes
     return ParsedSource([parsed[i] for i in range(len(files))], list(dict.fromkeys(notes)))
@@ -86,15 +90,14 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
     issues: list[RowIssue] = []
     notes: list[str] = []
     values: dict[str, pd.Series] = {}
-    for field, name in mapping.columns.by_field.items():
+    for field, source in mapping.columns.by_field.items():
         if field not in _PARSERS:
             continue
-        column = read_text_column(files, name)
-        found = _PARSERS[field](column, field, mapping)
-        issues += [RowIssue(f"{field} is missing", column.missing), *found.issues]
+        found = parse_field(files, field, source, mapping, _PARSERS[field])
+        issues += found.issues
         values[field] = found.values
         notes += found.notes
-    amount, quantity = _amount_and_quantity(values, _cancelled(files, mapping))
+    amount, quantity = _amount_and_quantity(values, _find_returns(files, mapping), mapping.amount_sign == "negated")
     frame = pd.DataFrame(
         {
             "customer_id": values["customer_id"],
@@ -117,25 +120,27 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
     return ParsedSource(parsed, notes)
 
 
-def _cancelled(files: list[SourceFile], mapping: ColumnMapping) -> np.ndarray:
-    if mapping.cancellation is None:
-        return np.zeros(sum(file.rows.num_rows for file in files), dtype=bool)
-    text = read_text_column(files, mapping.cancellation.column).text
-    starts = pc.fill_null(pc.starts_with(text, mapping.cancellation.starts_with), False)
-    return np.asarray(starts.to_numpy(zero_copy_only=False))
+def _find_returns(files: list[SourceFile], mapping: ColumnMapping) -> np.ndarray:
+    if mapping.cancellation is not None:
+        return find_matching_rows(files, mapping.cancellation.column, mapping.cancellation)
+    return np.full(sum(file.rows.num_rows for file in files), files[0].of_refunds)
 
 
-def _amount_and_quantity(values: dict[str, pd.Series], cancelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _amount_and_quantity(
+    values: dict[str, pd.Series], returns: np.ndarray, negated: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute amounts, rounded to 6 decimals so that they do not depend on the file format, and quantities."""
+    quantity = values["quantity"].to_numpy(dtype=float) if "quantity" in values else None
     with np.errstate(over="ignore", invalid="ignore"):  # the schema rejects infinite amounts
         if "amount" in values:
             amount = values["amount"].to_numpy(dtype=float)
         else:
             amount = values["quantity"].to_numpy(dtype=float) * values["unit_price"].to_numpy(dtype=float)
         amount = np.where(np.abs(amount) < 1e9, np.round(amount, 6), amount)
-        # Without a quantity column, one unit was bought or returned, by the sign of the amount.
-        one_unit = np.where(amount < 0, -1.0, 1.0)
-    quantity = values["quantity"].to_numpy(dtype=float) if "quantity" in values else one_unit
-    amount = np.where(cancelled, -np.abs(amount), amount)
-    quantity = np.where(cancelled, -np.abs(quantity), quantity)
-    return amount, quantity
+        if negated:
+            if quantity is not None:  # a quantity with the sign of the amount changes with it
+                quantity = np.where(np.sign(quantity) == np.sign(amount), -quantity, quantity)
+            amount = -amount
+        if quantity is None:  # one unit was bought or returned, by the sign of the amount
+            quantity = np.where(amount < 0, -1.0, 1.0)
+    return np.where(returns, -np.abs(amount), amount), np.where(returns, -np.abs(quantity), quantity)

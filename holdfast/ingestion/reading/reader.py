@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from holdfast.core.errors import IngestError
@@ -74,6 +75,9 @@ def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path) -
         listing = ", ".join(repr(name) for name in found)
         hint = " Only one column was found: set `delimiter:` in the mapping?" if len(found) == 1 else ""
         problem = "is missing" if column not in found else "appears more than once"
+        by_case = {name.casefold(): name for name in found}
+        close = get_close_matches(column.casefold(), by_case, n=1) if column not in found else []
+        hint += f" Did you mean {by_case[close[0]]!r}?" if close else ""
         raise IngestError(
             f"{location}: column {column!r}, named in the mapping, {problem}. Columns found: {listing}. "
             f"Correct the mapping or the export.{hint}"

@@ -1,6 +1,7 @@
 """Source (file or folder) as read: values as strings, malformed lines separately."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,7 @@ class SourceFile:
         types: Type of each column that is not text in its file format (Parquet, Excel); empty for CSV.
         issues: Reasons for quarantine that the layout of the file gives, such as a totals row.
         notes: Sentences for the person who ingests the source.
+        of_refunds: True for returns in the refund column of other rows of the source.
     """
 
     name: str
@@ -53,11 +55,28 @@ class SourceFile:
     types: dict[str, pa.DataType] = field(default_factory=dict)
     issues: tuple[RowIssue, ...] = ()
     notes: tuple[str, ...] = ()
+    of_refunds: bool = False
 
     @property
     def rows_read(self) -> int:
         """Return the number of rows and malformed lines."""
         return self.rows.num_rows + len(self.malformed.row_numbers)
+
+    def take(self, positions: np.ndarray) -> Self:
+        """Select rows; malformed lines stay.
+
+        Args:
+            positions: Positions in ``rows``, shape (selected,).
+
+        Returns:
+            File with the selected rows.
+        """
+        return replace(
+            self,
+            rows=self.rows.take(positions),
+            row_numbers=self.row_numbers[positions],
+            issues=tuple(RowIssue(issue.reason, issue.rows[positions]) for issue in self.issues),
+        )
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def _parquet(path: Path) -> bytes:
         ("x.csv", b"\n\n", "", r"x\.csv is empty"),
         ("x.csv", HEADER.encode(), "", r"x\.csv has a header and no rows"),
         ("x.csv", HEADER.strip().encode(), "", r"x\.csv has a header and no rows"),
+        ("x.csv", b"id,When,amount\n1,2,3\n", "", r"'when', named in the mapping, is missing.*Did you mean 'When'\?"),
         ("x.csv", b"id,when,sum\n1,2,3\n", "", r"'amount', named in the mapping, is missing.*'id', 'when', 'sum'"),
         ("x.csv", b"id;when;amount;quantity\n1;2;3;4\n", "", r"Only one column was found: set `delimiter:`"),
         ("x.csv", b"id,when,amount,quantity,id\n1,2,3,4,5\n", "", r"'id'.*appears more than once"),

@@ -1,0 +1,1 @@
+"""Rules of a mapping that select, fill and add rows before they are parsed."""

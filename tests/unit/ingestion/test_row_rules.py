@@ -1,0 +1,327 @@
+"""Rules of a mapping for rows, and fields from several columns."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.core.errors import IngestError
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.reading.source import Source
+from holdfast.ingestion.row_rules.apply import apply_row_rules
+from holdfast.ingestion.row_rules.carry_down import carry_down_values
+from holdfast.ingestion.validation import ValidationResult, validate_source
+from tests.support.source_tables import make_source_file
+
+COLUMNS = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _check(rows: dict[str, list[str]], **mapping: Any) -> ValidationResult:
+    """Validate one file of text columns; ``when`` is the same day in every row if left out."""
+    size = len(next(iter(rows.values())))
+    file = make_source_file({"when": ["2025-01-01"] * size} | rows)
+    rules = ColumnMapping.model_validate({"columns": COLUMNS, "max_bad_share": 1, **mapping})
+    return validate_source(Source("source", "0", [file]), rules, NOW)
+
+
+def _amounts(result: ValidationResult) -> list[tuple[str, float]]:
+    return list(result.transactions[["customer_id", "amount"]].itertuples(index=False, name=None))
+
+
+STATUSES = {
+    "id": ["1", "2", "3", "4", "5", "6"],
+    "amount": ["1", "2", "3", "4", "five", "6"],
+    "status": ["paid", "test", " paid ", "", "pending", "N/A"],
+    "kind": ["Sale", "Sale", "Fee", "Sale", "Sale", "Sales tax"],
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"where": {"status": "paid"}}, ["1", "3"]),
+        ({"where": {"status": ["paid", "test"]}}, ["1", "2", "3"]),
+        ({"where": {"status": ["paid", "test"], "kind": "Sale"}}, ["1", "2"]),
+        ({"where": {"kind": {"starts_with": "Sale"}, "amount": {"is": ["2", 6]}}}, ["2", "6"]),
+        ({"where": {"status": None}}, ["4", "6"]),
+        ({"where": {"status": [None, "test"]}}, ["2", "4", "6"]),
+        ({"where": {"status": "N/A"}}, ["6"]),
+        ({"where_not": {"status": "pending"}}, ["1", "2", "3", "4", "6"]),
+        ({"where_not": {"status": "pending", "kind": {"starts_with": "S"}}}, ["3"]),
+        ({"where": {"status": "paid"}, "where_not": {"kind": "Fee"}}, ["1"]),
+    ],
+)
+def test_where_reads_the_matching_rows_only(rules: dict[str, Any], expected: list[str]) -> None:
+    result = _check(STATUSES, **rules)
+    assert result.transactions["customer_id"].tolist() == expected
+    assert (result.rows_filtered, len(result.quarantine), result.rows_read) == (6 - len(expected), 0, 6)
+
+
+def test_where_gives_the_left_out_values_as_note() -> None:
+    result = _check(STATUSES, where={"status": "paid"}, where_not={"kind": ["Fee", "Gift"]})
+    assert result.notes == (
+        "where leaves out 4 rows by column 'status': 'test' (1), blank (1), 'pending' (1) and 1 more value.",
+        "where_not: no row has 'Gift' in column 'kind'; it has 'Sale' (4), 'Fee' (1), 'Sales tax' (1).",
+        "where_not leaves out 1 rows by column 'kind': 'Fee' (1).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"where": {"status": "refunded"}}, r"leave no row: column 'status' has 'paid' \(2\)"),
+        ({"where": {"status": ["test", "Paid"]}}, r"no value 'Paid', which `where`.*but 'paid'"),
+        ({"where_not": {"kind": ["SALE"]}}, r"no value 'SALE', which `where_not`.*but 'Sale'"),
+    ],
+)
+def test_where_with_a_value_that_no_row_has_is_rejected(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(IngestError, match=message):
+        _check(STATUSES, **rules)
+
+
+def test_filtered_rows_do_not_dilute_the_share_of_bad_rows() -> None:
+    rows = {"id": ["1"] * 10, "amount": ["1", "x", "x", *["5"] * 7], "status": [*["paid"] * 3, *["test"] * 7]}
+    with pytest.raises(IngestError, match="2 of 3 rows are bad"):
+        _check(rows, where={"status": "paid"}, max_bad_share=0.5)
+
+
+@pytest.mark.parametrize("rule", [{"is": "refunded"}, {"is": ["refunded", "void"]}, {"starts_with": "ref"}])
+def test_cancellation_by_status_makes_returns(rule: dict[str, Any]) -> None:
+    rows = {"id": ["1", "2", "3"], "amount": ["1", "2", "-3"], "status": ["paid", "refunded ", "refunded"]}
+    result = _check(rows, cancellation={"column": "status", **rule})
+    assert _amounts(result) == [("1", 1.0), ("2", -2.0), ("3", -3.0)]
+
+
+def test_carry_down_fills_blanks_of_the_same_order_only() -> None:
+    rows = {
+        "order": ["7", "7", "8", "8", "", "7", "9"],
+        "id": ["a", "", "", "b", "", "n/a", ""],
+        "amount": ["1", "2", "3", "4", "5", "6", "7"],
+    }
+    result = _check(rows, carry_down={"by": "order", "columns": "id"})
+    assert _amounts(result) == [("a", 1.0), ("a", 2.0), ("b", 4.0), ("a", 6.0)]
+    assert result.quarantine["row_number"].tolist() == [3, 5, 7]
+
+
+def test_carry_down_ends_with_the_file() -> None:
+    files = [make_source_file({"order": ["7", "7"], "id": [id_, ""]}) for id_ in ("a", "")]
+    rules = ColumnMapping.model_validate({"columns": COLUMNS, "carry_down": {"by": ["order"], "columns": ["id"]}})
+    found = apply_row_rules(Source("source", "0", files), rules).source.files
+    assert [file.rows["id"].to_pylist() for file in found] == [["a", "a"], ["", ""]]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["7", "8", ""]), st.sampled_from(["", "", "a", "b"]))))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_carry_down_equals_a_loop_over_the_rows(lines: list[tuple[str, str]]) -> None:
+    rule = ColumnMapping.model_validate({"columns": COLUMNS, "carry_down": {"by": "order", "columns": "id"}}).carry_down
+    assert rule is not None
+    latest: dict[str, str] = {}
+    expected = []
+    for order, value in lines:
+        if order:
+            latest[order] = value or latest.get(order, "")
+        expected.append(latest[order] if order else value)
+    file = make_source_file({"order": [order for order, _ in lines], "id": [value for _, value in lines]})
+    assert carry_down_values(file, rule).rows["id"].to_pylist() == expected
+
+
+@pytest.mark.parametrize("repeated", ["", "10"])
+def test_one_row_per_order_reads_the_first_line_with_an_amount(repeated: str) -> None:
+    rows = {
+        "order": ["7", "7", "7", "8", "8", "", ""],
+        "id": ["a", "a", "", "b", "b", "c", "c"],
+        "amount": ["10", repeated, repeated, "", "20", "5", "5"],
+    }
+    result = _check(rows, one_row_per="order")
+    assert _amounts(result) == [("a", 10.0), ("b", 20.0), ("c", 5.0), ("c", 5.0)]
+    assert (result.rows_filtered, result.rows_read, len(result.quarantine)) == (3, 7, 0)
+
+
+def test_one_row_per_order_quarantines_a_contradiction_and_rejects_many() -> None:
+    rows = {
+        "order": ["7", "7", "8", "8", "9", "9"],
+        "id": ["a", "a", "b", "b", "c", "c"],
+        "amount": ["10", "10", "20", "21", "30", "30"],
+    }
+    result = _check(rows, one_row_per="order")
+    assert _amounts(result) == [("a", 10.0), ("c", 30.0)]
+    assert result.reasons == {"lines of one order contradict each other": 1}
+    with pytest.raises(IngestError, match=r"(?s)lines of 3 of 3 differ in amount: '10' \(source.csv, row 1\), '11'"):
+        _check(rows | {"amount": ["10", "11", "20", "21", "30", "31"]}, one_row_per="order")
+    with pytest.raises(IngestError, match="differ in customer_id"):
+        _check(rows | {"id": list("abcdef")}, one_row_per="order")
+
+
+def test_one_row_per_order_counts_an_order_of_two_files_once() -> None:
+    files = [make_source_file({"order": ["7"], "id": ["a"], "amount": ["5"], "when": ["2025-01-01"]}, n) for n in "xy"]
+    rules = ColumnMapping.model_validate({"columns": COLUMNS, "one_row_per": ["order"]})
+    assert len(validate_source(Source("source", "0", files), rules, NOW).transactions) == 1
+
+
+def test_amount_of_several_columns_adds_and_subtracts() -> None:
+    rows = {
+        "id": list("abcde"),
+        "price": ["10", "10", "", "", "x"],
+        "shipping": ["2.50", "", "3", "", "1"],
+        "discount": ["1", "n/a", "", "", ""],
+    }
+    result = _check(rows, columns=COLUMNS | {"amount": {"add": ["price", "shipping"], "subtract": ["discount"]}})
+    assert _amounts(result) == [("a", 11.5), ("b", 10.0), ("c", 3.0)]
+    assert result.reasons == {"amount is missing": 1, "amount is not a number": 1}
+
+
+def test_debit_and_credit_columns_make_purchases_and_returns() -> None:
+    rows = {"id": ["a", "b"], "Credit": ["1,250.00", ""], "Debit": ["", "40.00"]}
+    rows = {name: [value.replace(",", "") for value in values] for name, values in rows.items()}
+    result = _check(rows, columns=COLUMNS | {"amount": {"add": "Credit", "subtract": "Debit"}})
+    assert _amounts(result) == [("a", 1250.0), ("b", -40.0)]
+
+
+def test_subtracted_column_with_negative_values_is_rejected() -> None:
+    rows = {"id": ["a", "b"], "total": ["10", "10"], "discount": ["-1", "0"]}
+    with pytest.raises(IngestError, match=r"'discount'.*below zero: '-1' \(source.csv, row 1\).*amount.add"):
+        _check(rows, columns=COLUMNS | {"amount": {"add": "total", "subtract": "discount"}})
+
+
+def test_refund_column_adds_returns() -> None:
+    rows = {
+        "id": ["a", "b", "c", "d", "e"],
+        "amount": ["10", "20", "30", "40", "50"],
+        "refunded": ["0.00", "5", "-30", "", "x"],
+        "refunded at": ["", "2025-02-01", "2025-02-02", "", "2025-02-03"],
+    }
+    result = _check(rows, refund="refunded")
+    assert _amounts(result) == [
+        ("a", 10.0),
+        ("b", 20.0),
+        ("c", 30.0),
+        ("d", 40.0),
+        ("e", 50.0),
+        ("b", -5.0),
+        ("c", -30.0),
+    ]
+    assert result.transactions["quantity"].tolist() == [1.0] * 5 + [-1.0] * 2
+    assert (result.rows_read, result.rows_from_refunds, result.rows_filtered) == (5, 3, 0)
+    assert result.quarantine[["row_number", "reasons"]].values.tolist() == [[5, ["amount is not a number"]]]
+    dated = _check(rows, refund={"amount": "refunded", "event_timestamp": "refunded at"}).transactions
+    assert dated["event_timestamp"].dt.month.tolist() == [1] * 5 + [2] * 2
+
+
+def test_refund_of_a_cancelled_row_counts_once() -> None:
+    rows = {"id": ["a", "b"], "amount": ["10", "20"], "refunded": ["10", "5"], "status": ["refunded", "paid"]}
+    result = _check(rows, refund="refunded", cancellation={"column": "status", "is": "refunded"})
+    assert _amounts(result) == [("a", -10.0), ("b", 20.0), ("b", -5.0)]
+
+
+def test_refund_column_without_a_readable_value_is_rejected() -> None:
+    rows = {"id": ["a", "b"], "amount": ["10", "20"], "refunded": ["", "yes"]}
+    with pytest.raises(IngestError, match=r"'refunded' can be read as amount .*Correct `refund.amount` or `decimal`"):
+        _check(rows, refund="refunded")
+
+
+def test_exact_duplicates_of_refunds_are_quarantined_with_their_purchases() -> None:
+    rows = {"id": ["a", "a"], "amount": ["10", "10"], "refunded": ["10", "10"]}
+    result = _check(rows, refund="refunded", exact_duplicates="quarantine")
+    assert _amounts(result) == [("a", 10.0), ("a", -10.0)]
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "expected"),
+    [
+        (["day", "time"], ("2025-01-02", "10:30"), "2025-01-02 10:30"),
+        (["day", "time"], ("2025-01-02 00:00:00", "10:30:15"), "2025-01-02 10:30:15"),
+        (["day", "time"], ("2025-01-02T00:00:00.000", "1899-12-30 10:30:00"), "2025-01-02 10:30"),
+        (["day", "time"], ("2025-01-02", ""), "2025-01-02"),
+        ({"constant": "2025-01-02"}, ("", ""), "2025-01-02"),
+    ],
+)
+def test_timestamp_of_two_columns_or_a_constant(source: Any, values: tuple[str, str], expected: str) -> None:
+    rows = {"id": ["a"], "amount": ["1"], "day": [values[0]], "time": [values[1]]}
+    found = _check(rows, columns=COLUMNS | {"event_timestamp": source}).transactions["event_timestamp"]
+    assert found.tolist() == [pd.Timestamp(expected, tz="UTC")]
+
+
+def test_timestamp_of_two_columns_follows_the_format() -> None:
+    rows = {"id": ["a"], "amount": ["1"], "day": ["31/01/2025"], "time": ["1:05 PM"]}
+    found = _check(
+        rows, columns=COLUMNS | {"event_timestamp": ["day", "time"]}, timestamp_format="%d/%m/%Y %I:%M %p"
+    ).transactions["event_timestamp"]
+    assert found.tolist() == [pd.Timestamp("2025-01-31 13:05", tz="UTC")]
+
+
+def test_customer_id_of_two_columns_never_makes_one_id_of_two() -> None:
+    pairs = [("x", "1"), ("x|", "1"), ("x", "|1"), ("x\\", "1"), ("x\\|", "1"), ("", "1"), ("x", "1.0")]
+    rows = {"shop": [a for a, _ in pairs], "number": [b for _, b in pairs], "amount": ["1"] * len(pairs)}
+    result = _check(rows, columns=COLUMNS | {"customer_id": ["shop", "number"]})
+    ids = result.transactions["customer_id"].tolist()
+    assert ids[0] == ids[-1] == "x|1"
+    assert len(set(ids)) == 5
+    assert result.reasons == {"customer_id is missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"amount": {"constant": 9.99}}, (9.99, 1.0)),
+        ({"amount": "amount", "quantity": {"constant": 3}}, (5.0, 3.0)),
+        ({"amount": None, "quantity": "amount", "unit_price": {"constant": "0.5"}}, (2.5, 5.0)),
+    ],
+)
+def test_constants_apply_to_every_row(columns: dict[str, Any], expected: tuple[float, float]) -> None:
+    found = _check({"id": ["a"], "amount": ["5"]}, columns=COLUMNS | columns).transactions
+    assert found[["amount", "quantity"]].values.tolist() == [list(expected)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [
+        (None, [[5.0, 1.0], [-2.0, -1.0]]),
+        (["-3", "1"], [[5.0, 3.0], [-2.0, -1.0]]),
+        (["3", "-1"], [[5.0, 3.0], [-2.0, -1.0]]),
+    ],
+)
+def test_negated_amounts_are_purchases_below_zero(quantity: list[str] | None, expected: list[list[float]]) -> None:
+    rows = {"id": ["a", "b"], "amount": ["-5", "2"]} | ({"n": quantity} if quantity else {})
+    columns = COLUMNS | ({"quantity": "n"} if quantity else {})
+    found = _check(rows, columns=columns, amount_sign="negated").transactions
+    assert found[["amount", "quantity"]].values.tolist() == expected
+
+
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["7", "8", "9"]),
+        st.sampled_from(["paid", "test", ""]),
+        st.sampled_from(["", "1", "2", "x"]),
+        st.sampled_from(["", "0", "1"]),
+    ),
+    min_size=1,
+)
+
+
+@given(LINES)
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_counts_of_rows_add_up(lines: list[tuple[str, str, str, str]]) -> None:
+    rows = dict(zip(("order", "status", "amount", "refunded"), map(list, zip(*lines, strict=True)), strict=True))
+    rules = {"where_not": {"status": "test"}, "refund": "refunded"}
+    try:
+        result = _check(rows | {"id": ["a"] * len(lines)}, **rules)
+    except IngestError:
+        return
+    frame = pd.DataFrame(rows)
+    remaining = frame[frame["status"] != "test"]
+    purchases = remaining[remaining["amount"].isin(["1", "2"])]
+    refunds = remaining[remaining["refunded"] == "1"]
+    assert sorted(result.transactions["amount"]) == sorted([*purchases["amount"].astype(float), *[-1.0] * len(refunds)])
+    assert (result.rows_read, result.rows_filtered) == (len(lines), len(lines) - len(remaining))
+    assert len(result.quarantine) == len(remaining) - len(purchases)
+
+
+def test_rows_with_a_reason_for_quarantine_are_never_left_out(checked: Callable) -> None:
+    text = 'id,when,amount,status\n1,2025-01-01,5,test\n2,2025-01-01,5,paid\n3,2025-01-01,5,"x\n4,2025-01-01,6,y"\n'
+    result = checked(text, where={"status": "paid"})
+    assert result.rows_read == result.rows_filtered + len(result.transactions) + len(result.quarantine)
