@@ -26,6 +26,7 @@ from holdfast.ingestion.file_rules import FileRule, matches_file
 from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
 from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Refund
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
+from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
 
 class FileRuleError(ValueError):
@@ -48,6 +49,8 @@ _WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "max_bad_share"})
 
 def _require_consistent(mapping: Any) -> None:
     """Reject keys that contradict each other."""
+    if mapping.thousands == mapping.decimal:
+        raise ValueError(f"decimal and thousands are both {mapping.decimal!r}: give two different separators")
     columns, refund, carried = mapping.columns, mapping.refund, mapping.carry_down
     if mapping.one_row_per and (columns.quantity or columns.unit_price):
         raise ValueError(
@@ -89,6 +92,12 @@ class ColumnMapping(StrictModel):
     Attributes:
         exact_duplicates: Treatment of rows that equal an earlier row of the source in every column.
         max_bad_share: Share of bad rows above which the source is rejected.
+        thousands: Only separator of thousands; recognized from the column when left out.
+        currency: Rule for amounts in several currencies.
+        minor_units: True where amounts are whole numbers of cents, or of the smallest unit of their currency.
+        credit_sign: Sign of amounts marked CR; those marked DR get the other sign.
+        ignore_customers: Ids that stand for no customer, regardless of case; their rows are quarantined and not bad.
+        customer_id_form: Differences in writing that do not make two customers.
     """
 
     columns: Columns
@@ -108,6 +117,12 @@ class ColumnMapping(StrictModel):
     delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
     quoted: bool = Field(default=True, description='False where the character " has no special meaning.')
     decimal: Literal[".", ","] = Field(default=".", description="With ',' a point separates thousands: 1.234,56.")
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    currency: CurrencyRule | None = None
+    minor_units: bool = False
+    credit_sign: Literal["positive", "negative"] | None = None
+    ignore_customers: tuple[CustomerId, ...] = ()
+    customer_id_form: CustomerIdForm = CustomerIdForm()
     max_bad_share: float = Field(default=0.5, ge=0, le=1)
     files: tuple[FileRule, ...] = Field(default=(), description="Keys that differ for some files of a folder.")
 

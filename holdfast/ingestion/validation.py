@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -81,7 +81,9 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
     for file, rows, duplicate in zip(source.files, parsed.files, duplicates, strict=True):
         issues = [*rows.issues, *_validate_schema(rows, ingested_at), *file.issues]
         is_bad = _any_issue(issues, file.rows.num_rows)
-        bad_rows += int(is_bad.sum()) + len(file.malformed.row_numbers)
+        counted = _any_issue([issue for issue in issues if issue.counted], file.rows.num_rows)
+        set_aside = _any_issue([issue for issue in issues if not issue.counted], file.rows.num_rows)
+        bad_rows += int((counted & ~set_aside).sum()) + len(file.malformed.row_numbers)
         if duplicate.any():
             issues.append(RowIssue(_DUPLICATE, duplicate))
             is_bad = is_bad | duplicate
@@ -113,7 +115,7 @@ def _validate_schema(parsed: ParsedRows, ingested_at: datetime) -> list[RowIssue
         return []
     # Parsing gives the reason of a null value: missing or not readable. Nulls without such a reason are reported here.
     known = _any_issue(parsed.issues, len(frame))
-    issues = [RowIssue(issue.reason, issue.rows & ~known) if issue.reason.endswith(_NULL) else issue for issue in found]
+    issues = [replace(issue, rows=issue.rows & ~known) if issue.reason.endswith(_NULL) else issue for issue in found]
     return [issue for issue in issues if issue.rows.any()]
 
 

@@ -1,6 +1,7 @@
 """Parsing of a field from its source in the mapping: a column, several columns, or a constant."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -96,10 +97,11 @@ def _require_positive(column: TextColumn, values: np.ndarray) -> None:
 
 
 def _merge_issues(issues: list[RowIssue]) -> list[RowIssue]:
-    merged: dict[str, np.ndarray] = {}
+    merged: dict[str, RowIssue] = {}
     for issue in issues:
-        merged[issue.reason] = merged[issue.reason] | issue.rows if issue.reason in merged else issue.rows
-    return [RowIssue(reason, rows) for reason, rows in merged.items()]
+        earlier = merged.get(issue.reason)
+        merged[issue.reason] = replace(issue, rows=earlier.rows | issue.rows) if earlier else issue
+    return list(merged.values())
 
 
 def _parse_composed_id(

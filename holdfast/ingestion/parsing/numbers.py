@@ -1,29 +1,109 @@
 """Parser of numbers and amounts."""
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, TextColumn, find_unreadable
-
-_NUMBER = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn
+from holdfast.ingestion.parsing.currencies import (
+    CurrencyColumn,
+    apply_currency_rule,
+    divide_minor_units,
+    read_currencies,
+    require_one_currency,
+)
+from holdfast.ingestion.parsing.number_affixes import NOT_A_NUMBER, PERCENTAGE
+from holdfast.ingestion.parsing.number_evidence import decide_notation
+from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
 
 def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> ParsedColumn:
     """Parse a column of numbers.
 
+    A separator of thousands is believed only where it groups digits in threes (or as in 12,34,567.89) and where the
+    column as a whole supports it. Signs, brackets and currencies around the digits are read.
+
     Args:
         column: Column as text.
         field: Transaction field, for reasons and errors.
-        mapping: Mapping with the notation of numbers.
+        mapping: Mapping with the notation of numbers and the rules for amounts.
 
     Returns:
         Numbers as float64.
+
+    Raises:
+        IngestError: The values contradict the mapping, or have several currencies without a rule.
     """
-    text = column.text
-    if not column.is_number and mapping.decimal == ",":
-        text = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
-    text = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, pa.scalar(None, pa.string()))
-    values: pd.Series = pc.cast(text, pa.float64()).to_pandas()
-    return ParsedColumn(values, (find_unreadable(column, values, "a number", field),))
+    rows = read_number_rows(column, "." if column.is_number else mapping.decimal)
+    issues = _find_problems(column, rows, field)
+    values, notes = rows.values, []
+    if not column.is_number:
+        decision = decide_notation(column, rows, field, mapping)
+        issues += decision.issues
+        notes += decision.notes
+        values, credit_issue = _apply_credit_sign(column, rows, values, field, mapping)
+        issues.append(credit_issue)
+    if field == "quantity":
+        issues.append(RowIssue(f"{field} has a currency", rows.currencies.positions >= 0))
+    else:
+        values, found, currency_notes = _apply_currency(column, rows.currencies, values, field, mapping)
+        issues += found
+        notes += currency_notes
+    unreadable = np.zeros(len(values), dtype=bool)
+    for issue in issues:
+        unreadable |= issue.rows
+    issues = [issue for issue in issues if issue.rows.any()]
+    return ParsedColumn(pd.Series(np.where(unreadable, np.nan, values)), tuple(issues), tuple(notes))
+
+
+def _find_problems(column: TextColumn, rows: NumberRows, field: str) -> list[RowIssue]:
+    if not (rows.notations < 0).any():
+        return []
+    percentages = rows.problems == PERCENTAGE
+    if percentages.sum() > (~column.missing).sum() / 2:
+        raise IngestError(
+            f"Column {column.name!r} ({field}) has percentages: {column.describe_values(percentages)}. Set "
+            f"`columns.{field}` in the mapping to a column of numbers."
+        )
+    return [
+        RowIssue(f"{field} is {NOT_A_NUMBER}", rows.problems == NOT_A_NUMBER),
+        RowIssue(f"{field} is {PERCENTAGE}", percentages),
+    ]
+
+
+def _apply_credit_sign(
+    column: TextColumn, rows: NumberRows, values: np.ndarray, field: str, mapping: ColumnMapping
+) -> tuple[np.ndarray, RowIssue]:
+    """Give numbers with a mark CR or DR their sign; without a rule, the marks do not show the returns."""
+    marked = rows.credits != 0
+    if mapping.credit_sign is not None:
+        credit = 1 if mapping.credit_sign == "positive" else -1
+        return np.where(marked, values * rows.credits * credit, values), RowIssue("", np.zeros(len(values), dtype=bool))
+    if marked.sum() > (~column.missing).sum() / 2:
+        raise IngestError(
+            f"Column {column.name!r} ({field}) has marks of credit and debit: {column.describe_values(marked)}. Set "
+            "`credit_sign: negative` in the mapping where CR marks a refund, `credit_sign: positive` where CR marks a "
+            "payment received."
+        )
+    return values, RowIssue(f"{field} has a mark CR or DR, without `credit_sign` in the mapping", marked)
+
+
+def _apply_currency(
+    column: TextColumn, marks: CurrencyColumn, values: np.ndarray, field: str, mapping: ColumnMapping
+) -> tuple[np.ndarray, list[RowIssue], list[str]]:
+    notes: list[str] = []
+    currencies = marks
+    factor = np.ones(len(values))
+    if mapping.currency is not None:
+        currencies, factor, issues = apply_currency_rule(
+            mapping.currency, column, field, marks, mapping.columns.currency
+        )
+    else:
+        issues, notes = require_one_currency(column, marks)
+        if mapping.minor_units and mapping.columns.currency is not None:
+            currencies = read_currencies(mapping.columns.currency, column)
+    if mapping.minor_units:
+        values, issue = divide_minor_units(values, currencies, column, field)
+        issues.append(issue)
+    return values * factor, issues, notes

@@ -1,14 +1,16 @@
 """Parsing of the mapped columns of a source; an unreadable value becomes null, with a reason."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, read_text_column
 from holdfast.ingestion.parsing.composed_columns import parse_field
+from holdfast.ingestion.parsing.currencies import require_one_currency_column
+from holdfast.ingestion.parsing.currency_codes import is_currency_name
 from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
 from holdfast.ingestion.parsing.numbers import parse_numbers
 from holdfast.ingestion.parsing.timestamps import parse_timestamps
@@ -97,6 +99,8 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
         issues += found.issues
         values[field] = found.values
         notes += found.notes
+    if mapping.currency is None:
+        _require_one_currency(files, mapping)
     amount, quantity = _amount_and_quantity(values, _find_returns(files, mapping), mapping.amount_sign == "negated")
     frame = pd.DataFrame(
         {
@@ -109,7 +113,7 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
     ends = np.cumsum([file.rows.num_rows for file in files])
     parsed = []
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        of_file = [RowIssue(issue.reason, issue.rows[start:end]) for issue in issues]
+        of_file = [replace(issue, rows=issue.rows[start:end]) for issue in issues]
         parsed.append(
             ParsedRows(
                 frame=frame.iloc[start:end].reset_index(drop=True),
@@ -124,6 +128,17 @@ def _find_returns(files: list[SourceFile], mapping: ColumnMapping) -> np.ndarray
     if mapping.cancellation is not None:
         return find_matching_rows(files, mapping.cancellation.column, mapping.cancellation)
     return np.full(sum(file.rows.num_rows for file in files), files[0].of_refunds)
+
+
+def _require_one_currency(files: list[SourceFile], mapping: ColumnMapping) -> None:
+    """Refuse files with several currencies in the mapped column of currencies, or in a column with such a name."""
+    mapped = mapping.columns.currency
+    names = dict.fromkeys(name for file in files for name in file.rows.column_names if is_currency_name(name))
+    for name in [mapped] if mapped else names:
+        with_column = [file for file in files if file.rows.column_names.count(name) == 1]
+        if not with_column:  # the name occurs twice in each file
+            continue
+        require_one_currency_column(read_text_column(with_column, name), is_mapped=name == mapped)
 
 
 def _amount_and_quantity(

@@ -14,10 +14,12 @@ class RowIssue:
     Attributes:
         reason: Text that is stored with the row.
         rows: True for the affected rows, shape (rows,).
+        counted: False where the mapping sets such rows aside on purpose: they count for no limit of bad rows.
     """
 
     reason: str
     rows: np.ndarray
+    counted: bool = True
 
 
 @dataclass(frozen=True)

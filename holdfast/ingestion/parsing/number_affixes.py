@@ -1,0 +1,114 @@
+"""Characters around the digits of a number: signs, brackets, currencies, credit and debit marks."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from holdfast.ingestion.parsing.currency_codes import find_currency, is_currency_symbol
+
+# A spreadsheet guards text by ="..." or a leading apostrophe.
+_GUARDS = (('="', '"'), ("'", ""))
+_SYMBOLS = "".join(chr(code) for code in range(0x20, 0x20000) if is_currency_symbol(chr(code)))
+_TOKEN = re.compile(rf"[^\W\d_]*[{_SYMBOLS}][^\W\d_]*|[^\W\d_]+(?:/\.|[./])?|\S")
+_SIGNS = {"+": 1, "-": -1}
+_CREDIT_MARKS = {"cr": "CR", "cr.": "CR", "dr": "DR", "dr.": "DR"}
+
+NOT_A_NUMBER = "not a number"
+PERCENTAGE = "a percentage"
+
+
+@dataclass(frozen=True)
+class Affixes:
+    """Meaning of the text before and after the digits of a number.
+
+    Attributes:
+        sign: 1 or -1.
+        currency: ISO 4217 code or currency symbol; empty without one.
+        credit_mark: ``CR`` or ``DR``; empty without a mark.
+        separator: Decimal separator before the first digit, as in ``$.50``; empty without one.
+        problem: Kind of value that is no amount; empty for an amount.
+    """
+
+    sign: int = 1
+    currency: str = ""
+    credit_mark: str = ""
+    separator: str = ""
+    problem: str = ""
+
+
+def normalize_characters(text: str) -> str:
+    """Replace characters of other scripts and of typography by those of plain numbers.
+
+    Args:
+        text: Text of a number.
+
+    Returns:
+        Text with ASCII digits, blanks, minus signs and apostrophes, without invisible characters. Digits of two
+        scripts in one number stay as they are.
+    """
+    zeros = {ord(c) - unicodedata.decimal(c) for c in text if c.isdecimal()}
+    return text.translate(_CHARACTERS | (_DIGITS if len(zeros) == 1 else {}))
+
+
+def read_affixes(prefix: str, suffix: str, separator_after_digits: bool) -> Affixes:
+    """Interpret the text before and after the digits of a number.
+
+    Args:
+        prefix: Text before the first digit.
+        suffix: Text after the last digit.
+        separator_after_digits: True where a decimal separator ends the digits, as in ``12.``.
+
+    Returns:
+        Sign, currency and mark, or the problem.
+    """
+    for start, end in _GUARDS:
+        if prefix.startswith(start) and suffix.endswith(end):
+            prefix, suffix = prefix[len(start) :], suffix[: len(suffix) - len(end)]
+            break
+    separator = ""
+    if prefix.endswith((".", ",")) and find_currency(prefix.strip(" (-+").lower()) is None:
+        prefix, separator = prefix[:-1], prefix[-1]
+        if prefix[-1:].isalpha():  # EUR.50 is 50 or 0.50
+            return Affixes(problem=NOT_A_NUMBER)
+    before, after = _TOKEN.findall(prefix), _TOKEN.findall(suffix)
+    brackets = before.count("("), after.count(")")
+    tokens = [token for token in before if token != "("] + [token for token in after if token != ")"]
+    if "%" in tokens or "‰" in tokens:
+        return Affixes(problem=PERCENTAGE)
+    signs = [_SIGNS[token] for token in tokens if token in _SIGNS]
+    marks = [_CREDIT_MARKS[token.lower()] for token in tokens if token.lower() in _CREDIT_MARKS]
+    names = [token for token in tokens if token not in _SIGNS and token.lower() not in _CREDIT_MARKS]
+    currencies = {find_currency(name) for name in names}
+    negatives = brackets[0] + len(marks) + len(signs)
+    if (
+        brackets not in {(0, 0), (1, 1)}
+        or None in currencies
+        or len(currencies) > 1
+        or negatives > 1
+        # 12.- and 12,-- are whole amounts in some countries and negative ones in others.
+        or (separator_after_digits and "-" in after)
+    ):
+        return Affixes(problem=NOT_A_NUMBER)
+    sign = -1 if brackets[0] else signs[0] if signs else 1
+    return Affixes(sign, next(iter(currencies), None) or "", "".join(marks), separator)
+
+
+def _build_characters() -> tuple[dict[int, str], dict[int, str]]:
+    characters = {
+        " ": "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t",
+        "": "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\u061c",
+        "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d",
+        "'": "\u2018\u2019\u02bc\u00b4`\uff07\u2032",
+        ".": "\u066b\uff0e",
+        ",": "\u066c\uff0c",
+        "+": "\uff0b",
+        "(": "\uff08",
+        ")": "\uff09",
+        "%": "\uff05\u066a",
+    }
+    table = {ord(character): plain for plain, group in characters.items() for character in group}
+    digits = (chr(code) for code in range(0x80, 0x20000))
+    return table, {ord(digit): str(unicodedata.decimal(digit)) for digit in digits if digit.isdecimal()}
+
+
+_CHARACTERS, _DIGITS = _build_characters()
