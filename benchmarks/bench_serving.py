@@ -41,6 +41,7 @@ from benchmarks.serving.targets import (
     TWO_WORKERS,
     evaluate_goals,
 )
+from feature_repo.database_urls import sqlite_url
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 
@@ -57,7 +58,7 @@ class _Variant:
 
 def _list_variants(fixture: BenchmarkFixture) -> list[_Variant]:
     """List all contenders; the goals compare the last three, variants of Holdfast, with the default."""
-    in_shadow = {"MLFLOW_TRACKING_URI": f"sqlite:///{fixture.data / SHADOW_REGISTRY / 'mlflow.db'}"}
+    in_shadow = {"MLFLOW_TRACKING_URI": sqlite_url(fixture.data / SHADOW_REGISTRY / "mlflow.db")}
     without_log = holdfast_contender(fixture, NO_LOG, environment={"HOLDFAST_PREDICTION_LOG": "false"})
     shadow = holdfast_contender(fixture, SHADOW, required_metric='mode="shadow"', environment=in_shadow)
     two_workers = holdfast_contender(fixture, TWO_WORKERS, workers=2)

@@ -7,6 +7,7 @@ docs/settings.md lists all settings.
 import os
 import shlex
 import sys
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from feature_repo.database_urls import sqlite_url
 from feature_repo.errors import SettingsError
 from feature_repo.timestamps import as_utc
 
@@ -127,7 +129,12 @@ class Settings(EnvironmentSettings):
     @field_validator("data")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        path = value.expanduser().resolve()
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in str(path)):
+            raise ValueError("the path of a folder without control characters, in UTF-8")
+        if "\\" in str(path) and any(character in str(path) for character in "*?["):
+            raise ValueError("the path of a folder without a backslash, or without *, ? and [, for DuckDB")
+        return path
 
     @field_validator("clock")
     @classmethod
@@ -139,7 +146,7 @@ class Settings(EnvironmentSettings):
     def _embedded_database(cls, value: str, info: ValidationInfo) -> str:
         if value or "data" not in info.data:
             return value
-        return f"sqlite:///{info.data['data'] / 'mlflow' / 'mlflow.db'}"
+        return sqlite_url(info.data["data"] / "mlflow" / "mlflow.db")
 
     @property
     def batches(self) -> Path:
@@ -194,10 +201,11 @@ class Settings(EnvironmentSettings):
         Returns:
             Variable to value.
         """
-        return {
+        prefect = self.data / "prefect"
+        variables = {
             "HOLDFAST_DATA": str(self.data),
             "HOLDFAST_PROJECT": str(_PACKAGE.parent),  # prefect.yaml: the folder from which workers load flows
-            "PREFECT_HOME": str(self.data / "prefect"),
+            "PREFECT_HOME": str(prefect),
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
             # Default timeouts are too short for SQLite's locks on a busy machine: an automation would miss its event.
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
@@ -214,6 +222,9 @@ class Settings(EnvironmentSettings):
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # saves 17 s and 1.8 GB at the start of the UI
             **NO_TELEMETRY,
         }
+        if "?" in str(prefect):  # Prefect's own URL of its database would end there
+            variables["PREFECT_API_DATABASE_CONNECTION_URL"] = sqlite_url(prefect / "prefect.db", "aiosqlite")
+        return variables
 
 
 def apply_environment() -> None:

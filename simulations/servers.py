@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from deploy.local.components import POOL, venv_command
+from feature_repo.database_urls import sqlite_url
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.polling import Result, poll_until
 from holdfast.runtime.processes import (
@@ -41,7 +42,7 @@ def mlflow_server(workspace: Workspace) -> Iterator[ManagedProcess]:
     port, folder = free_port(), workspace.data / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     command = venv_command(
-        "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--serve-artifacts",
+        "mlflow", "server", "--backend-store-uri", sqlite_url(folder / "mlflow.db"), "--serve-artifacts",
         "--artifacts-destination", str(folder / "artifacts"), "--host", HOST, "--port", str(port), "--workers", "1",
     )  # fmt: skip
     with _ready_server(workspace, "mlflow", command, f"http://{HOST}:{port}/health") as server:

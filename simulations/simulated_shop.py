@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from feature_repo.settings import Settings
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.feature_store.materialization import load_online_state
 from holdfast.feature_store.snapshots import snapshot_path
 from holdfast.monitoring.findings import Finding
@@ -222,9 +223,6 @@ def _active_customers(settings: Settings) -> Sequence[str]:
     state = load_online_state(settings)
     if state is None:
         return ()
-    table = pq.read_table(
-        snapshot_path(settings, "customer_recent_activity", state.as_of, state.known_at),
-        columns=["customer_id"],
-        filters=[("purchase_days_180d", ">", 0)],
-    )
-    return list(table["customer_id"].to_pylist())
+    path = snapshot_path(settings, "customer_recent_activity", state.as_of, state.known_at)
+    table = read_parquet_file(path, columns=["customer_id", "purchase_days_180d"])
+    return list(table.filter(pc.field("purchase_days_180d") > 0)["customer_id"].to_pylist())

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.serving.processes import BenchmarkProcesses
+from feature_repo.database_urls import sqlite_url
 from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.core.errors import HoldfastError
 from simulations.redis_server import RedisServer, running_redis
@@ -74,7 +75,7 @@ def common_environment(data: Path, clock: str) -> dict[str, str]:
         "HOLDFAST_DATA": str(data),
         "HOLDFAST_CLOCK": clock,
         "BENTOML_HOME": str(data / "bentoml"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{data / 'mlflow' / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": sqlite_url(data / "mlflow" / "mlflow.db"),
     }
 
 

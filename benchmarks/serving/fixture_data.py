@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.fixture import BATCH, SHADOW_REGISTRY
+from feature_repo.database_urls import sqlite_url
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings, apply_environment
 from feature_repo.timestamps import epoch_us
@@ -121,7 +122,7 @@ def _register(challenger: ServedModel, content: bytes) -> None:
     )
     shadow = folder.with_name(SHADOW_REGISTRY)
     shutil.copytree(folder, shadow)
-    uri = f"sqlite:///{shadow / 'mlflow.db'}"
+    uri = sqlite_url(shadow / "mlflow.db")
     both = Registry(MlflowClient(uri, registry_uri=uri), uri, alone.artifacts)
     both.set_alias(CHALLENGER, both.register(content, challenger.model_dump_json()))
     both.set_traffic("2", '{"mode": "shadow"}')

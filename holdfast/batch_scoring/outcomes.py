@@ -14,6 +14,7 @@ from feature_repo.labels import churn_labels
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
+from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.core.types import Bools
 from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
 
@@ -105,7 +106,7 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
-    transactions = connection.read_parquet(transaction_files(settings, known_at))
+    transactions = scan_parquet_files(connection, transaction_files(settings, known_at))
     for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": positions, ENTITY_KEY: rows[ENTITY_KEY].iloc[positions], "cutoff": cutoffs.iloc[positions]}
         requested = pa.table({name: pa.array(values) for name, values in columns.items()})

@@ -24,6 +24,7 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.batch_scoring.scores_table import scores_path, timestamp_stem
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.models.contract import ServedModel
 
 _METADATA_KEY = b"holdfast"
@@ -156,7 +157,7 @@ def count_decisions(path: Path) -> tuple[int, int, int]:
     Returns:
         Number of all customers, of active customers, and of active customers that will churn.
     """
-    table = pq.read_table(path, columns=["active", "will_churn"])
+    table = read_parquet_file(path, columns=["active", "will_churn"])
     churning = pc.and_(table["active"], table["will_churn"])
     return table.num_rows, pc.sum(table["active"], min_count=0).as_py(), pc.sum(churning, min_count=0).as_py()
 

@@ -16,6 +16,7 @@ from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.champion_model import ScoringModel
 from holdfast.batch_scoring.population import ScoringPopulation, active_mask
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.models.reason_codes import MAX_REASONS
@@ -174,7 +175,7 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
     Returns:
         Rows of :class:`ScoresSchema`.
     """
-    table = pq.read_table(path, columns=list(columns) if columns else None)
+    table = read_parquet_file(path, columns=columns or None)
     frame = table.to_pandas()
     for name in {"reasons", "reason_details"} & set(table.column_names):  # else arrays in arrays
         frame[name] = _objects(table[name].to_pylist())

@@ -15,6 +15,7 @@ from feast.infra.offline_stores.ibis import (
 )
 from typing_extensions import override
 
+from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.feast_stores._feast_private import read_data_source, write_data_source
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def _access(config: "RepoConfig", span: tuple[datetime, datetime] | None = None)
     def read(source: "DataSource", repo_path: str) -> ibis.Table:
         if not isinstance(source, FileSource):
             return read_data_source(source, repo_path)
-        files = Path(source.path)
-        table = ibis.read_parquet(files / "*" / "*.parquet" if files.is_dir() else files)
+        path = Path(source.path)
+        files = sorted(path.glob("*/*.parquet")) if path.is_dir() else [path]
+        table = scan_parquet_files(ibis.get_backend(), files)
         if span is not None:
             table = table.filter(table[source.timestamp_field].between(*map(ibis.literal, span)))
         if known_at is None or not source.created_timestamp_column:

@@ -15,6 +15,7 @@ from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.core.parquet_files import read_parquet_file, scan_parquet_files
 from holdfast.feature_store.schemas import snapshot_schema
 from holdfast.ingestion.batches import Batch, list_batches, select_used, transaction_files
 
@@ -116,7 +117,7 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
     connection = ibis.duckdb.connect()
-    transactions = connection.read_parquet(transaction_files(settings, effective))
+    transactions = scan_parquet_files(connection, transaction_files(settings, effective))
     known = known_transactions(transactions, as_of, effective)
     snapshots = []
     for view, build in BUILDERS.items():
@@ -141,7 +142,7 @@ def read_customers(snapshot: Snapshot) -> list[str]:
     Returns:
         Customer ids, sorted.
     """
-    return pq.read_table(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
+    return read_parquet_file(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
 
 
 def _view_schema(view: str) -> DataFrameSchema:
@@ -193,7 +194,7 @@ def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime
     Raises:
         NoDataError: There is no customer.
     """
-    table = pq.read_table(
+    table = read_parquet_file(
         snapshot_path(settings, "customer_purchase_history", as_of, known_at),
         columns=["customer_id", "last_purchase_us"],
     ).sort_by([("last_purchase_us", "descending"), ("customer_id", "ascending")])

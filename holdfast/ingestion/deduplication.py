@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from holdfast.core.parquet_files import create_parquet_view
+
 TRANSACTION_KEY = ("customer_id", "event_timestamp", "amount", "quantity")
 QUARANTINE_KEY = ("raw",)
 
@@ -33,16 +35,16 @@ def find_new_rows(frame: pd.DataFrame, key: tuple[str, ...], stored: list[Path],
     columns = ", ".join(key)
     with duckdb.connect(config={"temp_directory": str(spill)}) as connection:
         connection.register("source", source)
+        create_parquet_view(connection, "stored", stored)
         found = connection.execute(
             f"""
             WITH numbered AS (
                 SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY position) AS nth FROM source
             ), known AS (
-                SELECT {columns}, count(*) AS times FROM read_parquet(?) GROUP BY {columns}
+                SELECT {columns}, count(*) AS times FROM stored GROUP BY {columns}
             )
             SELECT position FROM numbered LEFT JOIN known USING ({columns})
             WHERE nth > coalesce(times, 0) ORDER BY position
-            """,
-            [[str(path) for path in stored]],
+            """
         ).fetchnumpy()
     return np.asarray(found["position"], dtype=np.int64)

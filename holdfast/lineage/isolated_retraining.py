@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
 from holdfast.runtime.processes import log_tail, start_process
@@ -96,4 +95,4 @@ def _read_outcome(folder: Path) -> RetrainingOutcome:
     if not (scores := folder / retrain_worker.SCORES_FILE).exists():
         return RetrainingOutcome(current, None)
     digests = retrain_worker.DIGESTS.validate_json((folder / retrain_worker.DIGESTS_FILE).read_bytes())
-    return RetrainingOutcome(current, RetrainedModel(digests, pd.read_parquet(scores)))
+    return RetrainingOutcome(current, RetrainedModel(digests, read_parquet_file(scores).to_pandas()))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
+from feature_repo.database_urls import sqlite_path
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
 from holdfast.models.registered_version import (
     NoRegistryError,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from holdfast.models.loaded_model import LoadedModel
 
-_SQLITE = "sqlite:///"
 # MLflow's codes for a missing model and for a missing alias. A server other than MLflow returns other codes.
 NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 # By default MLflow retries an unreachable server for minutes, and its connection pool continues to read a database file
@@ -86,7 +86,7 @@ class RegistryClient:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._database = embedded_database(uri)
+        self._database = sqlite_path(uri)
         self._client: MlflowClient | None = None
 
     def get_by_alias(self, alias: str) -> RegisteredVersion:
@@ -227,18 +227,6 @@ class RegistryClient:
                 f"{folder_uri}/{MODEL_FILE}", dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri
             )
             return Path(path).read_bytes()
-
-
-def embedded_database(uri: str) -> Path | None:
-    """Find the file of an embedded MLflow database, which may not exist yet.
-
-    Args:
-        uri: Tracking URI.
-
-    Returns:
-        Path of the SQLite file; None for a server.
-    """
-    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
 def _require_model(database: Path, missing: str) -> None:

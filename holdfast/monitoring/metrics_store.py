@@ -18,6 +18,7 @@ from pandera.typing import Series
 
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.parquet_files import create_parquet_view
 from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.monitoring.findings import View
 
@@ -164,10 +165,11 @@ def _read(files: Sequence[Path], since: datetime | None, before: datetime | None
         return MetricsTable.empty()
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        create_parquet_view(connection, "metrics", files)
         found = connection.execute(
-            "SELECT * FROM read_parquet($files) WHERE as_of >= coalesce($since, as_of) "
+            "SELECT * FROM metrics WHERE as_of >= coalesce($since, as_of) "
             "AND ($before IS NULL OR as_of < $before) ORDER BY as_of, metric, subject, version",
-            {"files": [str(path) for path in files], "since": since, "before": before},
+            {"since": since, "before": before},
         ).df()
     found = found.astype({"as_of": "datetime64[us, UTC]", "window_start": "datetime64[us, UTC]"})
     return MetricsTable.validate(found, lazy=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
@@ -92,5 +93,5 @@ def publish_model_card(settings: Settings, version: str) -> ModelCard:
     card = build_model_card(client, settings, version)
     client.log_text(card.run_id, card.markdown, _MARKDOWN_FILE)
     client.log_text(card.run_id, render_html(card.markdown, f"{MODEL_NAME} version {card.version}"), _HTML_FILE)
-    folder = str(client.get_run(card.run_id).info.artifact_uri).removeprefix("file://")
-    return replace(card, folder=folder)
+    uri = str(client.get_run(card.run_id).info.artifact_uri)
+    return replace(card, folder=local_file_uri_to_path(uri) if uri.startswith("file:") else uri)

@@ -13,13 +13,13 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 
 from feature_repo.labels import churn_labels, closed_cutoffs
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
 from feature_repo.transformations import known_transactions
+from holdfast.core.parquet_files import read_parquet_file, scan_parquet_files
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import join_features
@@ -150,7 +150,7 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
     """
     batches = list_batches(settings)
     path = snapshot_path(settings, "customer_purchase_history", cutoff, effective_known_at(batches, cutoff, known_at))
-    table = pq.read_table(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
+    table = read_parquet_file(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
     days, first, last = (table[name].to_numpy().astype(np.float64) for name in table.column_names)
     bought = days > 0  # customers with returns only have no first purchase
     repeats = days[bought] - 1
@@ -253,7 +253,9 @@ def build_training_set(
 
 def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(connection.read_parquet(transaction_files(settings, known_at)), as_of, known_at)
+    transactions = known_transactions(
+        scan_parquet_files(connection, transaction_files(settings, known_at)), as_of, known_at
+    )
     labels = _label_function.get()(transactions, cutoffs, settings.horizon_days, settings.activity_days)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()

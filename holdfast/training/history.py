@@ -10,6 +10,7 @@ import numpy as np
 from feature_repo.labels import closed_cutoffs
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
+from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.core.types import Floats
 from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
 
@@ -79,7 +80,9 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     if first is None or end is None:
         return ShopHistory(0, None, None, np.empty(0))
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(connection.read_parquet(transaction_files(settings, known_at)), as_of, known_at)
+    transactions = known_transactions(
+        scan_parquet_files(connection, transaction_files(settings, known_at)), as_of, known_at
+    )
     days = (
         transactions.filter(transactions.amount > 0)
         .select("customer_id", day=lambda t: t.event_timestamp.date())

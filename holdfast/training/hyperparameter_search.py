@@ -19,6 +19,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
+from feature_repo.database_urls import sqlite_url
 from feature_repo.settings import Settings
 from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
@@ -172,8 +173,9 @@ def describe_bounds(best: Sequence[SearchTrial]) -> list[str]:
 
 
 def _study(family: Family, storage: Path) -> optuna.Study:
+    url = sqlite_url(storage).replace("{", "{{").replace("}", "}}")  # Optuna formats the URL
     study = optuna.create_study(
-        storage=optuna.storages.RDBStorage(f"sqlite:///{storage}", engine_kwargs={"connect_args": {"timeout": 60}}),
+        storage=optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}}),
         study_name=family.name,
         direction="minimize",
         load_if_exists=True,

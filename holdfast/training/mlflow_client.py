@@ -4,10 +4,10 @@ import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from feature_repo.database_urls import sqlite_path
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
-from holdfast.models.registry_client import embedded_database
 
 EXPERIMENT = "holdfast-churn"
 UNKNOWN_VERSION = (
@@ -32,7 +32,7 @@ def open_registry(settings: Settings) -> MlflowClient:
         UnknownVersionError: There is no embedded database yet.
     """
     uri = settings.mlflow_tracking_uri
-    if (database := embedded_database(uri)) is not None and not database.is_file():
+    if (database := sqlite_path(uri)) is not None and not database.is_file():
         raise UnknownVersionError(UNKNOWN_VERSION.format(version="at all"))
     return _connect(uri)
 
@@ -53,7 +53,7 @@ def open_tracking(settings: Settings) -> MlflowClient:
     with FileLock(settings.mlflow / "setup.lock"):
         client = _connect(uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            artifacts = (settings.mlflow / "artifacts").as_uri() if embedded_database(uri) else None
+            artifacts = (settings.mlflow / "artifacts").as_uri() if sqlite_path(uri) else None
             client.create_experiment(EXPERIMENT, artifact_location=artifacts)
     mlflow.set_experiment(EXPERIMENT)
     return client

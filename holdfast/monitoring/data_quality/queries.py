@@ -8,6 +8,7 @@ import duckdb
 import pandas as pd
 
 from feature_repo.settings import Settings
+from holdfast.core.parquet_files import create_parquet_view, read_parquet_file
 from holdfast.ingestion.batches import Batch, list_batches, select_known, transaction_files
 from holdfast.monitoring.window import Window
 
@@ -103,7 +104,7 @@ def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> D
     days = _query(
         settings,
         "SELECT CAST(event_timestamp AS DATE) AS day, count(*) AS rows, max(event_timestamp) AS newest "
-        "FROM read_parquet($files) WHERE event_timestamp < $end GROUP BY 1 ORDER BY 1",
+        "FROM transactions WHERE event_timestamp < $end GROUP BY 1 ORDER BY 1",
         known=window.known_at,
         end=end,
     )
@@ -129,7 +130,7 @@ def sample_transactions(settings: Settings, window: Window, first: date, days: i
     """
     start = datetime.combine(first, time(), UTC)
     parameters = {"known": window.known_at, "start": start, "end": start + days * _DAY}
-    source = "FROM read_parquet($files) WHERE event_timestamp >= $start AND event_timestamp < $end"
+    source = "FROM transactions WHERE event_timestamp >= $start AND event_timestamp < $end"
     counts = _query(
         settings, f"SELECT count(*) AS rows, count(*) FILTER (amount < 0) AS returns {source}", **parameters
     )
@@ -185,17 +186,18 @@ def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tup
         Number of rows, number of late rows, and median delay in hours (NaN without rows).
     """
     files = [
-        str(settings.batches / batch.batch_id / "transactions.parquet")
+        settings.batches / batch.batch_id / "transactions.parquet"
         for batch in arrived.batches
         if batch.rows_added and not batch.replaces and batch.batch_id not in arrived.replayed
     ]
     if not files:
         return 0, 0, float("nan")
     with duckdb.connect() as connection:
+        create_parquet_view(connection, "transactions", files)
         rows, late, median = connection.execute(
             "SELECT count(*), count(*) FILTER (hours > $max_hours), median(hours) FROM "
-            "(SELECT epoch(ingested_at - event_timestamp) / 3600 AS hours FROM read_parquet($files))",
-            {"files": files, "max_hours": hours},
+            "(SELECT epoch(ingested_at - event_timestamp) / 3600 AS hours FROM transactions)",
+            {"max_hours": hours},
         ).fetchall()[0]
     return int(rows), int(late), float(median)
 
@@ -205,14 +207,14 @@ def _reasons(settings: Settings, batches: list[Batch]) -> Counter[str]:
     reasons: Counter[str] = Counter()
     for batch in batches:
         if batch.rows_quarantined:
-            table = pd.read_parquet(settings.batches / batch.batch_id / "quarantine.parquet", columns=["reasons"])
-            reasons.update(reason for row_reasons in table["reasons"] for reason in row_reasons)
+            table = read_parquet_file(settings.batches / batch.batch_id / "quarantine.parquet", columns=["reasons"])
+            reasons.update(reason for row_reasons in table["reasons"].to_pylist() for reason in row_reasons)
     return reasons
 
 
 def _query(settings: Settings, sql: str, known: datetime, **values: datetime) -> pd.DataFrame:
     """Query the transactions known at a time; needs a batch."""
-    files = [str(path) for path in transaction_files(settings, known)]
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return connection.execute(sql, {"files": files, **values}).df()
+        create_parquet_view(connection, "transactions", transaction_files(settings, known))
+        return connection.execute(sql, values).df()

@@ -15,6 +15,7 @@ from holdfast.batch_scoring.champion_model import ScoringModel
 from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.snapshots import build_snapshots
@@ -130,7 +131,7 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
 
 
 def _read(version: str, as_of: datetime, path: Path) -> DriftReference:
-    frame = pd.read_parquet(path)
+    frame = read_parquet_file(path).to_pandas()
     names = [name for name in frame.columns if name != _PART]
     training, population = (frame.loc[frame[_PART] == part, names].to_numpy() for part in (_TRAINING, _POPULATION))
     return DriftReference(version, as_of, names, training, population)

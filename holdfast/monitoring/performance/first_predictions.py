@@ -17,6 +17,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.prediction_log import iter_day_predictions, list_day_folders
 from holdfast.models.contract import RECENCY_FEATURE
 
@@ -78,7 +79,7 @@ def _read_cached(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
     path = settings.monitoring / "first_predictions" / f"{day}.parquet"
     try:
         if (pq.read_schema(path).metadata or {}).get(_SOURCE_KEY) == source:
-            return pq.read_table(path, columns=_COLUMNS).to_pandas()
+            return read_parquet_file(path, columns=_COLUMNS).to_pandas()
     except (FileNotFoundError, pa.ArrowException):
         pass
     rows = _read_day(settings, folder)

@@ -98,6 +98,17 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         Settings(data=tmp_path).data = tmp_path / "other"  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a\nb", "control characters"), ("a\udcff", "UTF-8"), ("a\\[1]", "backslash")]
+)
+def test_from_environment_unusable_data_folder_raises_settings_error(
+    name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / name))
+    with pytest.raises(SettingsError, match=f"^HOLDFAST_DATA is .*{expected}"):
+        Settings.from_environment()
+
+
 def test_settings_all_state_is_in_the_data_folder(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     for folder in (settings.batches, settings.snapshots, settings.feast, settings.mlflow):
