@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from holdfast.ingestion.file_rules import FileRule, matches_file
 from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
-from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Refund
+from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Join, Refund
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
 from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
@@ -44,7 +44,7 @@ class FileRuleError(ValueError):
 
 
 # Keys that concern the rows of all files together.
-_WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "max_bad_share"})
+_WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "join", "max_bad_share", "rows_from"})
 
 
 def _require_consistent(mapping: Any) -> None:
@@ -52,10 +52,11 @@ def _require_consistent(mapping: Any) -> None:
     if mapping.thousands == mapping.decimal:
         raise ValueError(f"decimal and thousands are both {mapping.decimal!r}: give two different separators")
     columns, refund, carried = mapping.columns, mapping.refund, mapping.carry_down
-    if mapping.one_row_per and (columns.quantity or columns.unit_price):
+    of_lines = [source for source in (columns.quantity, columns.unit_price) if isinstance(source, str)]
+    if mapping.one_row_per and of_lines:
         raise ValueError(
-            "one_row_per reads one line of an order, but quantity and unit_price are values of each line: map amount "
-            "alone, or remove one_row_per"
+            f"one_row_per reads one line of an order, but {of_lines[0]!r} has a value for each line: map amount "
+            "without quantity and unit_price, or remove one_row_per"
         )
     if carried and (both := {*columns.amount_columns, *((refund.amount,) if refund else ())} & set(carried.columns)):
         raise ValueError(
@@ -67,19 +68,17 @@ def _require_consistent(mapping: Any) -> None:
         other = mapping.where_not.get(name)
         if other and condition == other:
             raise ValueError(f"where and where_not have the same condition on {name!r}: no row would remain")
-    cancelled = mapping.cancellation
-    allowed = mapping.where.get(cancelled.column) if cancelled else None
-    if (
-        cancelled
-        and cancelled.values
-        and allowed
-        and allowed.values
-        and not set(cancelled.values) & set(allowed.values)
-    ):
-        raise ValueError(
-            f"where leaves out every row that cancellation would mark: add {cancelled.values[0]!r} to "
-            f"where.{cancelled.column}, or remove cancellation"
-        )
+    if mapping.cancellation:
+        name, marked = mapping.cancellation.column, mapping.cancellation.values or ()
+        allowed = mapping.where[name].values if name in mapping.where else None
+        if marked and allowed and set(marked).isdisjoint(allowed):
+            raise ValueError(
+                f"where leaves out every row that cancellation would mark: add {marked[0]!r} to where.{name}, or "
+                "remove cancellation"
+            )
+    files = [join.file for join in mapping.join]
+    if len(set(files)) < len(files):
+        raise ValueError("join names a file twice")
 
 
 def _as_refund(value: Any) -> Any:
@@ -112,6 +111,8 @@ class ColumnMapping(StrictModel):
     where_not: Conditions = Field(default={}, description="Rows that meet one of these conditions are left out.")
     carry_down: CarryDown | None = None
     one_row_per: ColumnNames | None = Field(default=None, description="Columns that identify an order.")
+    rows_from: str | None = Field(default=None, description="Name of the files with rows; every file when left out.")
+    join: tuple[Join, ...] = Field(default=(), description="Files of the folder with more columns for the rows.")
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
@@ -203,6 +204,19 @@ class ColumnMapping(StrictModel):
         rules = (position for position, rule in enumerate(self.files) if matches_file(name, rule.match))
         return self._by_rule[next(rules, -1)]
 
+    def reads_file(self, name: str) -> bool:
+        """Return False for a file of a folder that ``rows_from`` and ``join`` do not name.
+
+        Args:
+            name: Name of the file, or its path within the source.
+
+        Returns:
+            True for a file that is read.
+        """
+        return self.rows_from is None or any(
+            matches_file(name, pattern) for pattern in (self.rows_from, *(join.file for join in self.join))
+        )
+
     @cached_property
     def sha256(self) -> str:
         """Return the digest of the mapping's values without defaults, so that a new optional key changes no digest."""
@@ -239,6 +253,6 @@ class ColumnMapping(StrictModel):
             "amount": self.refund.amount,
             "currency": self.columns.currency,
         }
-        rules = {"refund", "cancellation", "amount_sign", "where", "where_not", "carry_down", "one_row_per"}
+        rules = {"refund", "cancellation", "amount_sign", "where", "where_not", "carry_down", "one_row_per", "join"}
         content = {key: value for key, value in self._content.items() if key not in rules}
         return ColumnMapping.model_validate(content | {"columns": columns})

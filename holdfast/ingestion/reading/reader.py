@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.reading.column_names import describe_missing_column
 from holdfast.ingestion.reading.compression import DecompressedFile, decompress
 from holdfast.ingestion.reading.csv_reader import read_csv
 from holdfast.ingestion.reading.file_content import FileVersion, read_content, require_unchanged
 from holdfast.ingestion.reading.file_type import UNREADABLE_TYPES
+from holdfast.ingestion.reading.joins import join_files, select_files
 from holdfast.ingestion.reading.parquet_reader import read_arrow, read_orc, read_parquet
 from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.reading.source_files import list_source_files
@@ -40,19 +41,22 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     """
     files, digests = [], []
     versions: dict[Path, FileVersion] = {}
-    for location in list_source_files(path):
+    locations, notes_of_selection = select_files(list_source_files(path), mapping)
+    for location in locations:
         stored, versions[location] = read_content(location)
         found = decompress(location.name, stored)
         digests.append(hashlib.sha256(found.content).hexdigest())
         of_file = mapping.for_file(location.name)
         file = _read_file(location.name, found, of_file)
-        _require_columns(file, of_file, location)
         files.append(replace(file, notes=(*found.notes, *file.notes)))
+    notes = [*notes_of_selection, *(note for file in files for note in file.notes)]
+    files, notes_of_join = join_files(files, mapping)
+    for file in files:
+        _require_columns(file, mapping.for_file(file.name), path / file.name if path.is_dir() else path)
     for location, version in versions.items():
         require_unchanged(location, version)
-    notes = tuple(dict.fromkeys(note for file in files for note in file.notes))
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    source = Source(name=path.name, sha256=digest, files=files, notes=notes)
+    source = Source(name=path.name, sha256=digest, files=files, notes=tuple(dict.fromkeys([*notes, *notes_of_join])))
     if source.rows_read == 0:
         raise IngestError(f"{path} has a header and no rows. Check the export that wrote it.")
     return source
@@ -70,15 +74,5 @@ def _read_file(name: str, found: DecompressedFile, mapping: ColumnMapping) -> So
 def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path) -> None:
     found = file.rows.column_names
     for column in mapping.required_columns:
-        if found.count(column) == 1:
-            continue
-        listing = ", ".join(repr(name) for name in found)
-        hint = " Only one column was found: set `delimiter:` in the mapping?" if len(found) == 1 else ""
-        problem = "is missing" if column not in found else "appears more than once"
-        by_case = {name.casefold(): name for name in found}
-        close = get_close_matches(column.casefold(), by_case, n=1) if column not in found else []
-        hint += f" Did you mean {by_case[close[0]]!r}?" if close else ""
-        raise IngestError(
-            f"{location}: column {column!r}, named in the mapping, {problem}. Columns found: {listing}. "
-            f"Correct the mapping or the export.{hint}"
-        )
+        if found.count(column) != 1:
+            raise IngestError(describe_missing_column(location, column, found))

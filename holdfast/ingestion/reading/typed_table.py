@@ -35,7 +35,10 @@ def convert_table(name: str, table: pa.Table, mapping: ColumnMapping, notes: tup
         column = _decode(column)
         text = _to_text(column)
         if label in mapping.required_columns:
-            _require_one_reading(name, label, column, text)
+            when = mapping.columns.event_timestamp
+            is_time_of_day = isinstance(when, tuple) and label in when[1:] and pa.types.is_time(column.type)
+            if not is_time_of_day:
+                _require_one_reading(name, label, column, text)
         if not _is_text(column.type):
             types[label] = column.type
         columns.append(pc.fill_null(text if text is not None else _to_json(column), ""))

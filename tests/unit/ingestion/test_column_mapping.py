@@ -62,8 +62,12 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
         (COLUMNS + "amount_sign: minus\n", "amount_sign: Input should be 'unchanged' or 'negated'"),
         (
             "columns: {customer_id: a, event_timestamp: b, quantity: c, unit_price: d}\none_row_per: e\n",
-            "values of each line: map amount alone, or remove one_row_per",
+            "'c' has a value for each line: map amount without",
         ),
+        (COLUMNS + "join: [{file: x.csv}]\n", "join.0: give either `on`, or both `left_on` and `right_on`"),
+        (COLUMNS + "join: [{file: x.csv, left_on: k}]\n", "join.0: give either `on`, or both"),
+        (COLUMNS + "join: [{file: x.csv, left_on: k, right_on: [k, l]}]\n", "name different numbers of columns"),
+        (COLUMNS + "join: [{file: x.csv, on: k}, {file: x.csv, on: l}]\n", "join names a file twice"),
         (COLUMNS + "exact_duplicates: drop\n", "exact_duplicates: Input should be 'keep' or 'quarantine'"),
         (COLUMNS + "file: []\n", "Did you mean files?"),
         (COLUMNS + "files: [{match: '*', time_zone: Mars}]\n", "files.0.time_zone: 'Mars' is not an IANA time zone"),
