@@ -12,7 +12,7 @@ from holdfast.ingestion.reading.source import RowIssue as RowIssue
 from holdfast.ingestion.reading.source import SourceFile
 
 # Notations of a missing value in exports, in lower case.
-_MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
+MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def read_text_column(files: Sequence[SourceFile], name: str) -> TextColumn:
     """
     chunks = [chunk for file in files for chunk in file.rows.column(name).chunks]
     text = pc.utf8_trim_whitespace(pa.chunked_array(chunks, pa.string()).combine_chunks())
-    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING_VALUES))
+    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING_VALUES))
     text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
     return TextColumn(name, text, tuple(files), files[0].types.get(name))
 

@@ -1,24 +1,130 @@
-"""Parser of customer ids."""
+"""Parser of customer ids: ids that spreadsheets and floats changed are restored where that is exact."""
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, TextColumn, find_unreadable
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn
+from holdfast.ingestion.parsing.customer_id_forms import apply_id_form
+from holdfast.ingestion.parsing.number_notation import match_pattern
+
+# From this share on, damaged ids show that the export is unusable; fewer are set aside.
+_DAMAGED_SHARE = 0.05
+_GUARDED = r"^=\"([^\"]*)\"$|^'([0-9+=-].*)$"  # a spreadsheet keeps text as text by ="00042" or '00042
+_SCIENTIFIC = r"^[+-]?[0-9][.,][0-9]+[eE][+-]?[0-9]+$|^[+-]?[0-9][eE]\+[0-9]+$"  # 1E5 may be a code
+_MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DATE = rf"^(?:[0-9]{{1,2}}-{_MONTHS}|{_MONTHS}-[0-9]{{2}})$"  # a spreadsheet makes 3-Jan of 1-3 or 3-1
+_ERROR = r"^#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|#+)$"
+_EXACT_FLOAT64 = 2.0**53  # every whole number below has a float64 of its own
+_EXACT_FLOATS = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): _EXACT_FLOAT64}
 
 
 def parse_customer_ids(column: TextColumn, field: str, mapping: ColumnMapping) -> ParsedColumn:
     """Parse a column of customer ids.
 
-    A whole number written as a float loses its ``.0``; leading zeros are preserved.
+    A whole number written as a float loses its ``.0``, a spreadsheet's ``="00042"`` its guard; leading zeros are
+    preserved. Ids whose last digits were rounded away are never ids.
 
     Args:
         column: Column as text.
         field: Transaction field, for reasons and errors.
-        mapping: Mapping of the source.
+        mapping: Mapping with the form of ids.
 
     Returns:
         Ids as strings.
+
+    Raises:
+        IngestError: A large share of the ids is damaged.
     """
-    values: pd.Series = pc.replace_substring_regex(column.text, r"^([0-9]+)\.0+$", r"\1").to_pandas()
-    return ParsedColumn(values, (find_unreadable(column, values, "an id", field),))
+    encoded = pc.dictionary_encode(column.text)
+    ids = encoded.dictionary
+    of_row = pc.fill_null(encoded.indices, len(ids)).to_numpy()
+    if column.type is not None and pa.types.is_floating(column.type):
+        limit = _EXACT_FLOATS[column.type]
+        text, damaged = _restore_floats(ids, limit)
+        cause = f"numbers of {limit:,.0f} and more in a column of the type {column.type}"
+        reason = f"{field} is a number that the type {column.type} rounds"
+    else:
+        text, damaged = _restore_text(ids, mapping.decimal, exact=column.type is not None)
+        cause = "in scientific notation, or decimals of 16 digits and more"
+        reason = f"{field} is a number whose last digits were rounded away"
+    dates = match_pattern(text, _DATE) if column.type is None else np.zeros(len(ids), dtype=bool)
+    errors = match_pattern(text, _ERROR)
+    by_row = [np.append(rows, False)[of_row] for rows in (damaged, dates, errors)]
+    _require_undamaged(column, by_row[0], field, cause)
+    _require_undamaged(column, by_row[1], field, "dates that a spreadsheet made of other ids")
+    text = apply_id_form(text, mapping.customer_id_form)
+    text = pc.if_else(pa.array(damaged | dates | errors), pa.scalar(None, pa.string()), text)
+    reasons = (
+        reason,
+        f"{field} is a date that a spreadsheet made",
+        f"{field} is an error value of a spreadsheet",
+    )
+    issues = tuple(RowIssue(text, rows) for text, rows in zip(reasons, by_row, strict=True) if rows.any())
+    values = pd.Series(np.array([*text.to_pylist(), None], dtype=object)[of_row], dtype=object)
+    return ParsedColumn(values, issues)
+
+
+def _require_undamaged(column: TextColumn, damaged: np.ndarray, field: str, cause: str) -> None:
+    present = int((~column.missing).sum())
+    if damaged.any() and damaged.sum() >= _DAMAGED_SHARE * present:
+        raise IngestError(
+            f"Column {column.name!r} ({field}) has damaged ids: {damaged.sum():,} of {present:,} are {cause}, which "
+            f"make one id of several customers: {column.describe_values(damaged)}. Export the ids as text (in a "
+            "spreadsheet, give the column the format Text before the data is entered), or set "
+            f"`columns.{field}` to another column."
+        )
+
+
+def _restore_floats(text: pa.StringArray, limit: float) -> tuple[pa.StringArray, np.ndarray]:
+    """Write whole floats below a limit as integers; mark those beyond, which stand for several integers."""
+    numbers = pc.fill_null(pc.cast(text, pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+    beyond = (np.abs(numbers) >= limit) & ~pc.is_null(text).to_numpy(zero_copy_only=False)
+    whole = (numbers == np.trunc(numbers)) & ~beyond
+    integers = pc.cast(pa.array(np.where(whole, numbers, 0).astype(np.int64)), pa.string())
+    restored = pc.if_else(pc.and_(pa.array(whole), pc.is_valid(text)), integers, text)
+    return restored, beyond
+
+
+def _restore_text(text: pa.StringArray, decimal: str, exact: bool) -> tuple[pa.StringArray, np.ndarray]:
+    """Remove guards and ``.0``, restore scientific notation with all digits; mark the ids that lost digits."""
+    damaged = np.zeros(len(text), dtype=bool)
+    if match_pattern(text, _GUARDED).any():
+        text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, _GUARDED, r"\1\2"))
+        text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    separator = r"\." if decimal == "." else "[.,]"
+    whole = match_pattern(text, rf"^-?[0-9]+{separator}0+$")
+    # Where other ids have a fraction other than 0, as 4711.1, an id such as 4711.0 is no number.
+    if whole.any() and not match_pattern(text, rf"^-?[0-9]+{separator}[0-9]*[1-9][0-9]*$").any():
+        if not exact:
+            damaged |= match_pattern(text, rf"^-?[0-9]{{16,}}{separator}0+$") & (
+                _magnitudes(text, whole) >= _EXACT_FLOAT64
+            )
+        text = pc.replace_substring_regex(text, rf"^(-?[0-9]+){separator}0+$", r"\1")
+    scientific = match_pattern(text, _SCIENTIFIC)
+    if scientific.any() and not exact:
+        encoded = pc.dictionary_encode(text.filter(pa.array(scientific)))
+        restored = [_restore_scientific(value) for value in encoded.dictionary.to_pylist()]
+        found = pa.array(restored, pa.string()).take(encoded.indices)
+        text = pc.replace_with_mask(text, pa.array(scientific), found)
+        damaged[scientific] = pc.is_null(found).to_numpy(zero_copy_only=False)
+    return text, damaged
+
+
+def _magnitudes(text: pa.StringArray, rows: np.ndarray) -> np.ndarray:
+    selected = pc.if_else(pa.array(rows), pc.replace_substring(text, ",", "."), "0")
+    return np.asarray(np.abs(pc.cast(selected, pa.float64()).to_numpy(zero_copy_only=False)))
+
+
+def _restore_scientific(text: str) -> str | None:
+    """Return the integer if all of its digits are written, below 2**53; else None."""
+    mantissa, _, exponent = text.lower().replace(",", ".").partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    places = int(exponent)
+    if not 0 <= places <= 15 or len(fraction) < places or fraction[places:].strip("0"):
+        return None
+    digits = whole.removeprefix("+") + fraction[:places]
+    return digits if abs(int(digits)) < _EXACT_FLOAT64 else None

@@ -3,6 +3,10 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from enum import IntEnum
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.currency_codes import find_currency, is_currency_symbol
 
@@ -13,8 +17,13 @@ _TOKEN = re.compile(rf"[^\W\d_]*[{_SYMBOLS}][^\W\d_]*|[^\W\d_]+(?:/\.|[./])?|\S"
 _SIGNS = {"+": 1, "-": -1}
 _CREDIT_MARKS = {"cr": "CR", "cr.": "CR", "dr": "DR", "dr.": "DR"}
 
-NOT_A_NUMBER = "not a number"
-PERCENTAGE = "a percentage"
+
+class Problem(IntEnum):
+    """Kind of value that is no amount."""
+
+    NONE = 0
+    NOT_A_NUMBER = 1
+    PERCENTAGE = 2
 
 
 @dataclass(frozen=True)
@@ -26,28 +35,37 @@ class Affixes:
         currency: ISO 4217 code or currency symbol; empty without one.
         credit_mark: ``CR`` or ``DR``; empty without a mark.
         separator: Decimal separator before the first digit, as in ``$.50``; empty without one.
-        problem: Kind of value that is no amount; empty for an amount.
+        problem: Kind of value that is no amount.
     """
 
     sign: int = 1
     currency: str = ""
     credit_mark: str = ""
     separator: str = ""
-    problem: str = ""
+    problem: Problem = Problem.NONE
 
 
-def normalize_characters(text: str) -> str:
+def normalize_characters(values: pa.StringArray) -> pa.StringArray:
     """Replace characters of other scripts and of typography by those of plain numbers.
 
     Args:
-        text: Text of a number.
+        values: Texts of numbers.
 
     Returns:
-        Text with ASCII digits, blanks, minus signs and apostrophes, without invisible characters. Digits of two
+        Texts with ASCII digits, blanks, minus signs and apostrophes, without invisible characters. Digits of two
         scripts in one number stay as they are.
     """
+    present = {character for character in set("".join(values.to_pylist())) if not character.isascii()}
+    for character in present & _CHARACTERS.keys():
+        values = pc.replace_substring(values, character, _CHARACTERS[character])
+    if not present & _DIGITS.keys():
+        return values
+    return pa.array([_normalize_digits(value) for value in values.to_pylist()], pa.string())
+
+
+def _normalize_digits(text: str) -> str:
     zeros = {ord(c) - unicodedata.decimal(c) for c in text if c.isdecimal()}
-    return text.translate(_CHARACTERS | (_DIGITS if len(zeros) == 1 else {}))
+    return "".join(_DIGITS.get(c, c) for c in text) if len(zeros) == 1 else text
 
 
 def read_affixes(prefix: str, suffix: str, separator_after_digits: bool) -> Affixes:
@@ -69,12 +87,12 @@ def read_affixes(prefix: str, suffix: str, separator_after_digits: bool) -> Affi
     if prefix.endswith((".", ",")) and find_currency(prefix.strip(" (-+").lower()) is None:
         prefix, separator = prefix[:-1], prefix[-1]
         if prefix[-1:].isalpha():  # EUR.50 is 50 or 0.50
-            return Affixes(problem=NOT_A_NUMBER)
+            return Affixes(problem=Problem.NOT_A_NUMBER)
     before, after = _TOKEN.findall(prefix), _TOKEN.findall(suffix)
     brackets = before.count("("), after.count(")")
     tokens = [token for token in before if token != "("] + [token for token in after if token != ")"]
     if "%" in tokens or "‰" in tokens:
-        return Affixes(problem=PERCENTAGE)
+        return Affixes(problem=Problem.PERCENTAGE)
     signs = [_SIGNS[token] for token in tokens if token in _SIGNS]
     marks = [_CREDIT_MARKS[token.lower()] for token in tokens if token.lower() in _CREDIT_MARKS]
     names = [token for token in tokens if token not in _SIGNS and token.lower() not in _CREDIT_MARKS]
@@ -88,14 +106,14 @@ def read_affixes(prefix: str, suffix: str, separator_after_digits: bool) -> Affi
         # 12.- and 12,-- are whole amounts in some countries and negative ones in others.
         or (separator_after_digits and "-" in after)
     ):
-        return Affixes(problem=NOT_A_NUMBER)
+        return Affixes(problem=Problem.NOT_A_NUMBER)
     sign = -1 if brackets[0] else signs[0] if signs else 1
     return Affixes(sign, next(iter(currencies), None) or "", "".join(marks), separator)
 
 
-def _build_characters() -> tuple[dict[int, str], dict[int, str]]:
+def _build_characters() -> tuple[dict[str, str], dict[str, str]]:
     characters = {
-        " ": "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t",
+        " ": "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
         "": "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\u061c",
         "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d",
         "'": "\u2018\u2019\u02bc\u00b4`\uff07\u2032",
@@ -106,9 +124,9 @@ def _build_characters() -> tuple[dict[int, str], dict[int, str]]:
         ")": "\uff09",
         "%": "\uff05\u066a",
     }
-    table = {ord(character): plain for plain, group in characters.items() for character in group}
+    table = {character: plain for plain, group in characters.items() for character in group}
     digits = (chr(code) for code in range(0x80, 0x20000))
-    return table, {ord(digit): str(unicodedata.decimal(digit)) for digit in digits if digit.isdecimal()}
+    return table, {digit: str(unicodedata.decimal(digit)) for digit in digits if digit.isdecimal()}
 
 
 _CHARACTERS, _DIGITS = _build_characters()

@@ -57,7 +57,7 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
         issues.append(RowIssue(f"{field} is written with a decimal {_NAMES[group]}, unlike the column", other))
         notes.append(_describe_loss(column, other, rows.other_values, f"a decimal {_NAMES[group]}"))
 
-    certain_group = rows.certain & (rows.separators == group) & own
+    certain_group = rows.certain & (rows.separators == ord(group)) & own
     ambiguous = np.zeros(len(own), dtype=bool)
     example = column.describe_values
     if lone_group.any() and mapping.thousands != group:
@@ -130,14 +130,12 @@ def _notations(notations: np.ndarray, decimal: str) -> tuple[np.ndarray, np.ndar
 
 def _find_other_separators(rows: NumberRows, mapping: ColumnMapping, lone_group: np.ndarray, group: str) -> np.ndarray:
     """Find numbers with another separator of thousands than the mapping's, or than most of the column."""
-    separators = np.where(lone_group, group, rows.separators)
-    grouped = (separators != "") & (rows.notations >= 0)
+    separators = np.where(lone_group, ord(group), rows.separators)
+    grouped = (separators > 0) & (rows.notations >= 0)
     if mapping.thousands is not None:
-        return np.asarray(grouped & (separators != mapping.thousands))
-    names, counts = np.unique(separators[grouped], return_counts=True)
-    if len(names) < 2:
-        return np.zeros(len(separators), dtype=bool)
-    return np.asarray(grouped & ~rows.certain & (separators != names[counts.argmax()]))
+        return np.asarray(grouped & (separators != ord(mapping.thousands)))
+    counts = np.bincount(separators[grouped], minlength=1)
+    return np.asarray(grouped & ~rows.certain & (separators != counts.argmax()))
 
 
 def _describe_loss(column: TextColumn, lost: np.ndarray, values: np.ndarray, reading: str) -> str:

@@ -30,7 +30,7 @@ class NotatedNumbers:
         notations: Notation of each number, shape (numbers,).
         by_point: Value with a decimal point, NaN where that reading is impossible, shape (numbers,).
         by_comma: Value with a decimal comma, shape (numbers,).
-        separators: Separator of thousands of each number, empty without one, shape (numbers,).
+        separators: Code point of the separator of thousands, 0 without one, shape (numbers,).
         certain: True where the separator of thousands is certain: several groups, or decimals after it.
         decimals: True for three digits or more after a decimal separator that is certain.
     """
@@ -54,14 +54,14 @@ def read_notations(text: pa.StringArray) -> NotatedNumbers:
     """
     size = len(text)
     notations = np.full(size, Notation.MALFORMED, dtype=np.int8)
-    separators = np.full(size, "", dtype=object)
+    separators = np.zeros(size, dtype=np.uint8)
     spaced = {
         mark: match_pattern(text, rf"^[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+(?:[.,][0-9]*)?$") for mark in (" ", "'")
     }
     is_spaced = spaced[" "] | spaced["'"]
     certain = is_spaced & match_pattern(text, r"[.,]|[ '][0-9]{3}[ ']")
     for mark, rows in spaced.items():
-        separators[rows] = mark
+        separators[rows] = ord(mark)
     notations[is_spaced] = Notation.WHOLE
     notations[is_spaced & match_pattern(text, r"\.")] = Notation.POINT
     notations[is_spaced & match_pattern(text, ",")] = Notation.COMMA
@@ -71,13 +71,13 @@ def read_notations(text: pa.StringArray) -> NotatedNumbers:
         grouped = rf"^[1-9][0-9]{{0,2}}(?:(?:{group}[0-9]{{3}})+{decimal}[0-9]*|(?:{group}[0-9]{{3}}){{2,}})$"
         rows = match_pattern(text, grouped)
         notations[rows] = own
-        separators[rows] = group[-1]
+        separators[rows] = ord(group[-1])
         certain |= rows
     indian = match_pattern(text, r"^[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$")
     western = match_pattern(text, r"^[1-9][0-9]{0,2}(?:,[0-9]{3}){2,}(?:\.[0-9]*)?$")
     if indian.any() and indian.sum() >= western.sum():  # 12,34,567 and 1,234,567 are not of one column
-        notations[indian], separators[indian] = Notation.POINT, ","
-        notations[western], separators[western] = Notation.MALFORMED, ""
+        notations[indian], separators[indian] = Notation.POINT, ord(",")
+        notations[western], separators[western] = Notation.MALFORMED, 0
         certain = (certain & ~western) | indian
     lone = {own: match_pattern(text, rf"^[1-9][0-9]{{0,2}}{mark}[0-9]{{3}}$") for own, mark in _LONE.items()}
     notations[lone[Notation.LONE_POINT]] = Notation.LONE_POINT

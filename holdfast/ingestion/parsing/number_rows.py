@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.columns import TextColumn
 from holdfast.ingestion.parsing.currencies import NO_CURRENCY, CurrencyColumn
-from holdfast.ingestion.parsing.number_affixes import NOT_A_NUMBER, Affixes, normalize_characters, read_affixes
+from holdfast.ingestion.parsing.number_affixes import Affixes, Problem, normalize_characters, read_affixes
 from holdfast.ingestion.parsing.number_notation import Notation, match_pattern, read_notations
 
 _PLAIN = {
@@ -27,12 +27,12 @@ class NumberRows:
         notations: ``Notation`` of each number, -1 without a number.
         values: Signed value in the mapping's notation.
         other_values: Signed value in the other notation; NaN for numbers without separators of thousands.
-        separators: Separator of thousands, empty without one.
+        separators: Code point of the separator of thousands, 0 without one.
         certain: True where the separator of thousands is certain.
         decimals: True for three digits or more after a decimal separator that is certain.
         currencies: Currency written with each number.
         credits: 1 for a mark CR, -1 for DR, otherwise 0.
-        problems: Kind of value that is no number; empty for a number or a missing value.
+        problems: ``Problem`` of a value that is no number.
     """
 
     notations: np.ndarray
@@ -58,34 +58,39 @@ def read_number_rows(column: TextColumn, decimal: str) -> NumberRows:
     """
     size = len(column.text)
     plain = match_pattern(column.text, _PLAIN[decimal])
+    notations, decimals = _plain_notations(column.text, plain, decimal)
     rows = NumberRows(
-        notations=_plain_notations(column.text, plain, decimal),
+        notations=notations,
         values=_cast_plain(column.text, plain, decimal),
         other_values=np.full(size, np.nan),
-        separators=np.full(size, "", dtype="U1"),
+        separators=np.zeros(size, dtype=np.uint8),
         certain=np.zeros(size, dtype=bool),
-        decimals=plain & match_pattern(column.text, rf"\{decimal}[0-9]{{3}}"),
+        decimals=decimals,
         currencies=CurrencyColumn([], np.full(size, NO_CURRENCY)),
         credits=np.zeros(size, dtype=np.int8),
-        problems=np.full(size, "", dtype=object),
+        problems=np.zeros(size, dtype=np.int8),
     )
-    rows.decimals[rows.notations == _lone(decimal)] = False
     other = ~plain & ~column.missing
     if column.is_number:
-        rows.problems[other] = NOT_A_NUMBER
+        rows.problems[other] = Problem.NOT_A_NUMBER
         return rows
     return _read_decorated(column.text, rows, other, decimal) if other.any() else rows
 
 
-def _lone(decimal: str) -> Notation:
-    return Notation.LONE_POINT if decimal == "." else Notation.LONE_COMMA
-
-
-def _plain_notations(text: pa.StringArray, plain: np.ndarray, decimal: str) -> np.ndarray:
-    notations = np.where(plain, Notation.WHOLE, -1).astype(np.int8)
-    notations[plain & match_pattern(text, rf"\{decimal}")] = Notation.POINT if decimal == "." else Notation.COMMA
-    notations[match_pattern(text, rf"^[+-]?[1-9][0-9]{{0,2}}\{decimal}[0-9]{{3}}$")] = _lone(decimal)
-    return notations
+def _plain_notations(text: pa.StringArray, plain: np.ndarray, decimal: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the notation of plain numbers, and the rows with three decimals or more for certain."""
+    own, lone = (Notation.POINT, Notation.LONE_POINT) if decimal == "." else (Notation.COMMA, Notation.LONE_COMMA)
+    position = pc.fill_null(pc.find_substring(text, decimal), -1).to_numpy()
+    places = pc.fill_null(pc.binary_length(text), 0).to_numpy() - position - 1
+    notations = np.where(plain, np.where(position >= 0, own, Notation.WHOLE), -1).astype(np.int8)
+    decimals = plain & (position >= 0) & (places >= 3)
+    if decimals.any():
+        selected = np.flatnonzero(decimals)
+        candidates = text.take(pa.array(selected))
+        is_lone = match_pattern(candidates, rf"^[+-]?[1-9][0-9]{{0,2}}\{decimal}[0-9]{{3}}$")
+        notations[selected[is_lone]] = lone
+        decimals[selected] = ~is_lone & match_pattern(candidates, rf"\{decimal}[0-9]{{3}}")
+    return notations, decimals
 
 
 def _cast_plain(text: pa.StringArray, plain: np.ndarray, decimal: str) -> np.ndarray:
@@ -100,7 +105,7 @@ def _read_decorated(text: pa.StringArray, rows: NumberRows, other: np.ndarray, d
     of_row = encoded.indices.to_numpy()
     written = encoded.dictionary
     if not pc.all(pc.string_is_ascii(written)).as_py():
-        written = pa.array([normalize_characters(value) for value in written.to_pylist()], pa.string())
+        written = normalize_characters(written)
     parts = pc.extract_regex(pc.utf8_trim_whitespace(written), _PARTS)
     prefix, body, suffix = (pc.fill_null(pc.struct_field(parts, name), "") for name in ("prefix", "body", "suffix"))
     affixes, positions = _read_all_affixes(prefix, body, suffix)
@@ -110,9 +115,9 @@ def _read_decorated(text: pa.StringArray, rows: NumberRows, other: np.ndarray, d
     currencies = sorted({affix.currency for affix in affixes if affix.currency})
     code_of = {code: position for position, code in enumerate(currencies)} | {"": NO_CURRENCY}
     sign = np.array([affix.sign for affix in affixes])[positions]
-    problems = np.array([affix.problem for affix in affixes], dtype=object)[positions]
+    problems = np.array([affix.problem for affix in affixes], dtype=np.int8)[positions]
     by_mapping, by_other = (found.by_point, found.by_comma) if decimal == "." else (found.by_comma, found.by_point)
-    rows.notations[other] = np.where(problems == "", found.notations, -1)[of_row]
+    rows.notations[other] = np.where(problems == Problem.NONE, found.notations, -1)[of_row]
     rows.values[other] = (by_mapping * sign)[of_row]
     rows.other_values[other] = (by_other * sign)[of_row]
     rows.separators[other] = found.separators[of_row]
@@ -140,7 +145,7 @@ def _read_all_affixes(
     affixes = []
     for text in encoded.dictionary.to_pylist():
         if text == "":
-            affixes.append(Affixes(problem=NOT_A_NUMBER))
+            affixes.append(Affixes(problem=Problem.NOT_A_NUMBER))
         else:
             before, after, end = text.split("\x00")
             affixes.append(read_affixes(before, after, end == "1"))

@@ -13,7 +13,7 @@ from holdfast.ingestion.parsing.currencies import (
     read_currencies,
     require_one_currency,
 )
-from holdfast.ingestion.parsing.number_affixes import NOT_A_NUMBER, PERCENTAGE
+from holdfast.ingestion.parsing.number_affixes import Problem
 from holdfast.ingestion.parsing.number_evidence import decide_notation
 from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
@@ -60,15 +60,15 @@ def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> Par
 def _find_problems(column: TextColumn, rows: NumberRows, field: str) -> list[RowIssue]:
     if not (rows.notations < 0).any():
         return []
-    percentages = rows.problems == PERCENTAGE
+    percentages = rows.problems == Problem.PERCENTAGE
     if percentages.sum() > (~column.missing).sum() / 2:
         raise IngestError(
             f"Column {column.name!r} ({field}) has percentages: {column.describe_values(percentages)}. Set "
             f"`columns.{field}` in the mapping to a column of numbers."
         )
     return [
-        RowIssue(f"{field} is {NOT_A_NUMBER}", rows.problems == NOT_A_NUMBER),
-        RowIssue(f"{field} is {PERCENTAGE}", percentages),
+        RowIssue(f"{field} is not a number", rows.problems == Problem.NOT_A_NUMBER),
+        RowIssue(f"{field} is a percentage", percentages),
     ]
 
 

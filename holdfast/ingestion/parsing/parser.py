@@ -11,6 +11,7 @@ from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColum
 from holdfast.ingestion.parsing.composed_columns import parse_field
 from holdfast.ingestion.parsing.currencies import require_one_currency_column
 from holdfast.ingestion.parsing.currency_codes import is_currency_name
+from holdfast.ingestion.parsing.customer_id_checks import check_customer_ids
 from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
 from holdfast.ingestion.parsing.numbers import parse_numbers
 from holdfast.ingestion.parsing.timestamps import parse_timestamps
@@ -99,6 +100,9 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
         issues += found.issues
         values[field] = found.values
         notes += found.notes
+    found_ids = check_customer_ids(values["customer_id"], mapping)
+    issues += found_ids.issues
+    notes += found_ids.notes
     if mapping.currency is None:
         _require_one_currency(files, mapping)
     amount, quantity = _amount_and_quantity(values, _find_returns(files, mapping), mapping.amount_sign == "negated")
