@@ -151,6 +151,8 @@ def _require_unique_keys(
     group: list[SourceFile], join: Join, keys: pa.StringArray, columns: dict[str, pa.ChunkedArray]
 ) -> None:
     """Reject keys with different rows; rows that are equal in the columns that the mapping needs are one."""
+    if pc.count_distinct(keys).as_py() == len(keys) - keys.null_count:
+        return
     frame = pd.DataFrame({"key": keys.to_pandas()} | {f"c{i}": c.to_pandas() for i, c in enumerate(columns.values())})
     distinct = frame.dropna(subset="key").drop_duplicates()
     repeated = distinct[distinct["key"].duplicated(keep=False)]

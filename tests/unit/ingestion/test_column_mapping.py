@@ -1,14 +1,19 @@
 """Column mapping files."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.file_rules import matches_file
+from holdfast.ingestion.file_rules import FileRule, matches_file
+from holdfast.ingestion.mapping_columns import AmountSum, Columns, Constant
 from holdfast.ingestion.mapping_file import load_mapping
+from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, Join, Refund
 
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "ingest.md"
 COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
 
 
@@ -143,3 +148,43 @@ def test_for_file_applies_the_first_matching_rule_only() -> None:
 )
 def test_matches_file_reads_stars_and_question_marks_only(name: str, pattern: str, expected: bool) -> None:
     assert matches_file(name, pattern) is expected
+
+
+def _first_cells(text: str, header: str) -> list[str]:
+    """Return the first cell of each row of the Markdown table that starts with a header."""
+    table = text[text.index(header) :].split("\n\n")[0]
+    return [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+
+
+def test_documentation_lists_every_key_of_a_mapping_once() -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    keys = [cell.strip("`") for cell in _first_cells(text, "| key | default | meaning |")]
+    assert sorted(keys) == sorted(ColumnMapping.model_fields)
+
+
+def test_documentation_names_every_field_and_every_key_of_a_nested_part() -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    for model in (AmountSum, Cancellation, CarryDown, Columns, Constant, FileRule, Join, Refund):
+        for name, field in model.model_fields.items():
+            assert re.search(rf"[`{{ .]{field.alias or name}[`:,]", text), f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize("header", ["| key | default | meaning |", "| source | fields | meaning |"])
+def test_documented_examples_are_valid(header: str) -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    table = text[text.index(header) :].split("\n\n")[0]
+    columns = {"customer_id": "a", "event_timestamp": "b", "amount": "c"}
+    checked = 0
+    for line in table.splitlines()[2:]:
+        key, middle, meaning = (cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")[:3])
+        key = key.strip("`")
+        if "source" in header:
+            for name in re.findall(r"`(\w+)`", middle):
+                others = {"amount": None, "quantity": "d"} if name == "unit_price" else {}
+                ColumnMapping.model_validate({"columns": columns | others | {name: yaml.safe_load(key)}})
+                checked += 1
+        else:
+            for example in re.findall(r"`(\[.+?\]|\{.+?\})`", meaning):
+                ColumnMapping.model_validate({"columns": columns, key: yaml.safe_load(example)})
+                checked += 1
+    assert checked > 3
