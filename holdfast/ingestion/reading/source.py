@@ -77,7 +77,7 @@ class SourceFile:
             self,
             rows=self.rows.take(positions),
             row_numbers=self.row_numbers[positions],
-            issues=tuple(RowIssue(issue.reason, issue.rows[positions]) for issue in self.issues),
+            issues=tuple(replace(issue, rows=issue.rows[positions]) for issue in self.issues),
         )
 
 
