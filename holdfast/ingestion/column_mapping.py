@@ -25,7 +25,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from holdfast.ingestion.file_rules import FileRule, matches_file
 from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
 from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Join, Refund
-from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format, is_day_first
 from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
 
@@ -100,10 +100,11 @@ class ColumnMapping(StrictModel):
     """
 
     columns: Columns
-    timestamp_format: str | list[str] | None = Field(
+    timestamp_format: str | tuple[str, ...] | None = Field(
         default=None, description="strptime format or a name such as epoch_seconds, or several; default ISO 8601."
     )
     time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset.")
+    dayfirst: bool | None = Field(default=None, description="Confirms the order of day and month in the format.")
     amount_sign: Literal["unchanged", "negated"] = Field(default="unchanged", description="Negated: sales are below 0.")
     cancellation: Cancellation | None = None
     refund: Annotated[Refund, BeforeValidator(_as_refund)] | None = None
@@ -129,11 +130,11 @@ class ColumnMapping(StrictModel):
 
     @field_validator("timestamp_format")
     @classmethod
-    def _check_formats(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(value, list):
+    def _check_formats(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple):
             if not value:
                 raise ValueError("give at least one format, or leave the key out for ISO 8601")
-            return [check_format(text) for text in value]
+            return tuple(check_format(text) for text in value)
         return value if value is None else check_format(value)
 
     @field_validator("time_zone")
@@ -163,6 +164,15 @@ class ColumnMapping(StrictModel):
         if value != "whitespace" and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
             raise ValueError(f"{value!r} must be one character, or the word whitespace")
         return value
+
+    @model_validator(mode="after")
+    def _check_dayfirst(self) -> Self:
+        orders = {is_day_first(text) for text in self.timestamp_formats}
+        if self.dayfirst is not None and self.dayfirst not in orders:
+            raise ValueError(
+                f"dayfirst: {str(self.dayfirst).lower()} contradicts timestamp_format; correct one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -223,11 +233,11 @@ class ColumnMapping(StrictModel):
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
     @property
-    def timestamp_formats(self) -> list[str]:
+    def timestamp_formats(self) -> tuple[str, ...]:
         """Return the formats of timestamps, ISO 8601 without one."""
-        if isinstance(self.timestamp_format, list):
+        if isinstance(self.timestamp_format, tuple):
             return self.timestamp_format
-        return [self.timestamp_format or ISO_8601]
+        return (self.timestamp_format or ISO_8601,)
 
     @property
     def required_columns(self) -> list[str]:

@@ -219,5 +219,5 @@ def _require_good_share(source: Source, mapping: ColumnMapping, result: Validati
         raise IngestError(
             f"{source.name}: {bad_rows:,} of {rows:,} rows are bad, more than max_bad_share "
             f"{mapping.max_bad_share:g} allows. Correct the mapping or the source, or raise `max_bad_share` in the "
-            f"mapping. Rows per reason:{counts}"
+            f"mapping. Rows per reason:{counts}" + "".join(f"\n  {note}" for note in result.notes)
         )

@@ -14,7 +14,7 @@ _LEAST_STEPS = 7  # the dates of 7 steps in random order ascend or descend with 
 
 @dataclass(frozen=True)
 class OrderEvidence:
-    """Comparison of two orders for dates that both orders read.
+    """Comparison of two orders for dates that fit both.
 
     Attributes:
         chance: Chance of dates with days from 1 to 12 only, if the first order is right and dates are spread evenly.
@@ -28,12 +28,11 @@ class OrderEvidence:
     is_other_sorted: bool
     dates: int
 
-    @property
-    def is_wrong(self) -> bool:
-        """Return True where the first order is wrong at the level of an error."""
+    def is_wrong(self, level: float = ERROR_LEVEL) -> bool:
+        """Return True where the first order is wrong at a level."""
         if self.is_other_sorted:
             return self.chance <= self.chance_of_other
-        return self.chance < ERROR_LEVEL and self.chance_of_other > NOTE_LEVEL
+        return self.chance < level and self.chance_of_other > NOTE_LEVEL
 
     @property
     def is_doubtful(self) -> bool:
@@ -41,38 +40,46 @@ class OrderEvidence:
         return self.chance < NOTE_LEVEL and self.chance_of_other > 10 * self.chance
 
 
-def swap_day_and_month(format_: str) -> str | None:
-    """Exchange day and month in a format.
+def swap_format(format_: str) -> str:
+    """Exchange day and month in a strptime format.
 
     Args:
-        format_: strptime format or name of a format.
+        format_: Format with day and month in digits.
 
     Returns:
-        The other format; None for a format without a day and a month in digits.
+        The other format.
     """
-    if len(re.findall(r"%-?d", format_)) != 1 or len(re.findall(r"%-?m", format_)) != 1:
-        return None
     return re.sub(r"(%-?)([dm])", lambda found: found[1] + ("m" if found[2] == "d" else "d"), format_)
 
 
-def is_year_first(format_: str) -> bool:
-    """Return True for a format that starts with a year of four digits."""
-    return format_.startswith("%Y")
+def swap_days(days: np.ndarray) -> np.ndarray:
+    """Exchange day and month of dates.
+
+    Args:
+        days: Dates (datetime64[D]), shape (rows,).
+
+    Returns:
+        Dates with the day as month and the month as day, NaT for a day above 12.
+    """
+    years, months = days.astype("datetime64[Y]"), days.astype("datetime64[M]")
+    month, day = (months - years).astype(np.int64), (days - months).astype(np.int64)
+    swapped = (years.astype("datetime64[M]") + day).astype("datetime64[D]") + month
+    return np.where(day < 12, swapped, np.datetime64("NaT"))
 
 
-def compare_orders(days: np.ndarray, other_days: np.ndarray) -> OrderEvidence:
-    """Compare two orders by dates that both read.
+def compare_orders(days: np.ndarray) -> OrderEvidence:
+    """Compare two orders by dates that fit both.
 
     Dates of a shop fall on every day of the month: if all days are 1 to 12 although the dates span more, the order is
     probably wrong. The chance is that of drawing the distinct dates, all with a day up to 12, from the span.
 
     Args:
-        days: Dates of the rows in one order (datetime64[D]), in the order of the rows.
-        other_days: Dates of the same rows in the other order.
+        days: Dates of the rows (datetime64[D]) without a day above 12, in the order of the rows, at least one.
 
     Returns:
-        Evidence against the first order.
+        Evidence against the order by which the dates were read.
     """
+    other_days = swap_days(days)
     distinct = np.unique(days)
     return OrderEvidence(
         chance=_chance_of_low_days(distinct),

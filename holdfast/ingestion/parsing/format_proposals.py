@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.tseries.api import guess_datetime_format  # type: ignore[attr-defined]
 
-from holdfast.ingestion.parsing.day_month_order import compare_orders, is_year_first, swap_day_and_month
-from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, NUMERIC_FORMATS, check_format, compile_format
-from holdfast.ingestion.parsing.timestamp_reader import clean_text, read_timestamps
+from holdfast.ingestion.parsing.day_month_order import compare_orders, swap_days, swap_format
+from holdfast.ingestion.parsing.timestamp_formats import (
+    ISO_8601,
+    NUMERIC_FORMATS,
+    check_format,
+    compile_format,
+    find_width,
+    is_day_first,
+)
+from holdfast.ingestion.parsing.timestamp_reader import ReadTimes, clean_text, read_timestamps
 
 _SHAPES = 20  # most frequent shapes of values for which formats are looked up
 _DATES = (
@@ -40,6 +46,7 @@ class FormatProposal:
         timestamp_format: Value for the mapping; ``iso8601`` is the default of the mapping.
         rows: Number of rows that the format reads.
         share: Share of the present values that the format reads.
+        abbreviation: Abbreviation of a zone in the format, such as EST: the mapping must set its ``time_zone``.
         order: For a format with day and month in digits: decided by values (``decided``), probable from the dates
             (``likely``, ``unlikely``), contradicted by values that only the other order reads (``contradicted``), or
             ``ambiguous``; otherwise None.
@@ -49,6 +56,7 @@ class FormatProposal:
     timestamp_format: str
     rows: int
     share: float
+    abbreviation: str = ""
     order: Literal["decided", "likely", "ambiguous", "unlikely", "contradicted"] | None = None
     reason: str = ""
 
@@ -71,12 +79,20 @@ def propose_formats(text: pa.StringArray) -> list[FormatProposal]:
     times = {format_: read_timestamps(values, format_, "UTC") for format_ in _candidates(values, np.bincount(codes))}
     proposals = []
     for format_, read in times.items():
-        rows = int((~np.isnat(read))[codes].sum())
+        rows = int((~np.isnat(read.utc))[codes].sum())
         if rows:
             order, reason = _order(format_, times, codes)
-            proposals.append(FormatProposal(format_, rows, rows / len(codes), order, reason))
-    ranks = {None: 0, "decided": 0, "likely": 1, "ambiguous": 2, "unlikely": 3, "contradicted": 4}
-    return sorted(proposals, key=lambda found: (-found.rows, ranks[found.order], found.timestamp_format != ISO_8601))
+            abbreviation = re.search(r"%[SMp] ?([A-Z]{2,5})$", format_)
+            zone = abbreviation[1] if abbreviation else ""
+            reason = f"set `time_zone` to the zone that {zone} means" if zone else reason
+            proposals.append(FormatProposal(format_, rows, rows / len(codes), zone, order, reason))
+    return sorted(proposals, key=_rank)
+
+
+def _rank(found: FormatProposal) -> tuple[int, bool, int, bool]:
+    orders = {None: 0, "decided": 0, "likely": 1, "ambiguous": 2, "unlikely": 3, "contradicted": 4}
+    is_short_year_first = found.timestamp_format.startswith("%y") and not find_width(found.timestamp_format)
+    return -found.rows, is_short_year_first, orders[found.order], found.timestamp_format != ISO_8601
 
 
 def _candidates(values: Any, counts: np.ndarray) -> list[str]:
@@ -85,20 +101,27 @@ def _candidates(values: Any, counts: np.ndarray) -> list[str]:
     encoded = pc.dictionary_encode(shapes)
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     weights = np.bincount(codes, weights=counts)
-    found = {ISO_8601: None}
+    found: dict[str, None] = {ISO_8601: None}
     for shape in np.argsort(-weights, kind="stable")[:_SHAPES]:
         members = np.flatnonzero(codes == shape)
         examples = values.take(members[np.linspace(0, len(members) - 1, min(len(members), 50)).astype(int)])
-        fitting = [format_ for format_ in _CANDIDATES if re.match(compile_format(format_)[0], examples[0].as_py())]
+        example = examples[0].as_py()
+        fitting = [format_ for format_ in _CANDIDATES if _may_fit(format_, example)]
         fitting = [format_ for format_ in (*fitting, *_OTHERS) if _reads_one(examples, format_)]
-        for format_ in fitting or _guess(examples[0].as_py()):
-            swapped = swap_day_and_month(format_)
-            found |= {format_: None} | ({swapped: None} if swapped else {})
+        for format_ in fitting or _guess(example):
+            found |= {format_: None}
+            if is_day_first(format_) is not None:
+                found |= {swap_format(format_): None}
     return list(found)
 
 
+def _may_fit(format_: str, example: str) -> bool:
+    literals = set(re.sub("%[A-Za-z]", "", format_))
+    return literals <= set(example) and re.match(compile_format(format_)[0], example) is not None
+
+
 def _reads_one(examples: Any, format_: str) -> bool:
-    return not np.isnat(read_timestamps(examples, format_, "UTC")).all()
+    return not np.isnat(read_timestamps(examples, format_, "UTC").utc).all()
 
 
 def _guess(example: str) -> list[str]:
@@ -115,24 +138,27 @@ def _guess(example: str) -> list[str]:
     return formats
 
 
-def _order(format_: str, times: dict[str, np.ndarray], codes: np.ndarray) -> tuple[Any, str]:
-    swapped = swap_day_and_month(format_)
-    if swapped is None or swapped not in times:
+def _order(format_: str, times: dict[str, ReadTimes], codes: np.ndarray) -> tuple[Any, str]:
+    day_first = is_day_first(format_)
+    if day_first is None:
         return None, ""
-    is_read, is_read_swapped = ~np.isnat(times[format_]), ~np.isnat(times[swapped])
-    only_this, only_other = (is_read & ~is_read_swapped)[codes].sum(), (~is_read & is_read_swapped)[codes].sum()
-    position = "day first" if format_.index("%d") < format_.index("%m") else "month first"
-    if only_this and not only_other:
-        return "decided", f"{position}, because {only_this:,} values have a day above 12"
-    if only_other:
+    position = "day first" if day_first else "month first"
+    days = times[format_].days
+    is_read, fits_both = ~np.isnat(days), ~np.isnat(swap_days(days))
+    only_this = int((is_read & ~fits_both)[codes].sum())
+    only_other = int((~is_read & ~np.isnat(times[swap_format(format_)].days))[codes].sum())
+    if only_other and only_other >= only_this:
         return "contradicted", f"not {position}: {only_other:,} values would have a month above 12"
-    if is_year_first(format_):
-        return ("likely", "") if position == "month first" else ("unlikely", "")
-    rows = codes[is_read[codes]]
-    days = [pd.DatetimeIndex(times[name]).to_numpy().astype("datetime64[D]")[rows] for name in (format_, swapped)]
-    this, other = compare_orders(*days), compare_orders(*reversed(days))
-    if other.is_wrong and not this.is_wrong:
+    if only_this and only_other:
+        return "ambiguous", f"{only_this:,} values have a day above 12, and {only_other:,} a month: two orders"
+    if only_this:
+        return "decided", f"{position}, because {only_this:,} values have a day above 12"
+    if format_.startswith("%Y"):
+        return ("unlikely" if day_first else "likely"), ""
+    days = days[codes[fits_both[codes]]]
+    this, other = compare_orders(days), compare_orders(swap_days(days))
+    if other.is_wrong() and not this.is_wrong():
         return "likely", f"{position}: the dates would be scattered oddly in the other order"
-    if this.is_wrong and not other.is_wrong:
+    if this.is_wrong() and not other.is_wrong():
         return "unlikely", f"not {position}: the dates would be scattered oddly"
     return "ambiguous", f"no day is above 12 in {this.dates:,} dates: day and month may be exchanged"

@@ -13,6 +13,7 @@ from holdfast.ingestion.parsing.currencies import require_one_currency_column
 from holdfast.ingestion.parsing.currency_codes import is_currency_name
 from holdfast.ingestion.parsing.customer_id_checks import check_customer_ids
 from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
+from holdfast.ingestion.parsing.isolated_times import find_isolated_times
 from holdfast.ingestion.parsing.numbers import parse_numbers
 from holdfast.ingestion.parsing.timestamps import parse_timestamps
 from holdfast.ingestion.reading.source import SourceFile
@@ -86,7 +87,11 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource
         )
         parsed.update(zip(positions, group.files, strict=True))
         notes += group.notes
-    return ParsedSource([parsed[i] for i in range(len(files))], list(dict.fromkeys(notes)))
+    rows = [parsed[i] for i in range(len(files))]
+    isolated = find_isolated_times([of_file.frame["event_timestamp"] for of_file in rows])
+    for of_file, issues in zip(rows, isolated.issues, strict=True):
+        of_file.issues.extend(issues)
+    return ParsedSource(rows, list(dict.fromkeys([*notes, *isolated.notes])))
 
 
 def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:

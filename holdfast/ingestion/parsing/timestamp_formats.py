@@ -1,7 +1,7 @@
 """Formats of timestamps: strptime formats and named ones, compiled to regular expressions with named groups."""
 
 import re
-from functools import lru_cache
+from functools import cache
 
 ISO_8601 = "iso8601"
 EPOCH_UNITS = {"epoch_seconds": 1, "epoch_milliseconds": 10**3, "epoch_microseconds": 10**6, "epoch_nanoseconds": 10**9}
@@ -77,7 +77,7 @@ def check_format(text: str) -> str:
     return text
 
 
-@lru_cache
+@cache
 def compile_format(text: str) -> tuple[str, ...]:
     """Compile a format to regular expressions, of which a value matches one.
 
@@ -116,6 +116,34 @@ def compile_format(text: str) -> tuple[str, ...]:
     except re.error:
         raise ValueError(f"{text!r} has a directive twice") from None
     return (pattern,)
+
+
+def find_width(text: str) -> int:
+    """Find the number of digits of a format of digits only.
+
+    Args:
+        text: strptime format or name of a format.
+
+    Returns:
+        Digits of a value, such as 6 for ``%y%m%d``; 0 for a format with other characters.
+    """
+    expanded = _expand(text)
+    if not re.fullmatch(f"(?:%-?[{''.join(_NUMBERS)}])+", expanded):
+        return 0
+    return sum(_NUMBERS[key][1] for key in re.findall(r"%-?(.)", expanded))
+
+
+def is_day_first(text: str) -> bool | None:
+    """Return True for a format with the day before the month, False for the month before the day.
+
+    Args:
+        text: strptime format or name of a format.
+
+    Returns:
+        Order of the two; None for a format without a day and a month in digits.
+    """
+    order = "".join(re.findall(r"%-?([dm])", _expand(text)))
+    return order == "dm" if order in ("dm", "md") else None
 
 
 def _expand(text: str) -> str:
