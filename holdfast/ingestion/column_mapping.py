@@ -118,6 +118,11 @@ class ColumnMapping(StrictModel):
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
     quoted: bool = Field(default=True, description='False where the character " has no special meaning.')
+    skip_rows: int = Field(default=0, ge=0, description="Lines (rows of a sheet) above the header.")
+    column_names: tuple[str, ...] | None = Field(default=None, description="Names for a file without a header.")
+    unterminated_row: Literal["quarantine", "keep"] = Field(
+        default="quarantine", description="Last row of text without a line end, if its last column is mapped."
+    )
     decimal: Literal[".", ","] = Field(default=".", description="With ',' a point separates thousands: 1.234,56.")
     thousands: Literal[".", ",", " ", "'"] | None = None
     currency: CurrencyRule | None = None

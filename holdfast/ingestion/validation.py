@@ -20,7 +20,6 @@ from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.row_rules.apply import apply_row_rules
 from holdfast.ingestion.schemas import Transactions
 
-_WRONG_FIELD_COUNT = "wrong number of fields"
 _DUPLICATE = "exact duplicate of an earlier row"
 _NULL = " is null"
 _OF_REFUNDS = "\0of refunds"  # a name that no column has
@@ -167,7 +166,7 @@ def _quarantine_rows(file: SourceFile, issues: list[RowIssue], is_bad: np.ndarra
         {
             "source_file": file.name,
             "row_number": np.concatenate([file.row_numbers[positions], file.malformed.row_numbers]),
-            "reasons": pd.Series(reasons + [[_WRONG_FIELD_COUNT] for _ in file.malformed.texts], dtype=object),
+            "reasons": pd.Series(reasons + [[reason] for reason in file.malformed.reasons], dtype=object),
             "raw": pd.Series(raw, dtype=object),
         }
     )

@@ -24,15 +24,17 @@ class RowIssue:
 
 @dataclass(frozen=True)
 class MalformedLines:
-    """Lines with too many or too few fields.
+    """Lines that are no rows: with too many or too few fields, repeated headers, totals.
 
     Attributes:
         row_numbers: 1-based data row numbers, shape (lines,).
         texts: Text of each line, shape (lines,).
+        reasons: Reason for quarantine of each line, shape (lines,).
     """
 
     row_numbers: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
     texts: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
+    reasons: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
 
 
 @dataclass(frozen=True)
