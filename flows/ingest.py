@@ -21,6 +21,7 @@ from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.datasets import locate_dataset, start_replay
+from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.results import IngestResult
 from holdfast.reporting.artifact_tables import ingest_rows, quarantine_markdown
@@ -55,12 +56,12 @@ def validate_task(source: "Source", mapping: ColumnMapping, time: datetime) -> "
 
 @task(name="commit", task_run_name="commit {source.name}")
 def commit_task(
-    checked: "ValidationResult", source: "Source", mapping: ColumnMapping, ingested_at: datetime | None
+    checked: "ValidationResult", source: "Source", mapping: ColumnMapping, request: IngestRequest
 ) -> IngestResult:
     """Store the new rows as one batch."""
     from holdfast.ingestion.batch_writer import commit_batch
 
-    return commit_batch(Settings.from_environment(), checked, source.name, source.sha256, mapping.sha256, ingested_at)
+    return commit_batch(Settings.from_environment(), checked, source, mapping, request)
 
 
 def _run_name() -> str:
@@ -74,6 +75,8 @@ def ingest(
     mapping: str | None = None,
     dataset: str = "cdnow",
     ingested_at: datetime | None = None,
+    replace: list[str] | None = None,
+    force: bool = False,
 ) -> IngestResult:
     """Add the new transactions of a source to the table.
 
@@ -82,6 +85,9 @@ def ingest(
         mapping: YAML file that maps the columns.
         dataset: Known data set, read where there is no source.
         ingested_at: Time at which the rows become known, after that of every earlier batch; now when left out.
+        replace: Id of a batch, or its beginning, that the source corrects: its rows are valid until this ingest. Repeat
+            the option for several batches.
+        force: Store rows although they restate stored rows, or replace a batch although rows are lost.
 
     Raises:
         IngestError: The source is rejected; nothing has changed.
@@ -94,10 +100,11 @@ def ingest(
     rules = load_mapping(mapping_path)
     time = as_utc(ingested_at) if ingested_at else None
     tables = read_task(path, rules)
-    if batch := find_batch(settings, tables.sha256, rules.sha256):
+    if not replace and (batch := find_batch(settings, tables.sha256, rules.sha256)):
         return IngestResult.from_stored(batch)
     checked = validate_task(tables, rules, time or datetime.now(UTC))
-    result = commit_task(checked, tables, rules, time)
+    request = IngestRequest(path, mapping_path, time, tuple(replace or ()), force)
+    result = commit_task(checked, tables, rules, request)
     _publish(result, checked)
     return result
 

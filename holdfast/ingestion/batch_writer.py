@@ -20,8 +20,22 @@ from filelock import FileLock, Timeout
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.batches import MANIFEST, Batch, compute_batch_id, find_batch, list_batches
+from holdfast.ingestion.batches import (
+    MANIFEST,
+    Batch,
+    compute_batch_id,
+    find_batch,
+    list_batches,
+    list_transaction_files,
+    select_known,
+)
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.corrections import find_correction, resolve_replaced
 from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, find_new_rows
+from holdfast.ingestion.ingest_request import IngestRequest
+from holdfast.ingestion.reading.source import Source
+from holdfast.ingestion.restatement_checks import check_rows
+from holdfast.ingestion.restatements import find_repeated_batches
 from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.schemas import Quarantine, Transactions
 from holdfast.ingestion.validation import ValidationResult
@@ -52,49 +66,53 @@ _QUARANTINE = pa.schema(
 
 
 def commit_batch(
-    settings: Settings,
-    validated: ValidationResult,
-    source: str,
-    source_sha256: str,
-    mapping_sha256: str,
-    ingested_at: datetime | None = None,
+    settings: Settings, validated: ValidationResult, source: Source, mapping: ColumnMapping, request: IngestRequest
 ) -> IngestResult:
-    """Store the new rows of a validated source as a batch.
+    """Store the new rows of a validated source as a batch, in place of the batches that the request replaces.
 
     Args:
         settings: Settings with the data folder.
         validated: Valid and quarantined rows of the source.
-        source: Name of the source.
-        source_sha256: Digest of the source's content.
-        mapping_sha256: Digest of the column mapping.
-        ingested_at: Time at which the rows become known (UTC), later than that of every batch; default now.
+        source: Source as read.
+        mapping: Column mapping.
+        request: Paths, arrival (later than that of every batch; default now), batches to replace.
 
     Returns:
-        Counts and status. A batch without new valid or quarantined rows is not stored.
+        Counts and status. A batch without new valid or quarantined rows is not stored, except to replace others.
 
     Raises:
-        IngestError: ``ingested_at`` is not later than that of the newest batch, or another run holds the lock.
+        RestatedRowsError: The rows restate stored rows, or a replacement would lose rows.
+        IngestError: A batch to replace does not exist or was replaced, ``ingested_at`` is not later than that of the
+            newest batch, or another run holds the lock.
         OSError: The disk is full or failed; nothing is stored.
     """
     with _exclusive(settings) as staging:
-        stored = find_batch(settings, source_sha256, mapping_sha256)
-        if stored is not None:  # another process stored the source in the meantime
+        batches = list_batches(settings)
+        if request.replace:
+            stored = find_correction(batches, request.replace, source.sha256, mapping.sha256)
+        else:
+            stored = find_batch(settings, source.sha256, mapping.sha256)
+        if stored is not None:  # another process stored the source in the meantime, or the command is repeated
             return IngestResult.from_stored(stored)
-        time = ingested_at or datetime.now(UTC)
+        replaced = resolve_replaced(batches, request.replace)
+        remaining = [batch for batch in select_known(batches) if batch not in replaced]
         spill = staging / f"{_STAGED}spill"
-        rows, quarantined = (
-            frame.iloc[find_new_rows(frame, key, sorted(settings.batches.glob(f"*/{name}")), spill)]
+        new, quarantined = (
+            find_new_rows(frame, key, [settings.batches / batch.batch_id / name for batch in remaining], spill)
             for frame, key, name in (
                 (validated.transactions, TRANSACTION_KEY, "transactions.parquet"),
                 (validated.quarantine, QUARANTINE_KEY, "quarantine.parquet"),
             )
         )
+        rows = validated.transactions.iloc[new]
+        first = None if rows.empty else rows["event_timestamp"].min().to_pydatetime()
+        ids = tuple(batch.batch_id for batch in replaced)
         batch = Batch(
-            batch_id=compute_batch_id(source_sha256, mapping_sha256),
-            source=source,
-            source_sha256=source_sha256,
-            mapping_sha256=mapping_sha256,
-            ingested_at=time,
+            batch_id=_find_free_id(settings, source.sha256, mapping.sha256, ids),
+            source=source.name,
+            source_sha256=source.sha256,
+            mapping_sha256=mapping.sha256,
+            ingested_at=request.ingested_at or datetime.now(UTC),
             rows_read=validated.rows_read,
             rows_filtered=validated.rows_filtered,
             rows_from_refunds=validated.rows_from_refunds,
@@ -102,14 +120,45 @@ def commit_batch(
             rows_already_known=len(validated.transactions) - len(rows),
             rows_quarantined=len(quarantined),
             rows_already_quarantined=len(validated.quarantine) - len(quarantined),
-            first_event=None if rows.empty else rows["event_timestamp"].min().to_pydatetime(),
+            first_event=first,
             last_event=None if rows.empty else rows["event_timestamp"].max().to_pydatetime(),
+            replaces=ids,
+            first_change=min((time for time in (first, *(b.first_event for b in replaced)) if time), default=None),
+            repeats=_find_repeats(settings, validated.transactions, len(rows), remaining, spill),
+            files_sha256=source.files_sha256,
+            mapping=mapping.model_dump(mode="json", exclude_defaults=True),
         )
-        if rows.empty and quarantined.empty:
-            return IngestResult.from_commit(batch, validated.reasons, validated.notes, stored=False)
-        _require_later(settings, time)
-        _store(settings, batch, rows, quarantined, staging / f"{_STAGED}{batch.batch_id}")
-        return IngestResult.from_commit(batch, validated.reasons, validated.notes, stored=True)
+        notes = (
+            *validated.notes,
+            *check_rows(settings, validated.transactions, new, batch, replaced, remaining, request, spill),
+        )
+        if rows.empty and len(quarantined) == 0 and not replaced:
+            return IngestResult.from_commit(batch, validated.reasons, notes, stored=False)
+        _require_later(batches, batch.ingested_at)
+        folder = staging / f"{_STAGED}{batch.batch_id}"
+        _store(settings, batch, rows, validated.quarantine.iloc[quarantined], folder)
+        return IngestResult.from_commit(batch, validated.reasons, notes, stored=True)
+
+
+def _find_free_id(settings: Settings, source_sha256: str, mapping_sha256: str, replaces: tuple[str, ...]) -> str:
+    """Compute the batch id; a number is added where a batch that is no longer valid has the id."""
+    batch_id = compute_batch_id(source_sha256, mapping_sha256, *replaces)
+    number = 2
+    while (settings.batches / batch_id).exists():
+        batch_id = compute_batch_id(source_sha256, mapping_sha256, *replaces, str(number))
+        number += 1
+    return batch_id
+
+
+def _find_repeats(
+    settings: Settings, rows: pd.DataFrame, rows_added: int, remaining: list[Batch], spill: Path
+) -> tuple[str, ...]:
+    """List the batches with rows that the source repeats, without a query where it repeats none or all."""
+    known = len(rows) - rows_added
+    with_rows = [batch for batch in remaining if batch.rows_added]
+    if known == 0 or known == sum(batch.rows_added for batch in with_rows):
+        return tuple(batch.batch_id for batch in with_rows) if known else ()
+    return find_repeated_batches(rows, list_transaction_files(settings, with_rows), spill)
 
 
 @contextmanager
@@ -137,8 +186,7 @@ def _clear(staging: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def _require_later(settings: Settings, time: datetime) -> None:
-    batches = list_batches(settings)
+def _require_later(batches: list[Batch], time: datetime) -> None:
     if batches and time <= batches[-1].ingested_at:
         raise IngestError(
             f"ingested_at {time.isoformat()} is not later than {batches[-1].ingested_at.isoformat()}, that of the "

@@ -4,10 +4,11 @@ A batch holds ``transactions.parquet``, ``quarantine.parquet`` and its manifest,
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -30,6 +31,9 @@ class Batch:
         rows_filtered: Rows that the mapping leaves out.
         rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
         replaces: Ids of the batches whose rows are no longer valid from ``ingested_at`` on.
+        repeats: Ids of the earlier batches with rows that the source repeats; None in batches of before the field.
+        files_sha256: Digest of each file of the source.
+        mapping: Content of the mapping without defaults; None in batches of before the field.
         first_change: Earliest event of the rows that were added or replaced; None for ``first_event``.
     """
 
@@ -49,6 +53,9 @@ class Batch:
     rows_from_refunds: int = 0
     replaces: tuple[str, ...] = ()
     first_change: datetime | None = None
+    repeats: tuple[str, ...] | None = None
+    files_sha256: tuple[str, ...] = ()
+    mapping: dict[str, Any] | None = None
 
 
 MANIFEST = TypeAdapter(Batch)
@@ -124,25 +131,58 @@ def transaction_files(settings: Settings, known_at: datetime | None = None) -> l
     Returns:
         Parquet files, oldest batch first; none before the first batch.
     """
-    known = select_known(list_batches(settings), known_at)
-    return [settings.batches / batch.batch_id / "transactions.parquet" for batch in known]
+    return list_transaction_files(settings, select_known(list_batches(settings), known_at))
 
 
-def compute_batch_id(source_sha256: str, mapping_sha256: str) -> str:
+def list_transaction_files(settings: Settings, batches: Iterable[Batch]) -> list[Path]:
+    """List the transaction files of batches.
+
+    Args:
+        settings: Settings with the data folder.
+        batches: Batches.
+
+    Returns:
+        Parquet files in the order of the batches.
+    """
+    return [settings.batches / batch.batch_id / "transactions.parquet" for batch in batches]
+
+
+def describe_batches(batches: Sequence[Batch]) -> str:
+    """Describe batches in a message: the first three by id, source, rows and arrival.
+
+    Args:
+        batches: At least one batch.
+
+    Returns:
+        Part of a sentence.
+    """
+    shown = ", ".join(
+        f"{batch.batch_id} ({batch.source}, {batch.rows_added:,} rows, arrived {batch.ingested_at:%Y-%m-%d %H:%M})"
+        for batch in batches[:3]
+    )
+    more = f" and {len(batches) - 3} more" if len(batches) > 3 else ""
+    return f"batch{'es' if len(batches) > 1 else ''} {shown}{more}"
+
+
+def compute_batch_id(source_sha256: str, mapping_sha256: str, *additions: str) -> str:
     """Compute the id of the batch of a source and a mapping.
 
     Args:
         source_sha256: Digest of the source's content.
         mapping_sha256: Digest of the column mapping.
+        additions: Ids of replaced batches, or a number where the id is in use.
 
     Returns:
         16 hexadecimal digits.
     """
-    return hashlib.sha256(f"{source_sha256} {mapping_sha256}".encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join((source_sha256, mapping_sha256, *additions)).encode()).hexdigest()[:16]
 
 
 def find_batch(settings: Settings, source_sha256: str, mapping_sha256: str) -> Batch | None:
     """Find the stored batch of a source and a mapping.
+
+    A batch that was replaced does not count, nor does one that repeats a row of a batch that was replaced later: the
+    table may lack that row now.
 
     Args:
         settings: Settings with the data folder.
@@ -150,7 +190,12 @@ def find_batch(settings: Settings, source_sha256: str, mapping_sha256: str) -> B
         mapping_sha256: Digest of the column mapping.
 
     Returns:
-        Batch, or None when the source was not ingested with this mapping.
+        Batch, or None when the table lacks the source as read by this mapping.
     """
-    path = settings.batches / compute_batch_id(source_sha256, mapping_sha256) / "batch.json"
-    return MANIFEST.validate_json(path.read_bytes()) if path.exists() else None
+    batches = list_batches(settings)
+    replaced = {batch_id for batch in batches for batch_id in batch.replaces}
+    for batch in reversed(select_known(batches)):
+        same = (batch.source_sha256, batch.mapping_sha256) == (source_sha256, mapping_sha256)
+        if same and not replaced & set(batch.repeats or ()):
+            return batch
+    return None

@@ -46,7 +46,7 @@ PARAMETERS = {
     "retrain": {"event", "subject", "as_of", "rules", "training", "thresholds"},
     "rollout": {"version", "approval", "rules", "timeout_hours"},
     "image": {"name", "engine", "base_image"},
-    "ingest": {"source", "mapping", "dataset", "ingested_at"},
+    "ingest": {"source", "mapping", "dataset", "ingested_at", "replace", "force"},
     "features": {"as_of", "known_at", "apply"},
     "train": {"as_of", "known_at", "training", "thresholds"},
     "gates": {"version", "thresholds"},

@@ -8,13 +8,21 @@ from feature_repo.timestamps import as_utc
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batch_writer import commit_batch
 from holdfast.ingestion.batches import find_batch
+from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.validation import validate_source
 
 
-def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: datetime | None = None) -> IngestResult:
+def run_ingest(
+    settings: Settings,
+    source: Path,
+    mapping: Path,
+    ingested_at: datetime | None = None,
+    replace: tuple[str, ...] = (),
+    force: bool = False,
+) -> IngestResult:
     """Read, validate and store a source.
 
     Raises:
@@ -23,11 +31,11 @@ def run_ingest(settings: Settings, source: Path, mapping: Path, ingested_at: dat
     rules = load_mapping(mapping)
     found = read_source(source, rules)
     batch = find_batch(settings, found.sha256, rules.sha256)
-    if batch is not None:
+    if batch is not None and not replace:
         return IngestResult.from_stored(batch)
     time = as_utc(ingested_at) if ingested_at else None
     validated = validate_source(found, rules, time or datetime.now(UTC))
-    return commit_batch(settings, validated, found.name, found.sha256, rules.sha256, time)
+    return commit_batch(settings, validated, found, rules, IngestRequest(source, mapping, time, replace, force))
 
 
 def run_case(data: Path, source: Path, mapping: Path, at: str | None) -> tuple[str, str, int]:

@@ -56,7 +56,13 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     for location, version in versions.items():
         require_unchanged(location, version)
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    source = Source(name=path.name, sha256=digest, files=files, notes=tuple(dict.fromkeys([*notes, *notes_of_join])))
+    source = Source(
+        name=path.name,
+        sha256=digest,
+        files=files,
+        notes=tuple(dict.fromkeys([*notes, *notes_of_join])),
+        files_sha256=tuple(digests),
+    )
     if source.rows_read == 0:
         raise IngestError(f"{path} has a header and no rows. Check the export that wrote it.")
     return source

@@ -92,12 +92,14 @@ class Source:
         sha256: Digest of the contents, not of the names.
         files: Files with rows.
         notes: Sentences for the person who ingests the source.
+        files_sha256: Digest of the content of each file.
     """
 
     name: str
     sha256: str
     files: list[SourceFile]
     notes: tuple[str, ...] = ()
+    files_sha256: tuple[str, ...] = ()
 
     @property
     def rows_read(self) -> int:

@@ -45,7 +45,12 @@ def test_commit_batch_writes_manifest_and_two_tables(
         "rows_filtered": 0,
         "rows_from_refunds": 0,
         "replaces": [],
-        "first_change": None,
+        "first_change": "2025-01-01T00:00:00Z",
+        "repeats": [],
+        "mapping": {
+            "columns": {"customer_id": "id", "event_timestamp": "when", "amount": "amount", "quantity": "quantity"},
+            "max_bad_share": 1.0,
+        },
     }
     (batch,) = batches()
     assert batch.ingested_at == NOW
