@@ -1,5 +1,8 @@
 """Forms of customer ids: differences in writing, and ids that differ only by them."""
 
+import unicodedata
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,12 +34,19 @@ def apply_id_form(ids: pa.StringArray, form: CustomerIdForm) -> pa.StringArray:
     if form.invisible == "remove":
         ids = pc.replace_substring_regex(ids, _INVISIBLE, "")
     if form.unicode != "keep":
-        ids = pc.utf8_normalize(ids, form=form.unicode)
+        ids = _normalize(ids, form.unicode)
     if form.spaces != "keep":
         ids = pc.replace_substring_regex(ids, _BLANKS, " " if form.spaces == "collapse" else "")
     if form.case != "keep":
         ids = pc.utf8_lower(ids) if form.case == "lower" else pc.utf8_upper(ids)
     return pc.utf8_trim_whitespace(ids)
+
+
+def _normalize(ids: pa.StringArray, form: Literal["NFC", "NFKC"]) -> pa.StringArray:
+    """Normalize ids by the standard library: Arrow 25 decomposes characters for NFC too."""
+    rows = pc.invert(pc.fill_null(pc.string_is_ascii(ids), True))
+    written = [unicodedata.normalize(form, text) for text in ids.filter(rows).to_pylist()]
+    return pc.replace_with_mask(ids, rows, pa.array(written, pa.string()))
 
 
 def describe_similar_ids(ids: pa.StringArray) -> list[str]:

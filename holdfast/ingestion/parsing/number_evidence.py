@@ -55,7 +55,7 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
     notes: list[str] = []
     if other.any():
         issues.append(RowIssue(f"{field} is written with a decimal {_NAMES[group]}, unlike the column", other))
-        notes.append(_describe_loss(column, other, rows.other_values, f"a decimal {_NAMES[group]}"))
+        notes.append(describe_loss(column, issues[-1], rows.other_values, f"a decimal {_NAMES[group]}"))
 
     certain_group = rows.certain & (rows.separators == ord(group)) & own
     ambiguous = np.zeros(len(own), dtype=bool)
@@ -71,14 +71,20 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
             notes.append(f"{found} Some other values have a decimal {_NAMES[group]}.")
         elif not own.any():
             notes.append(f"{found} Set `decimal: '{group}'` in the mapping if it separates decimals.")
-    if lone_decimal.any() and not (own & rows.decimals).any():
-        if other.any():
+    if lone_decimal.any():
+        found = (
+            f"Column {column.name!r}: {lone_decimal.sum():,} values have a {_NAMES[decimal]} before three digits, read "
+            f"as the decimal separator: {example(lone_decimal)}."
+        )
+        if (own & rows.decimals).any():
+            if other.any():
+                notes.append(f"{found} Some other values have a decimal {_NAMES[group]}.")
+        elif other.any():
             ambiguous |= lone_decimal
-        elif own.any() or "decimal" in mapping.model_fields_set or mapping.thousands is not None:
-            notes.append(
-                f"Column {column.name!r}: {lone_decimal.sum():,} values have a {_NAMES[decimal]} before three digits, "
-                f"read as the decimal separator: {example(lone_decimal)}. No other value has more than two decimals."
-            )
+        elif own.any():
+            notes.append(f"{found} No other value has more than two decimals.")
+        elif "decimal" in mapping.model_fields_set or mapping.thousands is not None:
+            notes.append(f"{found} Set `decimal: '{group}'` in the mapping if it separates thousands.")
         elif lone_decimal.sum() >= _CONTRADICTING_SHARE * present:
             raise IngestError(
                 f"Column {column.name!r} ({field}) does not show whether its {_NAMES[decimal]} separates decimals or "
@@ -89,13 +95,15 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
             ambiguous |= lone_decimal
     if ambiguous.any():
         issues.append(RowIssue(f"{field} has a separator of decimals or of thousands", ambiguous))
-        notes.append(_describe_loss(column, ambiguous, rows.values, f"a decimal {_NAMES[decimal]}"))
+        notes.append(describe_loss(column, issues[-1], rows.values, f"a decimal {_NAMES[decimal]}"))
     separator_rows = _find_other_separators(rows, mapping, lone_group, group)
     if separator_rows.any():
         issues.append(RowIssue(f"{field} has another separator of thousands than the column", separator_rows))
-        notes.append(_describe_loss(column, separator_rows, rows.values, "that separator"))
+        notes.append(describe_loss(column, issues[-1], rows.values, "that separator"))
     malformed = rows.notations == Notation.MALFORMED
-    issues.append(RowIssue(f"{field} has digits that are not grouped in threes", malformed))
+    if malformed.any():
+        issues.append(RowIssue(f"{field} has digits that are not grouped in threes", malformed))
+        notes.append(describe_loss(column, issues[-1]))
     return NotationDecision(issues, notes)
 
 
@@ -138,9 +146,22 @@ def _find_other_separators(rows: NumberRows, mapping: ColumnMapping, lone_group:
     return np.asarray(grouped & ~rows.certain & (separators != counts.argmax()))
 
 
-def _describe_loss(column: TextColumn, lost: np.ndarray, values: np.ndarray, reading: str) -> str:
-    total = float(np.nansum(values[lost]))
-    return (
-        f"Column {column.name!r}: {lost.sum():,} values are in quarantine because of their separators, for example "
-        f"{column.describe_values(lost)}. Read with {reading}, they add up to {total:,.2f}."
+def describe_loss(column: TextColumn, issue: RowIssue, values: np.ndarray | None = None, reading: str = "") -> str:
+    """Describe the values of a column that go to quarantine for one reason.
+
+    Args:
+        column: Column as text.
+        issue: Reason and rows.
+        values: Possible value of each row, shape (rows,); without it, no sum is given.
+        reading: Reading that gives these values.
+
+    Returns:
+        Sentences with examples and the sum at stake.
+    """
+    found = (
+        f"Column {column.name!r}: {issue.rows.sum():,} values are in quarantine ({issue.reason}), for example "
+        f"{column.describe_values(issue.rows)}."
     )
+    if values is None:
+        return found
+    return f"{found} Read with {reading}, they add up to {np.nansum(values[issue.rows]):,.2f}."

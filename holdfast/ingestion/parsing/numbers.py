@@ -14,7 +14,7 @@ from holdfast.ingestion.parsing.currencies import (
     require_one_currency,
 )
 from holdfast.ingestion.parsing.number_affixes import Problem
-from holdfast.ingestion.parsing.number_evidence import decide_notation
+from holdfast.ingestion.parsing.number_evidence import decide_notation, describe_loss
 from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
 
@@ -37,13 +37,19 @@ def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> Par
     """
     rows = read_number_rows(column, "." if column.is_number else mapping.decimal)
     issues = _find_problems(column, rows, field)
-    values, notes = rows.values, []
+    values, notes = rows.values, [describe_loss(column, issue) for issue in issues]
     if not column.is_number:
         decision = decide_notation(column, rows, field, mapping)
         issues += decision.issues
         notes += decision.notes
-        values, credit_issue = _apply_credit_sign(column, rows, values, field, mapping)
-        issues.append(credit_issue)
+        marked = rows.credits != 0
+        if marked.any() and mapping.credit_sign is None:
+            _require_few_marks(column, marked, field)
+            issues.append(RowIssue(f"{field} has a mark CR or DR, without `credit_sign` in the mapping", marked))
+            notes.append(describe_loss(column, issues[-1], values, "any mark as positive"))
+        elif marked.any():
+            credit = 1 if mapping.credit_sign == "positive" else -1
+            values = np.where(marked, values * rows.credits * credit, values)
     if field == "quantity":
         issues.append(RowIssue(f"{field} has a currency", rows.currencies.positions >= 0))
     else:
@@ -52,7 +58,7 @@ def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> Par
         notes += currency_notes
     unreadable = np.zeros(len(values), dtype=bool)
     for issue in issues:
-        unreadable |= issue.rows
+        unreadable |= issue.rows & issue.counted
     issues = [issue for issue in issues if issue.rows.any()]
     return ParsedColumn(pd.Series(np.where(unreadable, np.nan, values)), tuple(issues), tuple(notes))
 
@@ -66,27 +72,20 @@ def _find_problems(column: TextColumn, rows: NumberRows, field: str) -> list[Row
             f"Column {column.name!r} ({field}) has percentages: {column.describe_values(percentages)}. Set "
             f"`columns.{field}` in the mapping to a column of numbers."
         )
-    return [
+    issues = (
         RowIssue(f"{field} is not a number", rows.problems == Problem.NOT_A_NUMBER),
         RowIssue(f"{field} is a percentage", percentages),
-    ]
+    )
+    return [issue for issue in issues if issue.rows.any()]
 
 
-def _apply_credit_sign(
-    column: TextColumn, rows: NumberRows, values: np.ndarray, field: str, mapping: ColumnMapping
-) -> tuple[np.ndarray, RowIssue]:
-    """Give numbers with a mark CR or DR their sign; without a rule, the marks do not show the returns."""
-    marked = rows.credits != 0
-    if mapping.credit_sign is not None:
-        credit = 1 if mapping.credit_sign == "positive" else -1
-        return np.where(marked, values * rows.credits * credit, values), RowIssue("", np.zeros(len(values), dtype=bool))
+def _require_few_marks(column: TextColumn, marked: np.ndarray, field: str) -> None:
     if marked.sum() > (~column.missing).sum() / 2:
         raise IngestError(
             f"Column {column.name!r} ({field}) has marks of credit and debit: {column.describe_values(marked)}. Set "
             "`credit_sign: negative` in the mapping where CR marks a refund, `credit_sign: positive` where CR marks a "
             "payment received."
         )
-    return values, RowIssue(f"{field} has a mark CR or DR, without `credit_sign` in the mapping", marked)
 
 
 def _apply_currency(
