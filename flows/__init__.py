@@ -26,9 +26,21 @@ def configure() -> Settings:
     return Settings.from_environment()
 
 
+def inspects_only(arguments: list[str]) -> bool:
+    """Return whether a command line asks for a first look, which starts no Prefect and writes nothing.
+
+    Args:
+        arguments: Options of the command line.
+
+    Returns:
+        True with ``--inspect``.
+    """
+    return any(argument.partition("=")[0] == "--inspect" for argument in arguments)
+
+
 def _runs_as_command() -> bool:
     """Return True while Python locates the module of ``python -m flows.NAME``; only then is sys.argv[0] "-m"."""
-    return sys.argv[0] == "-m"
+    return sys.argv[0] == "-m" and not inspects_only(sys.argv[1:])
 
 
 if _runs_as_command():

@@ -1,12 +1,21 @@
 """Ingest: validation of transactions, one batch of new rows, quarantine of bad rows.
 
+python -m flows.ingest --inspect export.csv --write export.yaml
 python -m flows.ingest --source export.csv --mapping export.yaml
 python -m flows.ingest --dataset cdnow
 """
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from flows import configure, inspects_only
+
+if __name__ == "__main__" and inspects_only(sys.argv[1:]):  # before the import of Prefect, which takes seconds
+    from holdfast.inspection.command import run_inspection
+
+    sys.exit(run_inspection(sys.argv[1:]))
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -14,7 +23,6 @@ from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
-from flows import configure
 from flows._cli import run_flow
 from flows._tasks import retry_on, task
 from holdfast.core.errors import IngestError
@@ -79,6 +87,9 @@ def ingest(
     force: bool = False,
 ) -> IngestResult:
     """Add the new transactions of a source to the table.
+
+    A first look, which proposes a mapping and stores nothing: python -m flows.ingest --inspect FILE_OR_FOLDER
+    (--inspect --help lists its options).
 
     Args:
         source: File or folder (CSV, gzipped CSV, Parquet) on this machine; needs a mapping.

@@ -1,0 +1,196 @@
+"""Choice of the columns with the money of a transaction: an amount, or quantity and unit price."""
+
+from itertools import permutations
+
+import numpy as np
+
+from holdfast.inspection.column_evidence import ColumnEvidence, measure_determination
+from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
+
+_AMOUNT, _QUANTITY, _PRICE = "columns.amount", "columns.quantity", "columns.unit_price"
+_KEYS = (_AMOUNT, _PRICE, _QUANTITY)
+_MAX_COMPARED = 12
+_COMPARED_ROWS = 20_000
+_MIN_REPEATED_ORDERS = 5
+
+
+def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
+    """Choose the columns of money: by the relation quantity x price = total where it holds, then by names and types.
+
+    Args:
+        columns: Evidence of the columns that are not the time.
+        decimal: Decimal sign.
+
+    Returns:
+        Its part of the proposal.
+    """
+    numeric = [c for c in columns if c.is_number and c.name.amount_class != "none" and c.name.customer_support < 1]
+    by_class = {
+        kind: [c for c in numeric if c.name.amount_class == kind] for kind in ("total", "price", "quantity", "")
+    }
+    totals, prices, quantities, unknown = by_class.values()
+    relation = _find_product(numeric[:_MAX_COMPARED], decimal)
+    if relation is not None:
+        return _from_relation(relation, totals, columns, decimal)
+    if totals:
+        return _from_totals(totals, prices, quantities, columns, decimal)
+    if prices and quantities:
+        return _from_price_and_quantity(prices, quantities)
+    return _from_rest(prices, quantities, unknown, columns)
+
+
+def _find_product(
+    numeric: list[ColumnEvidence], decimal: str
+) -> tuple[ColumnEvidence, ColumnEvidence, ColumnEvidence] | None:
+    """Find quantity, price and total with quantity x price = total; the quantity has the fewest decimals."""
+    values = {c.text: c.read_numbers(decimal)[:_COMPARED_ROWS] for c in numeric}
+    for total in sorted(numeric, key=lambda c: c.name.amount_class != "total"):
+        for quantity, price in permutations([c for c in numeric if c is not total], 2):
+            if quantity.name.amount_class in ("price", "total") or price.name.amount_class == "quantity":
+                continue
+            if not quantity.is_integer and quantity.name.amount_class != "quantity":
+                continue
+            q, p, t = values[quantity.text], values[price.text], values[total.text]
+            usable = np.isfinite(q) & np.isfinite(p) & np.isfinite(t) & (p != 0)
+            several = usable & (np.abs(q) != 1)
+            if several.sum() < 3 or usable.sum() < 0.5 * len(q):
+                continue
+            equal = np.abs(np.abs(q * p) - np.abs(t)) <= 0.011 * np.maximum(1, np.abs(q)) * 0.51
+            if equal[usable].mean() >= 0.98 and equal[several].mean() >= 0.95:
+                return quantity, price, total
+    return None
+
+
+def _from_relation(
+    relation: tuple[ColumnEvidence, ColumnEvidence, ColumnEvidence],
+    totals: list[ColumnEvidence],
+    columns: list[ColumnEvidence],
+    decimal: str,
+) -> Proposal:
+    quantity, price, total = relation
+    reason = f"{quantity.text} x {price.text} = {total.text} in at least 98% of the rows"
+    proposal = Proposal((Decision(_AMOUNT, total.text, reason), Decision(_QUANTITY, quantity.text, reason)))
+    others = [c for c in totals if c not in relation and not _repeats_in_orders(c, columns)]
+    others = [c for c in others if not _equal_numbers(c, total, decimal)]
+    return _ask_for_total([total, *others], quantity) if others else proposal
+
+
+def _from_totals(
+    totals: list[ColumnEvidence],
+    prices: list[ColumnEvidence],
+    quantities: list[ColumnEvidence],
+    columns: list[ColumnEvidence],
+    decimal: str,
+) -> Proposal:
+    of_lines = [c for c in totals if not _repeats_in_orders(c, columns)]
+    if not of_lines:
+        if len(prices) == 1 and len(quantities) == 1 and not _repeats_in_orders(prices[0], columns):
+            note = f"{totals[0].text} repeats on every row of an order and is left out: it would count several times."
+            return _from_price_and_quantity(prices, quantities) + Proposal(notes=(note,))
+        return _ask_about_order_total(totals[0])
+    distinct = [c for i, c in enumerate(of_lines) if not any(_equal_numbers(c, d, decimal) for d in of_lines[:i])]
+    quantity = quantities[0] if len(quantities) == 1 else None
+    if len(distinct) > 1:
+        summed = _find_sum(distinct, columns, decimal)
+        if summed is None:
+            return _ask_for_total(distinct, quantity)
+        total, reason = summed
+    else:
+        total, reason = distinct[0], "the name speaks for a total"
+    decisions = [Decision(_AMOUNT, total.text, reason)]
+    if quantity is not None:
+        decisions.append(Decision(_QUANTITY, quantity.text, "the name speaks for a quantity"))
+    return Proposal(tuple(decisions))
+
+
+def _find_sum(
+    totals: list[ColumnEvidence], columns: list[ColumnEvidence], decimal: str
+) -> tuple[ColumnEvidence, str] | None:
+    """Find the total that is another total plus a column such as tax or shipping."""
+    values = {c.text: c.read_numbers(decimal)[:_COMPARED_ROWS] for c in columns if c.is_number}
+    if len(totals) != 2:
+        return None
+    for total, part in permutations(totals, 2):
+        for extra in values:
+            if extra in (total.text, part.text):
+                continue
+            rest = values[total.text] - values[part.text] - values[extra]
+            usable = np.isfinite(rest)
+            if usable.sum() >= 10 and (np.abs(rest[usable]) < 0.011).mean() > 0.98 and values[extra].any():
+                return total, f"{total.text} = {part.text} + {extra}"
+    return None
+
+
+def _from_price_and_quantity(prices: list[ColumnEvidence], quantities: list[ColumnEvidence]) -> Proposal:
+    quantity, price = quantities[0], prices[0]
+    if len(prices) > 1 or len(quantities) > 1:
+        pairs = [(q, p) for p in prices for q in quantities][:6]
+        answers = tuple(Answer(f"{q.text} x {p.text}", {_QUANTITY: q.text, _PRICE: p.text}) for q, p in pairs)
+        listed = ", ".join(repr(c.text) for c in (*prices, *quantities))
+        return Proposal(questions=(Question(f"Which of {listed} make the amount of a row?", answers, _KEYS),))
+    return Proposal(
+        (
+            Decision(_QUANTITY, quantity.text, "the name speaks for a quantity"),
+            Decision(_PRICE, price.text, "the name speaks for a price; no column is quantity x price"),
+        )
+    )
+
+
+def _from_rest(
+    prices: list[ColumnEvidence],
+    quantities: list[ColumnEvidence],
+    unknown: list[ColumnEvidence],
+    columns: list[ColumnEvidence],
+) -> Proposal:
+    """Choose where no name speaks for a total, and none or one of price and quantity is known."""
+    decimals = [c for c in unknown if not c.is_integer]
+    candidates = prices or decimals or [c for c in unknown if not c.is_unique or c.rows < 50] or unknown
+    counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique]
+    if len(candidates) == 1 and not counts and not (quantities and not prices):
+        if _repeats_in_orders(candidates[0], columns):
+            return _ask_about_order_total(candidates[0])
+        return Proposal((Decision(_AMOUNT, candidates[0].text, "the only column that can be money"),))
+    answers = [Answer(f"the amount is {c.text}", {_AMOUNT: c.text}) for c in candidates]
+    for count in (*quantities, *counts):
+        answers += [
+            Answer(f"the amount is {count.text} x {c.text}", {_QUANTITY: count.text, _PRICE: c.text})
+            for c in candidates
+        ]
+    if not answers:
+        answers = [Answer(f"the amount is {c.text}", {_AMOUNT: c.text}) for c in columns if c.is_number]
+    return Proposal(questions=(Question("Which column is the amount of money of a row?", tuple(answers[:6]), _KEYS),))
+
+
+def _repeats_in_orders(column: ColumnEvidence, columns: list[ColumnEvidence]) -> bool:
+    """Return whether each order has one value of a column on all its rows, while the orders differ."""
+    for order in columns:
+        if order is column or not order.name.is_order or order.is_unique or order.distinct < 2:
+            continue
+        repeated = np.bincount(order.codes[order.codes >= 0])
+        several = (repeated > 1).sum() >= _MIN_REPEATED_ORDERS and column.distinct > 2
+        if several and measure_determination(order, column) > 0.98:
+            return True
+    return False
+
+
+def _equal_numbers(one: ColumnEvidence, other: ColumnEvidence, decimal: str) -> bool:
+    return bool(np.allclose(one.read_numbers(decimal), other.read_numbers(decimal), equal_nan=True))
+
+
+def _ask_for_total(totals: list[ColumnEvidence], quantity: ColumnEvidence | None) -> Proposal:
+    extra = {_QUANTITY: quantity.text} if quantity else {}
+    answers = tuple(Answer(f"the column {c.text!r}", {_AMOUNT: c.text, **extra}) for c in totals)
+    names = " and ".join(repr(c.text) for c in totals)
+    return Proposal(questions=(Question(f"{names} differ. Which is the amount of a row?", answers, (_AMOUNT, _PRICE)),))
+
+
+def _ask_about_order_total(total: ColumnEvidence) -> Proposal:
+    question = Question(
+        f"{total.text} is the same on all rows of an order. Does each row count, or is it the total of the order?",
+        (
+            Answer("each row counts", {_AMOUNT: total.text}),
+            Answer("it is the total of the order: export one row per order"),
+        ),
+        (_AMOUNT, _PRICE),
+    )
+    return Proposal(questions=(question,))

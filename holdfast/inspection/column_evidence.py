@@ -1,0 +1,144 @@
+"""Evidence for the role of each column: types, repeats, missing values, and relations between columns."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from holdfast.ingestion.parsing.columns import TextColumn
+from holdfast.inspection.column_names import ColumnName, split_name
+from holdfast.inspection.number_notation import NumberNotation, measure_notation, read_numbers
+from holdfast.inspection.source_sample import SourceSample
+from holdfast.inspection.time_notation import TimeNotation, find_time_notation
+
+
+@dataclass(frozen=True)
+class ColumnEvidence:
+    """Evidence of one column.
+
+    Attributes:
+        column: Sampled values as text.
+        name: Name with its words.
+        codes: Number of the distinct value of each row, -1 where missing, shape (rows,).
+        distinct: Number of distinct values.
+        notation: Notation of its numbers.
+        times: Formats of its times.
+    """
+
+    column: TextColumn
+    name: ColumnName
+    codes: np.ndarray = field(repr=False)
+    distinct: int
+    notation: NumberNotation
+    times: TimeNotation
+
+    @property
+    def text(self) -> str:
+        """Return the name of the column."""
+        return self.column.name
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    @cached_property
+    def present(self) -> int:
+        """Return the number of rows with a value."""
+        return int((self.codes >= 0).sum())
+
+    @property
+    def is_time(self) -> bool:
+        """Return whether the column holds times."""
+        return bool(self.times.formats)
+
+    @property
+    def is_number(self) -> bool:
+        """Return whether the column holds numbers."""
+        return self.notation.is_number
+
+    @property
+    def is_constant(self) -> bool:
+        """Return whether the column has at most one value."""
+        return self.distinct <= 1
+
+    @property
+    def is_integer(self) -> bool:
+        """Return whether the numbers have no decimals."""
+        return self.is_number and not self.notation.point and not self.notation.comma
+
+    @property
+    def is_unique(self) -> bool:
+        """Return whether no value occurs twice."""
+        return self.present > 0 and self.distinct == self.present
+
+    @cached_property
+    def is_sentence(self) -> bool:
+        """Return whether the values are mostly several words."""
+        texts = self.column.text.drop_null()[:2000]
+        return bool(len(texts)) and float(pc.mean(pc.count_substring(texts, " ")).as_py()) >= 1.5
+
+    def read_numbers(self, decimal: str) -> np.ndarray:
+        """Read the numbers of the column.
+
+        Args:
+            decimal: Decimal sign.
+
+        Returns:
+            Numbers, NaN where a value is none, shape (rows,).
+        """
+        return read_numbers(self.column, decimal)
+
+
+def measure_columns(sample: SourceSample) -> list[ColumnEvidence]:
+    """Measure every column of a sample.
+
+    Args:
+        sample: Sample of the source.
+
+    Returns:
+        Evidence in the order of the columns.
+    """
+    measured = []
+    for name in sample.columns:
+        column = sample.read_column(name)
+        codes, values = pd.factorize(column.text.to_pandas())
+        measured.append(
+            ColumnEvidence(
+                column, split_name(name), codes, len(values), measure_notation(column), find_time_notation(column)
+            )
+        )
+    return measured
+
+
+def measure_determination(finer: ColumnEvidence, coarser: ColumnEvidence) -> float:
+    """Measure how far a column determines another: the share of its repeated values with a single other value.
+
+    Args:
+        finer: Column that may determine the other.
+        coarser: Other column.
+
+    Returns:
+        Share from 0 to 1; NaN where no value of ``finer`` occurs twice.
+    """
+    both = (finer.codes >= 0) & (coarser.codes >= 0)
+    frame = pd.DataFrame({"finer": finer.codes[both], "coarser": coarser.codes[both]})
+    groups = frame.groupby("finer")["coarser"].agg(["size", "nunique"])
+    repeated = groups[groups["size"] > 1]
+    return float((repeated["nunique"] == 1).mean()) if len(repeated) else float("nan")
+
+
+def is_order_like(column: ColumnEvidence, time: ColumnEvidence) -> bool:
+    """Return whether each value of a column occurs at one time only, as an order's number does.
+
+    Args:
+        column: Column.
+        time: Column of times.
+
+    Returns:
+        True if no value, or next to none, occurs at two times.
+    """
+    share = measure_determination(column, time)
+    return bool(np.isnan(share) or share > 0.98)

@@ -1,0 +1,55 @@
+"""Choice of the decimal sign from all numbers of a source."""
+
+from holdfast.inspection.column_evidence import ColumnEvidence
+from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
+
+_CLEAR = 0.9  # share of the values of a column that must agree on the decimal sign
+
+
+def guess_decimal(columns: list[ColumnEvidence]) -> str:
+    """Guess the decimal sign that most numbers show.
+
+    Args:
+        columns: Evidence of all columns.
+
+    Returns:
+        Decimal sign; the point without evidence.
+    """
+    numbers = [c.notation for c in columns if c.is_number and not c.column.typed and not c.is_time]
+    return "," if sum(n.comma for n in numbers) > sum(n.point for n in numbers) else "."
+
+
+def choose_decimal(money: list[ColumnEvidence], guess: str) -> Proposal:
+    """Choose the decimal sign of the columns of money.
+
+    Args:
+        money: Columns of amount, quantity and unit price.
+        guess: Decimal sign that most numbers of the source show.
+
+    Returns:
+        Its part of the proposal.
+    """
+    columns = [c for c in money if not c.column.typed]
+    point, comma = sum(c.notation.point for c in columns), sum(c.notation.comma for c in columns)
+    shown = next((f"{c.notation.example} in {c.text}" for c in columns if c.notation.decimal == guess), "")
+    if point and comma and max(point, comma) < _CLEAR * (point + comma):
+        text = f"{point:,} numbers have a decimal point and {comma:,} a decimal comma. Which is right for most?"
+        answers = tuple(Answer(f"the {name}", {"decimal": sign}) for name, sign in (("point", "."), ("comma", ",")))
+        return Proposal(questions=(Question(text, answers, ("decimal",)),))
+    if point or comma:
+        if comma > point:
+            return Proposal((Decision("decimal", ",", f"numbers such as {shown}"),))
+        return Proposal()
+    for column in columns:
+        notation = column.notation
+        if notation.comma_open or (notation.point_open and guess == "."):
+            sign = "," if notation.comma_open else "."
+            example = next(v.as_py() for v in column.column.text.drop_null() if sign in v.as_py())
+            other = "." if sign == "," else ","
+            answers = (
+                Answer("it separates thousands", {"decimal": other}),
+                Answer("it separates decimals", {"decimal": sign}),
+            )
+            text = f"{column.text}: does the {sign!r} of {example!r} separate thousands or decimals?"
+            return Proposal(questions=(Question(text, answers, ("decimal",)),))
+    return Proposal((Decision("decimal", ",", "the other numbers of the source"),)) if guess == "," else Proposal()

@@ -1,0 +1,74 @@
+"""First look at a source: proposal, preview and readiness for training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.core.errors import IngestError
+from holdfast.inspection.mapping_proposer import propose_mapping
+from holdfast.inspection.preview import Preview, preview_ingest
+from holdfast.inspection.proposal import Proposal
+from holdfast.inspection.training_readiness import TrainingReadiness, assess_readiness
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Result of a first look.
+
+    Attributes:
+        path: File or folder.
+        rows: Rows of the source.
+        columns: Columns of the source.
+        evidence_rows: Rows that the proposal rests on.
+        proposal: Proposed mapping.
+        preview: Preview of an ingest with the proposal, or with the first answers; None where a column is undecided.
+        readiness: Readiness for training; None where no row would be stored.
+    """
+
+    path: Path
+    rows: int
+    columns: int
+    evidence_rows: int
+    proposal: Proposal
+    preview: Preview | None
+    readiness: TrainingReadiness | None
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether the proposal is complete and an ingest accepts the source."""
+        return self.proposal.is_sure and self.preview is not None and not self.preview.refusal
+
+
+def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_history_days: int) -> Inspection:
+    """Take a first look at a source; nothing is stored.
+
+    Args:
+        path: File or folder.
+        given: Keys of the mapping that a person has decided.
+        horizon_days: Horizon of the label in days.
+        min_history_days: Days of history before the earliest cut-off.
+
+    Returns:
+        Proposal with its preview.
+
+    Raises:
+        IngestError: The source is not readable, or a given key is invalid.
+    """
+    proposal, sample = propose_mapping(path, given)
+    mapping = proposal.assume_first_answers().build_mapping()
+    if mapping is None and proposal.is_sure:
+        raise IngestError(f"{path}: {proposal.explain_invalid()}")
+    preview = preview_ingest(path, mapping, sample) if mapping is not None else None
+    readiness = None
+    if preview is not None and len(preview.transactions):
+        readiness = assess_readiness(preview, horizon_days, min_history_days)
+    return Inspection(
+        path=path,
+        rows=sample.source.rows_read,
+        columns=len(sample.columns),
+        evidence_rows=sample.rows,
+        proposal=proposal,
+        preview=preview,
+        readiness=readiness,
+    )

@@ -1,0 +1,166 @@
+"""Proposal of a complete column mapping for a source."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from holdfast.core.errors import IngestError
+from holdfast.ingestion.reading.file_content import read_content
+from holdfast.ingestion.reading.source_files import list_source_files
+from holdfast.inspection.amount_role import choose_amount
+from holdfast.inspection.cancellation_rule import find_cancellation
+from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
+from holdfast.inspection.customer_role import choose_customer
+from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
+from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, nest_keys
+from holdfast.inspection.source_sample import SourceSample, read_sample
+from holdfast.inspection.text_format import detect_encoding, detect_layout
+from holdfast.inspection.time_role import choose_time
+
+_PARQUET = b"PAR1"
+_LAYOUT_SAMPLE = 1024 * 1024
+_DEFAULTS = {"encoding": "utf-8", "delimiter": ",", "quoted": True}
+_FORMAT_KEYS = tuple(_DEFAULTS)
+_MONEY = ("columns.amount", "columns.unit_price")
+
+
+def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, SourceSample]:
+    """Propose a mapping for a source.
+
+    Args:
+        path: File or folder.
+        given: Keys of the mapping that a person has decided: ``{"columns.customer_id": "email"}``.
+
+    Returns:
+        Proposal, and the sample that it rests on.
+
+    Raises:
+        IngestError: The source is not readable, or the files of a folder differ in their format.
+    """
+    file_format = _propose_format(path, given)
+    decided = {d.key: d.value for d in file_format.decisions}
+    sample = read_sample(path, decided | {k: v for k, v in given.items() if k in _FORMAT_KEYS})
+    columns = measure_columns(sample)
+    _require_given_columns(given, columns)
+    decimal = str(given.get("decimal") or guess_decimal(columns))
+
+    time, proposal = choose_time(columns, given.get("columns.event_timestamp"))
+    free = [c for c in columns if c is not time and c.text not in given.values()]
+    money = choose_amount(free, decimal)
+    taken = _chosen_columns(money, given)
+    customers = choose_customer(columns, time, taken)
+    customer_name = given.get("columns.customer_id") or _chosen(customers, "columns.customer_id")
+    customer = next((c for c in columns if c.text == customer_name), None)
+    taken |= {customer_name} if customer_name else set()
+    sign = choose_decimal([c for c in columns if c.text in taken and c is not customer], decimal)
+    rest = [c for c in columns if c.text not in taken and c is not time]
+    rule = find_cancellation(rest, customer, _signed_amounts(columns, money, given, decimal))
+    encoding = _ask_for_encoding(path, customer, given)
+    whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)
+    return whole, sample
+
+
+def _propose_format(path: Path, given: Mapping[str, Any]) -> Proposal:
+    """Detect encoding, delimiter and quoting of the text files; they are the same in all files."""
+    found: dict[str, tuple[str, tuple[Decision, ...]]] = {}
+    for file in list_source_files(path):
+        content = read_content(file)
+        if content.startswith(_PARQUET) or file.name.lower().endswith(".parquet"):
+            continue
+        encoding = detect_encoding(content)
+        name = str(given.get("encoding", encoding.name))
+        text = content[:_LAYOUT_SAMPLE].decode(name, errors="replace").removeprefix("\ufeff")
+        if len(content) > _LAYOUT_SAMPLE:
+            text = text[: text.rfind("\n") + 1]
+        layout = detect_layout(text)
+        decisions = (
+            Decision("encoding", encoding.name, encoding.reason),
+            Decision("delimiter", layout.delimiter or ",", layout.reason),
+            Decision("quoted", layout.quoted, 'the character " does not enclose values'),
+        )
+        needed = tuple(d for d in decisions if d.value != _DEFAULTS[d.key])
+        found.setdefault(repr([(d.key, d.value) for d in needed if d.key not in given]), (file.name, needed))
+    if len(found) > 1:
+        listed = "; ".join(f"{name}: {key[1:-1] or 'comma, UTF-8'}" for key, (name, _) in found.items())
+        raise IngestError(
+            f"{path}: the files differ in their format ({listed}). Put files of one format into a folder and inspect "
+            "each folder."
+        )
+    return Proposal(next(iter(found.values()))[1]) if found else Proposal()
+
+
+def _ask_for_encoding(path: Path, customer: ColumnEvidence | None, given: Mapping[str, Any]) -> Proposal:
+    """Ask for the encoding where the bytes allow several and the ids depend on it."""
+    if "encoding" in given or customer is None:
+        return Proposal()
+    if all(value.as_py().isascii() for value in customer.column.text.drop_null().unique()):
+        return Proposal()
+    for file in list_source_files(path):
+        content = read_content(file)
+        encoding = detect_encoding(content)
+        if not content.startswith(_PARQUET) and encoding.alternatives:
+            names = (encoding.name, *encoding.alternatives)
+            shown = next(v.as_py() for v in customer.column.text.drop_null() if not v.as_py().isascii())
+            raw = shown.encode(encoding.name, errors="replace")
+            answers = tuple(
+                Answer(f"{name}: {raw.decode(name, errors='replace')!r}", {"encoding": name}) for name in names
+            )
+            return Proposal(questions=(Question("Which encoding shows the ids right?", answers, ("encoding",)),))
+    return Proposal()
+
+
+def _require_given_columns(given: Mapping[str, Any], columns: list[ColumnEvidence]) -> None:
+    names = {c.text for c in columns}
+    for key, value in given.items():
+        if key.startswith("columns.") and value not in names:
+            raise IngestError(f"--set {key}={value}: no such column. Columns: {', '.join(map(repr, sorted(names)))}.")
+
+
+def _chosen(part: Proposal, key: str) -> str | None:
+    return next((d.value for d in part.decisions if d.key == key), None)
+
+
+def _chosen_columns(money: Proposal, given: Mapping[str, Any]) -> set[str]:
+    """Return the columns of money: decided, given, or possible by a question."""
+    names = {d.value for d in money.decisions} | {v for k, v in given.items() if k.startswith("columns.")}
+    if not any(key in given for key in _MONEY):
+        names |= {v for q in money.questions for a in q.answers[:1] for v in a.keys.values()}
+    return names
+
+
+def _signed_amounts(
+    columns: list[ColumnEvidence], money: Proposal, given: Mapping[str, Any], decimal: str
+) -> np.ndarray | None:
+    decided = {d.key: d.value for d in money.decisions} | dict(given)
+    name = decided.get("columns.amount") or decided.get("columns.quantity")
+    column = next((c for c in columns if c.text == name), None)
+    return column.read_numbers(decimal) if column else None
+
+
+def _apply_given(proposal: Proposal, given: Mapping[str, Any]) -> Proposal:
+    """Let the keys that a person has given replace decisions and settle questions."""
+    replaced = set(given)
+    if "columns.amount" in given:
+        replaced |= {"columns.unit_price"} | ({"columns.quantity"} - set(given) if _has_price(proposal) else set())
+    elif "columns.unit_price" in given:
+        replaced |= {"columns.amount"}
+    decisions = [d for d in proposal.decisions if d.key not in replaced]
+    decisions += [Decision(key, value, "given") for key, value in given.items() if value is not None]
+    questions = tuple(q for q in proposal.questions if not set(q.keys) & set(given))
+    return Proposal(tuple(sorted(decisions, key=_position)), questions, tuple(dict.fromkeys(proposal.notes)))
+
+
+def _has_price(proposal: Proposal) -> bool:
+    return any(d.key == "columns.unit_price" for d in proposal.decisions)
+
+
+def _position(decision: Decision) -> int:
+    """Return the position of a key in a mapping file: columns first, in the order of the fields."""
+    fields = ("customer_id", "event_timestamp", "amount", "quantity", "unit_price")
+    order = [*(f"columns.{f}" for f in fields), "timestamp_format", "time_zone", "decimal", "cancellation"]
+    return order.index(decision.key) if decision.key in order else len(order)
+
+
+__all__ = ["nest_keys", "propose_mapping"]

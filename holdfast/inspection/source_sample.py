@@ -1,0 +1,127 @@
+"""Sample of a source: its format, and evidence rows of every column."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from holdfast.core.errors import IngestError
+from holdfast.ingestion.column_mapping import ColumnMapping, Columns
+from holdfast.ingestion.parsing.columns import TextColumn, read_text_column
+from holdfast.ingestion.reading.reader import read_source
+from holdfast.ingestion.reading.source import MalformedLines, RowIssue, Source, SourceFile
+
+MAX_EVIDENCE_ROWS = 200_000
+_BLOCKS = 40  # neighboring rows show the lines of an order; blocks spread over the file show all periods
+
+
+@dataclass(frozen=True)
+class SourceSample:
+    """Columns of a source with the rows that serve as evidence.
+
+    Attributes:
+        source: Whole source as read.
+        mapping: Mapping without columns, by which the source was read.
+        files: Files of the sampled rows.
+        columns: Names of the columns that every file has once, in the order of the first file.
+        absent: Columns that only some files have, with the name of a file without each.
+        rows: Number of sampled rows.
+    """
+
+    source: Source
+    mapping: ColumnMapping
+    files: tuple[SourceFile, ...]
+    columns: tuple[str, ...]
+    absent: dict[str, str]
+    rows: int
+
+    def read_column(self, name: str) -> TextColumn:
+        """Read the sampled values of a column.
+
+        Args:
+            name: Name of the column.
+
+        Returns:
+            Trimmed strings, null where a value is missing.
+        """
+        return read_text_column(self.files, name)
+
+    def is_typed(self, name: str) -> bool:
+        """Return whether a column has a type of its file format in every file.
+
+        Args:
+            name: Name of the column.
+
+        Returns:
+            True for a typed column.
+        """
+        return all(name in file.typed_columns for file in self.files)
+
+
+def read_sample(path: Path, file_format: dict[str, Any]) -> SourceSample:
+    """Read a source with all its columns and select rows as evidence.
+
+    Args:
+        path: File or folder.
+        file_format: Keys of the mapping that say how to read the files: encoding, delimiter, quoted.
+
+    Returns:
+        Sample of the source.
+
+    Raises:
+        IngestError: The source is not readable.
+    """
+    mapping = _format_only(file_format)
+    source = read_source(path, mapping)
+    names = source.files[0].rows.column_names
+    absent: dict[str, str] = {}
+    for file in source.files:
+        here = file.rows.column_names
+        absent |= {name: file.name for name in names if here.count(name) != 1}
+        absent |= {name: source.files[0].name for name in here if name not in names}
+    columns = tuple(name for name in names if name not in absent)
+    if not columns:
+        raise IngestError(f"{path}: the files have no column in common. Give one kind of file at a time.")
+    files = tuple(file for file in select_rows(source) if file.rows.num_rows)
+    return SourceSample(source, mapping, files, columns, absent, sum(file.rows.num_rows for file in files))
+
+
+def select_rows(source: Source) -> list[SourceFile]:
+    """Select blocks of neighboring rows, spread over each file of a source.
+
+    Args:
+        source: Source.
+
+    Returns:
+        Files with at most ``MAX_EVIDENCE_ROWS`` rows in total.
+    """
+    share = min(1.0, MAX_EVIDENCE_ROWS / max(1, sum(file.rows.num_rows for file in source.files)))
+    return [_select_rows(file, share) for file in source.files]
+
+
+def _format_only(file_format: dict[str, Any]) -> ColumnMapping:
+    """Return a mapping without columns: every column is read, none is required."""
+    none: dict[str, Any] = dict.fromkeys(Columns.model_fields)
+    columns = Columns.model_construct(**none)
+    checked = ColumnMapping.model_validate(
+        {"columns": {"customer_id": "a", "event_timestamp": "b", "amount": "c"}, **file_format}
+    )
+    return checked.model_copy(update={"columns": columns})
+
+
+def _select_rows(file: SourceFile, share: float) -> SourceFile:
+    rows = file.rows.num_rows
+    if share >= 1:
+        return file
+    size = max(1, int(rows * share / _BLOCKS))
+    starts = np.unique(np.linspace(0, rows - size, _BLOCKS).astype(np.int64))
+    table = pa.concat_tables([file.rows.slice(start, size) for start in starts])
+    numbers = np.concatenate([file.row_numbers[start : start + size] for start in starts])
+    issues = tuple(
+        RowIssue(issue.reason, np.concatenate([issue.rows[start : start + size] for start in starts]))
+        for issue in file.issues
+    )
+    malformed = MalformedLines(file.malformed.row_numbers[:0], file.malformed.texts[:0])
+    return replace(file, rows=table, row_numbers=numbers, issues=issues, malformed=malformed)

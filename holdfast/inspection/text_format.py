@@ -1,0 +1,148 @@
+"""Detection of encoding, delimiter and quoting of a text file."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from charset_normalizer import from_bytes
+
+_SAMPLE_LINES = 2000
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", "~": "tilde"}
+_DEFAULT_ENCODING = "cp1252"
+_LOOKALIKES = ("cp1252", "cp1250", "cp1254", "iso8859-15")
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Encoding of a text file.
+
+    Attributes:
+        name: Name of the encoding.
+        reason: Evidence.
+        alternatives: Other encodings that the bytes allow; empty where the encoding is certain.
+    """
+
+    name: str
+    reason: str
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Layout of a text file.
+
+    Attributes:
+        delimiter: One character, or ``whitespace``; "" where no delimiter makes a table.
+        quoted: Whether the character ``"`` quotes values.
+        reason: Evidence for the delimiter.
+    """
+
+    delimiter: str
+    quoted: bool
+    reason: str
+
+
+def detect_encoding(content: bytes) -> Encoding:
+    """Detect the encoding of a text.
+
+    Args:
+        content: Bytes of the file, decompressed.
+
+    Returns:
+        Encoding with its evidence.
+    """
+    for mark, name in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return Encoding(name, "the file begins with a byte order mark")
+    try:
+        content.decode("utf-8")
+        if b"\x00" not in content[:4096]:
+            return Encoding("utf-8", "all bytes are UTF-8")
+    except UnicodeDecodeError:
+        pass
+    head = content[:4096]
+    if head[1::2].count(0) > len(head) * 0.35:
+        return Encoding("utf-16-le", "every second byte is zero")
+    if head[::2].count(0) > len(head) * 0.35:
+        return Encoding("utf-16-be", "every second byte is zero")
+    lines = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE_LINES]
+    words = [word for line in lines for word in re.findall(rb"[A-Za-z\x80-\xff]+", line) if not word.isascii()]
+    if words and all(_is_latin(word) for word in words):
+        same = [name for name in _LOOKALIKES if _decode_all(words, name) == _decode_all(words, _DEFAULT_ENCODING)]
+        others = () if len(same) == len(_LOOKALIKES) else tuple(n for n in _LOOKALIKES if n not in same)
+        return Encoding(_DEFAULT_ENCODING, f"not UTF-8; words such as {_show(words, _DEFAULT_ENCODING)}", others)
+    ranked = [match.encoding for match in from_bytes(b"\n".join(lines))]
+    names = list(dict.fromkeys([*(codecs.lookup(name).name for name in ranked), _DEFAULT_ENCODING]))
+    names = [name for name in names if _decode_all([content], name) is not None] or ["latin-1"]
+    return Encoding(names[0], f"not UTF-8; {_show(words, names[0])} read best", tuple(names[1:4]))
+
+
+def _is_latin(word: bytes) -> bool:
+    """Return whether a word has ASCII letters and, between them, only letters in the default encoding."""
+    text = word.decode(_DEFAULT_ENCODING, errors="replace")
+    return text.isalpha() and "\ufffd" not in text and any(letter.isascii() for letter in text)
+
+
+def _decode_all(words: list[bytes], name: str) -> list[str] | None:
+    try:
+        return [word.decode(name) for word in words]
+    except (UnicodeError, LookupError):
+        return None
+
+
+def _show(words: list[bytes], name: str) -> str:
+    distinct = list(dict.fromkeys(words))[:3]
+    return ", ".join(repr(word.decode(name, errors="replace")) for word in distinct)
+
+
+def detect_layout(text: str) -> Layout:
+    """Detect delimiter and quoting: the delimiter that gives most rows as many fields as the header.
+
+    Args:
+        text: First lines of the file, without a cut last line.
+
+    Returns:
+        Layout; without a delimiter where the file has one column only.
+    """
+    lines = text.lstrip("\r\n").splitlines(keepends=True)[:_SAMPLE_LINES]
+    sample = "".join(lines)
+    best, best_score = Layout("", True, "one column only"), 0.0
+    for delimiter, name in _DELIMITERS.items():
+        for quoted in (True, False):
+            share, fields = _score_delimiter(sample, delimiter, quoted)
+            # A header of two fields may be chance, a header of ten is not; quoting is the default.
+            score = share * (1 - 1 / (fields + 1)) + (0.001 if quoted else 0) if fields > 1 else 0.0
+            if score > best_score + 1e-9:
+                best_score = score
+                reason = f"{name}: {share:.0%} of the first {len(lines):,} lines have {fields} fields as the header has"
+                best = Layout(delimiter, quoted, reason)
+    if best_score < 0.5:
+        counts = Counter(len(line.split()) for line in lines if line.strip())
+        fields, rows = counts.most_common(1)[0] if counts else (0, 0)
+        if fields > 1 and rows >= 0.9 * sum(counts.values()) and len(lines[0].split()) == fields:
+            return Layout("whitespace", False, f"blanks: lines have {fields} fields")
+    return best
+
+
+def _score_delimiter(sample: str, delimiter: str, quoted: bool) -> tuple[float, int]:
+    """Return the share of rows with as many fields as the header, and that number."""
+    try:
+        text = io.StringIO(sample, newline="")
+        if quoted:
+            reader = csv.reader(text, delimiter=delimiter)
+        else:
+            reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        counts = [len(row) for row in reader if row]
+    except csv.Error:
+        return 0.0, 0
+    if not counts:
+        return 0.0, 0
+    lines = sample.count("\n") + (not sample.endswith("\n"))
+    fitting = sum(count == counts[0] for count in counts)
+    # A stray quote swallows lines: they count as not fitting unless most values are quoted.
+    swallowed = max(0, lines - len(counts)) if quoted and sample.count('"') < len(counts) else 0
+    return fitting / (len(counts) + swallowed), counts[0]

@@ -1,0 +1,88 @@
+"""Choice of the column with the time of a transaction, and of its format."""
+
+import numpy as np
+
+from holdfast.inspection.column_evidence import ColumnEvidence
+from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
+
+_KEY = "columns.event_timestamp"
+
+
+def choose_time(columns: list[ColumnEvidence], given: str | None = None) -> tuple[ColumnEvidence | None, Proposal]:
+    """Choose the column of times.
+
+    Args:
+        columns: Evidence of all columns.
+        given: Column that a person has named; None where the values decide.
+
+    Returns:
+        Chosen or likeliest column, None without one; and its part of the proposal.
+    """
+    if given is not None:
+        column = next(c for c in columns if c.text == given)
+        return column, choose_format(column)
+    candidates = _prefer_dates([column for column in columns if column.is_time])
+    candidates = [column for column in candidates if not column.is_constant] or candidates
+    if not candidates:
+        question = Question(
+            "No column holds times in a known format. Which column is the time of a purchase?",
+            tuple(Answer(f"the column {c.text!r}", {_KEY: c.text}) for c in columns if not c.is_sentence)[:6],
+            (_KEY,),
+        )
+        return None, Proposal(questions=(question,))
+    best = max(candidates, key=lambda column: _rank(column))
+    rivals = [other for other in candidates if other is not best and not _same_times(best, other)]
+    rivals = [other for other in rivals if _rank(other)[0] == _rank(best)[0]]
+    decision = Decision(_KEY, best.text, _explain(best, candidates))
+    if rivals:
+        listed = (best, *rivals)
+        question = Question(
+            f"{' and '.join(repr(c.text) for c in listed)} hold times. Which is the time of the purchase?",
+            tuple(Answer(f"the column {c.text!r}", {_KEY: c.text}) for c in listed),
+            (_KEY,),
+        )
+        return best, Proposal(questions=(question,)) + choose_format(best)
+    return best, Proposal(decisions=(decision,)) + choose_format(best)
+
+
+def _prefer_dates(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
+    """Leave out bare numbers that read as dates unless no column holds written dates and the name speaks for dates."""
+    written = [c for c in candidates if not c.is_number or c.column.typed]
+    named = (
+        ["date", "datum", "fecha", "time", "data", "zeit", "dato"],
+        ["when", "day", "ts", "dt", "tag", "dia", "jour"],
+    )
+    return written or [c for c in candidates if c.name.time_support > 0 or c.name.has(*named)]
+
+
+def _rank(column: ColumnEvidence) -> tuple[int, float, int]:
+    return (column.name.time_support, round(column.present / column.rows, 2), column.distinct)
+
+
+def _same_times(one: ColumnEvidence, other: ColumnEvidence) -> bool:
+    return bool(np.array_equal(one.codes, other.codes) and one.column.text.equals(other.column.text))
+
+
+def _explain(best: ColumnEvidence, candidates: list[ColumnEvidence]) -> str:
+    others = [c.text for c in candidates if c is not best]
+    only = "the only column of times" if not others else f"the name speaks for a purchase, {', '.join(others)} not"
+    return f"{only}; {best.distinct:,} different values"
+
+
+def choose_format(column: ColumnEvidence) -> Proposal:
+    """Choose the format of the times.
+
+    Args:
+        column: Column of times.
+
+    Returns:
+        Format, or the question about it.
+    """
+    if column.column.typed or not column.times.formats or column.times.formats[0] is None:
+        return Proposal()
+    first, *others = column.times.formats
+    if not others:
+        return Proposal(decisions=(Decision("timestamp_format", first, f"{column.text}: {column.times.reason}"),))
+    answers = tuple(Answer(str(name), {"timestamp_format": name}) for name in column.times.formats)
+    text = f"{column.text}: two readings fit all values, such as {column.column.text.drop_null()[0].as_py()!r}. Which?"
+    return Proposal(questions=(Question(text, answers, ("timestamp_format",)),))

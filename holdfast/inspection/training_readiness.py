@@ -1,0 +1,96 @@
+"""Readiness of a source for training: days had and needed, repeat buyers, gaps without any row."""
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from holdfast.inspection.preview import Preview
+from holdfast.training.history import ShopHistory, find_needed_end, fit_horizon
+
+_GAP_FACTOR = 5  # times the longest usual gap between days with rows
+_USUAL = 0.99
+_LEAST_GAP = 7
+
+
+@dataclass(frozen=True)
+class TrainingReadiness:
+    """Facts on the shop that decide whether a training is possible.
+
+    Attributes:
+        history: History of purchases.
+        repeat_buyers: Customers with purchases on two days or more.
+        needed_days: Days of history that a training needs; None without a purchase.
+        horizon_days: Horizon that the days are for.
+        gaps: First and last day without a row, of each long gap.
+        proposed_horizon: Horizon that fits the gaps between purchases; None without repeat purchases.
+    """
+
+    history: ShopHistory
+    repeat_buyers: int
+    needed_days: int | None
+    horizon_days: int
+    gaps: tuple[tuple[date, date], ...]
+    proposed_horizon: int | None
+
+    @property
+    def is_enough(self) -> bool:
+        """Return whether the history is long enough and customers return."""
+        return self.needed_days is not None and self.history.days >= self.needed_days and self.repeat_buyers > 0
+
+    def describe(self) -> str:
+        """Describe whether a training is possible, and what is missing.
+
+        Returns:
+            One sentence.
+        """
+        if self.needed_days is None:
+            return "No: no row has an amount above 0."
+        days = f"{self.history.days:,} days of history"
+        if self.history.days < self.needed_days:
+            missing = self.needed_days - self.history.days
+            return (
+                f"No: {days}, and a horizon of {self.horizon_days} days needs {self.needed_days:,}: "
+                f"{missing:,} more days, or a shorter horizon."
+            )
+        if not self.repeat_buyers:
+            return f"No: {days}, but no customer has purchases on two days."
+        return f"Yes: {days}, and a horizon of {self.horizon_days} days needs {self.needed_days:,}."
+
+
+def assess_readiness(preview: Preview, horizon_days: int, min_history_days: int) -> TrainingReadiness:
+    """Assess the rows that an ingest would store.
+
+    Args:
+        preview: Preview with at least one stored row.
+        horizon_days: Horizon of the label in days.
+        min_history_days: Days of history before the earliest cut-off.
+
+    Returns:
+        Readiness for training.
+    """
+    history = preview.build_history()
+    needed = None
+    if history.first is not None and history.customers:
+        end = find_needed_end(history.first, horizon_days, min_history_days)
+        needed = math.ceil((end - history.first) / timedelta(days=1))
+    return TrainingReadiness(
+        history=history,
+        repeat_buyers=int((preview.purchases["customer_id"].value_counts() > 1).sum()),
+        needed_days=needed,
+        horizon_days=horizon_days,
+        gaps=_find_gaps(preview),
+        proposed_horizon=fit_horizon(history.gaps, horizon_days).proposed_days,
+    )
+
+
+def _find_gaps(preview: Preview) -> tuple[tuple[date, date], ...]:
+    """Find stretches of days without a row that are far longer than usual."""
+    days = np.unique(preview.known["event_timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[D]"))
+    if len(days) < 10:
+        return ()
+    steps = np.diff(days).astype(int)
+    usual = max(_LEAST_GAP, _GAP_FACTOR * float(np.quantile(steps, _USUAL, method="lower")))
+    one = np.timedelta64(1, "D")
+    return tuple(((days[i] + one).item(), (days[i + 1] - one).item()) for i in np.flatnonzero(steps > usual))

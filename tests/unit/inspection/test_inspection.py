@@ -1,0 +1,168 @@
+"""First look: the proposal gives the table of an export in any dress, or asks; never another table while sure."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.core.errors import IngestError
+from holdfast.ingestion.mapping_file import load_mapping
+from holdfast.ingestion.reading.reader import read_source
+from holdfast.ingestion.validation import validate_source
+from holdfast.inspection.inspection import Inspection, inspect_source
+from holdfast.inspection.mapping_writer import render_mapping, write_mapping
+from holdfast.inspection.proposal import parse_setting
+from tests.support.dressed_exports import sort_table, write_export
+
+
+def inspect(path: Path, **given: object) -> Inspection:
+    return inspect_source(path, {key.replace("__", "."): value for key, value in given.items()}, 90, 30)
+
+
+def decided(inspection: Inspection) -> dict[str, object]:
+    return {decision.key: decision.value for decision in inspection.proposal.decisions}
+
+
+def write_rows(path: Path, header: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_inspect_source_export_in_random_dress_gives_its_table_or_asks(tmp_path: Path, seed: int) -> None:
+    export = write_export(tmp_path, seed)
+    found = inspect(export.path)
+    if found.is_sure:
+        assert found.preview is not None
+        stored = sort_table(found.preview.transactions)
+        assert len(stored) + found.preview.quarantined == len(export.table), export.dress
+        assert stored.equals(export.table), export.dress
+
+
+def test_inspect_source_exports_in_random_dress_are_mostly_sure(tmp_path: Path) -> None:
+    found = [inspect(write_export(tmp_path, seed).path).is_sure for seed in range(100, 140)]
+    assert sum(found) >= 34
+
+
+def test_inspect_source_dates_without_day_above_12_asks_with_the_keys(tmp_path: Path) -> None:
+    rows = [f"c{i % 4},{1 + i % 5:02d}/{1 + i % 6:02d}/2024,{i + 1}.50" for i in range(30)]
+    found = inspect(write_rows(tmp_path / "a.csv", "customer,date,amount", rows))
+    assert not found.is_sure
+    (question,) = found.proposal.questions
+    formats = [answer.keys["timestamp_format"] for answer in question.answers]
+    assert set(formats) == {"%d/%m/%Y", "%m/%d/%Y"}
+    assert inspect(found.path, timestamp_format="%d/%m/%Y").is_sure
+
+
+def test_inspect_source_quantity_times_price_is_total_maps_the_total(tmp_path: Path) -> None:
+    rows = [
+        f"k{i % 7},2024-01-{1 + i % 28:02d},{1 + i % 5},{i % 9 + 0.25},{(1 + i % 5) * (i % 9 + 0.25)}"
+        for i in range(60)
+    ]
+    found = inspect(write_rows(tmp_path / "a.csv", "c,d,x,y,z", rows))
+    assert decided(found)["columns.amount"] == "z"
+    assert decided(found)["columns.quantity"] == "x"
+
+
+def test_inspect_source_total_repeated_on_lines_of_an_order_asks(tmp_path: Path) -> None:
+    rows = [f"o{i // 3},k{i // 3 % 5},2024-01-{1 + i // 3 % 28:02d},{10 + i // 3}.50" for i in range(60)]
+    found = inspect(write_rows(tmp_path / "a.csv", "order_id,customer,date,total", rows))
+    assert [question.keys[0] for question in found.proposal.questions] == ["columns.amount"]
+
+
+def test_inspect_source_id_per_order_beside_id_of_the_person_maps_the_person(tmp_path: Path) -> None:
+    rows = [f"x{i},p{i % 20},2024-{1 + i % 12:02d}-0{1 + i % 9},{i}.25" for i in range(300)]
+    found = inspect(write_rows(tmp_path / "a.csv", "customer_id,customer_unique_id,purchased,amount", rows))
+    assert decided(found)["columns.customer_id"] == "customer_unique_id"
+
+
+def test_inspect_source_negative_orders_with_a_letter_proposes_cancellation(tmp_path: Path) -> None:
+    rows = [
+        f"{'C' if i % 10 == 0 else ''}{5000 + i},k{i % 9},2024-02-{1 + i % 28:02d},{-5 if i % 10 == 0 else 9}.5"
+        for i in range(80)
+    ]
+    found = inspect(write_rows(tmp_path / "a.csv", "invoice,customer,date,amount", rows))
+    assert decided(found)["cancellation"] == {"column": "invoice", "starts_with": "C"}
+
+
+def test_inspect_source_positive_orders_with_a_letter_asks(tmp_path: Path) -> None:
+    rows = [f"{'C' if i % 10 == 0 else ''}{5000 + i},k{i % 9},2024-02-{1 + i % 28:02d},{i + 1}.5" for i in range(80)]
+    found = inspect(write_rows(tmp_path / "a.csv", "invoice,customer,date,amount", rows))
+    assert [question.keys for question in found.proposal.questions] == [("cancellation",)]
+
+
+@pytest.mark.parametrize("header", ["product,date,amount", "store_id,date,amount", "sku,day,revenue"])
+def test_inspect_source_without_a_customer_asks(tmp_path: Path, header: str) -> None:
+    rows = [f"p{i % 20},2024-02-{1 + i % 28:02d},{i + 1}.5" for i in range(80)]
+    found = inspect(write_rows(tmp_path / "a.csv", header, rows))
+    assert ("columns.customer_id",) in [question.keys for question in found.proposal.questions]
+
+
+def test_inspect_source_unique_ids_in_many_rows_asks(tmp_path: Path) -> None:
+    rows = [f"p{i},2024-02-{1 + i % 28:02d},{i + 1}.5" for i in range(500)]
+    found = inspect(write_rows(tmp_path / "a.csv", "id,date,amount", rows))
+    assert not found.is_sure
+
+
+def test_inspect_source_given_unknown_column_refuses(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.csv", "id,date,amount", ["a,2024-01-01,1"])
+    with pytest.raises(IngestError, match="no such column"):
+        inspect(path, columns__customer_id="nobody")
+
+
+def test_inspect_source_quarantine_shows_reason_and_example(tmp_path: Path) -> None:
+    path = write_rows(
+        tmp_path / "a.csv", "id,date,amount", [*[f"a,2024-01-{i:02d},1.5" for i in range(1, 21)], "b,2024-01-02,free"]
+    )
+    preview = inspect(path).preview
+    assert preview is not None
+    assert [(reason.rows, reason.examples) for reason in preview.reasons] == [(1, ("'free' (a.csv, row 21)",))]
+
+
+def test_inspect_source_short_history_says_how_many_days_are_missing(tmp_path: Path) -> None:
+    rows = [f"k{i % 5},2024-01-{1 + i % 28:02d},{i + 1}.5" for i in range(60)]
+    readiness = inspect(write_rows(tmp_path / "a.csv", "id,date,amount", rows)).readiness
+    assert readiness is not None
+    assert not readiness.is_enough
+    assert f"{readiness.needed_days - 27} more days" in readiness.describe()  # type: ignore[operator]
+
+
+def test_inspect_source_month_without_rows_is_a_gap(tmp_path: Path) -> None:
+    rows = [f"k{i % 5},2024-0{month}-{day:02d},{i}.5" for month in (1, 3) for i, day in enumerate(range(1, 29))]
+    readiness = inspect(write_rows(tmp_path / "a.csv", "id,date,amount", rows)).readiness
+    assert readiness is not None
+    assert [(str(first), str(last)) for first, last in readiness.gaps] == [("2024-01-29", "2024-02-29")]
+
+
+def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
+    export = write_export(tmp_path, 9)
+    found = inspect(export.path)
+    target = tmp_path / "mapping.yaml"
+    write_mapping(render_mapping(found.proposal, export.path.name), target, overwrite=False)
+    mapping = load_mapping(target)
+    from datetime import UTC, datetime
+
+    stored = validate_source(read_source(export.path, mapping), mapping, datetime.now(UTC)).transactions
+    assert sort_table(stored).equals(export.table)
+    assert "# " in target.read_text()
+    with pytest.raises(IngestError, match="exists"):
+        write_mapping("x", target, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("timestamp_format=%d/%m/%Y", ("timestamp_format", "%d/%m/%Y")),
+        ("delimiter=;", ("delimiter", ";")),
+        ("quoted=false", ("quoted", False)),
+        ('cancellation={"column": "a b", "starts_with": "C"}', ("cancellation", {"column": "a b", "starts_with": "C"})),
+        ("cancellation=null", ("cancellation", None)),
+        ("decimal=,", ("decimal", ",")),
+    ],
+)
+def test_parse_setting_returns_key_and_value(text: str, expected: tuple[str, object]) -> None:
+    assert parse_setting(text) == expected
+
+
+def test_parse_setting_without_equals_sign_refuses() -> None:
+    with pytest.raises(IngestError, match="KEY=VALUE"):
+        parse_setting("decimal")
