@@ -11,10 +11,14 @@ _PREFIX = r"^(?P<prefix>[A-Za-z]{1,3})[-_ ]?[0-9]{3,}$"
 _PLAIN = r"^[0-9]{3,}$"
 _MAX_SHARE = 0.4
 _MIN_MATCHED = 0.9
+_KNOWN_PREFIXES = ("C", "CN", "CR", "R", "RE", "RET", "ST", "GS", "G", "S", "K")
 
 
 def find_cancellation(
-    columns: list[ColumnEvidence], customer: ColumnEvidence | None, amounts: np.ndarray | None
+    columns: list[ColumnEvidence],
+    customer: ColumnEvidence | None,
+    amounts: np.ndarray | None,
+    prices: np.ndarray | None,
 ) -> Proposal:
     """Find the letter before the order numbers that marks cancellations.
 
@@ -22,6 +26,7 @@ def find_cancellation(
         columns: Evidence of the columns without a role.
         customer: Column of customers.
         amounts: Amount or quantity of each row with its sign, NaN where unknown, shape (rows,).
+        prices: Unit price of each row; None where the amount is mapped.
 
     Returns:
         Rule, question, or nothing.
@@ -36,7 +41,7 @@ def find_cancellation(
         prefixes = pc.struct_field(pc.extract_regex(text, _PREFIX), "prefix").to_pandas()
         if not plain.any() or not prefixes.notna().any() or (plain.sum() < (1 - _MAX_SHARE) * column.present):
             continue
-        found = _decide(column, prefixes, plain, customer, amounts)
+        found = _decide(column, prefixes, plain, customer, amounts, prices)
         if found.decisions or found.questions:
             return found
     return Proposal()
@@ -48,6 +53,7 @@ def _decide(
     plain: np.ndarray,
     customer: ColumnEvidence | None,
     amounts: np.ndarray,
+    prices: np.ndarray | None,
 ) -> Proposal:
     for prefix in prefixes.dropna().value_counts().index:
         rows = (prefixes == prefix).to_numpy()
@@ -57,14 +63,14 @@ def _decide(
         value = {"column": column.text, "starts_with": str(prefix)}
         negative = float((amounts[known] < 0).mean())
         positive = float((amounts[plain & np.isfinite(amounts)] >= 0).mean())
-        count = f"{int(rows.sum()):,} rows of {column.text} begin with {prefix}"
+        count = f"{column.text} begins with {prefix} in {int(rows.sum()):,} of {len(rows):,} rows"
         if negative >= _MIN_MATCHED and positive >= 0.5:
             return Proposal((Decision("cancellation", value, f"{count}, and {negative:.0%} of them are negative"),))
-        matched = _share_of_reversals(rows, amounts, customer)
-        if matched >= _MIN_MATCHED:
+        matched = _share_of_reversals(rows, amounts if prices is None else prices, customer)
+        if matched >= _MIN_MATCHED and str(prefix).upper() in _KNOWN_PREFIXES:
             reason = f"{count}, and {matched:.0%} of them repeat an earlier purchase of the same customer"
             return Proposal((Decision("cancellation", value, reason),))
-        if str(prefix).upper() in ("C", "CN", "CR", "R", "RE", "RET", "ST", "GS", "G", "S", "K"):
+        if str(prefix).upper() in _KNOWN_PREFIXES:
             question = Question(
                 f"{count}, with amounts above 0. Are they cancellations?",
                 (Answer("yes, returns", {"cancellation": value}), Answer("no, purchases", {"cancellation": None})),
@@ -75,7 +81,7 @@ def _decide(
 
 
 def _share_of_reversals(rows: np.ndarray, amounts: np.ndarray, customer: ColumnEvidence | None) -> float:
-    """Return the share of rows that have the amount of another row of the same customer."""
+    """Return the share of rows with the amount (or price) of another row of the same customer."""
     if customer is None:
         return 0.0
     frame = pd.DataFrame({"customer": customer.codes, "amount": np.abs(amounts).round(4)})

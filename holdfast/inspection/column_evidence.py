@@ -9,9 +9,11 @@ import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.columns import TextColumn
 from holdfast.inspection.column_names import ColumnName, split_name
-from holdfast.inspection.number_notation import NumberNotation, measure_notation, read_numbers
+from holdfast.inspection.number_evidence import NumberEvidence, measure_numbers, read_numbers
 from holdfast.inspection.source_sample import SourceSample
-from holdfast.inspection.time_notation import TimeNotation, find_time_notation
+from holdfast.inspection.time_evidence import TimeEvidence, measure_times
+
+_NAMED_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class ColumnEvidence:
         name: Name with its words.
         codes: Number of the distinct value of each row, -1 where missing, shape (rows,).
         distinct: Number of distinct values.
-        notation: Notation of its numbers.
+        numbers: Notation of its numbers.
         times: Formats of its times.
     """
 
@@ -31,8 +33,8 @@ class ColumnEvidence:
     name: ColumnName
     codes: np.ndarray = field(repr=False)
     distinct: int
-    notation: NumberNotation
-    times: TimeNotation
+    numbers: NumberEvidence
+    times: TimeEvidence
 
     @property
     def text(self) -> str:
@@ -52,12 +54,13 @@ class ColumnEvidence:
     @property
     def is_time(self) -> bool:
         """Return whether the column holds times."""
-        return bool(self.times.formats)
+        return bool(self.times.readings)
 
     @property
     def is_number(self) -> bool:
-        """Return whether the column holds numbers."""
-        return self.notation.is_number
+        """Return whether the column holds numbers; where the name speaks for money, half of the values suffice."""
+        named = self.name.amount_class in ("total", "price", "quantity")
+        return self.numbers.is_number or (named and self.numbers.share >= _NAMED_SHARE)
 
     @property
     def is_constant(self) -> bool:
@@ -67,7 +70,7 @@ class ColumnEvidence:
     @property
     def is_integer(self) -> bool:
         """Return whether the numbers have no decimals."""
-        return self.is_number and not self.notation.point and not self.notation.comma
+        return self.is_number and self.numbers.is_integer
 
     @property
     def is_unique(self) -> bool:
@@ -106,9 +109,7 @@ def measure_columns(sample: SourceSample) -> list[ColumnEvidence]:
         column = sample.read_column(name)
         codes, values = pd.factorize(column.text.to_pandas())
         measured.append(
-            ColumnEvidence(
-                column, split_name(name), codes, len(values), measure_notation(column), find_time_notation(column)
-            )
+            ColumnEvidence(column, split_name(name), codes, len(values), measure_numbers(column), measure_times(column))
         )
     return measured
 

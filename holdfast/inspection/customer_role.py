@@ -30,7 +30,7 @@ def choose_customer(columns: list[ColumnEvidence], time: ColumnEvidence | None, 
     Returns:
         Its part of the proposal.
     """
-    free = [c for c in columns if c.text not in used and (c.column.typed or not c.is_time or c.is_number)]
+    free = [c for c in columns if c.text not in used and not (c.column.is_time or (c.is_time and not c.is_number))]
     free = [c for c in free if c.present and c is not time]
     named = [_Candidate(c, c.name.customer_support) for c in free if c.name.customer_support > 0]
     strongest = max((candidate.support for candidate in named), default=0)

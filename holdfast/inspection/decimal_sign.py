@@ -15,7 +15,7 @@ def guess_decimal(columns: list[ColumnEvidence]) -> str:
     Returns:
         Decimal sign; the point without evidence.
     """
-    numbers = [c.notation for c in columns if c.is_number and not c.column.typed and not c.is_time]
+    numbers = [c.numbers for c in columns if c.is_number and not c.column.is_number and not c.is_time]
     return "," if sum(n.comma for n in numbers) > sum(n.point for n in numbers) else "."
 
 
@@ -29,9 +29,9 @@ def choose_decimal(money: list[ColumnEvidence], guess: str) -> Proposal:
     Returns:
         Its part of the proposal.
     """
-    columns = [c for c in money if not c.column.typed]
-    point, comma = sum(c.notation.point for c in columns), sum(c.notation.comma for c in columns)
-    shown = next((f"{c.notation.example} in {c.text}" for c in columns if c.notation.decimal == guess), "")
+    columns = [c for c in money if not c.column.is_number]
+    point, comma = sum(c.numbers.point for c in columns), sum(c.numbers.comma for c in columns)
+    shown = next((f"{c.numbers.example} in {c.text}" for c in columns if c.numbers.decimal == guess), "")
     if point and comma and max(point, comma) < _CLEAR * (point + comma):
         text = f"{point:,} numbers have a decimal point and {comma:,} a decimal comma. Which is right for most?"
         answers = tuple(Answer(f"the {name}", {"decimal": sign}) for name, sign in (("point", "."), ("comma", ",")))
@@ -41,9 +41,9 @@ def choose_decimal(money: list[ColumnEvidence], guess: str) -> Proposal:
             return Proposal((Decision("decimal", ",", f"numbers such as {shown}"),))
         return Proposal()
     for column in columns:
-        notation = column.notation
-        if notation.comma_open or (notation.point_open and guess == "."):
-            sign = "," if notation.comma_open else "."
+        notation = column.numbers
+        if notation.lone_comma or (notation.lone_point and guess == "."):
+            sign = "," if notation.lone_comma else "."
             example = next(v.as_py() for v in column.column.text.drop_null() if sign in v.as_py())
             other = "." if sign == "," else ","
             answers = (

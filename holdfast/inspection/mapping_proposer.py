@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.reading.compression import decompress
 from holdfast.ingestion.reading.file_content import read_content
 from holdfast.ingestion.reading.source_files import list_source_files
 from holdfast.inspection.amount_role import choose_amount
@@ -19,7 +20,6 @@ from holdfast.inspection.source_sample import SourceSample, read_sample
 from holdfast.inspection.text_format import detect_encoding, detect_layout
 from holdfast.inspection.time_role import choose_time
 
-_PARQUET = b"PAR1"
 _LAYOUT_SAMPLE = 1024 * 1024
 _DEFAULTS = {"encoding": "utf-8", "delimiter": ",", "quoted": True}
 _FORMAT_KEYS = tuple(_DEFAULTS)
@@ -56,9 +56,18 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     taken |= {customer_name} if customer_name else set()
     sign = choose_decimal([c for c in columns if c.text in taken and c is not customer], decimal)
     rest = [c for c in columns if c.text not in taken and c is not time]
-    rule = find_cancellation(rest, customer, _signed_amounts(columns, money, given, decimal))
+    decided_money = {d.key: d.value for d in money.decisions} | dict(given)
+    signed = decided_money.get("columns.amount") or decided_money.get("columns.quantity")
+    prices = _read_by_name(columns, decided_money.get("columns.unit_price"), decimal)
+    rule = find_cancellation(rest, customer, _read_by_name(columns, signed, decimal), prices)
     encoding = _ask_for_encoding(path, customer, given)
     whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)
+    if sample.absent and any(key.startswith("columns.") for q in whole.questions for key in q.keys):
+        listed = ", ".join(f"{name!r} (not in {file})" for name, file in sample.absent.items())
+        raise IngestError(
+            f"{path}: the files differ in their columns: {listed}. Rename them in the exports, or write a mapping "
+            "with a rule for some files under `files:`."
+        )
     return whole, sample
 
 
@@ -66,8 +75,9 @@ def _propose_format(path: Path, given: Mapping[str, Any]) -> Proposal:
     """Detect encoding, delimiter and quoting of the text files; they are the same in all files."""
     found: dict[str, tuple[str, tuple[Decision, ...]]] = {}
     for file in list_source_files(path):
-        content = read_content(file)
-        if content.startswith(_PARQUET) or file.name.lower().endswith(".parquet"):
+        found_file = decompress(file.name, read_content(file)[0])
+        content = found_file.content
+        if found_file.file_type != "text":
             continue
         encoding = detect_encoding(content)
         name = str(given.get("encoding", encoding.name))
@@ -98,9 +108,9 @@ def _ask_for_encoding(path: Path, customer: ColumnEvidence | None, given: Mappin
     if all(value.as_py().isascii() for value in customer.column.text.drop_null().unique()):
         return Proposal()
     for file in list_source_files(path):
-        content = read_content(file)
-        encoding = detect_encoding(content)
-        if not content.startswith(_PARQUET) and encoding.alternatives:
+        found = decompress(file.name, read_content(file)[0])
+        encoding = detect_encoding(found.content)
+        if found.file_type == "text" and encoding.alternatives:
             names = (encoding.name, *encoding.alternatives)
             shown = next(v.as_py() for v in customer.column.text.drop_null() if not v.as_py().isascii())
             raw = shown.encode(encoding.name, errors="replace")
@@ -130,11 +140,7 @@ def _chosen_columns(money: Proposal, given: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def _signed_amounts(
-    columns: list[ColumnEvidence], money: Proposal, given: Mapping[str, Any], decimal: str
-) -> np.ndarray | None:
-    decided = {d.key: d.value for d in money.decisions} | dict(given)
-    name = decided.get("columns.amount") or decided.get("columns.quantity")
+def _read_by_name(columns: list[ColumnEvidence], name: str | None, decimal: str) -> np.ndarray | None:
     column = next((c for c in columns if c.text == name), None)
     return column.read_numbers(decimal) if column else None
 

@@ -64,7 +64,9 @@ class Preview:
     def purchases(self) -> pd.DataFrame:
         """Return the days with a purchase of each customer, each once, sorted."""
         bought = self.known[self.known["amount"] > 0]
-        frame = pd.DataFrame({"customer_id": bought["customer_id"], "day": bought["event_timestamp"].dt.floor("D")})
+        frame = pd.DataFrame(
+            {"customer_id": bought["customer_id"], "day": bought["event_timestamp"].dt.tz_localize(None).dt.floor("D")}
+        )
         return frame.drop_duplicates().sort_values(["customer_id", "day"])
 
     def build_history(self) -> ShopHistory:
@@ -77,7 +79,8 @@ class Preview:
             return ShopHistory(0, None, None, np.empty(0))
         purchases = self.purchases
         same_customer = purchases["customer_id"].eq(purchases["customer_id"].shift())
-        gaps = purchases["day"].diff().dt.days[same_customer].to_numpy(dtype=np.float64)
+        days = purchases["day"].to_numpy().astype("datetime64[D]")
+        gaps = np.diff(days, prepend=days[:1]).astype(np.float64)[same_customer.to_numpy()]
         times = self.known["event_timestamp"]
         first, end = times.min().to_pydatetime(), times.max().to_pydatetime()
         return ShopHistory(purchases["customer_id"].nunique(), first, end, np.sort(gaps))

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import ColumnMapping, Columns
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.mapping_columns import Columns
 from holdfast.ingestion.parsing.columns import TextColumn, read_text_column
 from holdfast.ingestion.reading.reader import read_source
-from holdfast.ingestion.reading.source import MalformedLines, RowIssue, Source, SourceFile
+from holdfast.ingestion.reading.source import MalformedLines, Source, SourceFile
 
 MAX_EVIDENCE_ROWS = 200_000
 _BLOCKS = 40  # neighboring rows show the lines of an order; blocks spread over the file show all periods
@@ -48,24 +48,13 @@ class SourceSample:
         """
         return read_text_column(self.files, name)
 
-    def is_typed(self, name: str) -> bool:
-        """Return whether a column has a type of its file format in every file.
-
-        Args:
-            name: Name of the column.
-
-        Returns:
-            True for a typed column.
-        """
-        return all(name in file.typed_columns for file in self.files)
-
 
 def read_sample(path: Path, file_format: dict[str, Any]) -> SourceSample:
     """Read a source with all its columns and select rows as evidence.
 
     Args:
         path: File or folder.
-        file_format: Keys of the mapping that say how to read the files: encoding, delimiter, quoted.
+        file_format: Keys of the mapping for reading the files: encoding, delimiter, quoted.
 
     Returns:
         Sample of the source.
@@ -117,11 +106,6 @@ def _select_rows(file: SourceFile, share: float) -> SourceFile:
         return file
     size = max(1, int(rows * share / _BLOCKS))
     starts = np.unique(np.linspace(0, rows - size, _BLOCKS).astype(np.int64))
-    table = pa.concat_tables([file.rows.slice(start, size) for start in starts])
-    numbers = np.concatenate([file.row_numbers[start : start + size] for start in starts])
-    issues = tuple(
-        RowIssue(issue.reason, np.concatenate([issue.rows[start : start + size] for start in starts]))
-        for issue in file.issues
-    )
+    taken = file.take(np.unique(np.concatenate([np.arange(start, start + size) for start in starts])))
     malformed = MalformedLines(file.malformed.row_numbers[:0], file.malformed.texts[:0])
-    return replace(file, rows=table, row_numbers=numbers, issues=issues, malformed=malformed)
+    return replace(taken, malformed=malformed)

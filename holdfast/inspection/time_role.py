@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_evidence import ColumnEvidence
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
@@ -47,7 +48,7 @@ def choose_time(columns: list[ColumnEvidence], given: str | None = None) -> tupl
 
 def _prefer_dates(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
     """Leave out bare numbers that read as dates unless no column holds written dates and the name speaks for dates."""
-    written = [c for c in candidates if not c.is_number or c.column.typed]
+    written = [c for c in candidates if not c.is_number or c.column.is_time]
     named = (
         ["date", "datum", "fecha", "time", "data", "zeit", "dato"],
         ["when", "day", "ts", "dt", "tag", "dia", "jour"],
@@ -78,11 +79,20 @@ def choose_format(column: ColumnEvidence) -> Proposal:
     Returns:
         Format, or the question about it.
     """
-    if column.column.typed or not column.times.formats or column.times.formats[0] is None:
+    if column.column.is_time or not column.times.readings:
         return Proposal()
-    first, *others = column.times.formats
+    first, *others = column.times.readings
     if not others:
-        return Proposal(decisions=(Decision("timestamp_format", first, f"{column.text}: {column.times.reason}"),))
-    answers = tuple(Answer(str(name), {"timestamp_format": name}) for name in column.times.formats)
-    text = f"{column.text}: two readings fit all values, such as {column.column.text.drop_null()[0].as_py()!r}. Which?"
+        if first == (ISO_8601,):
+            return Proposal()
+        return Proposal((Decision("timestamp_format", _as_value(first), f"{column.text}: {column.times.reason}"),))
+    answers = tuple(
+        Answer(example, {"timestamp_format": _as_value(reading)})
+        for reading, example in zip(column.times.readings, column.times.examples, strict=True)
+    )
+    text = f"{column.text}: {len(answers)} formats read all of its times. Which is right?"
     return Proposal(questions=(Question(text, answers, ("timestamp_format",)),))
+
+
+def _as_value(formats: tuple[str, ...]) -> str | list[str]:
+    return formats[0] if len(formats) == 1 else list(formats)

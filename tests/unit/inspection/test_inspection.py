@@ -1,5 +1,6 @@
 """First look: the proposal gives the table of an export in any dress, or asks; never another table while sure."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def write_rows(path: Path, header: str, rows: list[str]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_inspect_source_export_in_random_dress_gives_its_table_or_asks(tmp_path: Path, seed: int) -> None:
     export = write_export(tmp_path, seed)
     found = inspect(export.path)
@@ -39,8 +40,8 @@ def test_inspect_source_export_in_random_dress_gives_its_table_or_asks(tmp_path:
 
 
 def test_inspect_source_exports_in_random_dress_are_mostly_sure(tmp_path: Path) -> None:
-    found = [inspect(write_export(tmp_path, seed).path).is_sure for seed in range(100, 140)]
-    assert sum(found) >= 34
+    found = [inspect(write_export(tmp_path, seed).path).is_sure for seed in range(100, 112)]
+    assert sum(found) >= 10
 
 
 def test_inspect_source_dates_without_day_above_12_asks_with_the_keys(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_inspect_source_unique_ids_in_many_rows_asks(tmp_path: Path) -> None:
 def test_inspect_source_given_unknown_column_refuses(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.csv", "id,date,amount", ["a,2024-01-01,1"])
     with pytest.raises(IngestError, match="no such column"):
-        inspect(path, columns__customer_id="nobody")
+        inspect(path, columns__customer_id="absent")
 
 
 def test_inspect_source_quarantine_shows_reason_and_example(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_inspect_source_quarantine_shows_reason_and_example(tmp_path: Path) -> N
     assert [(reason.rows, reason.examples) for reason in preview.reasons] == [(1, ("'free' (a.csv, row 21)",))]
 
 
-def test_inspect_source_short_history_says_how_many_days_are_missing(tmp_path: Path) -> None:
+def test_inspect_source_short_history_counts_the_missing_days(tmp_path: Path) -> None:
     rows = [f"k{i % 5},2024-01-{1 + i % 28:02d},{i + 1}.5" for i in range(60)]
     readiness = inspect(write_rows(tmp_path / "a.csv", "id,date,amount", rows)).readiness
     assert readiness is not None
@@ -139,8 +140,6 @@ def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
     target = tmp_path / "mapping.yaml"
     write_mapping(render_mapping(found.proposal, export.path.name), target, overwrite=False)
     mapping = load_mapping(target)
-    from datetime import UTC, datetime
-
     stored = validate_source(read_source(export.path, mapping), mapping, datetime.now(UTC)).transactions
     assert sort_table(stored).equals(export.table)
     assert "# " in target.read_text()
