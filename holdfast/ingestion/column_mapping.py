@@ -22,63 +22,15 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from holdfast.ingestion.file_rules import FileRule, matches_file
+from holdfast.ingestion.file_rules import FileRule, FileRuleError, matches_file
 from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
+from holdfast.ingestion.mapping_consistency import require_consistent_keys
 from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Join, Refund
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format, is_day_first
 from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
-
-class FileRuleError(ValueError):
-    """Invalid rule for some files.
-
-    Attributes:
-        position: Position of the rule in ``files``.
-        error: Error of the mapping with the rule applied.
-    """
-
-    def __init__(self, position: int, error: ValidationError) -> None:
-        super().__init__(str(error))
-        self.position = position
-        self.error = error
-
-
 # Keys that concern the rows of all files together.
 _WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "join", "max_bad_share", "rows_from"})
-
-
-def _require_consistent(mapping: Any) -> None:
-    """Reject keys that contradict each other."""
-    if mapping.thousands == mapping.decimal:
-        raise ValueError(f"decimal and thousands are both {mapping.decimal!r}: give two different separators")
-    columns, refund, carried = mapping.columns, mapping.refund, mapping.carry_down
-    of_lines = [source for source in (columns.quantity, columns.unit_price) if isinstance(source, str)]
-    if mapping.one_row_per and of_lines:
-        raise ValueError(
-            f"one_row_per reads one line of an order, but {of_lines[0]!r} has a value for each line: map amount "
-            "without quantity and unit_price, or remove one_row_per"
-        )
-    if carried and (both := {*columns.amount_columns, *((refund.amount,) if refund else ())} & set(carried.columns)):
-        raise ValueError(
-            f"carry_down would give every line the amount {min(both)!r} of its order: use one_row_per for it"
-        )
-    if refund and refund.amount in columns.amount_columns:
-        raise ValueError(f"column {refund.amount!r} is both the amount and the refund")
-    for name, condition in mapping.where.items():
-        other = mapping.where_not.get(name)
-        if other and condition == other:
-            raise ValueError(f"where and where_not have the same condition on {name!r}: no row would remain")
-    if mapping.cancellation:
-        name, marked = mapping.cancellation.column, mapping.cancellation.values or ()
-        allowed = mapping.where[name].values if name in mapping.where else None
-        if marked and allowed and set(marked).isdisjoint(allowed):
-            raise ValueError(
-                f"where leaves out every row that cancellation would mark: add {marked[0]!r} to where.{name}, or "
-                "remove cancellation"
-            )
-    files = [join.file for join in mapping.join]
-    if len(set(files)) < len(files):
-        raise ValueError("join names a file twice")
 
 
 def _as_refund(value: Any) -> Any:
@@ -181,7 +133,7 @@ class ColumnMapping(StrictModel):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        _require_consistent(self)
+        require_consistent_keys(self)
         return self
 
     @model_validator(mode="after")

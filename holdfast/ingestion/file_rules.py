@@ -4,7 +4,21 @@ import re
 from fnmatch import translate
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class FileRuleError(ValueError):
+    """Invalid rule for some files.
+
+    Attributes:
+        position: Position of the rule in ``files``.
+        error: Error of the mapping with the rule applied.
+    """
+
+    def __init__(self, position: int, error: ValidationError) -> None:
+        super().__init__(str(error))
+        self.position = position
+        self.error = error
 
 
 class FileRule(BaseModel):

@@ -32,30 +32,60 @@ class Constant(StrictModel):
         return str(value).strip() if isinstance(value, int | float | str) else value
 
 
-class AmountSum(StrictModel):
-    """Amount of several columns; a blank value counts 0 where another one of the row is present."""
+class FirstOf(StrictModel):
+    """The first column of several that has a value in the row."""
 
-    add: tuple[ColumnName, ...] = Field(min_length=1)
+    first_of: tuple[ColumnName, ...] = Field(min_length=2)
+
+
+class AmountSum(StrictModel):
+    """Amount of several columns: product, less its discount, plus and minus other columns.
+
+    A blank value counts 0 where another part of the row is present; a product needs all of its factors.
+
+    Attributes:
+        multiply: Factors of the product.
+        discount_rate: Share of the product that is taken off, between 0 and 1 or with a percent sign.
+        add: Columns to add.
+        subtract: Columns to subtract.
+    """
+
+    multiply: tuple[ColumnName, ...] = ()
+    discount_rate: ColumnName | None = None
+    add: tuple[ColumnName, ...] = ()
     subtract: tuple[ColumnName, ...] = ()
 
-    @field_validator("add", "subtract", mode="before")
+    @field_validator("multiply", "add", "subtract", mode="before")
     @classmethod
     def _as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _require_columns_once(self) -> Self:
-        names = [*self.add, *self.subtract]
+    def _require_parts(self) -> Self:
+        names = self.columns
         if len(set(names)) < len(names):
             raise ValueError("a column is named twice")
+        if not self.multiply and not self.add:
+            raise ValueError("needs multiply or add")
+        if self.discount_rate and not self.multiply:
+            raise ValueError("discount_rate is taken off a product: name the price, and its quantity, under multiply")
         if len(names) == 1:
             raise ValueError("needs two columns or more; one column is written as its name alone")
         return self
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return all columns."""
+        rate = (self.discount_rate,) if self.discount_rate else ()
+        return (*self.multiply, *rate, *self.add, *self.subtract)
+
 
 def _kind(value: Any) -> str:
-    if isinstance(value, Constant) or (isinstance(value, dict) and "constant" in value):
-        return "constant"
+    if isinstance(value, str):
+        return "column"
+    for kind, model in (("constant", Constant), ("first_of", FirstOf)):
+        if isinstance(value, model) or (isinstance(value, dict) and kind in value):
+            return kind
     if isinstance(value, AmountSum | dict):
         return "sum"
     return "columns" if isinstance(value, list | tuple) else "column"
@@ -64,26 +94,26 @@ def _kind(value: Any) -> str:
 _Name = Annotated[ColumnName, Tag("column")]
 _Names = Annotated[tuple[ColumnName, ...], Field(min_length=2), Tag("columns")]
 _Constant = Annotated[Constant, Tag("constant")]
+_FirstOf = Annotated[FirstOf, Tag("first_of")]
 _Sum = Annotated[AmountSum, Tag("sum")]
-ColumnSource = str | tuple[str, ...] | Constant | AmountSum
-
-KIND_TAGS = frozenset({"column", "columns", "constant", "sum"})
+ColumnSource = str | tuple[str, ...] | Constant | FirstOf | AmountSum
 
 
 class Columns(StrictModel):
     """Source of each transaction field; either ``amount``, or ``quantity`` and ``unit_price``.
 
     Attributes:
-        customer_id: Column, or columns that make an id together.
-        event_timestamp: Column, columns that are joined by a blank (date and time), or a constant.
-        amount: Column, columns to add and subtract, or a constant.
+        customer_id: Column, columns that make an id together, or the first of several columns.
+        event_timestamp: Column, columns that are joined by a blank (date and time), first of several columns, or a
+            constant.
+        amount: Column, columns to multiply, add and subtract, or a constant.
         quantity: Column or constant.
         unit_price: Column or constant.
         currency: Column with the currency of the amounts.
     """
 
-    customer_id: Annotated[_Name | _Names, Discriminator(_kind)]
-    event_timestamp: Annotated[_Name | _Names | _Constant, Discriminator(_kind)]
+    customer_id: Annotated[_Name | _Names | _FirstOf, Discriminator(_kind)]
+    event_timestamp: Annotated[_Name | _Names | _FirstOf | _Constant, Discriminator(_kind)]
     amount: Annotated[_Name | _Sum | _Constant, Discriminator(_kind)] | None = None
     quantity: Annotated[_Name | _Constant, Discriminator(_kind)] | None = None
     unit_price: Annotated[_Name | _Constant, Discriminator(_kind)] | None = None
@@ -99,6 +129,8 @@ class Columns(StrictModel):
             if isinstance(source, Constant):
                 _check_constant(field, source.constant)
         names = [name for source in self.by_field.values() for name in column_names(source)]
+        if isinstance(self.amount, AmountSum) and self.quantity in self.amount.multiply:
+            names.remove(str(self.quantity))
         if len(set(names)) < len(names):
             raise ValueError("two fields are mapped to the same column: map each field to a different column")
         return self
@@ -139,5 +171,7 @@ def column_names(source: ColumnSource) -> tuple[str, ...]:
     if isinstance(source, str):
         return (source,)
     if isinstance(source, AmountSum):
-        return (*source.add, *source.subtract)
+        return source.columns
+    if isinstance(source, FirstOf):
+        return source.first_of
     return () if isinstance(source, Constant) else source

@@ -8,8 +8,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import ColumnMapping, FileRuleError
-from holdfast.ingestion.mapping_columns import AmountSum
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.file_rules import FileRuleError
+from holdfast.ingestion.mapping_columns import AmountSum, Constant, FirstOf
 
 
 def load_mapping(path: Path) -> ColumnMapping:
@@ -64,6 +65,7 @@ _KINDS = {
     "columns": "a list of columns",
     "constant": "{constant: VALUE}",
     "sum": "{add: [COLUMN, COLUMN], subtract: [COLUMN]}",
+    "first_of": "{first_of: [COLUMN, COLUMN]}",
 }
 
 
@@ -92,8 +94,8 @@ def _explain(detail: Any, prefix: tuple[str, ...]) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = ColumnMapping
     for part in location:
-        if part == "constant" and model is AmountSum:
-            return ["constant"]
+        if part in ("constant", "first_of") and model in (AmountSum, FirstOf, Constant):
+            return [str(part)]
         field = model.model_fields.get(str(part))
         model = _find_model(field.annotation if field else None) or model
     return [field.alias or name for name, field in model.model_fields.items()]

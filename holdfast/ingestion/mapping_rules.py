@@ -64,17 +64,11 @@ class CarryDown(StrictModel):
 
     Attributes:
         by: Columns that identify the order.
-        columns: Columns to fill.
+        columns: Columns to fill. A column that is also in ``by`` is filled from the row above, as the order of a blank.
     """
 
     by: ColumnNames
     columns: ColumnNames
-
-    @model_validator(mode="after")
-    def _require_other_columns(self) -> Self:
-        if both := set(self.by) & set(self.columns):
-            raise ValueError(f"column {min(both)!r} is in both by and columns")
-        return self
 
 
 class Refund(StrictModel):

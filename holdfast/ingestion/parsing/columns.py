@@ -1,7 +1,8 @@
 """Column of a source as text, and as parsed values with the reasons of unreadable ones."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import pyarrow.compute as pc
 
 from holdfast.ingestion.reading.source import RowIssue as RowIssue
 from holdfast.ingestion.reading.source import SourceFile
+
+if TYPE_CHECKING:
+    from holdfast.ingestion.column_mapping import ColumnMapping
 
 # Notations of a missing value in exports, in lower case.
 MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
@@ -85,6 +89,9 @@ class ParsedColumn:
     notes: tuple[str, ...] = ()
 
 
+Parser = Callable[[TextColumn, str, "ColumnMapping"], ParsedColumn]  # of a column, a field and a mapping
+
+
 def read_text_column(files: Sequence[SourceFile], name: str) -> TextColumn:
     """Read a column of files as trimmed strings, null where a value is missing.
 
@@ -115,3 +122,19 @@ def find_unreadable(column: TextColumn, values: pd.Series, noun: str, field: str
         Issue of those rows, perhaps of none.
     """
     return RowIssue(f"{field} is not {noun}", values.isna().to_numpy() & ~column.missing)
+
+
+def merge_issues(issues: Sequence[RowIssue]) -> list[RowIssue]:
+    """Merge the issues that have the same reason.
+
+    Args:
+        issues: Issues of the same rows.
+
+    Returns:
+        One issue per reason, in the order of the first ones.
+    """
+    merged: dict[str, RowIssue] = {}
+    for issue in issues:
+        earlier = merged.get(issue.reason)
+        merged[issue.reason] = replace(issue, rows=earlier.rows | issue.rows) if earlier else issue
+    return list(merged.values())

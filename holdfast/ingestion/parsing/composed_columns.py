@@ -1,6 +1,6 @@
 """Parsing of a field from its source in the mapping: a column, several columns, or a constant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +8,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.mapping_columns import AmountSum, ColumnSource, Constant
-from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, read_text_column
+from holdfast.ingestion.mapping_columns import AmountSum, ColumnSource, Constant, FirstOf
+from holdfast.ingestion.parsing.amount_sums import parse_amount_sum
+from holdfast.ingestion.parsing.columns import (
+    ParsedColumn,
+    Parser,
+    RowIssue,
+    TextColumn,
+    merge_issues,
+    read_text_column,
+)
 from holdfast.ingestion.reading.source import SourceFile
-
-Parser = Callable[[TextColumn, str, ColumnMapping], ParsedColumn]
 
 # Spreadsheets write a date as its midnight, and a time as a time of the day 0.
 _MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?$"
@@ -41,8 +46,10 @@ def parse_field(
     """
     if isinstance(source, Constant):
         return _parse_constant(files, field, source.constant, mapping, parser)
+    if isinstance(source, FirstOf):
+        return _parse_first_of(files, field, source.first_of, mapping, parser)
     if isinstance(source, AmountSum):
-        return _parse_sum(files, field, source, mapping, parser)
+        return parse_amount_sum(files, field, source, mapping, parser)
     if isinstance(source, tuple) and field == "customer_id":
         return _parse_composed_id(files, field, source, mapping, parser)
     column = read_text_column(files, source) if isinstance(source, str) else _join_date_and_time(files, source)
@@ -60,48 +67,20 @@ def _parse_constant(
     return ParsedColumn(pd.Series(np.full(size, float(text))))
 
 
-def _parse_sum(
-    files: Sequence[SourceFile], field: str, source: AmountSum, mapping: ColumnMapping, parser: Parser
+def _parse_first_of(
+    files: Sequence[SourceFile], field: str, names: tuple[str, ...], mapping: ColumnMapping, parser: Parser
 ) -> ParsedColumn:
-    size = sum(file.rows.num_rows for file in files)
-    total, missing = np.zeros(size), np.ones(size, dtype=bool)
-    issues: list[RowIssue] = []
-    notes: list[str] = []
-    for name in (*source.add, *source.subtract):
-        column = read_text_column(files, name)
-        parsed = parser(column, field, mapping)
-        values = np.where(column.missing, 0.0, parsed.values.to_numpy(dtype=float))
-        if name in source.subtract:
-            _require_positive(column, values)
-            values = -values
-        with np.errstate(over="ignore", invalid="ignore"):  # the schema rejects infinite amounts
-            total += values
-        missing &= column.missing
-        issues += parsed.issues
-        notes += parsed.notes
-    total[missing] = np.nan
-    return ParsedColumn(
-        pd.Series(total), (RowIssue(f"{field} is missing", missing), *_merge_issues(issues)), tuple(notes)
-    )
-
-
-def _require_positive(column: TextColumn, values: np.ndarray) -> None:
-    """Reject a column to subtract with negative values, which would raise the amounts."""
-    negative = values < 0
-    if negative.sum() > (values > 0).sum():
-        raise IngestError(
-            f"Column {column.name!r} is in `columns.amount.subtract` and most of its values are below zero: "
-            f"{column.describe_values(negative)}. Subtracting them would raise the amounts. Move the column to "
-            "`columns.amount.add` in the mapping."
-        )
-
-
-def _merge_issues(issues: list[RowIssue]) -> list[RowIssue]:
-    merged: dict[str, RowIssue] = {}
-    for issue in issues:
-        earlier = merged.get(issue.reason)
-        merged[issue.reason] = replace(issue, rows=earlier.rows | issue.rows) if earlier else issue
-    return list(merged.values())
+    columns = [read_text_column(files, name) for name in names]
+    parsed = [parser(column, field, mapping) for column in columns]
+    values, missing = parsed[-1].values, columns[-1].missing
+    issues = list(parsed[-1].issues)
+    for column, result in zip(columns[-2::-1], parsed[-2::-1], strict=True):
+        present = ~column.missing
+        values = values.where(~present, result.values)
+        issues = [replace(issue, rows=issue.rows & ~present) for issue in issues] + list(result.issues)
+        missing = missing & ~present
+    notes = tuple(note for result in parsed for note in result.notes)
+    return ParsedColumn(values, (RowIssue(f"{field} is missing", missing), *merge_issues(issues)), notes)
 
 
 def _parse_composed_id(
@@ -123,7 +102,7 @@ def _parse_composed_id(
         issues += parsed.issues
         notes += parsed.notes
     values: pd.Series = pc.binary_join_element_wise(*parts, "|").to_pandas()
-    return ParsedColumn(values, (RowIssue(f"{field} is missing", missing), *_merge_issues(issues)), tuple(notes))
+    return ParsedColumn(values, (RowIssue(f"{field} is missing", missing), *merge_issues(issues)), tuple(notes))
 
 
 def _join_date_and_time(files: Sequence[SourceFile], names: tuple[str, ...]) -> TextColumn:

@@ -1,13 +1,12 @@
 """Parsing of the mapped columns of a source; an unreadable value becomes null, with a reason."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, read_text_column
+from holdfast.ingestion.parsing.columns import Parser, RowIssue, read_text_column
 from holdfast.ingestion.parsing.composed_columns import parse_field
 from holdfast.ingestion.parsing.currencies import require_one_currency_column
 from holdfast.ingestion.parsing.currency_codes import is_currency_name
@@ -19,7 +18,7 @@ from holdfast.ingestion.parsing.timestamps import parse_timestamps
 from holdfast.ingestion.reading.source import SourceFile
 from holdfast.ingestion.row_rules.conditions import find_matching_rows
 
-_PARSERS: dict[str, Callable[[TextColumn, str, ColumnMapping], ParsedColumn]] = {
+_PARSERS: dict[str, Parser] = {
     "customer_id": parse_customer_ids,
     "event_timestamp": parse_timestamps,
     "amount": parse_numbers,

@@ -9,7 +9,7 @@ import yaml
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.file_rules import FileRule, matches_file
-from holdfast.ingestion.mapping_columns import AmountSum, Columns, Constant
+from holdfast.ingestion.mapping_columns import AmountSum, Columns, Constant, FirstOf
 from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, Join, Refund
 
@@ -61,7 +61,23 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
         (COLUMNS + "where: {d: a}\nwhere_not: {d: a}\n", "no row would remain"),
         (COLUMNS + "where: {d: a}\ncancellation: {column: d, is: b}\n", "add 'b' to where.d, or remove cancellation"),
         (COLUMNS + "cancellation: {column: d}\n", "cancellation: give either `is` or `starts_with`"),
-        (COLUMNS + "carry_down: {by: d, columns: [d]}\n", "column 'd' is in both by and columns"),
+        (
+            "columns: {customer_id: a, event_timestamp: b, amount: {add: [c, d], discount_rate: e}}\n",
+            "discount_rate is taken off a product",
+        ),
+        ("columns: {customer_id: a, event_timestamp: b, amount: {subtract: [c, d]}}\n", "needs multiply or add"),
+        (
+            "columns: {customer_id: {first_of: [a]}, event_timestamp: b, amount: c}\n",
+            "first_of: needs 2 values",
+        ),
+        (
+            "columns: {customer_id: a, event_timestamp: b, amount: {first_of: [c, d]}}\n",
+            "amount: must be a column",
+        ),
+        (
+            "columns: {customer_id: a, event_timestamp: b, amount: {multiply: [c, d]}}\nminor_units: true\n",
+            "apply to one factor of c × d",
+        ),
         (COLUMNS + "carry_down: {by: d, columns: [c]}\n", "every line the amount 'c' of its order: use one_row_per"),
         (COLUMNS + "refund: c\n", "column 'c' is both the amount and the refund"),
         (COLUMNS + "amount_sign: minus\n", "amount_sign: Input should be 'unchanged' or 'negated'"),
@@ -164,7 +180,7 @@ def test_documentation_lists_every_key_of_a_mapping_once() -> None:
 
 def test_documentation_names_every_field_and_every_key_of_a_nested_part() -> None:
     text = DOCUMENTATION.read_text(encoding="utf-8")
-    for model in (AmountSum, Cancellation, CarryDown, Columns, Constant, FileRule, Join, Refund):
+    for model in (AmountSum, Cancellation, CarryDown, Columns, Constant, FileRule, FirstOf, Join, Refund):
         for name, field in model.model_fields.items():
             assert re.search(rf"[`{{ .]{field.alias or name}[`:,]", text), f"{model.__name__}.{name}"
 

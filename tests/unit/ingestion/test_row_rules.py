@@ -182,6 +182,65 @@ def test_debit_and_credit_columns_make_purchases_and_returns() -> None:
     assert _amounts(result) == [("a", 1250.0), ("b", -40.0)]
 
 
+def test_amount_of_a_product_takes_off_a_rate_and_adds_columns() -> None:
+    rows = {
+        "id": list("abcdefg"),
+        "n": ["2", "3", "", "2", "1", "-1", "2"],
+        "price": ["10", "5", "5", "10", "", "10", "10"],
+        "rate": ["0.1", "", "0", "25%", "0", "0.5", "1.5"],
+        "shipping": ["1", "", "2", "", "4", "", ""],
+    }
+    columns = COLUMNS | {
+        "quantity": "n",
+        "amount": {"multiply": ["n", "price"], "discount_rate": "rate", "add": ["shipping"]},
+    }
+    result = _check(rows, columns=columns)
+    assert _amounts(result) == [("a", 19.0), ("b", 15.0), ("d", 15.0), ("f", -5.0)]
+    assert result.transactions["quantity"].tolist() == [2.0, 3.0, 2.0, -1.0]
+    assert dict(zip(result.quarantine["row_number"], map(list, result.quarantine["reasons"]), strict=True)) == {
+        3: ["amount is missing", "quantity is missing"],
+        5: ["amount is missing"],
+        7: ["discount_rate is not between 0 and 1"],
+    }
+
+
+def test_discount_rate_of_amounts_of_money_is_rejected() -> None:
+    rows = {"id": ["a", "b"], "n": ["2", "3"], "price": ["10", "5"], "off": ["3", "0"]}
+    columns = COLUMNS | {"amount": {"multiply": ["n", "price"], "discount_rate": "off"}}
+    assert _check(rows, columns=columns).reasons == {"discount_rate is not between 0 and 1": 1}
+    with pytest.raises(IngestError, match=r"'off' is the `discount_rate`.*'3' \(source.csv, row 1\).*amount.subtract"):
+        _check(rows | {"off": ["3", "2"]}, columns=columns)
+
+
+def test_first_of_several_columns_reads_the_first_value_of_each_row() -> None:
+    rows = {
+        "account": ["7", "", "n/a", "", "9"],
+        "email": ["", "b@x.com", "c@x.com", "", "d@x.com"],
+        "paid": ["", "2025-02-01", "", "2025-02-01", "yesterday"],
+        "when": ["2025-01-01"] * 5,
+        "amount": ["1"] * 5,
+    }
+    columns = COLUMNS | {
+        "customer_id": {"first_of": ["account", "email"]},
+        "event_timestamp": {"first_of": ["paid", "when"]},
+    }
+    result = _check(rows, columns=columns)
+    assert result.transactions["customer_id"].tolist() == ["7", "b@x.com", "c@x.com"]
+    assert result.transactions["event_timestamp"].dt.month.tolist() == [1, 2, 1]
+    assert result.quarantine["reasons"].tolist() == [["customer_id is missing"], ["event_timestamp is not a timestamp"]]
+
+
+def test_carry_down_fills_the_order_itself_from_the_row_above() -> None:
+    rows = {
+        "order": ["", "7", "", "8", ""],
+        "id": ["", "a", "", "", "b"],
+        "amount": ["1", "2", "3", "4", "5"],
+    }
+    result = _check(rows, carry_down={"by": "order", "columns": ["order", "id"]})
+    assert _amounts(result) == [("a", 2.0), ("a", 3.0), ("b", 5.0)]
+    assert result.quarantine["row_number"].tolist() == [1, 4]
+
+
 def test_subtracted_column_with_negative_values_is_rejected() -> None:
     rows = {"id": ["a", "b"], "total": ["10", "10"], "discount": ["-1", "0"]}
     with pytest.raises(IngestError, match=r"'discount'.*below zero: '-1' \(source.csv, row 1\).*amount.add"):
