@@ -37,6 +37,11 @@ def _as_refund(value: Any) -> Any:
     return {"amount": value} if isinstance(value, str) else value
 
 
+def _as_sheets(value: Any) -> Any:
+    names = value if isinstance(value, list | tuple) else [value]
+    return [str(name) if isinstance(name, int | float) else name for name in names]
+
+
 class ColumnMapping(StrictModel):
     """Content of a mapping file.
 
@@ -72,6 +77,9 @@ class ColumnMapping(StrictModel):
     quoted: bool = Field(default=True, description='False where the character " has no special meaning.')
     skip_rows: int = Field(default=0, ge=0, description="Lines (rows of a sheet) above the header.")
     column_names: tuple[str, ...] | None = Field(default=None, description="Names for a file without a header.")
+    sheet: Annotated[tuple[str, ...], BeforeValidator(_as_sheets), Field(min_length=1)] | None = Field(
+        default=None, description="Sheet of a workbook, or several with the same columns."
+    )
     unterminated_row: Literal["quarantine", "keep"] = Field(
         default="quarantine", description="Last row of text without a line end, if its last column is mapped."
     )

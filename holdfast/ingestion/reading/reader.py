@@ -16,12 +16,15 @@ from holdfast.ingestion.reading.joins import join_files, select_files
 from holdfast.ingestion.reading.parquet_reader import read_arrow, read_orc, read_parquet
 from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.reading.source_files import list_source_files
+from holdfast.ingestion.reading.spreadsheet_reader import read_workbook
 
 _READERS: dict[str, Callable[[str, bytes, ColumnMapping], SourceFile]] = {
     "text": read_csv,
     "parquet": read_parquet,
     "arrow": read_arrow,
     "orc": read_orc,
+    "workbook": read_workbook,
+    "ole": read_workbook,
 }
 
 
