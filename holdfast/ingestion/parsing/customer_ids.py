@@ -18,6 +18,9 @@ _SCIENTIFIC = r"^[+-]?[0-9][.,][0-9]+[eE][+-]?[0-9]+$|^[+-]?[0-9][eE]\+[0-9]+$" 
 _MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rf"^(?:[0-9]{{1,2}}-{_MONTHS}|{_MONTHS}-[0-9]{{2}})$"  # a spreadsheet makes 3-Jan of 1-3 or 3-1
 _ERROR = r"^#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|#+)$"
+_GROUPED = r"^[0-9]{1,3}(?:[,' \x{00a0}\x{202f}\x{2009}][0-9]{3})+$"
+_FEWEST_ROUNDED = 5  # ids whose last digits are all 0: one of 100,000 columns of five arbitrary ids has that
+_SEPARATORS = (",", "'", r"[ \x{00a0}\x{202f}\x{2009}]")
 _EXACT_FLOAT64 = 2.0**53  # every whole number below has a float64 of its own
 _EXACT_FLOATS = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): _EXACT_FLOAT64}
 
@@ -65,7 +68,27 @@ def parse_customer_ids(column: TextColumn, field: str, mapping: ColumnMapping) -
     )
     issues = tuple(RowIssue(text, rows) for text, rows in zip(reasons, by_row, strict=True) if rows.any())
     values = pd.Series(np.array([*text.to_pylist(), None], dtype=object)[of_row], dtype=object)
-    return ParsedColumn(values, issues)
+    return ParsedColumn(values, issues, tuple(_describe_changes(column, ids, text)))
+
+
+def _describe_changes(column: TextColumn, ids: pa.StringArray, text: pa.StringArray) -> list[str]:
+    notes = []
+    grouped = match_pattern(ids, _GROUPED) & ~match_pattern(text, _GROUPED)
+    if grouped.any():
+        example = int(np.flatnonzero(grouped)[0])
+        notes.append(
+            f"Column {column.name!r}: {grouped.sum():,} customer ids were read without their separators of thousands, "
+            f"such as {ids[example].as_py()!r} as {text[example].as_py()!r}."
+        )
+    long, rounded = match_pattern(text, "^[0-9]{16,}$"), match_pattern(text, "^[0-9]{15}0+$")
+    if rounded.sum() >= _FEWEST_ROUNDED and (long == rounded).all():
+        example = int(np.flatnonzero(rounded)[0])
+        notes.append(
+            f"Column {column.name!r}: each of the {rounded.sum():,} customer ids with 16 digits or more ends in 0, "
+            f"such as {text[example].as_py()!r}. A spreadsheet stores 15 digits: if one wrote the file, the last "
+            "digits are lost, and one id stands for several customers. Export the ids as text."
+        )
+    return notes
 
 
 def _require_undamaged(column: TextColumn, damaged: np.ndarray, field: str, cause: str) -> None:
@@ -104,6 +127,7 @@ def _restore_text(text: pa.StringArray, decimal: str, exact: bool) -> tuple[pa.S
                 _magnitudes(text, whole) >= _EXACT_FLOAT64
             )
         text = pc.replace_substring_regex(text, rf"^(-?[0-9]+){separator}0+$", r"\1")
+    text = _remove_separators(text)
     scientific = match_pattern(text, _SCIENTIFIC)
     if scientific.any() and not exact:
         encoded = pc.dictionary_encode(text.filter(pa.array(scientific)))
@@ -112,6 +136,15 @@ def _restore_text(text: pa.StringArray, decimal: str, exact: bool) -> tuple[pa.S
         text = pc.replace_with_mask(text, pa.array(scientific), found)
         damaged[scientific] = pc.is_null(found).to_numpy(zero_copy_only=False)
     return text, damaged
+
+
+def _remove_separators(text: pa.StringArray) -> pa.StringArray:
+    """Remove the separators of thousands of ids such as 13,085 where every such id groups its digits in threes."""
+    for mark in _SEPARATORS:
+        numbers = match_pattern(text, rf"^[0-9]+(?:{mark}[0-9]+)+$")
+        if numbers.any() and (numbers == match_pattern(text, rf"^[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+$")).all():
+            text = pc.if_else(pa.array(numbers), pc.replace_substring_regex(text, mark, ""), text)
+    return text
 
 
 def _magnitudes(text: pa.StringArray, rows: np.ndarray) -> np.ndarray:

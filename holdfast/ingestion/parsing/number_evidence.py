@@ -6,9 +6,10 @@ import numpy as np
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import RowIssue, TextColumn
+from holdfast.ingestion.mapping_columns import column_names
+from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, read_text_column
 from holdfast.ingestion.parsing.number_notation import Notation
-from holdfast.ingestion.parsing.number_rows import NumberRows
+from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
 # A smaller share of values in another notation is set aside; a larger one shows that the mapping is wrong.
 _CONTRADICTING_SHARE = 0.05
@@ -69,7 +70,7 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
             ambiguous |= lone_group
         elif other.any():
             notes.append(f"{found} Some other values have a decimal {_NAMES[group]}.")
-        elif not own.any():
+        elif not own.any() and not _is_shown_elsewhere(column, mapping):
             notes.append(f"{found} Set `decimal: '{group}'` in the mapping if it separates decimals.")
     if lone_decimal.any():
         found = (
@@ -83,6 +84,8 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
             ambiguous |= lone_decimal
         elif own.any():
             notes.append(f"{found} No other value has more than two decimals.")
+        elif _is_shown_elsewhere(column, mapping):
+            notes.append(f"{found} Other columns have a decimal {_NAMES[decimal]} too.")
         elif "decimal" in mapping.model_fields_set or mapping.thousands is not None:
             notes.append(f"{found} Set `decimal: '{group}'` in the mapping if it separates thousands.")
         elif lone_decimal.sum() >= _CONTRADICTING_SHARE * present:
@@ -128,6 +131,20 @@ def _require_notation(
                 f"{_NAMES[decimal]} of the mapping: {column.describe_values(wrong)}. Set `decimal: '{group}'` in the "
                 f"mapping{'' if rows is ranges[0] else ', for one file of a folder under `files:`'}."
             )
+
+
+def _is_shown_elsewhere(column: TextColumn, mapping: ColumnMapping) -> bool:
+    """Check the other columns of numbers for the mapping's decimal separator: one export has one notation."""
+    sources = [mapping.columns.amount, mapping.columns.quantity, mapping.columns.unit_price]
+    names = [name for source in sources if source is not None for name in column_names(source)]
+    for name in names:
+        other_column = read_text_column(column.files, name)
+        if name == column.name or other_column.is_number:
+            continue
+        own, other, _, _ = _notations(read_number_rows(other_column, mapping.decimal).notations, mapping.decimal)
+        if own.sum() > other.sum():
+            return True
+    return False
 
 
 def _notations(notations: np.ndarray, decimal: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -73,6 +73,20 @@ def test_few_damaged_ids_are_quarantined_and_many_refused(written: str, reason: 
             _parse([*GOOD, *[written] * 3])
 
 
+@pytest.mark.parametrize("mark", [",", "'", " ", "\u00a0", "\u202f"])
+def test_separators_of_thousands_in_ids_are_removed_where_all_group(mark: str) -> None:
+    found = _parse([f"13{mark}085", f"1{mark}234{mark}567", "42"])
+    assert found.values.tolist() == ["13085", "1234567", "42"]
+    assert "13085" in found.notes[0]
+    assert _parse([f"13{mark}085", f"1{mark}2"]).values.tolist() == [f"13{mark}085", f"1{mark}2"]
+
+
+def test_long_ids_that_all_end_in_zero_are_named() -> None:
+    ids = [f"12345678901234{digit}0" for digit in range(5)]
+    assert "stores 15 digits" in _parse(ids).notes[0]
+    assert not _parse([*ids, "1234567890123456"]).notes
+
+
 def test_ids_with_fractions_keep_their_zeros() -> None:
     assert _parse(["4711.0", "4711.1", "4711.2"]).values.tolist() == ["4711.0", "4711.1", "4711.2"]
 

@@ -138,6 +138,24 @@ def test_ambiguous_numbers_follow_the_mapping_with_a_note(
     assert bool(found.notes) == noted
 
 
+@pytest.mark.parametrize("prices", [["3.99", "0.50"], ["3", "4"]])
+def test_quantity_with_three_decimals_follows_the_notation_of_the_prices(prices: list[str]) -> None:
+    column = build_column(["1.250", "2.375"], price=prices)
+    columns = {
+        "customer_id": "id",
+        "event_timestamp": "when",
+        "amount": None,
+        "quantity": "value",
+        "unit_price": "price",
+    }
+    if prices == ["3", "4"]:
+        with pytest.raises(IngestError, match="does not show"):
+            parse_numbers(column, "quantity", build_mapping(columns=columns))
+    else:
+        found = parse_numbers(column, "quantity", build_mapping(columns=columns))
+        assert found.values.tolist() == [1.25, 2.375]
+
+
 def test_minority_in_the_other_notation_is_quarantined_with_its_sum() -> None:
     found = _parse([*COMMA * 3, "12.50", "1.5", "1.234"], decimal=",")
     assert found.values.isna().tolist() == [False] * 9 + [True] * 3
