@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 _LONGEST_LISTING = 40
+OTHER_FILE = " If the file is no part of the table, name the files with rows in `rows_from`."
 
 
 def describe_missing_column(location: object, column: str, found: Sequence[str], remedy: str | None = None) -> str:

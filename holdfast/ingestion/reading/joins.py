@@ -13,7 +13,7 @@ from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.file_rules import matches_file
 from holdfast.ingestion.mapping_rules import Join
-from holdfast.ingestion.reading.column_names import describe_missing_column
+from holdfast.ingestion.reading.column_names import OTHER_FILE, describe_missing_column
 from holdfast.ingestion.reading.source import RowIssue, SourceFile
 
 _SEPARATOR = "\x1f"  # between the columns of a key
@@ -27,7 +27,7 @@ def select_files(locations: list[Path], mapping: ColumnMapping) -> tuple[list[Pa
         mapping: Mapping of the source.
 
     Returns:
-        Files to read, and a note of the other ones.
+        Files to read; and notes of the other ones, and of rules for files that do not exist.
 
     Raises:
         IngestError: ``rows_from`` or ``join`` names a file that does not exist.
@@ -42,7 +42,11 @@ def select_files(locations: list[Path], mapping: ColumnMapping) -> tuple[list[Pa
             )
     selected = [location for location in locations if mapping.reads_file(location.name)]
     others = ", ".join(location.name for location in locations if location not in selected)
-    return selected, [f"Not read, because neither rows_from nor join names them: {others}."] if others else []
+    notes = [f"Not read, because neither rows_from nor join names them: {others}."] if others else []
+    unmatched = [rule.match for rule in mapping.files if not any(matches_file(name, rule.match) for name in names)]
+    if unmatched and len(names) > 1:
+        notes.append(f"No file of the source has a name that `files` matches: {', '.join(map(repr, unmatched))}.")
+    return selected, notes
 
 
 def join_files(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple[list[SourceFile], list[str]]:
@@ -121,7 +125,8 @@ def _find_added_columns(
         for file in files:
             for name in names:
                 if file.rows.column_names.count(name) != 1:
-                    raise IngestError(describe_missing_column(file.name, name, file.rows.column_names))
+                    hint = OTHER_FILE if files is rows and len(rows) > 1 else ""
+                    raise IngestError(describe_missing_column(file.name, name, file.rows.column_names) + hint)
     available = {f"{join.prefix}{name}": name for name in group[0].rows.column_names}
     added = {label: available[label] for label in dict.fromkeys(needed) if label in available}
     added = {label: name for label, name in added.items() if label not in join.left_key}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.reading.column_names import describe_missing_column
+from holdfast.ingestion.reading.column_names import OTHER_FILE, describe_missing_column
 from holdfast.ingestion.reading.compression import DecompressedFile, decompress
 from holdfast.ingestion.reading.csv_reader import read_csv
 from holdfast.ingestion.reading.file_content import FileVersion, read_content, require_unchanged
@@ -55,7 +55,9 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     notes = [*notes_of_selection, *(note for file in files for note in file.notes)]
     files, notes_of_join = join_files(files, mapping)
     for file in files:
-        _require_columns(file, mapping.for_file(file.name), path / file.name if path.is_dir() else path)
+        in_folder = len(locations) > 1
+        location = path / file.name if path.is_dir() else path
+        _require_columns(file, mapping.for_file(file.name), location, in_folder)
     for location, version in versions.items():
         require_unchanged(location, version)
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -80,8 +82,9 @@ def _read_file(name: str, found: DecompressedFile, mapping: ColumnMapping) -> So
     return _READERS[found.file_type](name, found.content, mapping)
 
 
-def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path) -> None:
+def _require_columns(file: SourceFile, mapping: ColumnMapping, location: Path, in_folder: bool) -> None:
     found = file.rows.column_names
     for column in mapping.required_columns:
         if found.count(column) != 1:
-            raise IngestError(describe_missing_column(location, column, found))
+            hint = OTHER_FILE if in_folder and mapping.rows_from is None and column not in found else ""
+            raise IngestError(describe_missing_column(location, column, found) + hint)

@@ -131,3 +131,34 @@ def test_commit_batch_with_held_lock_times_out(
     settings.data.mkdir()
     with FileLock(settings.data / "batches.lock"), pytest.raises(IngestError, match=r"Another ingest has held.*lock"):
         run_ingest(settings, source("1,2025-01-01,5,1"), simple)
+
+
+def test_counts_of_a_source_with_filtered_rows_and_refunds_add_up(
+    settings: Settings, source: Callable, tmp_path: Path, batches: Callable
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
+        "where_not: {status: test}\nrefund: refunded\nmax_bad_share: 1\n"
+    )
+    header = "id,when,amount,status,refunded"
+    lines = ["1,2025-01-01,5,paid,0", "2,2025-01-01,6,paid,2", "3,2025-01-01,7,test,7", ",2025-01-01,8,paid,8"]
+    first = run_ingest(settings, source(*lines, header=header), rules, NOW)
+    assert first.counts == {
+        "rows read": 4,
+        "rows added": 3,
+        "rows already known": 0,
+        "rows quarantined": 2,
+        "rows already quarantined": 0,
+        "rows filtered": 1,
+        "rows from refunds": 2,
+    }
+    (batch,) = batches()
+    assert (batch.rows_read, batch.rows_filtered, batch.rows_from_refunds) == (4, 1, 2)
+    again = run_ingest(settings, source(*lines, header=header), rules, NOW + timedelta(1))
+    assert (again.status, again.counts["rows already known"]) == ("already ingested", 3)
+    grown = run_ingest(settings, source(*lines, "4,2025-01-02,1,test,", header=header), rules, NOW + timedelta(2))
+    for result in (first, again, grown):
+        total = sum(result.counts.values()) - result.rows_read - result.rows_from_refunds
+        assert result.rows_read + result.rows_from_refunds == total
+    assert (grown.status, grown.rows_filtered, grown.rows_already_known) == ("nothing new", 2, 3)

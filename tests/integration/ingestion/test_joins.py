@@ -32,12 +32,12 @@ JOIN = [{"file": "orders.csv", "on": "order"}, {"file": "customers.csv", "on": "
 def check(tmp_path: Path) -> Callable[..., ValidationResult]:
     """Validate a folder of files."""
 
-    def run(files: dict[str, Any], **mapping: Any) -> ValidationResult:
-        for name, content in files.items():
-            if isinstance(content, pd.DataFrame):
-                content.to_parquet(tmp_path / name)
+    def run(content: dict[str, Any], /, **mapping: Any) -> ValidationResult:
+        for name, file in content.items():
+            if isinstance(file, pd.DataFrame):
+                file.to_parquet(tmp_path / name)
             else:
-                (tmp_path / name).write_text(content)
+                (tmp_path / name).write_text(file)
         rules = ColumnMapping.model_validate(
             {"columns": COLUMNS, "max_bad_share": 1, "rows_from": "payments.*", "join": JOIN, **mapping}
         )
@@ -134,6 +134,7 @@ def test_prefix_selects_one_of_two_columns_with_the_same_name(check: Callable) -
         ({"customers.csv": "customer,name\nc1,p1\n"}, {}, r"payments.csv: column 'person'.*is missing"),
         ({}, {"join": [{"file": "clients.csv", "on": "x"}]}, r"No file.*'clients.csv'.*orders.csv, payments.csv"),
         ({}, {"rows_from": "lines.csv"}, r"No file.*'lines.csv', which `rows_from`"),
+        ({}, {"rows_from": None}, r"products.csv: column .* is missing.*name the files with rows in `rows_from`"),
         ({}, {"rows_from": "orders.csv"}, "Every file of the source is named by `join`"),
     ],
 )
@@ -142,6 +143,11 @@ def test_join_that_does_not_fit_is_rejected(
 ) -> None:
     with pytest.raises(IngestError, match=message):
         check(FILES | files, **rules)
+
+
+def test_rule_for_files_that_do_not_exist_gives_a_note(check: Callable) -> None:
+    rules = [{"match": "payments-*.csv", "decimal": ","}, {"match": "orders.csv", "decimal": "."}]
+    assert "No file of the source has a name that `files` matches: 'payments-*.csv'." in check(FILES, files=rules).notes
 
 
 def test_bad_lines_of_a_joined_file_leave_rows_without_a_partner(check: Callable) -> None:
