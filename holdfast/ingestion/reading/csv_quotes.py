@@ -23,6 +23,8 @@ def find_stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarra
         True for each such row, shape (rows,).
     """
     stray_quotes = np.zeros(table.num_rows, dtype=bool)
+    if b'"' not in text:
+        return stray_quotes
     for column in table.columns:
         offset = 0  # values occur in the text in the order of their rows
         for row in np.flatnonzero(pc.match_substring(column, "\n").to_numpy(zero_copy_only=False)):

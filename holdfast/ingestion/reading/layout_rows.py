@@ -23,6 +23,14 @@ _TOTAL_WORDS = (
     "summa yhteensä razem celkem itogo итого всего 合計 総計 小計 合计 总计 總計 小计"
 )  # fmt: skip
 _WORDS = [word.replace("-", separator) for word in _TOTAL_WORDS.split() for separator in ("-", " ", "")]
+_WORD_FORMS = sorted(
+    {
+        form + end
+        for word in _WORDS
+        for form in (word, word.capitalize(), word.title(), word.upper())
+        for end in ("", ":")
+    }
+)
 _TOTAL_CELL = re.compile(rf"^\W*(?:{'|'.join(map(re.escape, _WORDS))})(?:\W.*)?$", re.IGNORECASE | re.DOTALL)
 _ROW_COUNT = re.compile(r"^\(?\d+ (?:rows?|records?)\b", re.IGNORECASE)
 
@@ -59,19 +67,15 @@ def set_aside_layout_rows(file: SourceFile, mapping: ColumnMapping) -> SourceFil
     return _move_rows(file, reasons) if reasons else file
 
 
-def _cells(file: SourceFile, column: str) -> pa.Array:
-    return pc.utf8_trim_whitespace(file.rows.column(column).combine_chunks())
-
-
 def _find_repeated_headers(file: SourceFile, mapping: ColumnMapping) -> list[int]:
     header = file.rows.column_names
     mapped = [column for column in mapping.required_columns if header.count(column) == 1]
     if len(mapped) < 2:
         return []
-    names = pa.array(list(dict.fromkeys(header)), pa.string())
-    first, second = (pc.is_in(_cells(file, column), names) for column in mapped[:2])
+    names = pa.array(sorted({form for name in header for form in (name, f" {name}", f"{name} ")}))
+    first, second = (pc.is_in(file.rows.column(column), names) for column in mapped[:2])
     found = []
-    for position in np.flatnonzero(pc.and_(first, second).to_numpy(zero_copy_only=False)).tolist():
+    for position in np.flatnonzero(pc.and_(first, second).to_numpy()).tolist():
         cells = [value.strip() for value in _row(file, position)]
         if all(cells[header.index(column)] == column for column in mapped):
             found.append(position)
@@ -89,12 +93,11 @@ def _find_totals(file: SourceFile, mapping: ColumnMapping) -> list[int]:
     id_column = column_names(columns.customer_id)[0]
     if id_column not in file.rows.column_names:
         return []
-    ids = _cells(file, id_column)
+    ids = file.rows.column(id_column)
     found = [row for row in range(max(0, len(ids) - _TRAILING), len(ids)) if _is_total_row(file, row, mapping)]
-    words = pa.array(sorted({*_WORDS, *(f"{word}:" for word in _WORDS)}))
-    named = np.flatnonzero(pc.is_in(pc.utf8_lower(ids), words).to_numpy(zero_copy_only=False)).tolist()
+    named = np.flatnonzero(pc.is_in(ids, pa.array(_WORD_FORMS)).to_numpy()).tolist()
     if named and isinstance(columns.amount, str) and columns.amount in file.rows.column_names:
-        amounts = _plain_numbers(_cells(file, columns.amount), mapping.decimal)
+        amounts = _plain_numbers(pc.utf8_trim_whitespace(file.rows.column(columns.amount)), mapping.decimal)
         start = 0
         for row in named:
             if row > start and np.isclose(np.nansum(amounts[start:row]), amounts[row], atol=0.005):
@@ -116,11 +119,11 @@ def _is_only_word(cell: str) -> bool:
     return cell.strip(" :*=-").lower() in _WORDS
 
 
-def _plain_numbers(text: pa.Array, decimal: str) -> np.ndarray:
+def _plain_numbers(text: pa.ChunkedArray, decimal: str) -> np.ndarray:
     grouping = "," if decimal == "." else "."
     plain = pc.replace_substring(pc.replace_substring(text, grouping, ""), decimal, ".")
     plain = pc.if_else(pc.match_substring_regex(plain, r"^-?[0-9]+(\.[0-9]+)?$"), plain, pa.scalar(None, pa.string()))
-    return np.asarray(pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False))
+    return np.asarray(pc.cast(plain, pa.float64()).to_numpy())
 
 
 def _row(file: SourceFile, position: int) -> list[str]:

@@ -84,19 +84,31 @@ def _to_text(column: Any) -> Any:
         return _floats(column)
     if pa.types.is_decimal(kind):
         return _decimals(column)
+    if pa.types.is_timestamp(kind):
+        return _timestamps(column)
     try:
         text = pc.cast(column, pa.string())
-    except pa.ArrowInvalid:
-        if not pa.types.is_timestamp(kind):
-            raise
-        text = pc.cast(pc.cast(column, pa.timestamp(kind.unit, "UTC")), pa.string())  # a zone unknown to this machine
     except pa.ArrowNotImplementedError:
         return None
-    if pa.types.is_timestamp(kind):
-        return pc.replace_substring_regex(text, r"\.0+($|[Z+-])", r"\1")
     if pa.types.is_floating(kind):
         return pc.if_else(pc.equal(text, "nan"), "", text)
     return text
+
+
+def _timestamps(column: Any) -> Any:
+    """Write timestamps in ISO 8601, without a fraction of 0 seconds."""
+    kind = column.type
+    try:
+        return _cast_times(pc.cast(column, pa.timestamp("s", kind.tz)))
+    except pa.ArrowInvalid:  # fractions of seconds
+        return pc.replace_substring_regex(_cast_times(column), r"\.0+($|[Z+-])", r"\1")
+
+
+def _cast_times(column: Any) -> Any:
+    try:
+        return pc.cast(column, pa.string())
+    except pa.ArrowInvalid:  # a zone unknown to this machine
+        return pc.cast(pc.cast(column, pa.timestamp(column.type.unit, "UTC")), pa.string())
 
 
 def _floats(column: Any) -> Any:
