@@ -123,6 +123,13 @@ class ColumnMapping(StrictModel):
         except LookupError:
             raise ValueError(f"{value!r} is not an encoding Python knows; examples: utf-8, latin-1") from None
 
+    @field_validator("column_names")
+    @classmethod
+    def _check_column_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (not value or len(set(value)) < len(value)):
+            raise ValueError("give one name per column, each once")
+        return value
+
     @field_validator("delimiter")
     @classmethod
     def _check_delimiter(cls, value: str) -> str:

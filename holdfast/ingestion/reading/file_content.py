@@ -8,6 +8,7 @@ from typing import NamedTuple
 from holdfast.core.errors import IngestError
 
 _ATTEMPTS = 3
+_DOWNLOADS = (".part", ".partial", ".crdownload", ".opdownload", ".filepart", ".aria2")
 
 
 class FileVersion(NamedTuple):
@@ -37,6 +38,7 @@ def read_content(file: Path) -> tuple[bytes, FileVersion]:
         IngestError: The file is empty, not readable by this user, or being written.
         OSError: The disk or network failed.
     """
+    _require_finished(file)
     for _ in range(_ATTEMPTS):
         try:
             with file.open("rb") as stream:
@@ -71,6 +73,17 @@ def require_unchanged(file: Path, version: FileVersion) -> None:
         found = None
     if found != version:
         raise _is_being_written(file)
+
+
+def _require_finished(file: Path) -> None:
+    """Reject a download that is not finished, as its name or a file of the downloading program beside it shows."""
+    marks = [file, *(file.with_name(file.name + ending) for ending in _DOWNLOADS)]
+    mark = next((mark for mark in marks if mark.name.lower().endswith(_DOWNLOADS) and mark.exists()), None)
+    if mark is not None:
+        raise IngestError(
+            f"{file} is an unfinished download, as the ending of {mark.name} shows. Ingest it when it is complete; if "
+            f"it is, {'rename' if mark == file else 'remove'} {mark.name}."
+        )
 
 
 def _version(found: os.stat_result) -> FileVersion:

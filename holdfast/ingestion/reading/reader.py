@@ -50,7 +50,7 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
         found = decompress(location.name, stored)
         digests.append(hashlib.sha256(found.content).hexdigest())
         of_file = mapping.for_file(location.name)
-        file = _read_file(location.name, found, of_file)
+        file = read_file(location.name, found, of_file)
         files.append(replace(file, notes=(*found.notes, *file.notes)))
     notes = [*notes_of_selection, *(note for file in files for note in file.notes)]
     files, notes_of_join = join_files(files, mapping)
@@ -73,7 +73,20 @@ def read_source(path: Path, mapping: ColumnMapping) -> Source:
     return source
 
 
-def _read_file(name: str, found: DecompressedFile, mapping: ColumnMapping) -> SourceFile:
+def read_file(name: str, found: DecompressedFile, mapping: ColumnMapping) -> SourceFile:
+    """Read a decompressed file by the reader of its type.
+
+    Args:
+        name: Name of the file.
+        found: Content and type of the file.
+        mapping: Mapping of the file.
+
+    Returns:
+        File with string columns.
+
+    Raises:
+        IngestError: The file has a type that cannot be read, or is not a readable file of its type.
+    """
     if found.file_type in UNREADABLE_TYPES:
         noun, remedy = UNREADABLE_TYPES[found.file_type]
         raise IngestError(f"{name} is {noun}. {remedy}.")

@@ -73,6 +73,19 @@ def test_file_that_changes_while_others_are_read_is_refused(
         reader.read_source(tmp_path, RULES)
 
 
+@pytest.mark.parametrize("ending", [".part", ".crdownload", ".filepart", ".aria2"])
+def test_unfinished_download_is_refused_by_its_name_or_the_file_beside_it(tmp_path: Path, ending: str) -> None:
+    path, mark = tmp_path / "x.csv", tmp_path / f"x.csv{ending}"
+    path.write_bytes(TABLE)
+    mark.write_bytes(TABLE)
+    with pytest.raises(IngestError, match=rf"x\.csv is an unfinished download.*remove x\.csv\{ending}"):
+        read_content(path)
+    with pytest.raises(IngestError, match=rf"x\.csv\{ending} is an unfinished download.*rename x\.csv\{ending}"):
+        read_content(mark)
+    mark.unlink()
+    assert read_content(path)[0] == TABLE
+
+
 def test_pipe_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
