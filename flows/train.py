@@ -26,7 +26,7 @@ from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.flow_results import GatesResult, TrainResult
 from holdfast.runtime.progress import report_progress
-from holdfast.training.dataset import list_labeled_cutoffs
+from holdfast.training.dataset import find_labeled_cutoffs
 from holdfast.training.lineage import Lineage
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import split_by_time
@@ -71,10 +71,18 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
     from holdfast.training.model_selection import drop_single_class_folds
 
     as_of, known_at = lineage.as_of, lineage.known_at
-    cutoffs = list_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)[-training.max_cutoffs :]
+    labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
+    notes = labeled.describe()
     split = split_by_time(
-        cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
+        labeled.used[-training.max_cutoffs :],
+        settings.horizon_days,
+        training.test_cutoffs,
+        training.folds,
+        training.min_fit_cutoffs,
+        notes,
     )
+    for note in notes:
+        report_progress(note)
     report_progress(f"building the features of {len(split.cutoffs)} cut-offs")
     for cutoff in split.cutoffs:
         snapshots_task(settings, cutoff, known_at)

@@ -79,16 +79,17 @@ def run_job(settings: Settings, job: ShopJob, report: Callable[[str], object] = 
     Returns:
         Result per date.
     """
-    from holdfast.ingestion.batches import end_of_data, list_batches
+    from holdfast.ingestion.batches import list_batches
+    from holdfast.ingestion.history_extent import read_extent
     from tests.support.ingest_pipeline import run_ingest
 
     run_ingest(settings, job.source, job.mapping)
     batches = list_batches(settings)
-    end = end_of_data(batches)
-    assert end is not None  # the benchmark has no shop without transactions
+    extent = read_extent(settings)
+    assert extent is not None  # the benchmark has no shop without transactions
     results = []
     for months in job.months_earlier:
-        as_of = (pd.Timestamp(end) - pd.DateOffset(months=months)).to_pydatetime()
+        as_of = (pd.Timestamp(extent.end) - pd.DateOffset(months=months)).to_pydatetime()
         result = _run_date(settings, job, months, as_of, batches[-1].ingested_at)
         result.write(job.folder)
         report(_describe(result))

@@ -13,7 +13,8 @@ from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at
-from holdfast.ingestion.batches import end_of_data, list_batches, select_known
+from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.history_extent import read_extent
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.training.lineage import Utc
 from holdfast.training.settings import TrainingSettings
@@ -147,12 +148,12 @@ def make_plan(
     except NoDataError as error:
         hint = " If history was imported at once, give --known-at with a time after the import."
         raise NoDataError(f"{error}{'' if assumed else hint}") from error
-    data_end = end_of_data(select_known(batches))
-    assert data_end is not None  # effective_known_at found events
-    if step_times[-1] > data_end:
+    extent = read_extent(settings)
+    assert extent is not None  # effective_known_at found events
+    if step_times[-1] > extent.end:
         raise BadWindowError(
             f"--to {end:%Y-%m-%d}: the step of {step_times[-1]:%Y-%m-%d} is after the data, whose last day is "
-            f"{data_end - timedelta(days=1):%Y-%m-%d}. Choose an earlier --to, or ingest newer data."
+            f"{extent.end - timedelta(days=1):%Y-%m-%d}. Choose an earlier --to, or ingest newer data."
         )
     untimed_search = training.search.model_copy(update={"seconds": 86_400.0})
     return BacktestPlan(

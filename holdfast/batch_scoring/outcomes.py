@@ -16,7 +16,8 @@ from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
 from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.core.types import Bools
-from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
+from holdfast.ingestion.batches import transaction_files
+from holdfast.ingestion.history_extent import DataGap, read_extent
 
 _LABELS = 500_000  # at once: takes about 300 MB
 
@@ -34,37 +35,46 @@ def maturity_time(settings: Settings, cohort: datetime) -> datetime:
     return cohort + timedelta(days=settings.horizon_days)
 
 
-def labels_known_until(settings: Settings, as_of: datetime, known_at: datetime) -> datetime | None:
-    """Return the time up to which outcomes are known; a cohort that matures by then is mature.
-
-    Days after the end of the data are not days without purchases.
-
-    Args:
-        settings: Settings with the data folder.
-        as_of: Logical time of the evaluation.
-        known_at: Arrival time up to which data count.
-
-    Returns:
-        The earlier of ``as_of`` and the end of the data; None without data.
-    """
-    end = end_of_data(select_known(list_batches(settings), known_at))
-    return None if end is None else min(as_of, end)
-
-
-def is_mature(settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime) -> bool:
+def is_mature(
+    settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime, ends_at: datetime | None = None
+) -> bool:
     """Check that the outcomes of a cohort are known.
+
+    Days after the end of the data, or in a gap, are not days without purchases.
 
     Args:
         settings: Settings with horizon and data folder.
-        cohort: Scoring time of the cohort.
+        cohort: Scoring time of the cohort; the earliest of several.
+        as_of: Logical time of the evaluation.
+        known_at: Arrival time up to which data count.
+        ends_at: Latest scoring time of the cohort; None for ``cohort``.
+
+    Returns:
+        True for a mature cohort whose horizon is covered by data.
+    """
+    extent, matures_at = read_extent(settings, known_at, as_of), maturity_time(settings, ends_at or cohort)
+    if extent is None or min(as_of, extent.end) < matures_at:
+        return False
+    return extent.find_gap(cohort, matures_at) is None
+
+
+def find_outcome_gap(
+    settings: Settings, cohort: datetime, ends_at: datetime, as_of: datetime, known_at: datetime
+) -> DataGap | None:
+    """Find a gap in the data within the horizon of a cohort, whose outcomes it hides.
+
+    Args:
+        settings: Settings with horizon and data folder.
+        cohort: Earliest scoring time of the cohort.
+        ends_at: Latest scoring time of the cohort.
         as_of: Logical time of the evaluation.
         known_at: Arrival time up to which data count.
 
     Returns:
-        True for a mature cohort.
+        The gap; None without one.
     """
-    until = labels_known_until(settings, as_of, known_at)
-    return until is not None and maturity_time(settings, cohort) <= until
+    extent = read_extent(settings, known_at, as_of)
+    return None if extent is None else extent.find_gap(cohort, maturity_time(settings, ends_at))
 
 
 def load_cohort_outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> Bools:

@@ -20,7 +20,8 @@ from holdfast.batch_scoring.scores_table import build_scores, scores_path, write
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_minute
 from holdfast.feature_store.snapshots import effective_known_at
-from holdfast.ingestion.batches import end_of_data, list_batches, select_known
+from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.history_extent import read_extent
 
 
 class BackfillRangeError(HoldfastError):
@@ -131,16 +132,15 @@ def list_backfill_days(settings: Settings, start: date, end: date, every: int) -
         raise BackfillRangeError(f"The interval of {every} days is too short: give 1 or more.")
     if start > end:
         raise BackfillRangeError(f"The range is empty: start {start} is after end {end}.")
-    batches = select_known(list_batches(settings))
-    first = min((batch.first_event for batch in batches if batch.first_event), default=None)
-    last = end_of_data(batches)
-    if first is None or last is None:
+    extent = read_extent(settings)
+    if extent is None:
         raise BackfillRangeError("There are no transactions to score from: run `python -m flows.ingest` first.")
     days = [
         datetime.combine(start, time(), UTC) + timedelta(days=days) for days in range(0, (end - start).days + 1, every)
     ]
+    first, last = extent.begin, extent.end
     if days[0] <= first or days[-1] > last:
-        earliest = (first.astimezone(UTC) + timedelta(days=1)).date()
+        earliest = (first + timedelta(days=1)).date()
         raise BackfillRangeError(
             f"{start} to {end} is not covered by data: the first transaction is of {first:%Y-%m-%d}, the last of "
             f"{last - timedelta(days=1):%Y-%m-%d}. Choose days from {earliest} to {last:%Y-%m-%d}, or ingest more."

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.core.errors import HoldfastError
-from holdfast.ingestion.batches import end_of_data, list_batches, select_known
+from holdfast.ingestion.history_extent import read_extent
 
 _MAX_FEED_DELAY = timedelta(days=14)  # days without rows after the end of the data that monitoring reports
 
@@ -32,7 +32,8 @@ def resolve_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> 
         return as_utc(as_of)
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
-    end, now = end_of_data(select_known(list_batches(settings))), as_utc(now).replace(microsecond=0)
+    extent, now = read_extent(settings), as_utc(now).replace(microsecond=0)
+    end = None if extent is None else extent.end
     if settings.clock == "data":
         if end is None:
             raise ClockError("HOLDFAST_CLOCK=data needs data, and there is none: run `python -m flows.ingest` first.")
@@ -60,8 +61,8 @@ def latest_as_of(settings: Settings, now: datetime) -> datetime:
     """
     if isinstance(settings.clock, datetime):
         return settings.clock.astimezone(UTC)
-    end = end_of_data(select_known(list_batches(settings))) if settings.clock == "data" else None
-    return now if end is None else min(end + _MAX_FEED_DELAY, now)
+    extent = read_extent(settings) if settings.clock == "data" else None
+    return now if extent is None else min(extent.end + _MAX_FEED_DELAY, now)
 
 
 def resolve_daily_as_of(as_of: datetime | None, settings: Settings, now: datetime) -> datetime:

@@ -32,6 +32,7 @@ from holdfast.ingestion.batches import (
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.corrections import find_correction, resolve_replaced
 from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, find_new_rows
+from holdfast.ingestion.history_extent import describe_changes, read_extent
 from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.restatement_checks import check_rows
@@ -136,7 +137,9 @@ def commit_batch(
             return IngestResult.from_commit(batch, validated.reasons, notes, stored=False)
         _require_later(batches, batch.ingested_at)
         folder = staging / f"{_STAGED}{batch.batch_id}"
+        extent = read_extent(settings)
         _store(settings, batch, rows, validated.quarantine.iloc[quarantined], folder)
+        notes = (*notes, *describe_changes(extent, read_extent(settings)))
         return IngestResult.from_commit(batch, validated.reasons, notes, stored=True)
 
 

@@ -6,7 +6,7 @@ A batch holds ``transactions.parquet``, ``quarantine.parquet`` and its manifest,
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,21 +72,6 @@ def list_batches(settings: Settings) -> list[Batch]:
     """
     batches = [MANIFEST.validate_json(path.read_bytes()) for path in settings.batches.glob("*/batch.json")]
     return sorted(batches, key=lambda batch: batch.ingested_at)
-
-
-def end_of_data(batches: Sequence[Batch]) -> datetime | None:
-    """Return the UTC midnight after the last event.
-
-    Args:
-        batches: Batches to search.
-
-    Returns:
-        Midnight in UTC; None without events.
-    """
-    last = max((batch.last_event for batch in batches if batch.last_event), default=None)
-    if last is None:
-        return None
-    return last.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def select_known(batches: Sequence[Batch], known_at: datetime | None = None) -> list[Batch]:

@@ -1,7 +1,7 @@
 """Reports of a main job whose history allows no model: it is too short, or has one outcome only."""
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from feature_repo.settings import Settings
 from holdfast.reporting.commands import JobOptions
@@ -29,14 +29,14 @@ def find_short_history(
         until = f" before {history.end:%Y-%m-%d}" if history.end else ""
         cause = f"The data hold no purchase (an amount above 0){until}: there is nothing to predict."
     else:
-        end = find_needed_end(history.first, settings.horizon_days, min_history_days)
+        end = _find_needed_end(history, settings.horizon_days, min_history_days, settings)
         if history.end >= end:
             return None
         needed = math.ceil((end - history.first) / timedelta(days=1))
         cause = (
             f"The history covers {history.days} days, and a training needs {needed}: outcomes take "
             f"{settings.horizon_days} days, and those of one month to learn from must be known before one month to "
-            "test on begins."
+            f"test on begins.{_describe_gaps(history)}"
         )
     rows = [
         ("days had", f"{history.days}"),
@@ -56,11 +56,12 @@ def find_short_history(
             "a later as_of."
         )
     else:
+        missing = "the missing or " if history.data_gaps else ""
         lines.append(
-            f"- Ingest older transactions, or run again in {needed - history.days} days:\n\n"
+            f"- Ingest {missing}older transactions, or run again in {needed - history.days} days:\n\n"
             f"      {options.command(settings)}"
         )
-    shorter = None if needed is None else _longest_horizon(history, settings.horizon_days, min_history_days)
+    shorter = None if needed is None else _longest_horizon(history, min_history_days, settings)
     if shorter is not None:
         within = f" ({float((history.gaps <= shorter).mean()):.0%} of the repeat purchases came within)"
         lines.append(
@@ -140,10 +141,22 @@ def describe_horizon(fit: HorizonFit) -> str:
     )
 
 
-def _longest_horizon(history: ShopHistory, horizon_days: int, min_history_days: int) -> int | None:
+def _longest_horizon(history: ShopHistory, min_history_days: int, settings: Settings) -> int | None:
     """Find the longest horizon that a history allows, in weeks; None where not even one week is possible."""
-    assert history.first is not None and history.end is not None
-    for days in range(horizon_days // 7 * 7, 0, -7):
-        if find_needed_end(history.first, days, min_history_days) <= history.end:
+    assert history.end is not None
+    for days in range(settings.horizon_days // 7 * 7, 0, -7):
+        if _find_needed_end(history, days, min_history_days, settings) <= history.end:
             return days
     return None
+
+
+def _find_needed_end(history: ShopHistory, horizon_days: int, min_history_days: int, settings: Settings) -> datetime:
+    assert history.first is not None
+    return find_needed_end(history.first, horizon_days, min_history_days, settings.activity_days, history.data_gaps)
+
+
+def _describe_gaps(history: ShopHistory) -> str:
+    if not history.data_gaps:
+        return ""
+    gaps = ", ".join(f"{gap} ({gap.days} days)" for gap in history.data_gaps)
+    return f" Months whose outcomes or features need the days of a gap in the data cannot be used: {gaps}."

@@ -76,8 +76,11 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
     events = [batch.manifest for batch in history.batches if batch.manifest and batch.manifest.first_event]
     first = min((item.first_event for item in events if item.first_event), default=None)
     last = max((item.last_event for item in events if item.last_event), default=None)
-    if first and last and (last - first).days < 2 * 365:
-        yield f"The data cover {(last - first).days} days, less than two years: season and trend cannot be separated."
+    days = (last - first).days if first and last else None
+    if test.history_notes and test.level:  # rows far outside the flow of rows do not lengthen the history
+        days = test.level.history_days
+    if days is not None and days < 2 * 365:
+        yield f"The data cover {days} days, less than two years: season and trend cannot be separated."
     worst = max(test.months, key=lambda month: abs(month.mean_score - month.base_rate))
     yield (
         f"The churn rate changes over time and the probabilities do not follow: for {worst.cutoff:%Y-%m} the model "
@@ -106,6 +109,8 @@ def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator
     rows = f", {history.training_rows:,} rows" if history.training_rows else ""
     yield "trained on", f"monthly cut-offs {format_cutoffs(recipe.shipped)}{rows}"
     yield "selected on", f"folds before the test, validated at {format_cutoffs([f.validation for f in recipe.folds])}"
+    for note in test.history_notes:
+        yield "history", note
     yield "embargo", f"{lineage.horizon_days} days: no outcome behind the tested model lies in the test period"
     yield "tested on", f"{format_cutoffs(recipe.test)}, {test.rows:,} rows, {test.base_rate:.1%} churned"
     if test.served:

@@ -60,6 +60,7 @@ class RunSummary(BaseModel):
     Attributes:
         refused: Version of this run that failed gates; None if the only version of the run is served.
         warnings: Findings about the served version that fail no gate.
+        history_notes: Gaps in the data, and rows outside the flow of rows, at the training of the served version.
         horizon_advice: Advice where the horizon fits the gaps between purchases badly, else empty.
     """
 
@@ -86,6 +87,7 @@ class RunSummary(BaseModel):
     champion: str
     refused: RefusedVersion | None = None
     warnings: list[str] = []
+    history_notes: list[str] = []
     horizon_advice: str = ""
     parity: ParityCounts
     bento: str
@@ -134,6 +136,7 @@ class RunSummary(BaseModel):
                 failed=gates.failed,
             ),
             warnings=gates.warnings,
+            history_notes=evaluation.history_notes,
             parity=ParityCounts(values_compared=parity.values_compared, mismatches=parity.mismatches),
             **served,
         )
@@ -181,6 +184,7 @@ def print_summary(summary: RunSummary, data: Path, console: Console) -> None:
         ("gates", _format_gates(summary)),
         *(("warning", warning) for warning in summary.warnings),
         *([("refused", _format_refused(summary.refused, summary.champion))] if summary.refused else []),
+        *(("history", note) for note in summary.history_notes),
         *([("horizon", summary.horizon_advice)] if summary.horizon_advice else []),
         ("bento", summary.bento),
     ):

@@ -73,6 +73,7 @@ def report_no_signal(
         f"The best model of the search ({test.chosen}) is not surely better than one probability for all customers. "
         f"That is a result about the data, not an error. {describe_served(champion)}",
         _compare_with_base_rate(test),
+        *test.history_notes,
         f"Signal is required twice, in the test and in the months before it, each with an error of {SIGNAL_ERROR:.0%}: "
         f"so a shop without signal gets a model in about one of {1 / SIGNAL_ERROR**2:,.0f} trainings.",
         *_gate_lines(trained),
@@ -115,6 +116,7 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
     lines = [
         f"# Version {version} was refused by {len(failed)} of {len(trained.gates.gates)} gates",
         f"{trained.evaluation.chosen}. {describe_served(champion)}",
+        *trained.evaluation.history_notes,
         "`safety` holds for every version; `merit` compares the version with what could be served instead.",
     ]
     overrides = _find_overrides(failed, rules)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feature_repo.labels import churn_labels, closed_cutoffs
+from feature_repo.labels import churn_labels
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
@@ -25,8 +25,10 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
-from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
+from holdfast.ingestion.batches import list_batches, transaction_files
+from holdfast.ingestion.history_extent import read_extent
 from holdfast.models.contract import Feature, input_matrix, model_inputs
+from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
 
 # As feature_repo.labels.churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
 LabelFunction = Callable[[ir.Table, Sequence[datetime], int, int], ir.Table]
@@ -159,15 +161,47 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
     return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / DAY_US)
 
 
+def find_labeled_cutoffs(
+    settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
+) -> LabeledCutoffs:
+    """Find the monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
+
+    Where the data end before ``as_of``, or have a gap, days without data are not days without purchases.
+
+    Args:
+        settings: Settings with the data folder, the horizon and the activity window.
+        as_of: Time of the training.
+        known_at: Latest arrival of the data.
+        min_history_days: History before the earliest cut-off, in days.
+
+    Returns:
+        Cut-offs to use, and those that a gap touches.
+
+    Raises:
+        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
+    """
+    extent = read_extent(settings, known_at, as_of)
+    if extent is None:
+        raise NoDataError(
+            f"No transaction had arrived by {known_at:%Y-%m-%d %H:%M} UTC. Ingest data first (python -m flows.ingest)."
+        )
+    return select_labeled_cutoffs(
+        extent.begin,
+        min(as_of, extent.end),
+        extent.gaps,
+        settings.horizon_days,
+        settings.activity_days,
+        min_history_days,
+    )
+
+
 def list_labeled_cutoffs(
     settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
 ) -> list[datetime]:
-    """List the monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
-
-    Where the data ends before ``as_of``, days without data are not days without purchases.
+    """List the cut-offs of a training: see :func:`find_labeled_cutoffs`.
 
     Args:
-        settings: Settings with the data folder and the horizon.
+        settings: Settings with the data folder, the horizon and the activity window.
         as_of: Time of the training.
         known_at: Latest arrival of the data.
         min_history_days: History before the earliest cut-off, in days.
@@ -176,16 +210,9 @@ def list_labeled_cutoffs(
         Cut-offs, ascending.
 
     Raises:
-        NoDataError: No transaction had arrived by ``known_at``.
+        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
     """
-    known = select_known(list_batches(settings), known_at)
-    first = min((batch.first_event for batch in known if batch.first_event), default=None)
-    end = end_of_data(known)
-    if first is None or end is None:
-        raise NoDataError(
-            f"No transaction had arrived by {known_at:%Y-%m-%d %H:%M} UTC. Ingest data first (python -m flows.ingest)."
-        )
-    return closed_cutoffs(first, min(as_of, end), settings.horizon_days, min_history_days)
+    return find_labeled_cutoffs(settings, as_of, known_at, min_history_days).used
 
 
 def assemble_training_set(

@@ -204,6 +204,7 @@ class Evaluation(_Record):
         served: Fit of the shipped model; None in older reports, whose tested model ships.
         decisions: Reason of a threshold other than the one from which an offer pays; empty without such a reason.
         search_notes: Hyperparameters whose best value lies on a bound of the search.
+        history_notes: Gaps in the data with the cut-offs that were left out, and rows outside the flow of rows.
     """
 
     rows: int
@@ -230,3 +231,4 @@ class Evaluation(_Record):
     over_families: Interval | None = None
     decisions: str = ""
     search_notes: list[str] = []
+    history_notes: list[str] = []

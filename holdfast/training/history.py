@@ -1,18 +1,20 @@
 """Length of a shop's history and gaps between purchases, known before features are built."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import ibis
 import numpy as np
 
-from feature_repo.labels import closed_cutoffs
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
 from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.core.types import Floats
-from holdfast.ingestion.batches import end_of_data, list_batches, select_known, transaction_files
+from holdfast.ingestion.batches import transaction_files
+from holdfast.ingestion.history_extent import DataGap, read_extent
+from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, select_labeled_cutoffs
 
 COVERED_SHARE = 0.8  # of the repeat purchases, by the proposed horizon
 _LEAST_COVERED = 0.6
@@ -26,15 +28,17 @@ class ShopHistory:
 
     Attributes:
         customers: Customers with a purchase.
-        first: First event; None without data.
+        first: Begin of the data; None without data.
         end: End of the data or of the requested time, whichever is earlier; None without data.
         gaps: Days between consecutive purchase days of each customer, ascending, shape (gaps,).
+        data_gaps: Gaps in the data.
     """
 
     customers: int
     first: datetime | None
     end: datetime | None
     gaps: Floats
+    data_gaps: tuple[DataGap, ...] = ()
 
     @property
     def days(self) -> int:
@@ -74,10 +78,8 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     Returns:
         The history.
     """
-    known = select_known(list_batches(settings), known_at)
-    first = min((batch.first_event for batch in known if batch.first_event), default=None)
-    end = end_of_data(known)
-    if first is None or end is None:
+    extent = read_extent(settings, known_at, as_of)
+    if extent is None:
         return ShopHistory(0, None, None, np.empty(0))
     connection = ibis.duckdb.connect()
     transactions = known_transactions(
@@ -93,26 +95,35 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     gaps = days.mutate(gap=days.day.delta(previous, unit="day")).gap
     values = connection.execute(gaps).dropna().to_numpy(dtype=np.float64)
     connection.disconnect()
-    return ShopHistory(customers, first, min(as_of, end), np.sort(values))
+    return ShopHistory(customers, extent.begin, min(as_of, extent.end), np.sort(values), extent.gaps)
 
 
-def find_needed_end(first: datetime, horizon_days: int, min_history_days: int) -> datetime:
+def find_needed_end(
+    first: datetime,
+    horizon_days: int,
+    min_history_days: int,
+    activity_days: int = LONGEST_FEATURE_WINDOW,
+    data_gaps: Sequence[DataGap] = (),
+) -> datetime:
     """Find the earliest end of the data with which a training is possible: one month to learn from, one to test on.
 
     Both need an outcome, and the outcome of the first must be known before the second, so that two horizons fit behind
-    the first cut-off.
+    the first cut-off. Cut-offs that a gap in the data touches are not used.
 
     Args:
-        first: First event.
+        first: Begin of the data.
         horizon_days: Horizon of the label in days.
         min_history_days: Days of history before the earliest cut-off.
+        activity_days: Activity window in days.
+        data_gaps: Gaps in the data.
 
     Returns:
         Time at which the outcome of the test month is known.
     """
     horizon = timedelta(days=horizon_days)
-    far = first + timedelta(days=min_history_days + 62) + 2 * horizon
-    cutoffs = closed_cutoffs(first, far + horizon, horizon_days, min_history_days)
+    begin = max([first, *(gap.end + timedelta(days=activity_days + LONGEST_FEATURE_WINDOW) for gap in data_gaps)])
+    far = begin + timedelta(days=min_history_days + 62) + 3 * horizon
+    cutoffs = select_labeled_cutoffs(first, far, data_gaps, horizon_days, activity_days, min_history_days).used
     test = next(cutoff for cutoff in cutoffs if cutoff >= cutoffs[0] + horizon)
     return test + horizon
 

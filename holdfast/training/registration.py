@@ -5,7 +5,6 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,13 @@ from sklearn.base import BaseEstimator
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.types import Floats
-from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.history_extent import read_extent
 from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
 from holdfast.training.contract_builder import build_contract
-from holdfast.training.dataset import TrainingSet
+from holdfast.training.dataset import TrainingSet, find_labeled_cutoffs
 from holdfast.training.evaluation import evaluate_model
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.final_fit import refit_after_test
@@ -59,10 +58,11 @@ class EvaluatedVersion:
             Markdown.
         """
         evaluation = self.evaluation
+        served = [evaluation.served.reason] if evaluation.served else []
         return (
             f"**{MODEL_NAME} version {self.registered.version}**: {evaluation.chosen}. {evaluation.reason}\n\n"
             f"Calibration: {evaluation.calibration}. {evaluation.calibration_reason}\n\n"
-            f"{' '.join([evaluation.served.reason if evaluation.served else '', *evaluation.search_notes])}\n\n"
+            f"{' '.join([*served, *evaluation.search_notes, *evaluation.history_notes])}\n\n"
             f"MLflow run `{self.registered.run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, "
             f"{len(lineage.batches)} batch(es)."
         )
@@ -95,8 +95,13 @@ def evaluate_and_register(
     history = data.histories[recipe.development[-1]]
     baselines = score_baselines(development, history, test, settings.horizon_days)
     scores = {"model": predict_churn(tested, test.x), **baselines}
-    history_days = _count_history_days(settings, lineage, recipe.test[-1])
+    extent = read_extent(settings, lineage.known_at, lineage.as_of)
+    assert extent is not None  # the training has rows
+    history_days = (recipe.test[-1] - extent.begin).days + settings.horizon_days
     evaluation = evaluate_model(tested, scores, development, test, choice, training, served, history_days)
+    left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days)
+    notes = [*left_out.describe(), *extent.describe_outliers()]
+    evaluation = evaluation.model_copy(update={"history_notes": notes})
     recipe = recipe.model_copy(update={"threshold": evaluation.value.threshold})
     figures = plot_evaluation(test, scores, evaluation, training.value)
     for name, rows in {"development": development, "test": test, "refit": fitted}.items():
@@ -116,13 +121,6 @@ def evaluate_and_register(
     description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason} {served.reason}"
     registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
     return EvaluatedVersion(registered, evaluation, figures)
-
-
-def _count_history_days(settings: Settings, lineage: Lineage, last_cutoff: datetime) -> int:
-    """Count the days from the first event of the training's batches to the end of the latest labels."""
-    used = [batch for batch in list_batches(settings) if batch.batch_id in lineage.batches and batch.first_event]
-    first = min(batch.first_event for batch in used if batch.first_event)
-    return (last_cutoff - first).days + settings.horizon_days
 
 
 def _log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:

@@ -43,7 +43,12 @@ class SingleClassError(HoldfastError):
 
 
 def split_by_time(
-    cutoffs: Sequence[datetime], horizon_days: int, test_cutoffs: int, folds: int, min_fit_cutoffs: int
+    cutoffs: Sequence[datetime],
+    horizon_days: int,
+    test_cutoffs: int,
+    folds: int,
+    min_fit_cutoffs: int,
+    notes: Sequence[str] = (),
 ) -> TimeSplit:
     """Split cut-offs: the latest are for the test, those before the embargo for development.
 
@@ -56,6 +61,7 @@ def split_by_time(
         test_cutoffs: Largest number of test cut-offs.
         folds: Largest number of folds.
         min_fit_cutoffs: Smallest number of cut-offs to fit on in a fold.
+        notes: Reasons why cut-offs were left out, for the error.
 
     Returns:
         Split.
@@ -70,7 +76,7 @@ def split_by_time(
         raise NotEnoughHistoryError(
             f"{len(cutoffs)} monthly cut-offs have a closed {horizon_days}-day horizon; fitting and testing with an "
             f"embargo of {horizon_days} days between them needs more history. Ingest more, use a later as_of, or a "
-            "shorter HOLDFAST_HORIZON_DAYS."
+            f"shorter HOLDFAST_HORIZON_DAYS.{''.join(f' {note}' for note in notes)}"
         )
     return usable[0]
 

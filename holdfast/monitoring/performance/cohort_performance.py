@@ -10,8 +10,9 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.outcomes import labels_known_until, load_outcomes, maturity_time
+from holdfast.batch_scoring.outcomes import find_outcome_gap, is_mature, load_outcomes, maturity_time
 from holdfast.batch_scoring.performance import compute_intervals, measure_performance
+from holdfast.ingestion.history_extent import DataGap
 from holdfast.monitoring.performance.cbpe import estimate_performance
 from holdfast.monitoring.performance.cohorts import ScoredCohort
 from holdfast.monitoring.settings import PerformanceRules
@@ -69,8 +70,7 @@ def evaluate_cohorts(
     Returns:
         The performance of each cohort, in the same order.
     """
-    until = labels_known_until(settings, as_of, known_at)
-    matured = [cohort for cohort in cohorts if until is not None and maturity_time(settings, cohort.ends_at) <= until]
+    matured = [cohort for cohort in cohorts if is_mature(settings, cohort.as_of, as_of, known_at, cohort.ends_at)]
     outcomes: dict[int, pd.Series] = {}
     if matured:
         rows = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in matured], ignore_index=True)
@@ -79,7 +79,14 @@ def evaluate_cohorts(
             outcomes[id(cohort)] = churned.iloc[start : start + len(cohort.rows)].reset_index(drop=True)
             start += len(cohort.rows)
     return [
-        _evaluate(cohort, maturity_time(settings, cohort.ends_at), outcomes.get(id(cohort)), trained, rules)
+        _evaluate(
+            cohort,
+            maturity_time(settings, cohort.ends_at),
+            outcomes.get(id(cohort)),
+            find_outcome_gap(settings, cohort.as_of, cohort.ends_at, as_of, known_at),
+            trained,
+            rules,
+        )
         for cohort in cohorts
     ]
 
@@ -88,6 +95,7 @@ def _evaluate(
     cohort: ScoredCohort,
     matures_at: datetime,
     outcomes: "pd.Series[bool] | None",
+    gap: DataGap | None,
     trained: Mapping[str, datetime],
     rules: PerformanceRules,
 ) -> CohortPerformance:
@@ -103,8 +111,9 @@ def _evaluate(
     scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
     ids = rows[ENTITY_KEY].to_numpy()
     if outcomes is None:
+        note = f"outcomes unknown: gap in the data {gap}" if gap else f"matures on {matures_at:%Y-%m-%d}"
         estimate = estimate_performance(scores, offered, ids, rules.value, rules.resamples, rules.seed)
-        return replace(result, status="estimated", note=f"matures on {matures_at:%Y-%m-%d}", metrics=estimate)
+        return replace(result, status="estimated", note=note, metrics=estimate)
     churned = outcomes.dropna().to_numpy(dtype=bool)
     bootstrap = CustomerBootstrap(ids, rules.resamples, rules.seed)
     drawn = measure_performance(churned, scores, offered == 1, rules.value, bootstrap)

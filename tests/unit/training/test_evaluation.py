@@ -202,7 +202,15 @@ class TestEvaluateModel:
     def test_evaluation_of_an_earlier_release_readable(self, shop: OnTest) -> None:
         """Monitoring and the gates read the report of a champion that an earlier release trained."""
         fields = json.loads(shop.report.model_dump_json())
-        for name in ("over_families", "log_loss_gains", "folds", "served", "decisions", "search_notes"):
+        for name in (
+            "over_families",
+            "log_loss_gains",
+            "folds",
+            "served",
+            "decisions",
+            "search_notes",
+            "history_notes",
+        ):
             del fields[name]
         del fields["level"]["month_spread"]
         older = Evaluation.model_validate(fields | {"simpler": None})

@@ -1,0 +1,200 @@
+"""Extent of the transactions known at a time: begin and end of the data, and gaps, by :mod:`.flow_breaks`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from feature_repo.settings import Settings
+from feature_repo.timestamps import DAY_US, epoch_us, from_epoch_us
+from holdfast.core.parquet_files import create_parquet_view
+from holdfast.ingestion.batches import transaction_files
+from holdfast.ingestion.flow_breaks import DailyFlow, Days, find_breaks
+
+
+@dataclass(frozen=True)
+class DataGap:
+    """Stretch of days without a flow of rows.
+
+    Attributes:
+        start: First midnight (UTC) without the flow.
+        end: Midnight at which the flow begins again.
+        rows: Rows inside, far fewer than beside it.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+
+    @property
+    def days(self) -> int:
+        """Return the length in days."""
+        return (self.end - self.start).days
+
+    def overlaps(self, start: datetime, end: datetime) -> bool:
+        """Check that a period needs days of the gap.
+
+        Args:
+            start: Begin of the period, included.
+            end: End of the period, not included.
+
+        Returns:
+            True for a period with at least one day of the gap.
+        """
+        return self.start < end and start < self.end
+
+    def __str__(self) -> str:
+        """Return the first and the last day."""
+        return f"{self.start:%Y-%m-%d} to {self.end - timedelta(days=1):%Y-%m-%d}"
+
+
+@dataclass(frozen=True)
+class HistoryExtent:
+    """Extent of the known transactions.
+
+    Attributes:
+        begin: First event of the flow of rows.
+        end: Midnight (UTC) after the last day of the flow.
+        gaps: Gaps between begin and end, ascending.
+        first_event: Earliest event of all.
+        last_day: Midnight of the latest day with a row.
+        rows_before: Rows before the begin.
+        rows_after: Rows at or after the end.
+    """
+
+    begin: datetime
+    end: datetime
+    gaps: tuple[DataGap, ...]
+    first_event: datetime
+    last_day: datetime
+    rows_before: int = 0
+    rows_after: int = 0
+
+    def find_gap(self, start: datetime, end: datetime) -> DataGap | None:
+        """Find the first gap that overlaps a period.
+
+        Args:
+            start: Begin of the period, included.
+            end: End of the period, not included.
+
+        Returns:
+            The gap; None for a period that rows cover.
+        """
+        return next((gap for gap in self.gaps if gap.overlaps(start, end)), None)
+
+    def describe(self) -> tuple[str, ...]:
+        """Describe gaps and rows outside the flow, for a person.
+
+        Returns:
+            Sentences; none for a history without gaps and outliers.
+        """
+        gaps = (
+            f"Gap in the data: {gap} ({gap.days} days) has {f'only {gap.rows:,}' if gap.rows else 'no'} rows. Months "
+            "whose outcomes or features need these days are left out of training and evaluation, until rows of these "
+            "days are ingested."
+            for gap in self.gaps
+        )
+        return (*gaps, *self.describe_outliers())
+
+    def describe_outliers(self) -> tuple[str, ...]:
+        """Describe rows before the begin and after the end.
+
+        Returns:
+            Sentences; none without such rows.
+        """
+        notes = []
+        if self.rows_before:
+            notes.append(
+                f"Before the data begin: {_describe_rows(self.rows_before)} from {self.first_event:%Y-%m-%d} on. The "
+                f"flow of rows begins on {self.begin:%Y-%m-%d}. Check the dates."
+            )
+        if self.rows_after:
+            notes.append(
+                f"After the data end: {_describe_rows(self.rows_after)} up to {self.last_day:%Y-%m-%d}. The flow of "
+                f"rows ends on {self.end - timedelta(days=1):%Y-%m-%d}. Check the dates, or ingest the rows between."
+            )
+        return tuple(notes)
+
+
+def read_extent(
+    settings: Settings, known_at: datetime | None = None, as_of: datetime | None = None
+) -> HistoryExtent | None:
+    """Read the extent of the transactions.
+
+    Args:
+        settings: Settings with the data folder.
+        known_at: Time at which the rows must be valid: until an export fills a gap, the gap is there; None for now.
+        as_of: Time before which the rows must be; None for all.
+
+    Returns:
+        The extent; None without transactions.
+    """
+    files = tuple(transaction_files(settings, known_at))
+    return _read_files(files, None if as_of is None else epoch_us(as_of)) if files else None
+
+
+@lru_cache(maxsize=64)
+def _read_files(files: tuple[Path, ...], as_of_us: int | None) -> HistoryExtent | None:
+    days, customers, rows, first_us = _read_daily(files)
+    before = slice(None) if as_of_us is None else first_us < as_of_us
+    if not len(first_us[before]):
+        return None
+    flow = DailyFlow(days[before], customers[before], rows[before])
+    breaks = find_breaks(flow)
+    first, last = int(flow.days[0]), int(flow.days[-1])
+    begin, first_event = (from_epoch_us(int(first_us[np.searchsorted(days, day)])) for day in (breaks.begin, first))
+    return HistoryExtent(
+        begin=begin,
+        end=_midnight(breaks.end),
+        gaps=tuple(DataGap(_midnight(a), _midnight(b), flow.count_rows(a, b)) for a, b in breaks.gaps),
+        first_event=first_event,
+        last_day=_midnight(last),
+        rows_before=flow.count_rows(first, breaks.begin),
+        rows_after=flow.count_rows(breaks.end, last + 1),
+    )
+
+
+@lru_cache(maxsize=16)  # batches are immutable
+def _read_daily(files: tuple[Path, ...]) -> tuple[Days, Days, Days, Days]:
+    """Read the days with rows, their customers and rows, and the first event of each."""
+    with duckdb.connect() as connection:
+        create_parquet_view(connection, "transactions", files)
+        table = connection.execute(
+            # not the cast of a zoned timestamp, which takes three times as long as the rest
+            "SELECT make_timestamp(epoch_us(event_timestamp))::DATE AS day, count(DISTINCT customer_id) AS customers, "
+            "count(*) AS rows, epoch_us(min(event_timestamp)) AS first_us FROM transactions GROUP BY day ORDER BY day"
+        ).fetchnumpy()
+    days = np.asarray(table["day"], dtype="datetime64[D]").astype(np.int64)
+    customers, rows, first_us = (np.asarray(table[name], dtype=np.int64) for name in ("customers", "rows", "first_us"))
+    return days, customers, rows, first_us
+
+
+def describe_changes(before: HistoryExtent | None, after: HistoryExtent | None) -> tuple[str, ...]:
+    """Describe gaps and outliers that an ingest added, and gaps that it filled.
+
+    Args:
+        before: Extent before the ingest.
+        after: Extent after it.
+
+    Returns:
+        Sentences; none where the ingest changed nothing of this.
+    """
+    if after is None:
+        return ()
+    known = before.describe() if before else ()
+    filled = [gap for gap in before.gaps if not after.find_gap(gap.start, gap.end)] if before else []
+    return (
+        *(note for note in after.describe() if note not in known),
+        *(f"Gap in the data filled: {gap} ({gap.days} days)." for gap in filled),
+    )
+
+
+def _midnight(day: int) -> datetime:
+    return from_epoch_us(day * DAY_US)
+
+
+def _describe_rows(rows: int) -> str:
+    return f"{rows:,} {'row' if rows == 1 else 'rows'}"

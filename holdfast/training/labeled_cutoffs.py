@@ -1,0 +1,75 @@
+"""Monthly cut-offs with known outcomes and right features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from feature_repo.labels import closed_cutoffs
+from holdfast.core.formatting import format_cutoffs
+from holdfast.ingestion.history_extent import DataGap
+
+LONGEST_FEATURE_WINDOW = 180  # days
+
+
+@dataclass(frozen=True)
+class LabeledCutoffs:
+    """Cut-offs whose horizon has closed, by use.
+
+    Attributes:
+        used: Cut-offs without a gap in their horizon, activity window and feature windows, ascending.
+        left_out: Cut-offs with a gap there, to the gap.
+    """
+
+    used: list[datetime]
+    left_out: dict[datetime, DataGap]
+
+    def describe(self) -> list[str]:
+        """Describe the gaps and the cut-offs that were left out.
+
+        Returns:
+            A sentence per gap; none without gaps.
+        """
+        notes = []
+        for gap in dict.fromkeys(self.left_out.values()):
+            cutoffs = [cutoff for cutoff, found in self.left_out.items() if found == gap]
+            notes.append(
+                f"Gap in the data: {gap} ({gap.days} days). Left out: the monthly cut-offs {format_cutoffs(cutoffs)}, "
+                f"whose outcomes or features need these days. Cut-offs that remain: {len(self.used)}."
+            )
+        return notes
+
+
+def select_labeled_cutoffs(
+    first: datetime,
+    end: datetime,
+    gaps: Sequence[DataGap],
+    horizon_days: int,
+    activity_days: int,
+    min_history_days: int,
+) -> LabeledCutoffs:
+    """Select the monthly cut-offs whose horizon has closed, and leave out those that a gap in the data touches.
+
+    A gap within the horizon makes customers churn who may have bought, and one within the windows before the cut-off
+    makes them inactive, or their features too low.
+
+    Args:
+        first: Begin of the data.
+        end: End of the data, or time by which the horizon must have closed.
+        gaps: Gaps in the data.
+        horizon_days: Horizon of the label in days.
+        activity_days: Activity window in days.
+        min_history_days: History before the earliest cut-off, in days.
+
+    Returns:
+        The cut-offs.
+    """
+    before = timedelta(days=max(activity_days, LONGEST_FEATURE_WINDOW))
+    cutoffs = LabeledCutoffs([], {})
+    for cutoff in closed_cutoffs(first, end, horizon_days, min_history_days):
+        stop = cutoff + timedelta(days=horizon_days)
+        gap = next((gap for gap in gaps if gap.overlaps(cutoff - before, stop)), None)
+        if gap is None:
+            cutoffs.used.append(cutoff)
+        else:
+            cutoffs.left_out[cutoff] = gap
+    return cutoffs
