@@ -1,4 +1,4 @@
-"""Formats of times, versions and cut-offs, shared by reports, tables and pages."""
+"""Formats of times, versions, cut-offs and counts, shared by reports, tables and pages."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -40,3 +40,16 @@ def format_cutoffs(cutoffs: Sequence[datetime]) -> str:
     if not cutoffs:
         return "none"
     return f"{cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d} ({len(cutoffs)})"
+
+
+def format_count(count: int, noun: str) -> str:
+    """Format a count with its noun.
+
+    Args:
+        count: Number of things.
+        noun: Noun in the singular, whose plural ends in s.
+
+    Returns:
+        Text such as ``1 row`` or ``3,210 rows``.
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

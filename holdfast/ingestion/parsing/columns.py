@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.reading.source import RowIssue as RowIssue
 from holdfast.ingestion.reading.source import SourceFile
 
@@ -64,14 +65,8 @@ class TextColumn:
         Returns:
             Text such as ``'1.5' (sales.csv, row 4), '2.5' (sales.csv, row 9)``.
         """
-        ends = np.cumsum([file.rows.num_rows for file in self.files])
-        described = []
-        for position in np.flatnonzero(rows)[:limit]:
-            number = int(np.searchsorted(ends, position, side="right"))
-            file = self.files[number]
-            row = file.row_numbers[position - (ends[number] - file.rows.num_rows)]
-            described.append(f"{self.text[int(position)].as_py()!r} ({file.name}, row {row})")
-        return ", ".join(described)
+        positions = [int(position) for position in np.flatnonzero(rows)[:limit]]
+        return ", ".join(f"{self.text[i].as_py()!r} ({locate_row(self.files, i)})" for i in positions)
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,22 @@ class ParsedColumn:
 
 
 Parser = Callable[[TextColumn, str, "ColumnMapping"], ParsedColumn]  # of a column, a field and a mapping
+
+
+def locate_row(files: Sequence[SourceFile], position: int) -> str:
+    """Name the file and the number of a row.
+
+    Args:
+        files: Files, in the order of their rows.
+        position: Position of the row among the rows of all files.
+
+    Returns:
+        Text such as ``sales.csv, row 4``.
+    """
+    ends = np.cumsum([file.rows.num_rows for file in files])
+    number = int(np.searchsorted(ends, position, side="right"))
+    file = files[number]
+    return f"{file.name}, row {file.row_numbers[position - (ends[number] - file.rows.num_rows)]}"
 
 
 def read_text_column(files: Sequence[SourceFile], name: str) -> TextColumn:
@@ -138,3 +149,24 @@ def merge_issues(issues: Sequence[RowIssue]) -> list[RowIssue]:
         earlier = merged.get(issue.reason)
         merged[issue.reason] = replace(issue, rows=earlier.rows | issue.rows) if earlier else issue
     return list(merged.values())
+
+
+def describe_issue(column: TextColumn, issue: RowIssue, values: np.ndarray | None = None, reading: str = "") -> str:
+    """Describe the values of a column that go to quarantine for one reason.
+
+    Args:
+        column: Column as text.
+        issue: Reason and rows.
+        values: Possible value of each row, shape (rows,); without it, no sum is given.
+        reading: Reading that gives these values.
+
+    Returns:
+        Sentences with examples and the sum at stake.
+    """
+    found = (
+        f"Column {column.name!r}: {issue.reason} in {format_count(issue.rows.sum(), 'row')}, for example "
+        f"{column.describe_values(issue.rows)}."
+    )
+    if values is None:
+        return found
+    return f"{found} Read with {reading}, these values add up to {np.nansum(values[issue.rows]):,.2f}."

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, read_text_column
 from holdfast.ingestion.parsing.currency_codes import decimal_places, find_currency
 from holdfast.ingestion.value_rules import CurrencyRule
@@ -57,7 +58,7 @@ def require_one_currency(column: TextColumn, marks: CurrencyColumn) -> tuple[lis
     marked = marks.positions != NO_CURRENCY
     counts = np.bincount(marks.positions[marked], minlength=len(marks.codes))
     present = int((~column.missing).sum())
-    listing = ", ".join(f"{code} ({counts[i]:,} rows)" for i, code in enumerate(marks.codes) if counts[i])
+    listing = ", ".join(f"{code} ({format_count(counts[i], 'row')})" for i, code in enumerate(marks.codes) if counts[i])
     if (counts > 0).sum() < 2:
         if 0 < marked.sum() < present:
             return [], [
@@ -140,7 +141,7 @@ def require_one_currency_column(column: TextColumn, is_mapped: bool) -> None:
             return
     if len(rows) > 1:
         main = max(rows, key=lambda code: rows[code])
-        listing = ", ".join(f"{code} ({count:,} rows)" for code, count in rows.items())
+        listing = ", ".join(f"{code} ({format_count(count, 'row')})" for code, count in rows.items())
         rates = ", ".join(f"{code}: 1" for code in rows)
         key = "" if is_mapped else f"`currency: {column.name}` under `columns:`, and "
         raise IngestError(

@@ -1,6 +1,7 @@
 """Checks of the customer ids of a source: ids that stand for no single customer, ids that differ in writing only."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import MISSING_VALUES, RowIssue
+from holdfast.ingestion.parsing.columns import MISSING_VALUES, RowIssue, locate_row
 from holdfast.ingestion.parsing.customer_id_forms import describe_similar_ids
+from holdfast.ingestion.reading.source import SourceFile
 from holdfast.ingestion.value_rules import CustomerIdForm
 
 # Names of no customer, in lower case.
@@ -41,11 +43,12 @@ class CustomerIdFindings:
     notes: list[str]
 
 
-def check_customer_ids(ids: pd.Series, mapping: ColumnMapping) -> CustomerIdFindings:
+def check_customer_ids(ids: pd.Series, files: Sequence[SourceFile], mapping: ColumnMapping) -> CustomerIdFindings:
     """Check the ids of all rows.
 
     Args:
         ids: Id of each row, null where missing.
+        files: Files of the rows.
         mapping: Mapping with the ids to ignore.
 
     Returns:
@@ -63,7 +66,10 @@ def check_customer_ids(ids: pd.Series, mapping: ColumnMapping) -> CustomerIdFind
     counts[ignored[:-1]] = 0
     notes = _describe_large_ids(names, counts)
     if mapping.customer_id_form == CustomerIdForm():
-        notes += describe_similar_ids(pa.array(names[:-1][~ignored[:-1]], pa.string()))
+        # Rows stand for the ids: notes are published, and ids may be email addresses.
+        notes += describe_similar_ids(
+            pa.array(names[:-1], pa.string()), lambda position: locate_row(files, int(np.argmax(codes == position)))
+        )
     return CustomerIdFindings(issues, notes)
 
 

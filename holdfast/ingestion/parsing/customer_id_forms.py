@@ -1,6 +1,7 @@
 """Forms of customer ids: differences in writing, and ids that differ only by them."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -49,24 +50,25 @@ def _normalize(ids: pa.StringArray, form: Literal["NFC", "NFKC"]) -> pa.StringAr
     return pc.replace_with_mask(ids, rows, pa.array(written, pa.string()))
 
 
-def describe_similar_ids(ids: pa.StringArray) -> list[str]:
+def describe_similar_ids(ids: pa.StringArray, locate: Callable[[int], str]) -> list[str]:
     """Describe the ids that differ from another one only in writing.
 
     Args:
         ids: Different ids.
+        locate: Function that names the row of an id, given its position.
 
     Returns:
         One sentence per kind of difference, with an example and the key of the mapping that makes one customer of them.
     """
     notes = []
     for difference, (key, form) in _FORMS.items():
-        found = _count_similar(ids, apply_id_form(ids, form))
+        found = _count_similar(ids, apply_id_form(ids, form), locate)
         if found is not None:
             notes.append(
                 f"{found} differ only {difference} and are different customers. Set `customer_id_form: {key}` in the "
                 "mapping if they are not."
             )
-    zeros = _count_similar(ids, pc.replace_substring_regex(ids, "^0+([0-9]+)$", r"\1"))
+    zeros = _count_similar(ids, pc.replace_substring_regex(ids, "^0+([0-9]+)$", r"\1"), locate)
     if zeros is not None:
         notes.append(
             f"{zeros} differ only in zeros in front and are different customers. A spreadsheet removes such zeros: if "
@@ -75,7 +77,7 @@ def describe_similar_ids(ids: pa.StringArray) -> list[str]:
     return notes
 
 
-def _count_similar(ids: pa.StringArray, written: pa.StringArray) -> str | None:
+def _count_similar(ids: pa.StringArray, written: pa.StringArray, locate: Callable[[int], str]) -> str | None:
     """Count the ids that another id equals once written in a form, with an example."""
     if pc.all(pc.equal(ids, written)).as_py():
         return None
@@ -85,5 +87,5 @@ def _count_similar(ids: pa.StringArray, written: pa.StringArray) -> str | None:
         return None
     rows = np.flatnonzero(pc.is_in(written, value_set=repeated).to_numpy(zero_copy_only=False))
     first = written[int(rows[0])]
-    example = [ids[int(row)].as_py() for row in np.flatnonzero(pc.equal(written, first).to_numpy(False))][:2]
-    return f"{len(rows):,} customer ids, such as {example[0]!r} and {example[1]!r},"
+    pair = np.flatnonzero(pc.equal(written, first).to_numpy(zero_copy_only=False))[:2]
+    return f"{len(rows):,} customer ids, such as those of {' and '.join(locate(int(row)) for row in pair)},"

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, describe_issue
 from holdfast.ingestion.parsing.customer_id_forms import apply_id_form
 from holdfast.ingestion.parsing.number_notation import match_pattern
 
@@ -68,7 +68,8 @@ def parse_customer_ids(column: TextColumn, field: str, mapping: ColumnMapping) -
     )
     issues = tuple(RowIssue(text, rows) for text, rows in zip(reasons, by_row, strict=True) if rows.any())
     values = pd.Series(np.array([*text.to_pylist(), None], dtype=object)[of_row], dtype=object)
-    return ParsedColumn(values, issues, tuple(_describe_changes(column, ids, text)))
+    notes = [describe_issue(column, issue) for issue in issues]
+    return ParsedColumn(values, issues, (*notes, *_describe_changes(column, ids, text)))
 
 
 def _describe_changes(column: TextColumn, ids: pa.StringArray, text: pa.StringArray) -> list[str]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdfast.core.errors import IngestError
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import column_names
-from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, read_text_column
+from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, describe_issue, read_text_column
 from holdfast.ingestion.parsing.number_notation import Notation
 from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
@@ -50,64 +51,91 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
     """
     decimal, group = (".", ",") if mapping.decimal == "." else (",", ".")
     own, other, lone_decimal, lone_group = _notations(rows.notations, decimal)
-    present = max(int((~column.missing).sum()), 1)
     _require_notation(column, own, other, field, decimal, group)
     issues: list[RowIssue] = []
     notes: list[str] = []
-    if other.any():
-        issues.append(RowIssue(f"{field} is written with a decimal {_NAMES[group]}, unlike the column", other))
-        notes.append(describe_loss(column, issues[-1], rows.other_values, f"a decimal {_NAMES[group]}"))
 
-    certain_group = rows.certain & (rows.separators == ord(group)) & own
+    def set_aside(reason: str, selected: np.ndarray, values: np.ndarray | None = None, reading: str = "") -> None:
+        if selected.any():
+            issues.append(RowIssue(f"{field} {reason}", selected))
+            notes.append(describe_issue(column, issues[-1], values, reading))
+
+    reason = f"is written with a decimal {_NAMES[group]}, unlike the column"
+    set_aside(reason, other, rows.other_values, f"a decimal {_NAMES[group]}")
     ambiguous = np.zeros(len(own), dtype=bool)
-    example = column.describe_values
     if lone_group.any() and mapping.thousands != group:
-        found = (
-            f"Column {column.name!r}: {lone_group.sum():,} values have a {_NAMES[group]} before three digits, read as "
-            f"a separator of thousands: {example(lone_group)}."
-        )
-        if other.any() and not certain_group.any():
-            ambiguous |= lone_group
-        elif other.any():
-            notes.append(f"{found} Some other values have a decimal {_NAMES[group]}.")
-        elif not own.any() and not _is_shown_elsewhere(column, mapping):
-            notes.append(f"{found} Set `decimal: '{group}'` in the mapping if it separates decimals.")
+        has_groups = bool((rows.certain & (rows.separators == ord(group)) & own).any())
+        note = _decide_lone_group(column, lone_group, own, other, has_groups, mapping)
+        notes += [note] if note else []
+        ambiguous |= lone_group & (note is None)
     if lone_decimal.any():
-        found = (
-            f"Column {column.name!r}: {lone_decimal.sum():,} values have a {_NAMES[decimal]} before three digits, read "
-            f"as the decimal separator: {example(lone_decimal)}."
-        )
-        if (own & rows.decimals).any():
-            if other.any():
-                notes.append(f"{found} Some other values have a decimal {_NAMES[group]}.")
-        elif other.any():
-            ambiguous |= lone_decimal
-        elif own.any():
-            notes.append(f"{found} No other value has more than two decimals.")
-        elif _is_shown_elsewhere(column, mapping):
-            notes.append(f"{found} Other columns have a decimal {_NAMES[decimal]} too.")
-        elif "decimal" in mapping.model_fields_set or mapping.thousands is not None:
-            notes.append(f"{found} Set `decimal: '{group}'` in the mapping if it separates thousands.")
-        elif lone_decimal.sum() >= _CONTRADICTING_SHARE * present:
-            raise IngestError(
-                f"Column {column.name!r} ({field}) does not show whether its {_NAMES[decimal]} separates decimals or "
-                f"thousands: {example(lone_decimal)}. Set `decimal: '{decimal}'` or `decimal: '{group}'` in the "
-                "mapping."
-            )
-        else:
-            ambiguous |= lone_decimal
-    if ambiguous.any():
-        issues.append(RowIssue(f"{field} has a separator of decimals or of thousands", ambiguous))
-        notes.append(describe_loss(column, issues[-1], rows.values, f"a decimal {_NAMES[decimal]}"))
-    separator_rows = _find_other_separators(rows, mapping, lone_group, group)
-    if separator_rows.any():
-        issues.append(RowIssue(f"{field} has another separator of thousands than the column", separator_rows))
-        notes.append(describe_loss(column, issues[-1], rows.values, "that separator"))
-    malformed = rows.notations == Notation.MALFORMED
-    if malformed.any():
-        issues.append(RowIssue(f"{field} has digits that are not grouped in threes", malformed))
-        notes.append(describe_loss(column, issues[-1]))
+        has_decimals = bool((own & rows.decimals).any())
+        note = _decide_lone_decimal(column, lone_decimal, own, other, has_decimals, field, mapping)
+        notes += [note] if note else []
+        ambiguous |= lone_decimal & (note is None)
+    reading = f"a decimal {_NAMES[decimal]}"
+    set_aside("has a separator of decimals or of thousands", ambiguous, rows.values, reading)
+    separators = _find_other_separators(rows, mapping, lone_group & ~ambiguous, group)
+    set_aside("has another separator of thousands than the column", separators, rows.values, "that separator")
+    set_aside("has digits that are not grouped in threes", rows.notations == Notation.MALFORMED)
     return NotationDecision(issues, notes)
+
+
+def _decide_lone_group(
+    column: TextColumn,
+    lone: np.ndarray,
+    own: np.ndarray,
+    other: np.ndarray,
+    has_groups: bool,
+    mapping: ColumnMapping,
+) -> str | None:
+    """Return a note, perhaps empty, where numbers such as 1,234 (decimal point) are read; None where they are not."""
+    mark = "," if mapping.decimal == "." else "."
+    if other.any() and not has_groups:
+        return None
+    found = (
+        f"Column {column.name!r}: {format_count(lone.sum(), 'value')} with a {_NAMES[mark]} before three digits, read "
+        f"with a separator of thousands: {column.describe_values(lone)}."
+    )
+    if other.any():
+        return f"{found} Some other values have a decimal {_NAMES[mark]}."
+    if own.any() or _is_shown_elsewhere(column, mapping):
+        return ""
+    return f"{found} Set `decimal: '{mark}'` in the mapping if it separates decimals."
+
+
+def _decide_lone_decimal(
+    column: TextColumn,
+    lone: np.ndarray,
+    own: np.ndarray,
+    other: np.ndarray,
+    has_decimals: bool,
+    field: str,
+    mapping: ColumnMapping,
+) -> str | None:
+    """Return a note, perhaps empty, where numbers such as 1.234 (decimal point) are read; None where they are not."""
+    decimal, mark = (".", ",") if mapping.decimal == "." else (",", ".")
+    if other.any() and not has_decimals:
+        return None
+    examples = column.describe_values(lone)
+    found = (
+        f"Column {column.name!r}: {format_count(lone.sum(), 'value')} with a {_NAMES[decimal]} before three digits, "
+        f"read as decimals: {examples}."
+    )
+    if other.any():
+        return f"{found} Some other values have a decimal {_NAMES[mark]}."
+    if own.any():
+        return "" if has_decimals else f"{found} No other value has more than two decimals."
+    if _is_shown_elsewhere(column, mapping):
+        return f"{found} Other columns have a decimal {_NAMES[decimal]} too."
+    if "decimal" in mapping.model_fields_set or mapping.thousands is not None:
+        return f"{found} Set `decimal: '{mark}'` in the mapping if it separates thousands."
+    if lone.sum() < _CONTRADICTING_SHARE * (~column.missing).sum():
+        return None
+    raise IngestError(
+        f"Column {column.name!r} ({field}) does not show whether its {_NAMES[decimal]} separates decimals or "
+        f"thousands: {examples}. Set `decimal: '{decimal}'` or `decimal: '{mark}'` in the mapping."
+    )
 
 
 def _require_notation(
@@ -161,24 +189,3 @@ def _find_other_separators(rows: NumberRows, mapping: ColumnMapping, lone_group:
         return np.asarray(grouped & (separators != ord(mapping.thousands)))
     counts = np.bincount(separators[grouped], minlength=1)
     return np.asarray(grouped & ~rows.certain & (separators != counts.argmax()))
-
-
-def describe_loss(column: TextColumn, issue: RowIssue, values: np.ndarray | None = None, reading: str = "") -> str:
-    """Describe the values of a column that go to quarantine for one reason.
-
-    Args:
-        column: Column as text.
-        issue: Reason and rows.
-        values: Possible value of each row, shape (rows,); without it, no sum is given.
-        reading: Reading that gives these values.
-
-    Returns:
-        Sentences with examples and the sum at stake.
-    """
-    found = (
-        f"Column {column.name!r}: {issue.rows.sum():,} values are in quarantine ({issue.reason}), for example "
-        f"{column.describe_values(issue.rows)}."
-    )
-    if values is None:
-        return found
-    return f"{found} Read with {reading}, they add up to {np.nansum(values[issue.rows]):,.2f}."

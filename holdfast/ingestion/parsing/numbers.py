@@ -5,7 +5,7 @@ import pandas as pd
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn
+from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, describe_issue
 from holdfast.ingestion.parsing.currencies import (
     CurrencyColumn,
     apply_currency_rule,
@@ -14,7 +14,7 @@ from holdfast.ingestion.parsing.currencies import (
     require_one_currency,
 )
 from holdfast.ingestion.parsing.number_affixes import Problem
-from holdfast.ingestion.parsing.number_evidence import decide_notation, describe_loss
+from holdfast.ingestion.parsing.number_evidence import decide_notation
 from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
 
@@ -37,7 +37,7 @@ def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> Par
     """
     rows = read_number_rows(column, "." if column.is_number else mapping.decimal)
     issues = _find_problems(column, rows, field)
-    values, notes = rows.values, [describe_loss(column, issue) for issue in issues]
+    values, notes = rows.values, [describe_issue(column, issue) for issue in issues]
     if not column.is_number:
         decision = decide_notation(column, rows, field, mapping)
         issues += decision.issues
@@ -46,7 +46,7 @@ def parse_numbers(column: TextColumn, field: str, mapping: ColumnMapping) -> Par
         if marked.any() and mapping.credit_sign is None:
             _require_few_marks(column, marked, field)
             issues.append(RowIssue(f"{field} has a mark CR or DR, without `credit_sign` in the mapping", marked))
-            notes.append(describe_loss(column, issues[-1], values, "any mark as positive"))
+            notes.append(describe_issue(column, issues[-1], values, "any mark as positive"))
         elif marked.any():
             credit = 1 if mapping.credit_sign == "positive" else -1
             values = np.where(marked, values * rows.credits * credit, values)

@@ -104,7 +104,7 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
         issues += found.issues
         values[field] = found.values
         notes += found.notes
-    found_ids = check_customer_ids(values["customer_id"], mapping)
+    found_ids = check_customer_ids(values["customer_id"], files, mapping)
     issues += found_ids.issues
     notes += found_ids.notes
     if mapping.currency is None:

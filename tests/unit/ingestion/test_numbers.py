@@ -177,7 +177,7 @@ def test_indian_and_western_grouping_in_one_column_quarantines_the_rarer() -> No
 def test_few_rows_of_several_currencies_are_quarantined() -> None:
     found = _parse(["5.00"] * 8 + ["$5.00", "€5.00"])
     assert found.values.isna().tolist() == [False] * 8 + [True] * 2
-    assert any("USD (1 rows)" in note for note in found.notes)
+    assert any("USD (1 row)" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
