@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+# Keys that concern the table of a file; the other ones concern its rows and values.
+READING_KEYS = frozenset({"encoding", "delimiter", "quoted", "skip_rows", "column_names", "sheet", "unterminated_row"})
+
 
 class FileRuleError(ValueError):
     """Invalid rule for some files.

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.file_rules import matches_file
+from holdfast.ingestion.file_rules import READING_KEYS, matches_file
 from holdfast.ingestion.mapping_rules import Join
 from holdfast.ingestion.reading.column_names import OTHER_FILE, describe_missing_column
 from holdfast.ingestion.reading.source import RowIssue, SourceFile
@@ -72,12 +72,24 @@ def join_files(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple[lis
     for join, group in zip(mapping.join, of_join, strict=True):
         if bad := sum(file.rows_read for file in group) - sum(len(_usable(file)) for file in group):
             notes.append(f"{join.file}: {bad:,} bad lines are left out of the join.")
+        for file in group:
+            _require_reading_keys(file, mapping)
         group = [file.take(_usable(file)) for file in group]
         needed = [*mapping.required_columns, *(name for other in mapping.join for name in other.left_key)]
         result = _join(result, group, join, needed)
     if not result:
         raise IngestError("Every file of the source is named by `join`: no file with rows is left.")
     return result, notes
+
+
+def _require_reading_keys(file: SourceFile, mapping: ColumnMapping) -> None:
+    """Reject a rule for a joined file that would have no effect: its values are parsed by the rules of the rows."""
+    rule = next((rule for rule in mapping.files if matches_file(file.name, rule.match)), None)
+    if rule and (without_effect := sorted(set(rule.model_extra or {}) - READING_KEYS)):
+        raise IngestError(
+            f"The rule for {rule.match!r} in `files` sets {without_effect[0]}, which has no effect on {file.name}: the "
+            "values of a joined file are read by the rules of the rows. Move the key there."
+        )
 
 
 def _usable(file: SourceFile) -> np.ndarray:

@@ -8,6 +8,8 @@ import numpy as np
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.reading.source import RowIssue, Source, SourceFile
 from holdfast.ingestion.row_rules.carry_down import carry_down_values
+from holdfast.ingestion.row_rules.condition_values import find_absent_values
+from holdfast.ingestion.row_rules.conditions import read_raw_column
 from holdfast.ingestion.row_rules.filters import find_filtered_rows, require_rows
 from holdfast.ingestion.row_rules.orders import find_repeated_lines
 from holdfast.ingestion.row_rules.refunds import split_refunds
@@ -66,8 +68,12 @@ def apply_row_rules(source: Source, mapping: ColumnMapping) -> SelectedRows:
 
 def _filter_groups(files: list[SourceFile], rules: list[ColumnMapping]) -> tuple[list[SourceFile], list[str]]:
     result, notes = list(files), []
-    for positions in _group_equal(rules, lambda rule: bool(rule.where or rule.where_not)):
+    for positions in _group_equal(rules, lambda rule: bool(rule.where or rule.where_not or rule.cancellation)):
         group = [files[position] for position in positions]
+        if cancelled := rules[positions[0]].cancellation:
+            notes += find_absent_values(
+                "cancellation", cancelled.column, cancelled, read_raw_column(group, cancelled.column)
+            )
         filtered, found = find_filtered_rows(group, rules[positions[0]])
         notes += found
         for position, mask in zip(positions, _split(filtered, group), strict=True):

@@ -13,6 +13,8 @@ from holdfast.ingestion.mapping_columns import column_names
 from holdfast.ingestion.parsing.columns import read_text_column
 from holdfast.ingestion.reading.source import RowIssue, SourceFile
 
+ZERO = r"^[^1-9]*0(?:[eE][+-]?[0-9]+)?[^0-9]*$"  # in any notation of numbers
+
 
 def find_orders(files: Sequence[SourceFile], columns: Sequence[str]) -> np.ndarray:
     """Find the order of each row.
@@ -64,10 +66,11 @@ def find_repeated_lines(files: Sequence[SourceFile], mapping: ColumnMapping) -> 
     first[in_order] = first_of_order[orders[in_order]]
     repeated = first != positions
     conflicting = np.zeros(len(orders), dtype=bool)
-    for field in ("amount", "customer_id", "event_timestamp"):
-        found = _find_conflicts(files, mapping, field, first, repeated)
-        _require_one_value_per_order(files, mapping, field, first, found, repeated & ~blank)
-        conflicting |= found
+    for field, names in _compared_columns(mapping).items():
+        for name in names:
+            found = _find_conflicts(files, name, first, repeated, is_refund=field == "refund")
+            _require_one_value_per_order(files, mapping, (field, name), first, found, repeated & ~blank)
+            conflicting |= found
     contradicted = np.zeros(len(orders), dtype=bool)
     contradicted[first[conflicting]] = True
     listed = " and ".join(map(repr, columns))
@@ -77,21 +80,31 @@ def find_repeated_lines(files: Sequence[SourceFile], mapping: ColumnMapping) -> 
     return repeated, RowIssue(f"lines of one {' and '.join(columns)} contradict each other", contradicted), notes
 
 
+def _compared_columns(mapping: ColumnMapping) -> dict[str, tuple[str, ...]]:
+    """Return the columns, per field, that have one value in all lines of an order, or blanks."""
+    fields = {"amount": mapping.columns.amount_columns} | {
+        field: column_names(mapping.columns.by_field[field]) for field in ("customer_id", "event_timestamp")
+    }
+    return fields | ({"refund": (mapping.refund.amount,)} if mapping.refund else {})
+
+
 def _find_conflicts(
-    files: Sequence[SourceFile], mapping: ColumnMapping, field: str, first: np.ndarray, repeated: np.ndarray
+    files: Sequence[SourceFile], name: str, first: np.ndarray, repeated: np.ndarray, is_refund: bool
 ) -> np.ndarray:
-    conflicting = np.zeros(len(first), dtype=bool)
-    for name in column_names(mapping.columns.by_field[field]):
-        text = read_text_column(files, name).text
-        differs = pc.fill_null(pc.not_equal(text, text.take(pa.array(first))), False)
-        conflicting |= np.asarray(differs.to_numpy(zero_copy_only=False), dtype=bool)
-    return conflicting & repeated
+    """Find the lines that differ from the line that counts; a refund also where that line has none."""
+    text = read_text_column(files, name).text
+    if is_refund:
+        text = pc.if_else(pc.match_substring_regex(text, ZERO), pa.scalar(None, pa.string()), text)
+    differs = pc.not_equal(text, text.take(pa.array(first)))
+    if is_refund:
+        differs = pc.and_(pc.is_valid(text), pc.fill_null(differs, True))
+    return repeated & np.asarray(pc.fill_null(differs, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _require_one_value_per_order(
     files: Sequence[SourceFile],
     mapping: ColumnMapping,
-    field: str,
+    compared_column: tuple[str, str],
     first: np.ndarray,
     conflicting: np.ndarray,
     compared: np.ndarray,
@@ -99,7 +112,7 @@ def _require_one_value_per_order(
     orders = len(np.unique(first[compared]))
     contradicted = len(np.unique(first[conflicting]))
     if orders and contradicted > max(1, orders // 2):
-        name = column_names(mapping.columns.by_field[field])[0]
+        field, name = compared_column
         pair = np.zeros(len(first), dtype=bool)
         example = int(np.flatnonzero(conflicting)[0])
         pair[[example, first[example]]] = True

@@ -9,8 +9,7 @@ from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing.columns import read_text_column
 from holdfast.ingestion.reading.source import MalformedLines, SourceFile
 from holdfast.ingestion.row_rules.conditions import find_matching_rows
-
-_ZERO = r"^[^1-9]*0(?:[eE][+-]?[0-9]+)?[^0-9]*$"
+from holdfast.ingestion.row_rules.orders import ZERO
 
 
 def split_refunds(file: SourceFile, mapping: ColumnMapping) -> SourceFile | None:
@@ -27,7 +26,7 @@ def split_refunds(file: SourceFile, mapping: ColumnMapping) -> SourceFile | None
     if mapping.refund is None:
         return None
     column = read_text_column([file], mapping.refund.amount)
-    is_zero = pc.fill_null(pc.match_substring_regex(column.text, _ZERO), True)
+    is_zero = pc.fill_null(pc.match_substring_regex(column.text, ZERO), True)
     selected = ~np.asarray(is_zero.to_numpy(zero_copy_only=False), dtype=bool)
     if mapping.cancellation:
         selected &= ~find_matching_rows([file], mapping.cancellation.column, mapping.cancellation)

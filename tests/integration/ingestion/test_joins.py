@@ -146,8 +146,15 @@ def test_join_that_does_not_fit_is_rejected(
 
 
 def test_rule_for_files_that_do_not_exist_gives_a_note(check: Callable) -> None:
-    rules = [{"match": "payments-*.csv", "decimal": ","}, {"match": "orders.csv", "decimal": "."}]
+    rules = [{"match": "payments-*.csv", "decimal": ","}, {"match": "orders.csv", "quoted": True}]
     assert "No file of the source has a name that `files` matches: 'payments-*.csv'." in check(FILES, files=rules).notes
+
+
+def test_rule_for_a_joined_file_reads_its_table_only(check: Callable) -> None:
+    files = FILES | {"customers.csv": "customer;person\nc1;p1\nc2;p2\n"}
+    assert _rows(check(files, files=[{"match": "customers.csv", "delimiter": ";"}])) == EXPECTED
+    with pytest.raises(IngestError, match=r"'customers.csv' in `files` sets decimal, which has no effect"):
+        check(files, files=[{"match": "customers.csv", "delimiter": ";", "decimal": ","}])
 
 
 def test_bad_lines_of_a_joined_file_leave_rows_without_a_partner(check: Callable) -> None:

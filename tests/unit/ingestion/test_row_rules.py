@@ -84,6 +84,23 @@ def test_where_with_a_value_that_no_row_has_is_rejected(rules: dict[str, Any], m
         _check(STATUSES, **rules)
 
 
+@pytest.mark.parametrize(
+    ("rule", "note"),
+    [
+        (
+            {"is": "canceled"},
+            "no row has 'canceled' in column 'status'; it has 'paid' (1), 'cancelled' (1). Did you mean",
+        ),
+        ({"starts_with": "void"}, "no row has 'void' at its begin in column 'status'; it has 'paid' (1)"),
+    ],
+)
+def test_cancellation_that_no_row_has_gives_a_note(rule: dict[str, Any], note: str) -> None:
+    rows = {"id": ["1", "2"], "amount": ["1", "2"], "status": ["paid", "cancelled"]}
+    assert note in _check(rows, cancellation={"column": "status", **rule}).notes[0]
+    with pytest.raises(IngestError, match=r"no value '(Paid|PA)', which `cancellation`.*but 'paid'"):
+        _check(rows, cancellation={"column": "status"} | ({"is": "Paid"} if "is" in rule else {"starts_with": "PA"}))
+
+
 def test_filtered_rows_do_not_dilute_the_share_of_bad_rows() -> None:
     rows = {"id": ["1"] * 10, "amount": ["1", "x", "x", *["5"] * 7], "status": [*["paid"] * 3, *["test"] * 7]}
     with pytest.raises(IngestError, match="2 of 3 rows are bad"):
@@ -155,6 +172,13 @@ def test_one_row_per_order_quarantines_a_contradiction_and_rejects_many() -> Non
         _check(rows | {"amount": ["10", "11", "20", "21", "30", "31"]}, one_row_per="order")
     with pytest.raises(IngestError, match="differ in customer_id"):
         _check(rows | {"id": list("abcdef")}, one_row_per="order")
+
+
+@pytest.mark.parametrize(("refunds", "contradicts"), [(["", "0.00"], False), (["2", "2"], False), (["", "2"], True)])
+def test_refund_of_a_line_that_does_not_count_is_a_contradiction(refunds: list[str], contradicts: bool) -> None:
+    rows = {"order": ["7", "7"], "id": ["a", "a"], "amount": ["10", ""], "refunded": refunds}
+    result = _check(rows, one_row_per="order", refund="refunded")
+    assert (len(result.quarantine) > 0) is contradicts
 
 
 def test_one_row_per_order_counts_an_order_of_two_files_once() -> None:
