@@ -28,7 +28,7 @@ help: ## List the targets
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv MAPPING=export.yaml [TRAINING= THRESHOLDS= HORIZON_DAYS= ACTIVITY_DAYS= SERVE=base-rate]
+run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv [MAPPING= TRAINING= THRESHOLDS= HORIZON_DAYS= ACTIVITY_DAYS= SERVE=base-rate]
 	@eval "$$($(BIN)/python -m deploy.local.lock)"  # the Prefect server of a running make up
 	PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(RUN_OPTIONS)
 

@@ -132,7 +132,10 @@ def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path
     if source is None and mapping is None:
         return locate_dataset(dataset)
     if source is None or mapping is None:
-        raise IngestError("A source needs a mapping, and a mapping a source: give both --source and --mapping.")
+        raise IngestError(
+            "A source needs a mapping, and a mapping a source: give both --source and --mapping. To write a mapping: "
+            f"python -m flows.ingest --inspect {source or 'FILE_OR_FOLDER'} --write"
+        )
     return Path(source).expanduser(), Path(mapping).expanduser()
 
 

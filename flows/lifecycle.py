@@ -2,6 +2,7 @@
 
 import sys
 from datetime import datetime
+from pathlib import Path
 
 from prefect import flow
 from rich.console import Console
@@ -24,6 +25,7 @@ from flows.train import load_result, train
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.ingestion.datasets import require_no_replay
+from holdfast.inspection.proposed_mapping import provide_mapping
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.reporting.commands import JobOptions, Serve
 from holdfast.reporting.flow_results import TrainResult
@@ -54,8 +56,8 @@ def lifecycle(
     Too little history and no signal are results: the run ends in order with a report. A champion stays served.
 
     Args:
-        source: File or folder of transactions; needs a mapping.
-        mapping: YAML file that maps the columns.
+        source: File or folder of transactions.
+        mapping: YAML file that maps the columns of the source; proposed from its values when left out.
         dataset: Known data set, read where there is no source.
         as_of: Time of features and training; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         training: Cut-offs, search, value, slices and seed.
@@ -69,9 +71,13 @@ def lifecycle(
 
     settings, stages = configure_churn(horizon_days, activity_days), StageTimer()
     training, thresholds = training or TrainingSettings(), thresholds or GateSettings()
-    options = JobOptions.of(source, mapping, dataset, as_of, training, thresholds, serve)
     if source is not None:
         require_no_replay(settings, source)
+        if mapping is None:
+            with stages.stage("inspect", "proposing a mapping") as stage:
+                proposed = provide_mapping(settings, Path(source).expanduser(), training.min_history_days)
+                mapping, stage.result = str(proposed.path), proposed.summary
+    options = JobOptions.of(source, mapping, dataset, as_of, training, thresholds, serve)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
         stage.result = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"

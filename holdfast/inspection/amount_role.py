@@ -70,7 +70,7 @@ def _from_relation(
     quantity, price, total = relation
     reason = f"{quantity.text} x {price.text} = {total.text} in at least 98% of the rows"
     proposal = Proposal((Decision(_AMOUNT, total.text, reason), Decision(_QUANTITY, quantity.text, reason)))
-    others = [c for c in totals if c not in relation and not _repeats_in_orders(c, columns)]
+    others = [c for c in totals if c not in relation and not _find_order(c, columns)]
     others = [c for c in others if not _equal_numbers(c, total, decimal)]
     return _ask_for_total([total, *others], quantity) if others else proposal
 
@@ -82,12 +82,13 @@ def _from_totals(
     columns: list[ColumnEvidence],
     decimal: str,
 ) -> Proposal:
-    of_lines = [c for c in totals if not _repeats_in_orders(c, columns)]
+    of_lines = [c for c in totals if not _find_order(c, columns)]
     if not of_lines:
-        if len(prices) == 1 and len(quantities) == 1 and not _repeats_in_orders(prices[0], columns):
+        if len(prices) == 1 and len(quantities) == 1 and not _find_order(prices[0], columns):
             note = f"{totals[0].text} repeats on every row of an order and is left out: it would count several times."
             return _from_price_and_quantity(prices, quantities) + Proposal(notes=(note,))
-        return _ask_about_order_total(totals[0])
+        return _ask_about_order_total(totals[0], columns)
+    of_lines = [c for c in of_lines if "subtotal" not in c.name.letters] or of_lines
     distinct = [c for i, c in enumerate(of_lines) if not any(_equal_numbers(c, d, decimal) for d in of_lines[:i])]
     quantity = quantities[0] if len(quantities) == 1 else None
     if len(distinct) > 1:
@@ -147,8 +148,8 @@ def _from_rest(
     candidates = prices or decimals or [c for c in unknown if not c.is_unique or c.rows < 50] or unknown
     counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique]
     if len(candidates) == 1 and not counts and not (quantities and not prices):
-        if _repeats_in_orders(candidates[0], columns):
-            return _ask_about_order_total(candidates[0])
+        if _find_order(candidates[0], columns):
+            return _ask_about_order_total(candidates[0], columns)
         return Proposal((Decision(_AMOUNT, candidates[0].text, "the only column that can be money"),))
     answers = [Answer(f"the amount is {c.text}", {_AMOUNT: c.text}) for c in candidates]
     for count in (*quantities, *counts):
@@ -161,16 +162,16 @@ def _from_rest(
     return Proposal(questions=(Question("Which column is the amount of money of a row?", tuple(answers[:6]), _KEYS),))
 
 
-def _repeats_in_orders(column: ColumnEvidence, columns: list[ColumnEvidence]) -> bool:
-    """Return whether each order has one value of a column on all its rows, while the orders differ."""
+def _find_order(column: ColumnEvidence, columns: list[ColumnEvidence]) -> str:
+    """Return the order column whose orders have one value of a column on all their rows; "" without one."""
     for order in columns:
         if order is column or not order.name.is_order or order.is_unique or order.distinct < 2:
             continue
         repeated = np.bincount(order.codes[order.codes >= 0])
         several = (repeated > 1).sum() >= _MIN_REPEATED_ORDERS and column.distinct > 2
         if several and measure_determination(order, column) > 0.98:
-            return True
-    return False
+            return order.text
+    return ""
 
 
 def _equal_numbers(one: ColumnEvidence, other: ColumnEvidence, decimal: str) -> bool:
@@ -184,12 +185,13 @@ def _ask_for_total(totals: list[ColumnEvidence], quantity: ColumnEvidence | None
     return Proposal(questions=(Question(f"{names} differ. Which is the amount of a row?", answers, (_AMOUNT, _PRICE)),))
 
 
-def _ask_about_order_total(total: ColumnEvidence) -> Proposal:
+def _ask_about_order_total(total: ColumnEvidence, columns: list[ColumnEvidence]) -> Proposal:
+    order = _find_order(total, columns)
     question = Question(
-        f"{total.text} is the same on all rows of an order. Does each row count, or is it the total of the order?",
+        f"{total.text} is the same on all rows of one {order}. Is it the total of the order, or of each row?",
         (
-            Answer("each row counts", {_AMOUNT: total.text}),
-            Answer("it is the total of the order: export one row per order"),
+            Answer("of the order: it counts once", {_AMOUNT: total.text, "one_row_per": order}),
+            Answer("of each row", {_AMOUNT: total.text}),
         ),
         (_AMOUNT, _PRICE),
     )

@@ -7,60 +7,71 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 
-def _words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
+    """Split a list of words.
+
+    Args:
+        text: Words with blanks between them.
+
+    Returns:
+        Words.
+    """
     return text.split()
 
 
-# A stem matches anywhere in the letters of a name; a word only as a whole word.
-_CUSTOMER = _words(
-    "customer client kunde kund cliente klant usuario utilisateur benutzer nutzer mitglied membre miembro buyer kaufer "
+# Stems are parts of names, see ColumnName.has; words are whole words.
+_CUSTOMER = split_words(
+    "customer client kunde kunden kund cliente klant usuario utilisateur benutzer nutzer mitglied membre miembro "
+    "buyer kaufer "
     "kaeufer acheteur comprador acquirente shopper subscriber abonnent patron donor household haushalt klient "
     "konsument consumer debitor debtor musteri kupujici zakaznik asiakas adherent afnemer koper"
 )
-_CUSTOMER_WORDS = _words(
+_CUSTOMER_WORDS = split_words(
     "user users uid member members socio cust account acct payer patient guest contact card who person"
 )
-_EMAIL = _words("email mail correo courriel epost")
-_ORDER = _words(
+_EMAIL = split_words("email mail correo courriel epost")
+_ORDER = split_words(
     "order invoice bestell rechnung factura facture pedido commande receipt basket transaction invoic auftrag beleg "
     "bestilling ordine fattura zamowieni faktura ticket checkout purchaseid purchaseno quittung"
 )
-_ORDER_WORDS = _words("txn bon cart trans tx")
-_OTHER = _words(
+_ORDER_WORDS = split_words("txn bon cart trans tx")
+_OTHER = split_words(
     "product produkt producto produit prodotto produto item sku stock article artikel articulo articolo store filiale "
     "branch warehouse seller vendor merchant employee cashier session coupon voucher campaign category kategorie "
     "brand description beschreibung country land pais pays city stadt region state postal postcode zip address "
     "adresse street phone telefon gender segment language browser device channel kanal terminal table register comment"
 )
-_OTHER_WORDS = _words(
+_OTHER_WORDS = split_words(
     "shop line row index desc note type status age birthday lat lon ip url code payment group level tier rep"
 )
-_ATTRIBUTES = _words(
+_ATTRIBUTES = split_words(
     "city country region state zip postal postcode address street phone age gender segment type group status since "
     "birth name first last lat lon land tier level language count class"
 )
-_ID_WORDS = _words("id ids no nr num number nummer numero key code uuid guid hash ref identifier kennung")
-_TOTAL = _words(
+_ID_WORDS = split_words("id ids no nr num number nummer numero key code uuid guid hash ref identifier kennung")
+_TOTAL = split_words(
     "amount total revenue sales umsatz betrag summe montant importe importo valor valore value gross paid spend spent "
     "turnover bedrag kwota gesamt subtotal charge belop belob summa tutar toplam netto brutto"
 )
-_TOTAL_WORDS = _words("net sum ca gmv amt payment")
-_PRICE = _words("price preis prix precio prezzo preco prijs cena pris unitcost fiyat hinta einzel tarif")
-_PRICE_WORDS = _words("unit rate each")
-_QUANTITY = _words(
+_TOTAL_WORDS = split_words("net sum ca gmv amt payment")
+_PRICE = split_words("price preis prix precio prezzo preco prijs cena pris unitcost fiyat hinta einzel tarif")
+_PRICE_WORDS = split_words("unit rate each")
+_QUANTITY = split_words(
     "quantity quantit menge anzahl cantidad quantidade aantal ilosc antal units pieces stuck stueck kolicina miktar"
 )
-_QUANTITY_WORDS = _words("qty n count pcs qte kpl units pieces items")
-_NO_MONEY = _words(
+_QUANTITY_WORDS = split_words("qty n count pcs qte kpl units pieces items")
+_NO_MONEY = split_words(
     "discount rabatt remise descuento sconto tax vat mwst steuer iva tva shipping versand freight fracht fee tip "
     "profit margin balance saldo rating score percent quote weight gewicht latitude longitude points year month day "
-    "hour week exchange tenure age installment"
+    "hour week exchange tenure age installment refund refunded"
 )
-_TIME_FIRST = _words(
+_INCLUDING = split_words("incl including inkl excl excluding exkl with without before after net gross ttc ht")
+_TIME_FIRST = split_words(
     "order invoice purchase transaction created buy bought sale sold kauf bestell rechnung compra achat pedido "
-    "commande paid payment placed booking buchung event when"
+    "commande placed event when"
 )
-_TIME_LATER = _words(
+_TIME_PAID = split_words("paid payment booking buchung processed captured")
+_TIME_LATER = split_words(
     "ship deliver update modif due birth signup register refund cancel return versand liefer expire valid settle "
     "fulfil approved estimated first last export load since join start end closed"
 )
@@ -81,7 +92,7 @@ class ColumnName:
     letters: str
 
     def has(self, stems: Sequence[str], words: Sequence[str] = ()) -> bool:
-        """Return whether the name contains a stem, or one of the words as a whole.
+        """Return whether the name has a stem, or one of the words as a whole.
 
         Args:
             stems: Parts of a name.
@@ -90,7 +101,18 @@ class ColumnName:
         Returns:
             True if one is found.
         """
-        return any(stem in self.letters for stem in stems) or any(word in self.words for word in words)
+        return any(self._contains(stem) for stem in stems) or any(word in self.words for word in words)
+
+    def _contains(self, stem: str) -> bool:
+        """Return whether a stem occurs: a long one anywhere, a short one at an end of a word, three letters as a word.
+
+        Short stems occur by chance: state in statement, tva in payment_value.
+        """
+        if len(stem) > 5:
+            return stem in self.letters
+        if len(stem) > 3:
+            return any(word.startswith(stem) or word.endswith(stem) for word in self.words)
+        return stem in self.words
 
     @property
     def is_id(self) -> bool:
@@ -132,7 +154,7 @@ class ColumnName:
     @property
     def amount_class(self) -> str:
         """Return the kind of number: ``quantity``, ``price``, ``total``, ``none`` (no money), or "" (unknown)."""
-        if self.has(_NO_MONEY) and not self.has(["amount", "betrag"]):
+        if self.has(_NO_MONEY) and not self.has((), _INCLUDING):
             return "none"
         quantity = self.has(_QUANTITY, _QUANTITY_WORDS)
         price = self.has(_PRICE, _PRICE_WORDS)
@@ -149,10 +171,10 @@ class ColumnName:
 
     @property
     def time_support(self) -> int:
-        """Return the support for the time of purchase: 1 for it, -1 for another time, 0 none."""
+        """Return the support for the time of purchase: 2 for it, 1 of its payment, -1 for another time, 0 none."""
         if self.has(_TIME_LATER):
             return -1
-        return int(self.has(_TIME_FIRST))
+        return 2 if self.has(_TIME_FIRST) else int(self.has(_TIME_PAID))
 
     @property
     def is_status(self) -> bool:

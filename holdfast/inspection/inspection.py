@@ -59,7 +59,7 @@ def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_
     mapping = proposal.assume_first_answers().build_mapping()
     if mapping is None and proposal.is_sure:
         raise IngestError(f"{path}: {proposal.explain_invalid()}")
-    preview = preview_ingest(path, mapping, sample) if mapping is not None else None
+    preview = preview_ingest(path, mapping) if mapping is not None else None
     readiness = None
     if preview is not None and len(preview.transactions):
         readiness = assess_readiness(preview, horizon_days, min_history_days)

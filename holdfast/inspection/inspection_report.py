@@ -73,12 +73,11 @@ def describe_next(inspection: Inspection, given: dict[str, Any], written: Path |
     return f"Ingest: {COMMAND} --source {source} --mapping {shlex.quote(str(written))}"
 
 
-def list_questions(inspection: Inspection, given: dict[str, Any]) -> str:
-    """List the open questions with the command of each answer, for an error message.
+def list_questions(inspection: Inspection) -> str:
+    """List the open questions with the keys of each answer and the command, for an error message.
 
     Args:
         inspection: Result of the first look.
-        given: Keys that a person has decided.
 
     Returns:
         Lines.
@@ -87,7 +86,8 @@ def list_questions(inspection: Inspection, given: dict[str, Any]) -> str:
     for question in inspection.proposal.questions:
         lines.append(f"  {question.text}")
         lines += [f"    {answer.text}: {_settings(answer)}" for answer in question.answers if answer.keys]
-    return "\n".join([*lines, f"  Answer with: {_inspect_command(inspection, given)} --set KEY=VALUE --write"])
+    command = _inspect_command(inspection, {})
+    return "\n".join([*lines, f"Decide with: {command} --set KEY=VALUE --write, then add MAPPING=mapping.yaml"])
 
 
 def _inspect_command(inspection: Inspection, given: dict[str, Any]) -> str:

@@ -16,12 +16,13 @@ from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, nest_keys
+from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
 from holdfast.inspection.source_sample import SourceSample, read_sample
 from holdfast.inspection.text_format import detect_encoding, detect_layout
 from holdfast.inspection.time_role import choose_time
 
 _LAYOUT_SAMPLE = 1024 * 1024
-_DEFAULTS = {"encoding": "utf-8", "delimiter": ",", "quoted": True}
+_DEFAULTS = {"encoding": "utf-8", "delimiter": ",", "quoted": True, "skip_rows": 0, "column_names": ()}
 _FORMAT_KEYS = tuple(_DEFAULTS)
 _MONEY = ("columns.amount", "columns.unit_price")
 
@@ -59,7 +60,9 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     decided_money = {d.key: d.value for d in money.decisions} | dict(given)
     signed = decided_money.get("columns.amount") or decided_money.get("columns.quantity")
     prices = _read_by_name(columns, decided_money.get("columns.unit_price"), decimal)
-    rule = find_cancellation(rest, customer, _read_by_name(columns, signed, decimal), prices)
+    amounts = _read_by_name(columns, signed, decimal)
+    rule = find_cancellation(rest, customer, amounts, prices)
+    rule += find_row_rules(rest, customer, amounts) + find_repeated_rows(columns)
     encoding = _ask_for_encoding(path, customer, given)
     whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)
     if sample.absent and any(key.startswith("columns.") for q in whole.questions for key in q.keys):
@@ -89,6 +92,8 @@ def _propose_format(path: Path, given: Mapping[str, Any]) -> Proposal:
             Decision("encoding", encoding.name, encoding.reason),
             Decision("delimiter", layout.delimiter or ",", layout.reason),
             Decision("quoted", layout.quoted, 'the character " does not enclose values'),
+            Decision("skip_rows", layout.skip_rows, "lines of fewer fields above the header"),
+            Decision("column_names", list(layout.column_names) or (), "the first line is a row: no header"),
         )
         needed = tuple(d for d in decisions if d.value != _DEFAULTS[d.key])
         found.setdefault(repr([(d.key, d.value) for d in needed if d.key not in given]), (file.name, needed))

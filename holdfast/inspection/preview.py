@@ -15,7 +15,7 @@ from holdfast.ingestion.parsing.parser import parse_files
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.validation import validate_source
-from holdfast.inspection.source_sample import MAX_EVIDENCE_ROWS, SourceSample, select_rows
+from holdfast.inspection.source_sample import MAX_EVIDENCE_ROWS, select_rows
 from holdfast.training.history import ShopHistory
 
 _EXAMPLES = 2
@@ -86,7 +86,7 @@ class Preview:
         return ShopHistory(purchases["customer_id"].nunique(), first, end, np.sort(gaps))
 
 
-def preview_ingest(path: Path, mapping: ColumnMapping, sample: SourceSample) -> Preview:
+def preview_ingest(path: Path, mapping: ColumnMapping) -> Preview:
     """Read and validate a source as an ingest does.
 
     Of a large source, the sampled rows are validated, and the columns of the whole source are parsed.
@@ -94,13 +94,12 @@ def preview_ingest(path: Path, mapping: ColumnMapping, sample: SourceSample) -> 
     Args:
         path: File or folder.
         mapping: Column mapping.
-        sample: Sample of the source, read with the file format of the mapping.
 
     Returns:
         Rows that would be stored and quarantined, or the refusal.
     """
     try:
-        source = sample.source if _reads_alike(mapping, sample.mapping) else read_source(path, mapping)
+        source = read_source(path, mapping)
         is_whole = sum(file.rows.num_rows for file in source.files) <= MAX_EVIDENCE_ROWS
         validated = source if is_whole else replace(source, files=select_rows(source))
         result = validate_source(validated, mapping, datetime.now(UTC))
@@ -116,12 +115,6 @@ def preview_ingest(path: Path, mapping: ColumnMapping, sample: SourceSample) -> 
         notes=result.notes,
         is_whole=is_whole,
     )
-
-
-def _reads_alike(mapping: ColumnMapping, other: ColumnMapping) -> bool:
-    """Return whether two mappings differ only in keys that do not concern the reading of files."""
-    keys = {"columns", "timestamp_format", "time_zone", "decimal", "cancellation"}
-    return mapping.model_dump(exclude=keys) == other.model_dump(exclude=keys)
 
 
 def _parse_all(source: Source, mapping: ColumnMapping) -> pd.DataFrame:

@@ -8,7 +8,6 @@ import numpy as np
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.mapping_columns import Columns
 from holdfast.ingestion.parsing.columns import TextColumn, read_text_column
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.reading.source import MalformedLines, Source, SourceFile
@@ -23,7 +22,6 @@ class SourceSample:
 
     Attributes:
         source: Whole source as read.
-        mapping: Mapping without columns, by which the source was read.
         files: Files of the sampled rows.
         columns: Names of the columns that every file has once, in the order of the first file.
         absent: Columns that only some files have, with the name of a file without each.
@@ -31,7 +29,6 @@ class SourceSample:
     """
 
     source: Source
-    mapping: ColumnMapping
     files: tuple[SourceFile, ...]
     columns: tuple[str, ...]
     absent: dict[str, str]
@@ -62,8 +59,7 @@ def read_sample(path: Path, file_format: dict[str, Any]) -> SourceSample:
     Raises:
         IngestError: The source is not readable.
     """
-    mapping = _format_only(file_format)
-    source = read_source(path, mapping)
+    source = read_source(path, _format_only(file_format))
     names = source.files[0].rows.column_names
     absent: dict[str, str] = {}
     for file in source.files:
@@ -73,8 +69,10 @@ def read_sample(path: Path, file_format: dict[str, Any]) -> SourceSample:
     columns = tuple(name for name in names if name not in absent)
     if not columns:
         raise IngestError(f"{path}: the files have no column in common. Give one kind of file at a time.")
+    if not any(file.rows.num_rows for file in source.files):
+        raise IngestError(f"{path}: no line fits the header. Set `delimiter`, `quoted` or `skip_rows` with --set.")
     files = tuple(file for file in select_rows(source) if file.rows.num_rows)
-    return SourceSample(source, mapping, files, columns, absent, sum(file.rows.num_rows for file in files))
+    return SourceSample(source, files, columns, absent, sum(file.rows.num_rows for file in files))
 
 
 def select_rows(source: Source) -> list[SourceFile]:
@@ -90,14 +88,17 @@ def select_rows(source: Source) -> list[SourceFile]:
     return [_select_rows(file, share) for file in source.files]
 
 
+class _FormatMapping(ColumnMapping):
+    """Mapping that reads every column and requires none."""
+
+    @property
+    def required_columns(self) -> list[str]:
+        return []
+
+
 def _format_only(file_format: dict[str, Any]) -> ColumnMapping:
-    """Return a mapping without columns: every column is read, none is required."""
-    none: dict[str, Any] = dict.fromkeys(Columns.model_fields)
-    columns = Columns.model_construct(**none)
-    checked = ColumnMapping.model_validate(
-        {"columns": {"customer_id": "a", "event_timestamp": "b", "amount": "c"}, **file_format}
-    )
-    return checked.model_copy(update={"columns": columns})
+    columns = {field: f"(no column for {field})" for field in ("customer_id", "event_timestamp", "amount")}
+    return _FormatMapping.model_validate({"columns": columns, **file_format})
 
 
 def _select_rows(file: SourceFile, share: float) -> SourceFile:

@@ -5,12 +5,15 @@ import csv
 import io
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charset_normalizer import from_bytes
 
 _SAMPLE_LINES = 2000
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", "~": "tilde"}
+_SEPARATOR_LINE = re.compile(r"^sep=.\r?\n")
+_TITLE_LINES = 50
+_VALUE = re.compile(r"^[-+]?[\d.,]*\d$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 _DEFAULT_ENCODING = "cp1252"
 _LOOKALIKES = ("cp1252", "cp1250", "cp1254", "iso8859-15")
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -39,11 +42,15 @@ class Layout:
         delimiter: One character, or ``whitespace``; "" where no delimiter makes a table.
         quoted: Whether the character ``"`` quotes values.
         reason: Evidence for the delimiter.
+        skip_rows: Lines above the header.
+        column_names: Names for a file whose first line is a row; empty with a header.
     """
 
     delimiter: str
     quoted: bool
     reason: str
+    skip_rows: int = 0
+    column_names: tuple[str, ...] = ()
 
 
 def detect_encoding(content: bytes) -> Encoding:
@@ -100,7 +107,7 @@ def _show(words: list[bytes], name: str) -> str:
 
 
 def detect_layout(text: str) -> Layout:
-    """Detect delimiter and quoting: the delimiter that gives most rows as many fields as the header.
+    """Detect delimiter, quoting and header: the delimiter that gives most lines the same number of fields.
 
     Args:
         text: First lines of the file, without a cut last line.
@@ -108,7 +115,7 @@ def detect_layout(text: str) -> Layout:
     Returns:
         Layout; without a delimiter where the file has one column only.
     """
-    lines = text.lstrip("\r\n").splitlines(keepends=True)[:_SAMPLE_LINES]
+    lines = _SEPARATOR_LINE.sub("", text.lstrip("\r\n")).splitlines(keepends=True)[:_SAMPLE_LINES]
     sample = "".join(lines)
     best, best_score = Layout("", True, "one column only"), 0.0
     for delimiter, name in _DELIMITERS.items():
@@ -118,14 +125,28 @@ def detect_layout(text: str) -> Layout:
             score = share * (1 - 1 / (fields + 1)) + (0.001 if quoted else 0) if fields > 1 else 0.0
             if score > best_score + 1e-9:
                 best_score = score
-                reason = f"{name}: {share:.0%} of the first {len(lines):,} lines have {fields} fields as the header has"
+                reason = f"{name}: {share:.0%} of the first {len(lines):,} lines have {fields} fields"
                 best = Layout(delimiter, quoted, reason)
     if best_score < 0.5:
         counts = Counter(len(line.split()) for line in lines if line.strip())
         fields, rows = counts.most_common(1)[0] if counts else (0, 0)
         if fields > 1 and rows >= 0.9 * sum(counts.values()) and len(lines[0].split()) == fields:
             return Layout("whitespace", False, f"blanks: lines have {fields} fields")
-    return best
+    return _find_header(lines, best) if best.delimiter else best
+
+
+def _find_header(lines: list[str], layout: Layout) -> Layout:
+    """Find the lines above the header, and name the columns of a file without one."""
+    counts = [len(next(csv.reader([line], delimiter=layout.delimiter), [])) for line in lines]
+    usual = Counter(count for count in counts if count > 1).most_common(1)[0][0]
+    first = next(i for i, count in enumerate(counts) if count == usual)
+    skipped = first if 0 < first <= _TITLE_LINES else 0
+    names = next(csv.reader([lines[skipped]], delimiter=layout.delimiter))
+    following = [next(csv.reader([line], delimiter=layout.delimiter), []) for line in lines[skipped + 1 : skipped + 20]]
+    valued = [i for i, cell in enumerate(names) if _VALUE.match(cell.strip())]
+    alike = [i for i in valued if all(_VALUE.match(row[i].strip()) for row in following if len(row) == usual)]
+    columns = tuple(f"column {i}" for i in range(1, usual + 1)) if following and len(alike) >= 2 else ()
+    return replace(layout, skip_rows=skipped, column_names=columns)
 
 
 def _score_delimiter(sample: str, delimiter: str, quoted: bool) -> tuple[float, int]:
@@ -142,7 +163,12 @@ def _score_delimiter(sample: str, delimiter: str, quoted: bool) -> tuple[float, 
     if not counts:
         return 0.0, 0
     lines = sample.count("\n") + (not sample.endswith("\n"))
-    fitting = sum(count == counts[0] for count in counts)
+    usual = Counter(count for count in counts if count > 1).most_common(1)
+    fields = usual[0][0] if usual and counts.index(usual[0][0]) <= _TITLE_LINES else counts[0]
+    above = counts[: counts.index(fields)] if fields in counts else []
+    if any(count > 1 and count >= 0.6 * fields for count in above):  # a header that does not fit, no title
+        return 0.0, 0
+    fitting = sum(count == fields for count in counts)
     # A stray quote swallows lines: they count as not fitting unless most values are quoted.
     swallowed = max(0, lines - len(counts)) if quoted and sample.count('"') < len(counts) else 0
-    return fitting / (len(counts) + swallowed), counts[0]
+    return fitting / (len(counts) + swallowed), fields

@@ -57,7 +57,7 @@ def measure_times(column: TextColumn) -> TimeEvidence:
     values = clean_text(pc.unique(present))
     proposals, times = [], {}
     for proposal in propose_formats(present):
-        found = read_timestamps(values, proposal.timestamp_format, "UTC")
+        found = read_timestamps(values, proposal.timestamp_format, "UTC").utc
         if not proposal.timestamp_format.startswith(_NEVER_WRITTEN) and _is_plausible(found):
             proposals.append(proposal)
             times[proposal.timestamp_format] = found

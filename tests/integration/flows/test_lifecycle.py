@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
+from holdfast.core.errors import IngestError
 from holdfast.model_versions.aliases import find_champion_version
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.reporting.run_report import RunReport
@@ -158,3 +159,27 @@ def test_lifecycle_command_exits_1_after_a_refusal_only(
     assert capsys.readouterr().out.split("\n") == [
         "", "# Page [bold]", "", f"This report: {data_dir / 'run-report.md'}", ""
     ]  # fmt: skip
+
+
+def test_lifecycle_without_a_mapping_proposes_one_and_uses_it_again(flows_in_process: None, tmp_path: Path) -> None:
+    from flows.lifecycle import lifecycle
+
+    source, _ = write_source(tmp_path, odd_shops.one_day())
+    with use_data_folder(tmp_path / "data") as settings:
+        report = lifecycle(source, as_of=odd_shops.LAST, training=QUICK)
+        assert isinstance(report, RunReport) and report.outcome == "too little history"
+        (proposed,) = (settings.data / "mappings").iterdir()
+        proposed.write_text(proposed.read_text() + "max_bad_share: 0.25\n")
+        lifecycle(source, as_of=odd_shops.LAST, training=QUICK)
+        assert proposed.read_text().endswith("max_bad_share: 0.25\n")
+
+
+def test_lifecycle_without_a_mapping_ends_with_the_open_questions(flows_in_process: None, tmp_path: Path) -> None:
+    from flows.lifecycle import lifecycle
+
+    source = tmp_path / "export.csv"
+    source.write_text("customer,date,amount\na,01/02/2025,5.5\nb,03/04/2025,7.5\n")
+    with use_data_folder(tmp_path / "data") as settings:
+        with pytest.raises(IngestError, match=r"(?s)Which is right\?.*timestamp_format=%d/%m/%Y"):
+            lifecycle(str(source), training=QUICK)
+        assert not list(settings.data.glob("mappings/*"))
