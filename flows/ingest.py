@@ -32,7 +32,7 @@ from holdfast.ingestion.datasets import locate_dataset, start_replay
 from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.results import IngestResult
-from holdfast.reporting.artifact_tables import ingest_rows, quarantine_markdown
+from holdfast.reporting.artifact_tables import file_rows, ingest_rows, quarantine_markdown
 
 if TYPE_CHECKING:
     from holdfast.ingestion.reading.source import Source
@@ -92,7 +92,7 @@ def ingest(
     (--inspect --help lists its options).
 
     Args:
-        source: File or folder (CSV, gzipped CSV, Parquet) on this machine; needs a mapping.
+        source: File or folder with its subfolders on this machine; needs a mapping.
         mapping: YAML file that maps the columns.
         dataset: Known data set, read where there is no source.
         ingested_at: Time at which the rows become known, after that of every earlier batch; now when left out.
@@ -111,8 +111,11 @@ def ingest(
     rules = load_mapping(mapping_path)
     time = as_utc(ingested_at) if ingested_at else None
     tables = read_task(path, rules)
+    if tables.file_reports:
+        rows = file_rows(tables.file_reports)
+        create_table_artifact(rows, key="ingest-files", description=f"Files of {tables.name}")
     if not replace and (batch := find_batch(settings, tables.sha256, rules.sha256)):
-        return IngestResult.from_stored(batch)
+        return IngestResult.from_stored(batch, tables.notes)
     checked = validate_task(tables, rules, time or datetime.now(UTC))
     request = IngestRequest(path, mapping_path, time, tuple(replace or ()), force)
     result = commit_task(checked, tables, rules, request)

@@ -30,7 +30,9 @@ from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format,
 from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
 # Keys that concern the rows of all files together.
-_WHOLE_SOURCE_KEYS = frozenset({"files", "exact_duplicates", "join", "max_bad_share", "rows_from"})
+_WHOLE_SOURCE_KEYS = frozenset(
+    {"files", "exclude_files", "overlapping_files", "exact_duplicates", "join", "max_bad_share", "rows_from"}
+)
 
 
 def _as_refund(value: Any) -> Any:
@@ -47,6 +49,10 @@ class ColumnMapping(StrictModel):
 
     Attributes:
         exact_duplicates: Treatment of rows that equal an earlier row of the source in every column.
+        exclude_files: Patterns of names of files in a folder that are left out, as in ``files``.
+        overlapping_files: Treatment of rows of a folder that equal a row of another file in every common column:
+            "detect" reads them once where the files surely overlap and rejects the folder where that is not clear,
+            "drop" always reads them once, "keep" reads every file as a whole.
         max_bad_share: Share of bad rows above which the source is rejected.
         thousands: Only separator of thousands; recognized from the column when left out.
         currency: Rule for amounts in several currencies.
@@ -72,6 +78,8 @@ class ColumnMapping(StrictModel):
     rows_from: str | None = Field(default=None, description="Name of the files with rows; every file when left out.")
     join: tuple[Join, ...] = Field(default=(), description="Files of the folder with more columns for the rows.")
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
+    exclude_files: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    overlapping_files: Literal["detect", "drop", "keep"] = "detect"
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
     quoted: bool = Field(default=True, description='False where the character " has no special meaning.')

@@ -56,11 +56,12 @@ class IngestResult:
         return f"{self.status} (batch {self.batch_id or 'none'}): {counts}{reasons}{notes}"
 
     @classmethod
-    def from_stored(cls, batch: Batch) -> Self:
+    def from_stored(cls, batch: Batch, notes: tuple[str, ...] = ()) -> Self:
         """Build the result for a source whose batch is stored: all its rows are known.
 
         Args:
             batch: Batch of the same content and mapping.
+            notes: Sentences for the person who ingests the source.
 
         Returns:
             Result with status ``already ingested``.
@@ -75,6 +76,7 @@ class IngestResult:
             rows_already_quarantined=batch.rows_quarantined + batch.rows_already_quarantined,
             rows_filtered=batch.rows_filtered,
             rows_from_refunds=batch.rows_from_refunds,
+            notes=notes,
         )
 
     @classmethod

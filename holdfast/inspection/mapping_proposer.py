@@ -77,8 +77,8 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
 def _propose_format(path: Path, given: Mapping[str, Any]) -> Proposal:
     """Detect encoding, delimiter and quoting of the text files; they are the same in all files."""
     found: dict[str, tuple[str, tuple[Decision, ...]]] = {}
-    for file in list_source_files(path):
-        found_file = decompress(file.name, read_content(file)[0])
+    for file in list_source_files(path).files:
+        found_file = decompress(file.name, read_content(file.path)[0])
         content = found_file.content
         if found_file.file_type != "text":
             continue
@@ -112,8 +112,8 @@ def _ask_for_encoding(path: Path, customer: ColumnEvidence | None, given: Mappin
         return Proposal()
     if all(value.as_py().isascii() for value in customer.column.text.drop_null().unique()):
         return Proposal()
-    for file in list_source_files(path):
-        found = decompress(file.name, read_content(file)[0])
+    for file in list_source_files(path).files:
+        found = decompress(file.name, read_content(file.path)[0])
         encoding = detect_encoding(found.content)
         if found.file_type == "text" and encoding.alternatives:
             names = (encoding.name, *encoding.alternatives)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast.alerting.alert import OpenAlert
     from holdfast.batch_scoring.scoring_run import ScoreResult
     from holdfast.feature_store.parity import ParityReport
+    from holdfast.ingestion.reading.source import FileReport
     from holdfast.ingestion.results import IngestResult
     from holdfast.rollout.guardrails import Guardrail
     from holdfast.training.hyperparameter_search import SearchTrial
@@ -144,6 +145,18 @@ def ingest_rows(result: "IngestResult") -> Rows:
     rows: Rows = [{"what": what, "rows": count} for what, count in result.counts.items()]
     rows += [{"what": f"bad: {reason}", "rows": count} for reason, count in result.reasons.items()]
     return rows + [{"what": f"note: {note}", "rows": ""} for note in result.notes]
+
+
+def file_rows(reports: "Sequence[FileReport]") -> Rows:
+    """Tabulate the files of a folder: the rows that were read, or the reason why a file was left out.
+
+    Args:
+        reports: One report per file.
+
+    Returns:
+        One row per file.
+    """
+    return [{"file": item.name, "rows read": item.rows_read, "left out": item.reason} for item in reports]
 
 
 def score_rows(results: "Sequence[ScoreResult]") -> Rows:

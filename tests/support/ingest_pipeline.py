@@ -32,7 +32,7 @@ def run_ingest(
     found = read_source(source, rules)
     batch = find_batch(settings, found.sha256, rules.sha256)
     if batch is not None and not replace:
-        return IngestResult.from_stored(batch)
+        return IngestResult.from_stored(batch, found.notes)
     time = as_utc(ingested_at) if ingested_at else None
     validated = validate_source(found, rules, time or datetime.now(UTC))
     return commit_batch(settings, validated, found, rules, IngestRequest(source, mapping, time, replace, force))

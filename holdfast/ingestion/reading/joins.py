@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,12 @@ from holdfast.ingestion.file_rules import READING_KEYS, matches_file
 from holdfast.ingestion.mapping_rules import Join
 from holdfast.ingestion.reading.column_names import OTHER_FILE, describe_missing_column
 from holdfast.ingestion.reading.source import RowIssue, SourceFile
+from holdfast.ingestion.reading.source_files import ListedFile
 
 _SEPARATOR = "\x1f"  # between the columns of a key
 
 
-def select_files(locations: list[Path], mapping: ColumnMapping) -> tuple[list[Path], list[str]]:
+def select_files(locations: Sequence[ListedFile], mapping: ColumnMapping) -> tuple[list[ListedFile], list[str]]:
     """Select the files that a mapping reads.
 
     Args:
@@ -27,7 +27,7 @@ def select_files(locations: list[Path], mapping: ColumnMapping) -> tuple[list[Pa
         mapping: Mapping of the source.
 
     Returns:
-        Files to read; and notes of the other ones, and of rules for files that do not exist.
+        Files to read; and notes of rules for files that do not exist.
 
     Raises:
         IngestError: ``rows_from`` or ``join`` names a file that does not exist.
@@ -41,12 +41,24 @@ def select_files(locations: list[Path], mapping: ColumnMapping) -> tuple[list[Pa
                 f"{', '.join(names)}. Give the folder with all files as --source."
             )
     selected = [location for location in locations if mapping.reads_file(location.name)]
-    others = ", ".join(location.name for location in locations if location not in selected)
-    notes = [f"Not read, because neither rows_from nor join names them: {others}."] if others else []
+    notes = []
     unmatched = [rule.match for rule in mapping.files if not any(matches_file(name, rule.match) for name in names)]
     if unmatched and len(names) > 1:
         notes.append(f"No file of the source has a name that `files` matches: {', '.join(map(repr, unmatched))}.")
     return selected, notes
+
+
+def is_joined(name: str, mapping: ColumnMapping) -> bool:
+    """Check whether ``join`` names a file: its rows are no transactions.
+
+    Args:
+        name: Name of the file.
+        mapping: Mapping of the source.
+
+    Returns:
+        True for a file with more columns for the rows of other files.
+    """
+    return any(matches_file(name, join.file) for join in mapping.join)
 
 
 def join_files(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple[list[SourceFile], list[str]]:

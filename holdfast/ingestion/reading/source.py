@@ -84,6 +84,21 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class FileReport:
+    """Result of reading one file of a folder.
+
+    Attributes:
+        name: Path within the folder.
+        rows_read: Rows and malformed lines that were read from the file.
+        reason: Reason why the file, or rows of it, were left out; "" otherwise.
+    """
+
+    name: str
+    rows_read: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Source:
     """File, or folder of files that form one table.
 
@@ -93,6 +108,7 @@ class Source:
         files: Files with rows.
         notes: Sentences for the person who ingests the source.
         files_sha256: Digest of the content of each file.
+        file_reports: One report per file or folder in a folder; none for a source that is a file.
     """
 
     name: str
@@ -100,6 +116,7 @@ class Source:
     files: list[SourceFile]
     notes: tuple[str, ...] = ()
     files_sha256: tuple[str, ...] = ()
+    file_reports: tuple[FileReport, ...] = ()
 
     @property
     def rows_read(self) -> int:

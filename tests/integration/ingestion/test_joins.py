@@ -73,7 +73,7 @@ def test_join_adds_columns_of_several_files(check: Callable) -> None:
         ],
     }
     assert (result.rows_read, set(result.quarantine["source_file"])) == (6, {"payments.csv"})
-    assert result.notes[0] == "Not read, because neither rows_from nor join names them: products.csv."
+    assert "products.csv: left out, neither rows_from nor join names it." in result.notes
 
 
 def test_join_reads_equal_keys_of_typed_and_text_files(check: Callable) -> None:
