@@ -68,7 +68,7 @@ def _distinct(column: TextColumn) -> tuple[pa.Array, np.ndarray]:
     """Return the cleaned distinct values and the position of each row's value; all rows where values rarely repeat."""
     text = column.text
     sample = text.take(np.linspace(0, len(text) - 1, min(_SAMPLE, len(text))).astype(np.int64))
-    if pc.count_distinct(sample).as_py() > 0.5 * len(sample):
+    if pc.count_distinct(sample).as_py() > 0.9 * len(sample):
         return clean_text(text), np.arange(len(text))
     encoded = pc.dictionary_encode(text, null_encoding="encode")
     return clean_text(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False)
