@@ -19,9 +19,14 @@ def read_raw_column(files: Sequence[SourceFile], name: str) -> pa.StringArray:
         name: Name of the column.
 
     Returns:
-        Strings of all files, shape (rows,).
+        Strings of all files, shape (rows,); a whole number of a column of floats without its ``.0``.
     """
-    chunks = [chunk for file in files for chunk in file.rows.column(name).chunks]
+    chunks = []
+    for file in files:
+        column = file.rows.column(name)
+        if name in file.types and pa.types.is_floating(file.types[name]):
+            column = pc.replace_substring_regex(column, r"\.0$", "")
+        chunks += column.chunks
     return pc.utf8_trim_whitespace(pa.chunked_array(chunks, pa.string()).combine_chunks())
 
 

@@ -1,10 +1,12 @@
 """Rules of a mapping for rows, and fields from several columns."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +101,15 @@ def test_cancellation_that_no_row_has_gives_a_note(rule: dict[str, Any], note: s
     assert note in _check(rows, cancellation={"column": "status", **rule}).notes[0]
     with pytest.raises(IngestError, match=r"no value '(Paid|PA)', which `cancellation`.*but 'paid'"):
         _check(rows, cancellation={"column": "status"} | ({"is": "Paid"} if "is" in rule else {"starts_with": "PA"}))
+
+
+def test_where_compares_whole_numbers_of_a_float_column() -> None:
+    columns = {"id": ["a", "b"], "when": ["2025-01-01"] * 2, "amount": ["1", "2"], "kind": ["1.0", "2.5"]}
+    file = make_source_file(columns)
+    rules = ColumnMapping.model_validate({"columns": COLUMNS, "where": {"kind": [1, "2.5"]}})
+    typed = replace(file, types={"kind": pa.float64()})
+    assert apply_row_rules(Source("source", "0", [typed]), rules).rows_filtered == 0
+    assert apply_row_rules(Source("source", "0", [file]), rules).rows_filtered == 1
 
 
 def test_filtered_rows_do_not_dilute_the_share_of_bad_rows() -> None:
