@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.reading.csv_quotes import find_stray_quotes, require_closed_quotes
-from holdfast.ingestion.reading.header import read_names, require_columns
+from holdfast.ingestion.reading.header import fit_names, name_columns, read_lines, require_columns
 from holdfast.ingestion.reading.last_row import check_last_row
 from holdfast.ingestion.reading.layout_rows import set_aside_layout_rows
 from holdfast.ingestion.reading.source import MalformedLines, RowIssue, SourceFile
@@ -18,7 +18,8 @@ from holdfast.ingestion.reading.text_encoding import decode_text
 
 _BLOCK = 64 * 1024 * 1024  # bytes parsed at once, which limits the length of a row
 _HEADER = 1024 * 1024
-_SEPARATOR_LINE = re.compile(rb'\A"?sep=(.)"?[ ,;\t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(rb'\A"?sep=(\\t|.)"?[ ,;\t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_MARK = b"\xef\xbb\xbf"  # byte order mark of UTF-8
 _STRAY_QUOTE = "a stray quote made one value of several rows"
 _WRONG_FIELD_COUNT = "wrong number of fields"
 
@@ -48,6 +49,12 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     header = _read_header(name, text, mapping, skipped)
     is_terminated = text.endswith((b"\n", b"\r")) or not text[text.rfind(b"\n") + 1 :].strip()
     table, malformed = _parse(name, text if is_terminated else text + b"\n", header, mapping)
+    if table.num_rows == 0 and len(malformed.texts) > 0:
+        raise IngestError(
+            f"{name}: no line has the {len(header)} fields of the header; the first is "
+            f"{malformed.texts[0].strip()[:200]!r}. Correct `delimiter`, `quoted` or `skip_rows` in the mapping, or "
+            "name all columns in `column_names` and skip the header."
+        )
     row_numbers = np.setdiff1d(
         np.arange(1, table.num_rows + len(malformed.row_numbers) + 1), malformed.row_numbers, assume_unique=True
     )
@@ -64,16 +71,21 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
 
 def _skip_to_header(text: bytes, mapping: ColumnMapping) -> tuple[bytes, ColumnMapping, int]:
     """Return the text from its header on, the mapping with the delimiter of a ``sep=`` line, and the lines before."""
+    text = text.rstrip(b"\x1a")  # end of file of DOS programs
     if b"\n" not in text:  # line ends of old Macintosh programs
         text = text.replace(b"\r", b"\n")
+    if b"\n" + _MARK in text:  # files written one behind the other
+        text = text.replace(b"\n" + _MARK, b"\n")
     skipped = mapping.skip_rows
     for _ in range(skipped):
         text = text[text.find(b"\n") + 1 :] if b"\n" in text else b""
     if separator := _SEPARATOR_LINE.match(text):
         text = text[separator.end() :]
         skipped += 1
-        if mapping.delimiter == ",":
-            mapping = mapping.model_copy(update={"delimiter": separator[1].decode()})
+        delimiter = separator[1].replace(b"\\t", b"\t")
+        header = text[: text.find(b"\n")]
+        if mapping.delimiter == "," and header.count(delimiter) >= header.count(b","):
+            mapping = mapping.model_copy(update={"delimiter": delimiter.decode()})
     start = len(text) - len(text.lstrip(b"\r\n"))
     return text[start:], mapping, skipped + text[:start].count(b"\n")
 
@@ -81,8 +93,10 @@ def _skip_to_header(text: bytes, mapping: ColumnMapping) -> tuple[bytes, ColumnM
 def _read_header(name: str, text: bytes, mapping: ColumnMapping, skipped: int) -> list[str]:
     start = text[:_HEADER].decode(errors="ignore")
     lines = start.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    names = read_names(start, mapping.delimiter, mapping.quoted)
+    names, *rows = read_lines(start, mapping.delimiter, mapping.quoted, 2)
+    names = fit_names(names, rows[0] if rows else [])
     if mapping.column_names is None:
+        names = name_columns(names)
         if not mapping.join:  # a joined file may have the column
             require_columns(name, names, mapping, lines, skipped)
         return names

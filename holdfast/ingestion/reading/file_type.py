@@ -20,10 +20,13 @@ _MAGIC = {
     "hdf5": b"\x89HDF\r\n\x1a\n",
     "png": b"\x89PNG\r\n\x1a\n",
     "jpeg": b"\xff\xd8\xff",
+    "rtf": b"{\\rtf1",
+    "lfs": b"version https://git-lfs.github.com/spec/",
 }
 _MARKUP = re.compile(rb"\s*<(?:!doctype html|html|head|body|table|script|meta|div)\b", re.IGNORECASE)
 _XML = re.compile(rb"\s*<\?xml")
 _JSON = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{])')
+_SQL = re.compile(rb"\s*(?:insert into|create table|-- (?:mysql|mariadb|postgresql|phpmyadmin))\b", re.IGNORECASE)
 _ZIPPED = {
     "xl/workbook.xml": "workbook",
     "xl/workbook.bin": "workbook",
@@ -51,6 +54,9 @@ UNREADABLE_TYPES = {
         "Download it again after a login; save an HTML table as CSV or Excel with a spreadsheet program",
     ),
     "xml": ("an XML document", "Save it as CSV or Excel with a spreadsheet program"),
+    "sql": ("an SQL dump", "Load it into a database, and export the table as CSV or Parquet"),
+    "lfs": ("a pointer of Git LFS, not the file itself", "Download the file with `git lfs pull`"),
+    "rtf": ("an RTF document", "Export the table as CSV, Parquet or Excel"),
     "json": ("JSON, not a table of text", "Export the table as CSV or Parquet"),
 }
 
@@ -99,4 +105,6 @@ def _detect_text_type(start: bytes) -> str:
         return "html"
     if _XML.match(start):
         return "html" if b"<html" in start.lower() else "xml"
+    if _SQL.match(start):
+        return "sql"
     return "json" if _JSON.match(start) else "text"

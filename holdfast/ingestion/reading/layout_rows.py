@@ -79,10 +79,10 @@ def _find_repeated_headers(file: SourceFile, mapping: ColumnMapping) -> list[int
         cells = [value.strip() for value in _row(file, position)]
         if all(cells[header.index(column)] == column for column in mapped):
             found.append(position)
-        elif set(mapped) <= set(cells):
+        elif set(mapped) <= set(cells) or sum(cells[header.index(column)] == column for column in mapped) > 1:
             raise IngestError(
-                f"{file.name}: row {file.row_numbers[position]} is a second header with the columns in another "
-                f"order ({', '.join(cells)}). Split the file there, and give the parts in a folder."
+                f"{file.name}: row {file.row_numbers[position]} is a second header with other columns or another order "
+                f"({', '.join(cells)}). Split the file there, and give the parts in a folder."
             )
     return found
 

@@ -115,6 +115,8 @@ def _describe_error(name: str, content: bytes, encoding: str, error: UnicodeErro
 def _describe_nul(name: str, content: bytes, text: str) -> str:
     if utf16 := _utf16_variant(content):
         return f"{name} is {utf16} text without a byte order mark. Set `encoding: {utf16}` in the mapping."
+    if "\x00" not in text.rstrip("\x00"):
+        return f"{name} ends with NUL characters: its copy was interrupted or is not finished. Copy it again."
     line = text.count("\n", 0, text.index("\x00")) + 1
     return (
         f"{name} contains NUL characters, the first in line {line}: it is binary, damaged or in another encoding. "

@@ -41,6 +41,10 @@ def _database(path: Path, engine: str) -> bytes:
         (b'<?xml version="1.0"?><Workbook>', "an XML document"),
         (b'[{"id": 1}]', "JSON"),
         (b'{"id": 1}\n{"id": 2}\n', "JSON"),
+        (b"INSERT INTO t VALUES (1);", "an SQL dump"),
+        (b"-- MySQL dump 10.13", "an SQL dump"),
+        (b"{\\rtf1\\ansi", "an RTF document"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
         (b"%PDF-1.7", "a PDF document"),
         (b"Rar!\x1a\x07\x00", "a RAR archive"),
         (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
@@ -55,7 +59,7 @@ def _database(path: Path, engine: str) -> bytes:
 def test_file_of_another_type_is_named_with_a_remedy(tmp_path: Path, content: bytes | str, message: str) -> None:
     path = tmp_path / "export.csv"
     path.write_bytes(_database(tmp_path / "x.db", content) if isinstance(content, str) else content)
-    with pytest.raises(IngestError, match=rf"export\.csv is {message}.*(?:Export|Save|Unpack|Download)"):
+    with pytest.raises(IngestError, match=rf"export\.csv is {message}.*(?:[Ee]xport|Save|Unpack|Download)"):
         read_source(path, RULES)
 
 
