@@ -32,7 +32,9 @@ def find_orders(files: Sequence[SourceFile], columns: Sequence[str]) -> np.ndarr
         codes = pc.dictionary_encode(read_text_column(files, name).text).indices
         blank |= np.asarray(pc.is_null(codes).to_numpy(zero_copy_only=False))
         codes = pc.fill_null(codes, 0).to_numpy(zero_copy_only=False)
-        numbers, _ = pd.factorize(numbers * (int(codes.max(initial=0)) + 1) + codes)
+        numbers = numbers * (int(codes.max(initial=0)) + 1) + codes
+        if len(columns) > 1:
+            numbers, _ = pd.factorize(numbers)  # dense, so that a further column does not overflow
     return np.where(blank, -1, numbers)
 
 
