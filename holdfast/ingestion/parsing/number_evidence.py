@@ -14,6 +14,7 @@ from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
 # A smaller share of values in another notation is set aside; a larger one shows that the mapping is wrong.
 _CONTRADICTING_SHARE = 0.05
+_FEWEST_IN_FILE = 3  # values that show the notation of one file of a folder
 _NAMES = {".": "point", ",": "comma", " ": "blank", "'": "apostrophe"}
 
 
@@ -150,14 +151,17 @@ def _require_notation(
         ranges.append(slice(start, start + file.rows.num_rows))
         start += file.rows.num_rows
     for rows in ranges:
-        present = (~column.missing[rows]).sum()
-        if other[rows].sum() > own[rows].sum() and other[rows].sum() >= _CONTRADICTING_SHARE * present:
+        count, present = other[rows].sum(), (~column.missing[rows]).sum()
+        is_whole = rows is ranges[0]
+        if count <= own[rows].sum() or count < _CONTRADICTING_SHARE * present:
+            continue
+        if is_whole or count >= _FEWEST_IN_FILE:
             wrong = np.zeros(len(own), dtype=bool)
             wrong[rows] = other[rows]
             raise IngestError(
                 f"Column {column.name!r} ({field}) is written with a decimal {_NAMES[group]}, not with the decimal "
                 f"{_NAMES[decimal]} of the mapping: {column.describe_values(wrong)}. Set `decimal: '{group}'` in the "
-                f"mapping{'' if rows is ranges[0] else ', for one file of a folder under `files:`'}."
+                f"mapping{'' if is_whole else ', for one file of a folder under `files:`'}."
             )
 
 

@@ -97,6 +97,14 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
         (COLUMNS + "files: [{match: '*', max_bad_share: 1}]\n", "max_bad_share applies to all files"),
         (COLUMNS + "files: [{time_zone: UTC}]\n", "files.0.match: missing"),
         (COLUMNS + "max_bad_share: 2\n", "max_bad_share: Input should be less than or equal to 1"),
+        (COLUMNS + "thousands: '.'\n", "decimal and thousands are both '.'"),
+        (COLUMNS + "currency: {only: EURO-Z}\n", "currency.only: 'EURO-Z' is not an ISO 4217 code"),
+        (COLUMNS + "currency: {}\n", "currency: give only, rates or default"),
+        (COLUMNS + "currency: {only: EUR, rates: {USD: 1}}\n", "currency: give only or rates, not both"),
+        (COLUMNS + "currency: {rates: {USD: 0}}\n", "currency.rates.USD: Input should be greater than 0"),
+        (COLUMNS + "currency: {column: a}\n", "currency.column: unknown key. Known here: only, rates, default"),
+        (COLUMNS + "ignore_customers: [no]\n", "ignore_customers.0: False is not text; put the id in quotes"),
+        (COLUMNS + "customer_id_form: {case: title}\n", "customer_id_form.case: Input should be 'keep', 'lower' or"),
     ],
 )
 def test_load_mapping_with_invalid_content_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:

@@ -112,7 +112,7 @@ def test_column_that_contradicts_the_mapping_is_refused(values: list[str], mappi
 
 
 def test_file_in_another_notation_than_the_other_files_is_refused() -> None:
-    first, second = build_column(["1.50"] * 50), build_column(["1,50", "1,75", "2"])
+    first, second = build_column(["1.50"] * 50), build_column(["1,50", "1,75", "0,99", "2"])
     both = first.files[0], second.files[0]
     with pytest.raises(IngestError, match="files:"):
         parse_numbers(read_text_column(both, "value"), "amount", build_mapping())
