@@ -10,6 +10,7 @@ import pandas as pd
 from feature_repo.settings import Settings
 from holdfast.core.parquet_files import create_parquet_view, read_parquet_file
 from holdfast.ingestion.batches import Batch, list_batches, select_known, transaction_files
+from holdfast.ingestion.history_extent import read_extent
 from holdfast.monitoring.window import Window
 
 VALUES = ("amount", "price", "quantity")
@@ -159,12 +160,15 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
     latest = min(window.known_at, window.as_of + _REPLAY_GRACE)
     until = window.as_of if settings.clock == "wall" else latest
     since = until - (window.as_of - window.start)
+    extent = read_extent(settings, window.known_at)
     now, before = [], []
     for batch in select_known(list_batches(settings), window.known_at):
         if until < batch.ingested_at <= latest:
             continue
         replayed = batch.ingested_at > latest
         arrived_at = batch.last_event if replayed else batch.ingested_at
+        if replayed and arrived_at and extent:  # a row dated long after the others is no arrival
+            arrived_at = min(arrived_at, extent.end)
         start, end = (window.start, window.as_of) if replayed else (since, until)
         if arrived_at is not None and start < arrived_at <= end:
             now.append(batch)

@@ -95,6 +95,12 @@ class TestContent:
         assert "lowest ROC-AUC" not in limits
         assert "too few" not in limits
 
+    def test_gaps_in_the_data_are_facts_of_the_card(self) -> None:
+        note = "Gap in the data: 2023-06-01 to 2023-06-30 (30 days)."
+        card = _card(history(evaluation=evaluation(history_notes=[note])))
+        assert f"| history | {note} |" in _section(card, "Data, windows, model")
+        assert "| history |" not in _card()
+
     def test_performance_has_baselines_months_and_groups(self) -> None:
         performance = _section(_card(), "Performance")
         assert "| **Holdfast** | 0.712 (0.692 to 0.732) |" in performance

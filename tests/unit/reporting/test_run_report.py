@@ -176,6 +176,12 @@ class TestNoSignal:
         assert any("base-rate" in words for words in list_commands(report))
         assert any("flows.model_card" in words for words in list_commands(report))
 
+    def test_report_no_signal_names_gaps_in_the_data(self, shop: Settings) -> None:
+        trained = make_trained(self._evidence())
+        trained = replace(trained, evaluation=trained.evaluation.model_copy(update={"history_notes": ["Gap: June."]}))
+        report = report_no_signal(trained, None, HISTORY, shop, make_options())
+        assert "\n\nGap: June.\n\n" in report.text
+
     def test_report_no_signal_without_interval_explains_the_missing_calculation(self, shop: Settings) -> None:
         report = report_no_signal(make_trained(self._evidence(base_rate=0.0)), None, HISTORY, shop, make_options())
         assert "A power calculation is not possible" in report.text

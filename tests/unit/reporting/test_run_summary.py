@@ -162,3 +162,10 @@ class TestProgress:
             shown.append(str(status.status))
         assert shown == ["train: trial 3 of [20]"]
         assert progress._STATUS.get() is None
+
+
+def test_print_summary_names_gaps_in_the_data(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    note = "Gap in the data: 2023-06-01 to 2023-06-30 (30 days)."
+    print_summary(_summary(history_notes=[note]), tmp_path, Console(file=stream, width=200))
+    assert f"history       {note}" in stream.getvalue()

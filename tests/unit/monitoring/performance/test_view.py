@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from feature_repo.timestamps import epoch_us
 from holdfast.batch_scoring.outcomes import load_cohort_outcomes
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.plot_style import render_png
+from holdfast.ingestion.history_extent import DataGap, read_extent
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import run_performance_view
@@ -66,6 +68,23 @@ def test_performance_view_measures_matured_cohorts(scored: tuple[Settings, Any])
     assert found.report is not None and found.report() is not None
     assert not found.findings
     assert render_png(found.plot)
+
+
+def test_performance_view_cohort_with_a_gap_in_its_horizon_is_not_measured(
+    scored: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = scored
+    gap = DataGap(datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 5, tzinfo=UTC), 0)
+    extent = read_extent(settings, KNOWN_AT, AS_OF)
+    assert extent is not None
+    monkeypatch.setattr("holdfast.batch_scoring.outcomes.read_extent", lambda *times: replace(extent, gaps=(gap,)))
+    found = run_performance_view(settings, WINDOW, RULES)
+    statuses = _statuses(found)
+    assert statuses["2024-04-01 by 1"] == "measured"
+    rows = {row["cohort"]: row for row in found.table}
+    for cohort in ("2024-02-01", "2024-03-01"):
+        assert statuses[f"{cohort} by 1"] == "estimate"
+        assert rows[cohort]["note"] == "outcomes unknown: gap in the data 2024-02-01 to 2024-03-04"
 
 
 def test_performance_view_metrics_equal_scikit_learn(scored: tuple[Settings, Any]) -> None:
