@@ -91,6 +91,9 @@ def _from_totals(
     of_lines = [c for c in of_lines if "subtotal" not in c.name.letters] or of_lines
     distinct = [c for i, c in enumerate(of_lines) if not any(_equal_numbers(c, d, decimal) for d in of_lines[:i])]
     quantity = quantities[0] if len(quantities) == 1 else None
+    if len(distinct) == 1 and (order := _find_order_with_one_amount(distinct[0], columns)):
+        reason = f"each {order} has {distinct[0].text} on one of its rows"
+        return Proposal((Decision(_AMOUNT, distinct[0].text, reason), Decision("one_row_per", order, reason)))
     if len(distinct) > 1:
         summed = _find_sum(distinct, columns, decimal)
         if summed is None:
@@ -170,6 +173,20 @@ def _find_order(column: ColumnEvidence, columns: list[ColumnEvidence]) -> str:
         repeated = np.bincount(order.codes[order.codes >= 0])
         several = (repeated > 1).sum() >= _MIN_REPEATED_ORDERS and column.distinct > 2
         if several and measure_determination(order, column) > 0.98:
+            return order.text
+    return ""
+
+
+def _find_order_with_one_amount(total: ColumnEvidence, columns: list[ColumnEvidence]) -> str:
+    """Return the column of orders that have an amount on one of several rows; "" without one."""
+    has_amount = total.codes >= 0
+    if has_amount.all() or not has_amount.any():
+        return ""
+    for order in sorted(columns, key=lambda c: not c.name.is_order):
+        if order is total or order.present < order.rows or order.distinct < 2 or order.is_time:
+            continue
+        amounts, rows = np.bincount(order.codes, weights=has_amount), np.bincount(order.codes)
+        if (amounts == 1).mean() > 0.98 and (rows > 1).any():
             return order.text
     return ""
 

@@ -1,5 +1,6 @@
 """First look at a source: proposal, preview and readiness for training."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,12 @@ from typing import Any
 from holdfast.core.errors import IngestError
 from holdfast.inspection.mapping_proposer import propose_mapping
 from holdfast.inspection.preview import Preview, preview_ingest
-from holdfast.inspection.proposal import Proposal
+from holdfast.inspection.proposal import Answer, Proposal, Question
 from holdfast.inspection.training_readiness import TrainingReadiness, assess_readiness
+
+_MANY_UNREADABLE = 0.1
+# Reasons of rows that are readable, or that a rule of the mapping names.
+_EXPECTED = re.compile(r"is missing|ignore_customers|currency|is not in [A-Z]{3}$|duplicate|amount is 0")
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_
     if mapping is None and proposal.is_sure:
         raise IngestError(f"{path}: {proposal.explain_invalid()}")
     preview = preview_ingest(path, mapping) if mapping is not None else None
+    if preview is not None and "max_bad_share" not in given:
+        proposal += _ask_about_unreadable(preview)
     readiness = None
     if preview is not None and len(preview.transactions):
         readiness = assess_readiness(preview, horizon_days, min_history_days)
@@ -72,3 +79,21 @@ def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_
         preview=preview,
         readiness=readiness,
     )
+
+
+def _ask_about_unreadable(preview: Preview) -> Proposal:
+    """Ask where many rows have a value that the mapping does not read, or rows that do not fit the table."""
+    unread = [reason for reason in preview.reasons if not _EXPECTED.search(reason.reason)]
+    if not unread or unread[0].rows <= _MANY_UNREADABLE * preview.rows_read:
+        return Proposal()
+    first = unread[0]
+    share = first.rows / preview.rows_read
+    question = Question(
+        f"{share:.0%} of the rows would go to quarantine: {first.reason}, such as {first.examples[0]}. Is that right?",
+        (
+            Answer("yes: leave these rows out", {"max_bad_share": 0.5}),
+            Answer("no: choose other columns or formats"),
+        ),
+        ("max_bad_share",),
+    )
+    return Proposal(questions=(question,))

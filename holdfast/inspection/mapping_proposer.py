@@ -139,7 +139,8 @@ def _chosen(part: Proposal, key: str) -> str | None:
 
 def _chosen_columns(money: Proposal, given: Mapping[str, Any]) -> set[str]:
     """Return the columns of money: decided, given, or possible by a question."""
-    names = {d.value for d in money.decisions} | {v for k, v in given.items() if k.startswith("columns.")}
+    names = {d.value for d in money.decisions if isinstance(d.value, str) and d.key.startswith("columns.")}
+    names |= {v for k, v in given.items() if k.startswith("columns.") and isinstance(v, str)}
     if not any(key in given for key in _MONEY):
         names |= {v for q in money.questions for a in q.answers[:1] for v in a.keys.values()}
     return names

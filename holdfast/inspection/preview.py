@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.flow_breaks import DailyFlow, FlowBreaks, find_breaks
 from holdfast.ingestion.parsing.parser import parse_files
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.reading.source import Source
@@ -19,6 +20,8 @@ from holdfast.inspection.source_sample import MAX_EVIDENCE_ROWS, select_rows
 from holdfast.training.history import ShopHistory
 
 _EXAMPLES = 2
+_DAY = 86_400  # seconds
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,24 @@ class Preview:
         same_customer = purchases["customer_id"].eq(purchases["customer_id"].shift())
         days = purchases["day"].to_numpy().astype("datetime64[D]")
         gaps = np.diff(days, prepend=days[:1]).astype(np.float64)[same_customer.to_numpy()]
-        times = self.known["event_timestamp"]
-        first, end = times.min().to_pydatetime(), times.max().to_pydatetime()
+        breaks = self._find_breaks()
+        first, end = (datetime.fromtimestamp(day * _DAY, UTC) for day in (breaks.begin, breaks.end))
         return ShopHistory(purchases["customer_id"].nunique(), first, end, np.sort(gaps))
+
+    def find_gaps(self) -> tuple[tuple[date, date], ...]:
+        """Find stretches of days without a flow of rows.
+
+        Returns:
+            First and last day of each.
+        """
+        days = [(_EPOCH + timedelta(start), _EPOCH + timedelta(end - 1)) for start, end in self._find_breaks().gaps]
+        return tuple(days)
+
+    def _find_breaks(self) -> FlowBreaks:
+        days = self.known["event_timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[D]").astype(np.int64)
+        frame = pd.DataFrame({"day": days, "customer_id": self.known["customer_id"].to_numpy()})
+        flow = frame.groupby("day")["customer_id"].agg(["nunique", "size"])
+        return find_breaks(DailyFlow(flow.index.to_numpy(), flow["nunique"].to_numpy(), flow["size"].to_numpy()))
 
 
 def preview_ingest(path: Path, mapping: ColumnMapping) -> Preview:

@@ -44,6 +44,7 @@ def find_row_rules(rest: list[ColumnEvidence], customer: ColumnEvidence | None, 
     for column in rest:
         proposal += _ask_about_status(column)
         proposal += _ask_about_currency(column)
+        proposal += _ask_about_refund(column)
         if column.name.has(["discount", "rabatt", "remise", "descuento"]) and _has_values(column):
             text = f"{column.text} is not subtracted from the amount. Where it is money: columns.amount: {{add: "
             proposal += Proposal(notes=(f"{text}[...], subtract: [{column.text}]}}.",))
@@ -86,6 +87,20 @@ def _classify(value: str) -> str:
     if word in _RETURNS:
         return "return"
     return "none" if word in _NO_SALES else ""
+
+
+def _ask_about_refund(column: ColumnEvidence) -> Proposal:
+    if not (column.is_number and column.name.has(["refund", "erstattet", "rembours"]) and _has_values(column)):
+        return Proposal()
+    question = Question(
+        f"{column.text} has values. Is it money that a customer got back?",
+        (
+            Answer("yes: each value is a return beside the purchase", {"refund": column.text}),
+            Answer("no: it is left out", {"refund": None}),
+        ),
+        ("refund",),
+    )
+    return Proposal(questions=(question,))
 
 
 def _ask_about_currency(column: ColumnEvidence) -> Proposal:

@@ -1,12 +1,14 @@
 """Choice of the column with the time of a transaction, and of its format."""
 
 import numpy as np
+import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_evidence import ColumnEvidence
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
 _KEY = "columns.event_timestamp"
+_CLOCK = r"^[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?: ?[AaPp][Mm])?$"
 
 
 def choose_time(columns: list[ColumnEvidence], given: str | None = None) -> tuple[ColumnEvidence | None, Proposal]:
@@ -35,6 +37,11 @@ def choose_time(columns: list[ColumnEvidence], given: str | None = None) -> tupl
     rivals = [other for other in candidates if other is not best and not _same_times(best, other)]
     rivals = [other for other in rivals if _rank(other)[0] == _rank(best)[0]]
     decision = Decision(_KEY, best.text, _explain(best, candidates))
+    clock = _find_clock(best, columns)
+    if clock is not None and not rivals:
+        value = [best.text, clock.text]
+        reason = f"{best.text} has days, {clock.text} the time of day"
+        return best, Proposal((Decision(_KEY, value, reason),)) + choose_format(best, clock)
     if rivals:
         listed = (best, *rivals)
         question = Question(
@@ -70,28 +77,54 @@ def _explain(best: ColumnEvidence, candidates: list[ColumnEvidence]) -> str:
     return f"{only}; {best.distinct:,} different values"
 
 
-def choose_format(column: ColumnEvidence) -> Proposal:
+def _find_clock(dates: ColumnEvidence, columns: list[ColumnEvidence]) -> ColumnEvidence | None:
+    """Find the column with the time of day for a column of days."""
+    if dates.column.is_time or pc.any(pc.match_substring(dates.column.text, ":")).as_py():
+        return None
+    for column in columns:
+        texts = column.column.text.drop_null()
+        if column.name.time_support < 0 or column.is_constant or column.present < column.rows:
+            continue
+        if pc.all(pc.match_substring_regex(texts, _CLOCK)).as_py():
+            return column
+    return None
+
+
+def choose_format(column: ColumnEvidence, clock: ColumnEvidence | None = None) -> Proposal:
     """Choose the format of the times.
 
     Args:
         column: Column of times.
+        clock: Column of the time of day, joined to the times by a blank.
 
     Returns:
         Format, or the question about it.
     """
     if column.column.is_time or not column.times.readings:
         return Proposal()
-    first, *others = column.times.readings
+    readings = [_add_clock(reading, clock) for reading in column.times.readings]
+    first, *others = readings
     if not others:
         if first == (ISO_8601,):
             return Proposal()
         return Proposal((Decision("timestamp_format", _as_value(first), f"{column.text}: {column.times.reason}"),))
     answers = tuple(
         Answer(example, {"timestamp_format": _as_value(reading)})
-        for reading, example in zip(column.times.readings, column.times.examples, strict=True)
+        for reading, example in zip(readings, column.times.examples, strict=True)
     )
     text = f"{column.text}: {len(answers)} formats read all of its times. Which is right?"
     return Proposal(questions=(Question(text, answers, ("timestamp_format",)),))
+
+
+def _add_clock(formats: tuple[str, ...], clock: ColumnEvidence | None) -> tuple[str, ...]:
+    """Add the time of day to each format; seconds are optional in every format."""
+    if clock is None:
+        return formats
+    has_meridiem = pc.any(pc.match_substring_regex(clock.column.text, "[AaPp]")).as_py()
+    if not has_meridiem and formats == (ISO_8601,):
+        return formats
+    time = "%I:%M %p" if has_meridiem else "%H:%M"
+    return tuple(f"{'%Y-%m-%d' if name == ISO_8601 else name} {time}" for name in formats)
 
 
 def _as_value(formats: tuple[str, ...]) -> str | list[str]:

@@ -4,14 +4,8 @@ import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import numpy as np
-
 from holdfast.inspection.preview import Preview
 from holdfast.training.history import ShopHistory, find_needed_end, fit_horizon
-
-_GAP_FACTOR = 5  # times the longest usual gap between days with rows
-_USUAL = 0.99
-_LEAST_GAP = 7
 
 
 @dataclass(frozen=True)
@@ -80,17 +74,6 @@ def assess_readiness(preview: Preview, horizon_days: int, min_history_days: int)
         repeat_buyers=int((preview.purchases["customer_id"].value_counts() > 1).sum()),
         needed_days=needed,
         horizon_days=horizon_days,
-        gaps=_find_gaps(preview),
+        gaps=preview.find_gaps(),
         proposed_horizon=fit_horizon(history.gaps, horizon_days).proposed_days,
     )
-
-
-def _find_gaps(preview: Preview) -> tuple[tuple[date, date], ...]:
-    """Find stretches of days without a row that are far longer than usual."""
-    days = np.unique(preview.known["event_timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[D]"))
-    if len(days) < 10:
-        return ()
-    steps = np.diff(days).astype(int)
-    usual = max(_LEAST_GAP, _GAP_FACTOR * float(np.quantile(steps, _USUAL, method="lower")))
-    one = np.timedelta64(1, "D")
-    return tuple(((days[i] + one).item(), (days[i + 1] - one).item()) for i in np.flatnonzero(steps > usual))

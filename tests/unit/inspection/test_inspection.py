@@ -9,6 +9,7 @@ from holdfast.core.errors import IngestError
 from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.validation import validate_source
+from holdfast.inspection.column_names import split_name
 from holdfast.inspection.inspection import Inspection, inspect_source
 from holdfast.inspection.mapping_writer import render_mapping, write_mapping
 from holdfast.inspection.proposal import parse_setting
@@ -124,14 +125,15 @@ def test_inspect_source_short_history_counts_the_missing_days(tmp_path: Path) ->
     readiness = inspect(write_rows(tmp_path / "a.csv", "id,date,amount", rows)).readiness
     assert readiness is not None
     assert not readiness.is_enough
-    assert f"{readiness.needed_days - 27} more days" in readiness.describe()  # type: ignore[operator]
+    assert f"{readiness.needed_days - 28} more days" in readiness.describe()  # type: ignore[operator]
 
 
 def test_inspect_source_month_without_rows_is_a_gap(tmp_path: Path) -> None:
-    rows = [f"k{i % 5},2024-0{month}-{day:02d},{i}.5" for month in (1, 3) for i, day in enumerate(range(1, 29))]
+    days = [f"2024-{month:02d}-{day:02d}" for month in (1, 2, 3, 5, 6, 7) for day in range(1, 30)]
+    rows = [f"k{i % 11},{day},{i + 1}.5" for day in days for i in range(9)]
     readiness = inspect(write_rows(tmp_path / "a.csv", "id,date,amount", rows)).readiness
     assert readiness is not None
-    assert [(str(first), str(last)) for first, last in readiness.gaps] == [("2024-01-29", "2024-02-29")]
+    assert [(str(first), str(last)) for first, last in readiness.gaps] == [("2024-03-30", "2024-04-30")]
 
 
 def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
@@ -145,6 +147,96 @@ def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
     assert "# " in target.read_text()
     with pytest.raises(IngestError, match="exists"):
         write_mapping("x", target, overwrite=False)
+
+
+def test_inspect_source_status_with_cancelled_orders_asks_with_a_condition(tmp_path: Path) -> None:
+    rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},{i}.5,{'cancelled' if i % 7 == 0 else 'paid'}" for i in range(80)]
+    (question,) = inspect(write_rows(tmp_path / "a.csv", "user,date,amount,state", rows)).proposal.questions
+    assert question.answers[0].keys == {"where": {"state": ["paid"]}}
+
+
+def test_inspect_source_several_currencies_asks_with_a_rule(tmp_path: Path) -> None:
+    rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},{i}.5,{'USD' if i % 7 == 0 else 'EUR'}" for i in range(80)]
+    (question,) = inspect(write_rows(tmp_path / "a.csv", "user,date,amount,money", rows)).proposal.questions
+    assert question.answers[0].keys == {"columns.currency": "money", "currency": {"only": "EUR"}}
+
+
+def test_inspect_source_amounts_below_zero_asks_for_the_sign(tmp_path: Path) -> None:
+    rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},-{i + 1}.5" for i in range(80)]
+    found = inspect(write_rows(tmp_path / "a.csv", "user,date,amount", rows))
+    assert [question.keys for question in found.proposal.questions] == [("amount_sign",)]
+    assert inspect(found.path, amount_sign="negated").is_sure
+
+
+def test_inspect_source_amount_on_first_line_of_an_order_reads_one_row_per_order(tmp_path: Path) -> None:
+    rows = [f"#{i // 2},k{i // 2 % 9},2024-02-{1 + i // 2 % 28:02d},{'' if i % 2 else f'{i + 1}.5'}" for i in range(80)]
+    found = inspect(write_rows(tmp_path / "a.csv", "Name,Email,Created at,Total", rows))
+    assert decided(found)["one_row_per"] == "Name"
+    assert found.preview is not None and len(found.preview.transactions) == 40
+
+
+def test_inspect_source_day_and_time_of_day_in_two_columns_joins_them(tmp_path: Path) -> None:
+    rows = [f"{1 + i % 28:02d}.03.2024,{8 + i % 12:02d}:{i % 60:02d},k{i % 9},{i + 1}.5" for i in range(80)]
+    found = inspect(write_rows(tmp_path / "a.csv", "Datum,Uhrzeit,Kunde,Summe", rows))
+    assert decided(found)["columns.event_timestamp"] == ["Datum", "Uhrzeit"]
+    assert found.preview is not None
+    assert str(found.preview.transactions["event_timestamp"].iloc[0]) == "2024-03-01 08:00:00+00:00"
+
+
+def test_inspect_source_guest_id_with_many_rows_is_ignored(tmp_path: Path) -> None:
+    rows = [f"{'guest' if i % 4 == 0 else f'k{i % 31}'},2024-02-{1 + i % 28:02d},{i + 1}.5" for i in range(200)]
+    assert decided(inspect(write_rows(tmp_path / "a.csv", "user,date,amount", rows)))["ignore_customers"] == ["guest"]
+
+
+def test_inspect_source_titles_above_the_header_are_skipped(tmp_path: Path) -> None:
+    rows = ["customer;date;amount", *[f"k{i % 9};2024-02-{1 + i % 28:02d};{i + 1},5" for i in range(40)]]
+    found = inspect(write_rows(tmp_path / "a.csv", "Report of sales\nFebruary 2024", rows))
+    assert decided(found)["skip_rows"] == 2
+    assert found.preview is not None and len(found.preview.transactions) == 40
+
+
+def test_inspect_source_without_a_header_names_the_columns(tmp_path: Path) -> None:
+    rows = [f"{100 + i},k{i % 31},2024-02-{1 + i % 28:02d},{i + 1}.5" for i in range(300)]
+    found = inspect(write_rows(tmp_path / "a.csv", "99,k1,2024-02-01,7.5", rows))
+    assert decided(found)["column_names"] == ["column 1", "column 2", "column 3", "column 4"]
+    assert decided(found)["columns.customer_id"] == "column 2"
+    assert found.preview is not None and len(found.preview.transactions) == 301
+
+
+def test_inspect_source_many_unreadable_rows_asks(tmp_path: Path) -> None:
+    rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},{'free' if i % 4 == 0 else f'{i + 1}.5'}" for i in range(80)]
+    found = inspect(write_rows(tmp_path / "a.csv", "user,date,amount", rows))
+    assert [question.keys for question in found.proposal.questions] == [("max_bad_share",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "support"),
+    [
+        *[(name, 3) for name in ("CustomerID", "cust_id", "Kundennummer", "id_cliente", "user", "order_customer_id")],
+        *[(name, 2) for name in ("E-Mail", "email_address")],
+        *[(name, -1) for name in ("order_id", "customer_order_id", "product_id", "StoreKey", "Country", "discount")],
+        *[(name, 0) for name in ("x", "column 3")],
+    ],
+)
+def test_customer_support_of_a_column_name(name: str, support: int) -> None:
+    assert split_name(name).customer_support == support
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("payment_value", "total"),
+        ("Order Total Tax Amount", "none"),
+        ("amount_incl_tax", "total"),
+        ("UnitPrice", "price"),
+        ("Einzelpreis", "price"),
+        ("Menge", "quantity"),
+        ("item_count", "quantity"),
+        ("ProductKey", "none"),
+    ],
+)
+def test_amount_class_of_a_column_name(name: str, kind: str) -> None:
+    assert split_name(name).amount_class == kind
 
 
 @pytest.mark.parametrize(
