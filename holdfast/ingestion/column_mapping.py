@@ -35,6 +35,10 @@ _WHOLE_SOURCE_KEYS = frozenset(
 )
 
 
+def _as_rules(value: Any) -> Any:
+    return (value,) if isinstance(value, dict) else value
+
+
 def _as_refund(value: Any) -> Any:
     return {"amount": value} if isinstance(value, str) else value
 
@@ -76,7 +80,9 @@ class ColumnMapping(StrictModel):
     carry_down: CarryDown | None = None
     one_row_per: ColumnNames | None = Field(default=None, description="Columns that identify an order.")
     rows_from: str | None = Field(default=None, description="Name of the files with rows; every file when left out.")
-    join: tuple[Join, ...] = Field(default=(), description="Files of the folder with more columns for the rows.")
+    join: Annotated[tuple[Join, ...], BeforeValidator(_as_rules)] = Field(
+        default=(), description="Files of the folder with more columns for the rows."
+    )
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
     exclude_files: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     overlapping_files: Literal["detect", "drop", "keep"] = "detect"
@@ -99,7 +105,9 @@ class ColumnMapping(StrictModel):
     ignore_customers: tuple[CustomerId, ...] = ()
     customer_id_form: CustomerIdForm = CustomerIdForm()
     max_bad_share: float = Field(default=0.5, ge=0, le=1)
-    files: tuple[FileRule, ...] = Field(default=(), description="Keys that differ for some files of a folder.")
+    files: Annotated[tuple[FileRule, ...], BeforeValidator(_as_rules)] = Field(
+        default=(), description="Keys that differ for some files of a folder."
+    )
 
     @field_validator("timestamp_format")
     @classmethod

@@ -60,6 +60,12 @@ def explain_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list
     return problems
 
 
+_TYPES = {
+    "string_type": "must be text, in quotes where it looks like a number or a date",
+    "tuple_type": "must be a list, for example [a, b]",
+    "dict_type": "must have keys and values, for example {status: paid}",
+    "model_type": "must have keys and values, for example {column: status, is: cancelled}",
+}
 _KINDS = {
     "column": "a column name",
     "columns": "a list of columns",
@@ -77,10 +83,12 @@ def _explain(detail: Any, prefix: tuple[str, ...]) -> str:
     if detail["type"] == "union_tag_invalid":
         kinds = [text for kind, text in _KINDS.items() if f"'{kind}'" in detail["ctx"]["expected_tags"]]
         return f"{key}: must be {' or '.join(kinds)}."
-    if detail["type"] == "too_short":
-        return f"{key}: needs {detail['ctx']['min_length']} values or more."
     if location[-1:] == ("[key]",):
         return f"{'.'.join(map(str, location[:-1]))}: the name of the column must be in quotes."
+    if detail["type"] in _TYPES:
+        return f"{key}: {_TYPES[detail['type']]}."
+    if detail["type"] == "too_short":
+        return f"{key}: needs {detail['ctx']['min_length']} values or more."
     if detail["type"] == "extra_forbidden":
         known = _known_keys(detail["loc"][:-1])
         close = get_close_matches(str(detail["loc"][-1]), known, n=1)

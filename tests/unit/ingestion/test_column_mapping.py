@@ -85,6 +85,15 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
             "columns: {customer_id: a, event_timestamp: b, quantity: c, unit_price: d}\none_row_per: e\n",
             "'c' has a value for each line: map amount without",
         ),
+        (
+            "columns: {customer_id: a, event_timestamp: b, amount: [c, d]}\n",
+            "amount: must be a column name or {constant",
+        ),
+        ("columns: {customer_id: a, event_timestamp: b, amount: 2019}\n", "columns.amount: must be text, in quotes"),
+        (COLUMNS + "where: status\n", "where: must have keys and values, for example {status: paid}"),
+        (COLUMNS + "cancellation: status\n", "cancellation: must have keys and values"),
+        (COLUMNS + "join: customers.csv\n", "join: must be a list"),
+        (COLUMNS + "join: {file: x.csv}\n", "join.0: give either `on`"),
         (COLUMNS + "join: [{file: x.csv}]\n", "join.0: give either `on`, or both `left_on` and `right_on`"),
         (COLUMNS + "join: [{file: x.csv, left_on: k}]\n", "join.0: give either `on`, or both"),
         (COLUMNS + "join: [{file: x.csv, left_on: k, right_on: [k, l]}]\n", "name different numbers of columns"),
@@ -178,6 +187,12 @@ def _first_cells(text: str, header: str) -> list[str]:
     """Return the first cell of each row of the Markdown table that starts with a header."""
     table = text[text.index(header) :].split("\n\n")[0]
     return [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+
+
+def test_one_rule_needs_no_list() -> None:
+    content = yaml.safe_load(COLUMNS + "join: {file: x.csv, on: k}\nfiles: {match: y.csv, decimal: ','}\nrefund: r\n")
+    listed = content | {"join": [content["join"]], "files": [content["files"]], "refund": {"amount": "r"}}
+    assert ColumnMapping.model_validate(content).sha256 == ColumnMapping.model_validate(listed).sha256
 
 
 def test_documentation_lists_every_key_of_a_mapping_once() -> None:
