@@ -61,11 +61,18 @@ def drop_overlaps(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple[
 def _have_mapped_columns(files: Sequence[SourceFile], mapping: ColumnMapping) -> bool:
     """Check whether all files have the columns that the mapping reads from any of them."""
     columns = [set(file.rows.column_names) for file in files]
-    return set.union(*columns) & set(mapping.required_columns) <= set.intersection(*columns)
+    mapped = set.union(*columns) & set(mapping.required_columns)
+    return bool(mapped) and mapped <= set.intersection(*columns)
 
 
 def _drop_overlaps(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple[list[DistinctFile], tuple[str, ...]]:
-    hashes = hash_rows([file.rows for file in files])
+    tables = [file.rows for file in files]
+    common = set.intersection(*(set(table.column_names) for table in tables))
+    # Files rarely agree in the mapped columns; only then the others are compared.
+    hashes = hash_rows(tables, common & set(mapping.required_columns))
+    if not find_overlaps(hashes):
+        return [DistinctFile(file, FileReport(file.name, file.rows_read)) for file in files], ()
+    hashes = hash_rows(tables, common)
     remaining, result = list(range(len(files))), {}
     while contained := _find_contained([files[i] for i in remaining], [hashes[i] for i in remaining]):
         for small, large in contained.items():

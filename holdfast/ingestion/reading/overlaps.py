@@ -4,12 +4,11 @@ Two exports that overlap in time hold the same rows, and often in the same order
 in every column, and next to never several in a row. The order of the rows therefore separates overlaps from repeats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 _LEAST_RUN = 3  # equal rows that follow each other in both files
@@ -42,23 +41,24 @@ class FileOverlap:
         return self.longest_run >= _LEAST_RUN
 
 
-def hash_rows(tables: Sequence[pa.Table]) -> list[np.ndarray]:
-    """Hash the rows of tables of strings over their common columns.
+def hash_rows(tables: Sequence[pa.Table], columns: Iterable[str]) -> list[np.ndarray]:
+    """Hash the rows of tables of strings.
 
     Args:
-        tables: Tables, whose columns may differ in number and order.
+        tables: Tables, whose columns may have any order.
+        columns: Columns to hash, which every table has.
 
     Returns:
         Hash of each row, per table.
     """
-    common = set.intersection(*(set(table.column_names) for table in tables)) if tables else set()
+    names = sorted(set(columns))
+    aliases = [f"c{i}" for i in range(len(names))]
     hashes = []
     with duckdb.connect() as connection:
         for table in tables:
-            columns = [table.column(table.column_names.index(name)) for name in sorted(common)]
-            connection.register("rows", pa.table(columns, names=[f"c{i}" for i in range(len(columns))]))
-            names = ", ".join(f"c{i}" for i in range(len(columns)))
-            found = connection.execute(f"SELECT hash({names}) AS h FROM rows").fetchnumpy()["h"]
+            columns_of_table = [table.column(table.column_names.index(name)) for name in names]
+            connection.register("rows", pa.table(columns_of_table, names=aliases))
+            found = connection.execute(f"SELECT hash({', '.join(aliases)}) AS h FROM rows").fetchnumpy()["h"]
             hashes.append(np.asarray(found, dtype=np.uint64))
     return hashes
 
@@ -75,29 +75,42 @@ def find_overlaps(hashes: Sequence[np.ndarray]) -> list[FileOverlap]:
         Overlaps of pairs of files. A row of several files belongs to the overlaps of neighbors among these files.
     """
     sizes = [len(values) for values in hashes]
-    rows = pd.DataFrame(
-        {
-            "key": np.concatenate([*hashes, np.empty(0, np.uint64)]),
-            "file": np.repeat(np.arange(len(sizes)), sizes),
-            "position": np.concatenate([*(np.arange(size) for size in sizes), np.empty(0, np.int64)]).astype(np.int64),
-        }
-    )
-    rows = rows[rows.duplicated("key", keep=False)]
-    rows = rows.assign(nth=rows.groupby(["key", "file"]).cumcount())
-    rows = rows.sort_values(["key", "nth", "file"], ignore_index=True)
-    same = (rows[["key", "nth"]] == rows[["key", "nth"]].shift()).all(axis=1)
-    shared = rows.assign(first=rows["file"].shift(), first_position=rows["position"].shift())[same]
-    shared = shared.astype({"first": np.int64, "first_position": np.int64})
-    return [_describe_pair(group) for _, group in shared.groupby(["first", "file"])]
+    keys = np.concatenate([*hashes, np.empty(0, np.uint64)])
+    files = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.argsort(keys, kind="stable")  # by key, file and position
+    equal = keys[order][1:] == keys[order][:-1]
+    order = order[np.r_[equal, False] | np.r_[False, equal]] if len(order) else order
+    if not len(order):
+        return []
+    starts_of_files = np.cumsum([0, *sizes])
+    keys, files = keys[order], files[order]
+    nth = _count_before(keys, files)
+    if nth.any():
+        again = np.lexsort((files, nth, keys))
+        order, keys, files, nth = order[again], keys[again], files[again], nth[again]
+    positions = order - starts_of_files[files]
+    same = (keys[1:] == keys[:-1]) & (nth[1:] == nth[:-1])
+    first, second = files[:-1][same], files[1:][same]
+    shared = np.column_stack([positions[1:][same], positions[:-1][same]])
+    keys = keys[1:][same]
+    order = np.lexsort((shared[:, 0], second, first))
+    first, second, shared, keys = first[order], second[order], shared[order], keys[order]
+    bounds = np.flatnonzero((np.diff(first) != 0) | (np.diff(second) != 0)) + 1
+    parts = zip(*(np.split(values, bounds) for values in (first, second, shared, keys)), strict=True)
+    return [FileOverlap(int(f[0]), int(s[0]), p[:, 0], _longest_run(p, k)) for f, s, p, k in parts if len(f)]
 
 
-def _describe_pair(shared: pd.DataFrame) -> FileOverlap:
-    ordered = shared.sort_values("position")
-    first, second = (int(ordered[name].to_numpy()[0]) for name in ("first", "file"))
-    positions, others = ordered["position"].to_numpy(), ordered["first_position"].to_numpy()
-    step = np.diff(others)
-    follows = (np.diff(positions) == 1) & (np.abs(step) == 1) & (np.diff(ordered["key"].to_numpy()) != 0)
+def _count_before(keys: np.ndarray, files: np.ndarray) -> np.ndarray:
+    """Count the equal rows before each row in its file; the rows are sorted by key, file and position."""
+    starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]) | (files[1:] != files[:-1])])
+    return np.arange(len(keys)) - np.repeat(starts, np.diff(np.r_[starts, len(keys)]))
+
+
+def _longest_run(positions: np.ndarray, keys: np.ndarray) -> int:
+    """Return the length of the longest run; positions in the later and in the earlier file, shape (rows, 2)."""
+    steps = np.diff(positions, axis=0)
+    follows = (steps[:, 0] == 1) & (np.abs(steps[:, 1]) == 1) & (keys[1:] != keys[:-1])
     # A run continues in the direction in which it started: exports may be sorted in opposite orders.
-    breaks = np.flatnonzero(~follows | np.r_[False, step[1:] != step[:-1]])
-    runs = np.diff(np.r_[-1, breaks, len(follows)])
-    return FileOverlap(first, second, positions, int(runs.max()))
+    turns = np.r_[False, steps[1:, 1] != steps[:-1, 1]][: len(follows)]
+    breaks = np.flatnonzero(~follows | turns)
+    return int(np.diff(np.r_[-1, breaks, len(follows)]).max())

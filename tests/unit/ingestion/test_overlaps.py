@@ -55,10 +55,10 @@ def test_find_overlaps_leaves_each_row_as_often_as_the_file_that_has_it_most(fil
     assert dropped.total() == total.total() - most.total()
 
 
-def test_hash_rows_compares_common_columns_by_name() -> None:
+def test_hash_rows_compares_columns_by_name() -> None:
     first = pa.table({"id": ["a", "b"], "amount": ["1", "2"]})
     second = pa.table({"amount": ["2", "1"], "extra": ["x", "y"], "id": ["b", "b"]})
-    one, other = hash_rows([first, second])
+    one, other = hash_rows([first, second], ["id", "amount"])
 
     assert one[1] == other[0]
     assert len({*one.tolist(), *other.tolist()}) == 3
