@@ -87,7 +87,7 @@ def _choose_sheets(
 
 def _has_columns(sheet: python_calamine.CalamineSheet, mapping: ColumnMapping) -> bool:
     rows = list(islice(sheet.iter_rows(), mapping.skip_rows + _HEADER_ROWS))[mapping.skip_rows :]
-    header = next((row for row in rows if any(cell != "" for cell in row)), [])
+    header: list[Any] = next((row for row in rows if any(cell != "" for cell in row)), [])
     return set(mapping.required_columns) <= set(name_columns(list(map(str, header))))
 
 
