@@ -386,6 +386,28 @@ def test_negated_amounts_are_purchases_below_zero(quantity: list[str] | None, ex
     assert found[["amount", "quantity"]].values.tolist() == expected
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["7", "8", "9", ""]), st.sampled_from(["5", ""])), min_size=1),
+    st.integers(0, 3),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_one_row_per_order_equals_a_group_by_of_pandas(lines: list[tuple[str, str]], cut: int) -> None:
+    frame = pd.DataFrame(lines, columns=["order", "amount"]).assign(id="a", when="2025-01-01")
+    files = [
+        make_source_file({name: part[name].tolist() for name in frame}, f"{number}.csv")
+        for number, part in enumerate((frame.iloc[:cut], frame.iloc[cut:]))
+    ]
+    rules = ColumnMapping.model_validate({"columns": COLUMNS, "one_row_per": "order"})
+    found = apply_row_rules(Source("source", "0", files), rules)
+    remaining = [f"{file.name} {row}" for file in found.source.files for row in file.row_numbers.tolist()]
+    names = [f"{file.name} {row}" for file in files for row in file.row_numbers.tolist()]
+    frame = frame.assign(name=names, blank=frame["amount"] == "", position=range(len(frame)))
+    first = frame[frame["order"] != ""].sort_values(["blank", "position"]).groupby("order")["name"].first()
+    alone = frame.loc[frame["order"] == "", "name"]
+    assert sorted(remaining) == sorted([*first, *alone])
+    assert found.rows_filtered == len(frame) - len(remaining)
+
+
 LINES = st.lists(
     st.tuples(
         st.sampled_from(["7", "8", "9"]),
