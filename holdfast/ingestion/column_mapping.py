@@ -13,12 +13,9 @@ Example::
     encoding: latin-1
 """
 
-import codecs
 import hashlib
-import re
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -26,7 +23,8 @@ from holdfast.ingestion.file_rules import FileRule, FileRuleError, matches_file
 from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
 from holdfast.ingestion.mapping_consistency import require_consistent_keys
 from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Join, Refund
-from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format, is_day_first
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
+from holdfast.ingestion.text_settings import Delimiter, Encoding, TimeZone
 from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
 # Keys that concern the rows of all files together.
@@ -70,7 +68,7 @@ class ColumnMapping(StrictModel):
     timestamp_format: str | tuple[str, ...] | None = Field(
         default=None, description="strptime format or a name such as epoch_seconds, or several; default ISO 8601."
     )
-    time_zone: str = Field(default="UTC", description="IANA name, for timestamps without an offset.")
+    time_zone: TimeZone = Field(default="UTC", description="IANA name, for timestamps without an offset.")
     dayfirst: bool | None = Field(default=None, description="Confirms the order of day and month in the format.")
     amount_sign: Literal["unchanged", "negated"] = Field(default="unchanged", description="Negated: sales are below 0.")
     cancellation: Cancellation | None = None
@@ -86,8 +84,8 @@ class ColumnMapping(StrictModel):
     exact_duplicates: Literal["keep", "quarantine"] = "keep"
     exclude_files: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     overlapping_files: Literal["detect", "drop", "keep"] = "detect"
-    encoding: str = "utf-8"
-    delimiter: str = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
+    encoding: Encoding = "utf-8"
+    delimiter: Delimiter = Field(default=",", description="One character, or 'whitespace' for any run of blanks.")
     quoted: bool = Field(default=True, description='False where the character " has no special meaning.')
     skip_rows: int = Field(default=0, ge=0, description="Lines (rows of a sheet) above the header.")
     column_names: tuple[str, ...] | None = Field(default=None, description="Names for a file without a header.")
@@ -118,49 +116,12 @@ class ColumnMapping(StrictModel):
             return tuple(check_format(text) for text in value)
         return value if value is None else check_format(value)
 
-    @field_validator("time_zone")
-    @classmethod
-    def _check_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            fixed = re.fullmatch(r"(?:UTC|GMT)?([+-])0?(\d{1,2})(?::?00)?", value)
-            sign = {"+": "-", "-": "+"}
-            hint = f"; the IANA name of this offset is Etc/GMT{sign[fixed[1]]}{fixed[2]}" if fixed else ""
-            raise ValueError(f"{value!r} is not an IANA time zone; an example: Europe/London{hint}") from None
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _check_encoding(cls, value: str) -> str:
-        try:
-            "".encode(value)
-            return codecs.lookup(value).name
-        except LookupError:
-            raise ValueError(f"{value!r} is not an encoding Python knows; examples: utf-8, latin-1") from None
-
     @field_validator("column_names")
     @classmethod
     def _check_column_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is not None and (not value or len(set(value)) < len(value)):
             raise ValueError("give one name per column, each once")
         return value
-
-    @field_validator("delimiter")
-    @classmethod
-    def _check_delimiter(cls, value: str) -> str:
-        if value != "whitespace" and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
-            raise ValueError(f"{value!r} must be one character, or the word whitespace")
-        return value
-
-    @model_validator(mode="after")
-    def _check_dayfirst(self) -> Self:
-        orders = {is_day_first(text) for text in self.timestamp_formats}
-        if self.dayfirst is not None and self.dayfirst not in orders:
-            raise ValueError(
-                f"dayfirst: {str(self.dayfirst).lower()} contradicts timestamp_format; correct one of them"
-            )
-        return self
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from holdfast.ingestion.mapping_columns import AmountSum
+from holdfast.ingestion.parsing.timestamp_formats import is_day_first
 
 if TYPE_CHECKING:
     from holdfast.ingestion.column_mapping import ColumnMapping
@@ -19,6 +20,10 @@ def require_consistent_keys(mapping: "ColumnMapping") -> None:
     """
     if mapping.thousands == mapping.decimal:
         raise ValueError(f"decimal and thousands are both {mapping.decimal!r}: give two different separators")
+    if mapping.dayfirst is not None and mapping.dayfirst not in {
+        is_day_first(text) for text in mapping.timestamp_formats
+    }:
+        raise ValueError(f"dayfirst: {str(mapping.dayfirst).lower()} contradicts timestamp_format; correct one of them")
     columns, refund, carried = mapping.columns, mapping.refund, mapping.carry_down
     of_lines = [source for source in (columns.quantity, columns.unit_price) if isinstance(source, str)]
     if mapping.one_row_per and of_lines:
