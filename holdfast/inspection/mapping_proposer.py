@@ -15,6 +15,7 @@ from holdfast.inspection.cancellation_rule import find_cancellation
 from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
+from holdfast.inspection.known_exports import find_recipe
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, nest_keys
 from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
 from holdfast.inspection.source_sample import SourceSample, read_sample
@@ -62,6 +63,8 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     prices = _read_by_name(columns, decided_money.get("columns.unit_price"), decimal)
     amounts = _read_by_name(columns, signed, decimal)
     rule = find_cancellation(rest, customer, amounts, prices)
+    if recipe := find_recipe(sample.columns):
+        rule += Proposal(notes=(f"{recipe} has a tested mapping for an export with these columns.",))
     rule += find_row_rules(rest, customer, amounts) + find_repeated_rows(columns)
     encoding = _ask_for_encoding(path, customer, given)
     whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)

@@ -83,7 +83,10 @@ def assert_command_exists(name: str, arguments: str) -> None:
     assert "__name__ == '__main__'" in {ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)}, name
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     options = set(re.findall(r"--[\w-]+", arguments)) - {"--help"}
-    if options:
+    if "--inspect" in options:  # the first look has a parser of its own
+        text = (ROOT / "holdfast" / "inspection" / "command.py").read_text()
+        assert options <= set(re.findall(r'"(--[\w-]+)"', text)), f"{name} --inspect has not all of {options}"
+    elif options:
         entry = {"simulations": "simulate"}.get(name, name.rpartition(".")[2])
         parameters = functions[entry].args.args
         given = {f"--{argument.arg.replace('_', '-')}" for argument in parameters}
