@@ -11,10 +11,13 @@ from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColum
 from holdfast.ingestion.parsing.day_month_check import check_day_month_order
 from holdfast.ingestion.parsing.day_month_order import swap_format
 from holdfast.ingestion.parsing.format_proposals import propose_formats
+from holdfast.ingestion.parsing.short_year_check import check_short_year, swap_day_and_year
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, is_day_first
 from holdfast.ingestion.parsing.timestamp_reader import ReadTimes, clean_text, read_timestamps, restore_zeros
 
 _SAMPLE = 10_000
+_TIME = r"[0-9]:[0-9]{2}"
+_ZONED_TIME = r"[0-9]:[0-9]{2}.*(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?|/[A-Za-z_]+|\])$"
 # With ten values that fit one order only, half of the others in the other order have a chance below 0.001.
 _DECISIVE_VALUES = 10
 _AMBIGUOUS = "event_timestamp fits several formats with different times"
@@ -48,12 +51,16 @@ def parse_timestamps(column: TextColumn, field: str, mapping: ColumnMapping) -> 
     if len(formats) > 1:
         utc, is_ambiguous = _choose_format(column, formats, times, codes, mapping.dayfirst)
         issues.append(RowIssue(_AMBIGUOUS, is_ambiguous))
+    notes += _note_missing_zones(column, text, codes, mapping.time_zone)
     unread = np.isnat(utc) & ~column.missing
     for format_, read in zip(formats, times, strict=True):
+        other = swap_day_and_year(format_)
+        if other and other not in formats:
+            other_days = _read_other_days(column, unread, other)
+            check_short_year(column, format_, read.days[codes], other_days, mapping.dayfirst is not None)
         if is_day_first(format_) is None or swap_format(format_) in formats:
             continue
-        other_days = np.full(len(codes), np.datetime64("NaT"), "datetime64[D]")
-        other_days[unread] = _read_rows(column, unread, swap_format(format_)).days
+        other_days = _read_other_days(column, unread, swap_format(format_))
         notes += check_day_month_order(column, format_, read.days[codes], other_days, mapping.dayfirst is not None)
         unread &= np.isnat(other_days)
     values = pd.Series(utc).dt.tz_localize("UTC")
@@ -64,18 +71,40 @@ def parse_timestamps(column: TextColumn, field: str, mapping: ColumnMapping) -> 
     return ParsedColumn(values, tuple(issues), tuple(notes))
 
 
+def _sample_rows(size: int) -> np.ndarray:
+    return np.linspace(0, size - 1, min(_SAMPLE, size)).astype(np.int64)
+
+
 def _distinct(column: TextColumn) -> tuple[pa.Array, np.ndarray]:
     """Return the cleaned distinct values and the position of each row's value; all rows where values rarely repeat."""
     text = column.text
-    sample = text.take(np.linspace(0, len(text) - 1, min(_SAMPLE, len(text))).astype(np.int64))
+    sample = text.take(_sample_rows(len(text)))
     if pc.count_distinct(sample).as_py() > 0.9 * len(sample):
         return clean_text(text), np.arange(len(text))
     encoded = pc.dictionary_encode(text, null_encoding="encode")
     return clean_text(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False)
 
 
-def _read_rows(column: TextColumn, rows: np.ndarray, format_: str) -> ReadTimes:
-    return read_timestamps(clean_text(column.text.filter(rows)), format_, "UTC")
+def _note_missing_zones(column: TextColumn, text: pa.Array, codes: np.ndarray, zone: str) -> list[str]:
+    """Note that some times have a zone and others do not, if a sample shows both."""
+    for values in (text.take(_sample_rows(len(text))), text):
+        is_time = pc.fill_null(pc.match_substring_regex(values, _TIME), False).to_numpy(zero_copy_only=False)
+        has_zone = pc.fill_null(pc.match_substring_regex(values, _ZONED_TIME), False).to_numpy(zero_copy_only=False)
+        if not has_zone.any() or not (is_time & ~has_zone).any():
+            return []
+    without = (is_time & ~has_zone)[codes]
+    return [
+        f"Column {column.name!r}: {has_zone[codes].sum():,} times have an offset or zone; {without.sum():,} have "
+        f"none and were read in `time_zone` {zone}: {column.describe_values(without)}."
+    ]
+
+
+def _read_other_days(column: TextColumn, rows: np.ndarray, format_: str) -> np.ndarray:
+    """Read the dates of some rows by another format, NaT for all other rows."""
+    days = np.full(len(rows), np.datetime64("NaT"), "datetime64[D]")
+    if rows.any():
+        days[rows] = read_timestamps(clean_text(pc.filter(column.text, rows)), format_, "UTC").days
+    return days
 
 
 def _choose_format(

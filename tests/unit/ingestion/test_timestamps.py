@@ -54,6 +54,18 @@ def test_swapped_days_and_months_are_refused(format_: str, values: list[str], me
 
 
 @pytest.mark.parametrize(
+    ("format_", "written"),
+    [("%d/%m/%y", "%y/%m/%d"), ("%y%m%d", "%d%m%y"), ("%d%m%y", "%y%m%d"), ("%y-%m-%d", "%d-%m-%y")],
+)
+@pytest.mark.parametrize("first", ["1993-11-05", "2024-05-20", "2002-02-01"])
+def test_swapped_day_and_short_year_are_refused(format_: str, written: str, first: str) -> None:
+    values = _dates(written, first, 30)
+    with pytest.raises(IngestError, match=rf"day and (year|month) are swapped|`timestamp_format: \"{written}"):
+        _parse(values, timestamp_format=format_)
+    assert _parse(values, timestamp_format=written).values.dt.strftime(written).tolist() == values
+
+
+@pytest.mark.parametrize(
     "values",
     [
         _dates(DAY_FIRST, "2025-01-20", 40),
@@ -145,6 +157,18 @@ def test_unreadable_values_of_another_format_are_noted() -> None:
         "a list of formats is possible.",
     )
     assert not _parse(["2025-01-02", "soon"]).notes
+
+
+def test_times_with_and_without_a_zone_are_noted() -> None:
+    values = ["2025-01-02 10:00Z", "2025-01-02 10:00", "2025-01-02"]
+    found = _parse(values, time_zone="Europe/Paris")
+    assert found.values.dt.hour.tolist() == [10, 9, 23]
+    assert found.notes == (
+        "Column 'when': 1 times have an offset or zone; 1 have none and were read in `time_zone` Europe/Paris: "
+        "'2025-01-02 10:00' (1.csv, row 2).",
+    )
+    assert not _parse(values[:1]).notes
+    assert not _parse(values[1:]).notes
 
 
 def test_number_column_of_parquet_follows_the_format() -> None:
