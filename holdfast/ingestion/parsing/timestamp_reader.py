@@ -12,6 +12,7 @@ from holdfast.ingestion.parsing.timestamp_fields import TimestampFields, build_l
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, NUMERIC_FORMATS, compile_format, find_width
 
 _SAMPLE = 1000
+_COMMON_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)?$"
 _LIMITS = np.datetime64("1677-09-22", "us"), np.datetime64("2262-04-11", "us")  # of nanoseconds since 1970
 
 
@@ -108,12 +109,25 @@ def _read_iso_8601(text: Any, zone: str) -> ReadTimes:
             continue
         local = read.to_numpy(zero_copy_only=False).astype("datetime64[us]")
         return ReadTimes(convert_to_utc(local, kind_zone), local.astype("datetime64[D]"))
-    return _read_patterns(text, compile_format(ISO_8601), zone)
+    is_common = pc.fill_null(pc.match_substring_regex(text, _COMMON_ISO), False)
+    common = is_common.to_numpy(zero_copy_only=False)
+    if not common.any() or common.all():
+        return _read_patterns(text, compile_format(ISO_8601), zone)
+    times = _unread(len(text))
+    times.utc[common], times.days[common] = _read_iso_8601(text.filter(is_common), zone)
+    times.utc[~common], times.days[~common] = _read_patterns(
+        text.filter(pc.invert(is_common)), compile_format(ISO_8601), zone
+    )
+    return times
+
+
+def _unread(size: int) -> ReadTimes:
+    nothing = np.datetime64("NaT")
+    return ReadTimes(np.full(size, nothing, "datetime64[us]"), np.full(size, nothing, "datetime64[D]"))
 
 
 def _read_patterns(text: Any, patterns: tuple[str, ...], zone: str) -> ReadTimes:
-    nothing = np.datetime64("NaT")
-    times = ReadTimes(np.full(len(text), nothing, "datetime64[us]"), np.full(len(text), nothing, "datetime64[D]"))
+    times = _unread(len(text))
     rows = np.flatnonzero(pc.is_valid(text).to_numpy(zero_copy_only=False))
     for pattern in patterns:
         fields = pc.extract_regex(text.take(rows) if len(rows) < len(text) else text, pattern)
