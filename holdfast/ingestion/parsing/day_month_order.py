@@ -29,7 +29,14 @@ class OrderEvidence:
     dates: int
 
     def is_wrong(self, level: float = ERROR_LEVEL) -> bool:
-        """Return True where the first order is wrong at a level."""
+        """Decide whether the first order is wrong.
+
+        Args:
+            level: Chance of rejecting a right order.
+
+        Returns:
+            True where the other order fits at least as well and the first one does not.
+        """
         if self.is_other_sorted:
             return self.chance <= self.chance_of_other
         return self.chance < level and self.chance_of_other > NOTE_LEVEL
