@@ -25,7 +25,7 @@ _DAEMON = """\
 [supervisord]
 nodaemon=true
 silent=true
-logfile={logs}/supervisord.log
+logfile={folder}/logs/supervisord.log
 logfile_maxbytes=5MB
 logfile_backups=1
 pidfile={folder}/supervisord.pid
@@ -43,8 +43,8 @@ programs={programs}
 """
 _PROGRAM = """
 [program:{name}]
-command={command}
-directory={root}
+command=/bin/sh {folder}/{name}.sh
+directory={folder}/root
 autostart=false
 autorestart={restart}
 startsecs={start}
@@ -54,7 +54,7 @@ stopasgroup=true
 killasgroup=true
 stopwaitsecs={stop}
 redirect_stderr=true
-stdout_logfile={logs}/{name}.log
+stdout_logfile={folder}/logs/{name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=3
 """
@@ -104,7 +104,12 @@ class Supervisor:
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
         file = self._folder / "supervisord.conf"
-        file.write_text(supervisor_configuration(self._components, self._logs, self._folder))
+        file.write_text(supervisor_configuration(self._components, self._folder))
+        # supervisord.conf has no way to write "; " or "# ": paths and commands with any characters are in other files.
+        (self._folder / "logs").symlink_to(self._logs.resolve())
+        (self._folder / "root").symlink_to(ROOT)
+        for component in self._components:
+            (self._folder / f"{component.name}.sh").write_text(f"exec {component.command_line}\n")
         command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -182,13 +187,13 @@ class Supervisor:
         return ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
 
-def supervisor_configuration(components: list[Component], logs: Path, folder: Path) -> str:
+def supervisor_configuration(components: list[Component], folder: Path) -> str:
     """Render supervisord.conf. All components are in one group, so that all end at the same time.
 
     Args:
         components: All components.
-        logs: Folder of the logs.
-        folder: Folder of Supervisor's socket and process id.
+        folder: Folder of Supervisor's socket and process id, links to logs and checkout, and a shell script
+            per component.
 
     Returns:
         The configuration.
@@ -198,17 +203,15 @@ def supervisor_configuration(components: list[Component], logs: Path, folder: Pa
         return str(value).replace("%", "%%")  # Supervisor expands %(...)s
 
     names = ",".join(component.name for component in components)
-    daemon = _DAEMON.format(logs=escape(logs), folder=escape(folder), group=_GROUP, programs=names)
+    daemon = _DAEMON.format(folder=escape(folder), group=_GROUP, programs=names)
     programs = [
         _PROGRAM.format(
             name=component.name,
-            command=escape(component.command_line),
-            root=escape(ROOT),
+            folder=escape(folder),
             restart="false" if component.one_shot else "true",
             start=0 if component.one_shot else _START_SECONDS,
             retries=RETRIES,
             stop=_STOP_SECONDS,
-            logs=escape(logs),
         )
         for component in components
     ]

@@ -112,11 +112,21 @@ def test_list_components_external_tracking_server_has_no_mlflow_component(
 
 
 def test_supervisor_configuration_escapes_special_characters(tmp_path: Path) -> None:
-    component = Component("odd", "special characters", ("echo", "50% of 'it'", "%(ENV_HOME)s"))
+    component = Component("odd", "special characters", ("echo", "50%"))
     read = configparser.RawConfigParser()
-    read.read_string(supervisor_configuration([component], tmp_path / "100% logs", tmp_path))
-    assert read["program:odd"]["command"].replace("%%", "%") == component.command_line
-    assert "100%% logs" in read["program:odd"]["stdout_logfile"]
+    read.read_string(supervisor_configuration([component], tmp_path / "100% folder"))
+    assert "100%% folder" in read["program:odd"]["command"]
+    assert "100%% folder" in read["program:odd"]["stdout_logfile"]
+
+
+def test_supervisor_of_a_command_and_logs_with_special_characters_runs_it_and_writes_them(tmp_path: Path) -> None:
+    text = "50% of 'it' ; # %(ENV_HOME)s $HOME"
+    component = Component("odd", "special characters", (sys.executable, "-c", "import sys; print(sys.argv[1])", text))
+    logs = tmp_path / "100% ; # logs"
+    with Supervisor([component], {DATA_VARIABLE: str(tmp_path)}, logs) as supervisor:
+        wait_for(supervisor.is_ready, 20, lambda: "no Supervisor")
+        supervisor.start(component)
+        wait_for(lambda: text in (logs / "odd.log").read_text(), 20, lambda: "no output")
 
 
 def test_startup_monitor_failed_component_is_reported_with_its_log(tmp_path: Path) -> None:
