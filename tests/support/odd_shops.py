@@ -24,9 +24,9 @@ def only_returns() -> list[Transaction]:
 
 
 def all_inactive() -> list[Transaction]:
-    """Generate purchases in the first 300 days, and one return at the end of the data."""
+    """Generate purchases in the first 300 days, then returns only: a single row would not be the end of the data."""
     rows = [_row(number % 40, day) for number, day in enumerate(np.linspace(0, 300, 240))]
-    return [*rows, _row(0, _DAYS - 1)._replace(amount=-1.0)]
+    return [*rows, *(_row(day % 40, day)._replace(amount=-1.0) for day in range(301, _DAYS, 3))]
 
 
 def one_customer() -> list[Transaction]:
