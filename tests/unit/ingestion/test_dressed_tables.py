@@ -80,6 +80,8 @@ def _write(table: pa.Table, draw: st.DrawFn) -> bytes:
     # Some formats have fewer types: those of pandas.
     if form in ("xlsx", "csv", "orc") and any(not _is_plain(column.type) for column in table.columns):
         form = "parquet"
+    if form == "int96" and any(pa.types.is_timestamp(column.type) and column.type.tz for column in table.columns):
+        form = "parquet"  # INT96 would lose the zone
     if form in ("parquet", "int96"):
         pq.write_table(table, buffer, use_deprecated_int96_timestamps=form == "int96")
     elif form == "feather":
