@@ -24,7 +24,8 @@ def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
     Returns:
         Its part of the proposal.
     """
-    numeric = [c for c in columns if c.is_number and c.name.amount_class != "none" and c.name.customer_support < 1]
+    numeric = [c for c in columns if c.is_number and not c.is_written_time]
+    numeric = [c for c in numeric if c.name.amount_class != "none" and c.name.customer_support < 1]
     by_class = {
         kind: [c for c in numeric if c.name.amount_class == kind] for kind in ("total", "price", "quantity", "")
     }
@@ -161,7 +162,11 @@ def _from_rest(
             for c in candidates
         ]
     if not answers:
-        answers = [Answer(f"the amount is {c.text}", {_AMOUNT: c.text}) for c in columns if c.is_number]
+        answers = [
+            Answer(f"the amount is {c.text}", {_AMOUNT: c.text})
+            for c in columns
+            if c.is_number and not c.is_written_time
+        ]
     return Proposal(questions=(Question("Which column is the amount of money of a row?", tuple(answers[:6]), _KEYS),))
 
 

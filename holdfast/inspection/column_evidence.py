@@ -1,5 +1,6 @@
 """Evidence for the role of each column: types, repeats, missing values, and relations between columns."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.columns import TextColumn
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_names import ColumnName, split_name
 from holdfast.inspection.number_evidence import NumberEvidence, measure_numbers, read_numbers
 from holdfast.inspection.source_sample import SourceSample
@@ -55,6 +57,12 @@ class ColumnEvidence:
     def is_time(self) -> bool:
         """Return whether the column holds times."""
         return bool(self.times.readings)
+
+    @property
+    def is_written_time(self) -> bool:
+        """Return whether the column holds times with separators, which no number has."""
+        formats = self.times.readings[0] if self.times.readings else ()
+        return self.column.is_time or any(name == ISO_8601 or re.search("%.[-/.: ]", name) for name in formats)
 
     @property
     def is_number(self) -> bool:

@@ -124,12 +124,13 @@ class ColumnName:
         """Return the support for a customer id: 3 strong, 2 email, 1 an unspecified id, 0 none, -1 another thing."""
         customer = self.has(_CUSTOMER, _CUSTOMER_WORDS) or self.letters in ("userid", "custid", "accountid", "memberid")
         other = self.is_order or self.is_other
-        if customer and self._ends_with_customer():
+        is_money = self.has(_TOTAL, _TOTAL_WORDS) and not self.is_id
+        if customer and not is_money and self._ends_with_customer():
             attribute = any(word in self.words for word in _ATTRIBUTES)
             return 1 if attribute and not self.is_id else 3
         if self.has(_EMAIL):
             return 2
-        if other or self.has(_NO_MONEY):
+        if other or is_money or self.has(_NO_MONEY):
             return -1
         return 1 if self.letters in _ID_WORDS else 0
 

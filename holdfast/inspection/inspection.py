@@ -12,7 +12,7 @@ from holdfast.inspection.preview import Preview, preview_ingest
 from holdfast.inspection.proposal import Answer, Proposal, Question
 from holdfast.inspection.training_readiness import TrainingReadiness, assess_readiness
 
-_MANY_UNREADABLE = 0.1
+_MANY_UNREADABLE, _FEW_ROWS = 0.1, 3
 # Reasons of rows that are readable, or that a rule of the mapping names.
 _EXPECTED = re.compile(r"is missing|ignore_customers|currency|is not in [A-Z]{3}$|duplicate|amount is 0")
 
@@ -84,7 +84,7 @@ def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_
 def _ask_about_unreadable(preview: Preview) -> Proposal:
     """Ask where many rows have a value that the mapping does not read, or rows that do not fit the table."""
     unread = [reason for reason in preview.reasons if not _EXPECTED.search(reason.reason)]
-    if not unread or unread[0].rows <= _MANY_UNREADABLE * preview.rows_read:
+    if not unread or unread[0].rows < max(_FEW_ROWS, _MANY_UNREADABLE * preview.rows_read):
         return Proposal()
     first = unread[0]
     share = first.rows / preview.rows_read

@@ -71,8 +71,8 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     if sample.absent and any(key.startswith("columns.") for q in whole.questions for key in q.keys):
         listed = ", ".join(f"{name!r} (not in {file})" for name, file in sample.absent.items())
         raise IngestError(
-            f"{path}: the files differ in their columns: {listed}. Rename them in the exports, or write a mapping "
-            "with a rule for some files under `files:`."
+            f"{path}: the files differ in their columns: {listed}. Rename them in the exports, or write a mapping: "
+            "`files` has rules for some files, `rows_from` and `join` read tables that belong together."
         )
     return whole, sample
 

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from charset_normalizer import from_bytes
@@ -132,17 +133,21 @@ def detect_layout(text: str) -> Layout:
         fields, rows = counts.most_common(1)[0] if counts else (0, 0)
         if fields > 1 and rows >= 0.9 * sum(counts.values()) and len(lines[0].split()) == fields:
             return Layout("whitespace", False, f"blanks: lines have {fields} fields")
-    return _find_header(lines, best) if best.delimiter else best
+    blank = text[: len(text) - len(text.lstrip("\r\n"))].count("\n")
+    found = _find_header(lines, best) if best.delimiter else best
+    return replace(found, skip_rows=found.skip_rows + blank) if found.skip_rows else found
 
 
 def _find_header(lines: list[str], layout: Layout) -> Layout:
     """Find the lines above the header, and name the columns of a file without one."""
-    counts = [len(next(csv.reader([line], delimiter=layout.delimiter), [])) for line in lines]
-    usual = Counter(count for count in counts if count > 1).most_common(1)[0][0]
-    first = next(i for i, count in enumerate(counts) if count == usual)
-    skipped = first if 0 < first <= _TITLE_LINES else 0
-    names = next(csv.reader([lines[skipped]], delimiter=layout.delimiter))
-    following = [next(csv.reader([line], delimiter=layout.delimiter), []) for line in lines[skipped + 1 : skipped + 20]]
+    rows = list(_read_rows("".join(lines), layout.delimiter, layout.quoted))
+    usual = Counter(len(row) for row in rows if len(row) > 1).most_common(1)[0][0]
+    first = next(i for i, row in enumerate(rows) if len(row) == usual)
+    skipped = 0
+    if 0 < first <= _TITLE_LINES:  # titles have no line ends within a value: count lines
+        counts = [len(next(_read_rows(line, layout.delimiter, layout.quoted), [])) for line in lines]
+        skipped = counts.index(usual)
+    names, following = rows[first], rows[first + 1 : first + 20]
     valued = [i for i, cell in enumerate(names) if _VALUE.match(cell.strip())]
     alike = [i for i in valued if all(_VALUE.match(row[i].strip()) for row in following if len(row) == usual)]
     columns = tuple(f"column {i}" for i in range(1, usual + 1)) if following and len(alike) >= 2 else ()
@@ -152,12 +157,7 @@ def _find_header(lines: list[str], layout: Layout) -> Layout:
 def _score_delimiter(sample: str, delimiter: str, quoted: bool) -> tuple[float, int]:
     """Return the share of rows with as many fields as the header, and that number."""
     try:
-        text = io.StringIO(sample, newline="")
-        if quoted:
-            reader = csv.reader(text, delimiter=delimiter)
-        else:
-            reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-        counts = [len(row) for row in reader if row]
+        counts = [len(row) for row in _read_rows(sample, delimiter, quoted) if row]
     except csv.Error:
         return 0.0, 0
     if not counts:
@@ -172,3 +172,10 @@ def _score_delimiter(sample: str, delimiter: str, quoted: bool) -> tuple[float, 
     # A stray quote swallows lines: they count as not fitting unless most values are quoted.
     swallowed = max(0, lines - len(counts)) if quoted and sample.count('"') < len(counts) else 0
     return fitting / (len(counts) + swallowed), fields
+
+
+def _read_rows(text: str, delimiter: str, quoted: bool) -> Iterator[list[str]]:
+    lines = io.StringIO(text, newline="")
+    if quoted:
+        return csv.reader(lines, delimiter=delimiter)
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
