@@ -30,17 +30,18 @@ def test_ingest_new_source_stores_and_reports_a_batch(
     prefect_server: None, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import ingest
-    from holdfast.ingestion import readers
+    from holdfast.ingestion.reading import reader
+    from holdfast.ingestion.reading.file_content import FileVersion
 
-    attempts, read_bytes = [], readers._read_content
+    attempts, read_content = [], reader.read_content
 
-    def flaky(file: Path) -> bytes:
+    def flaky(file: Path) -> tuple[bytes, FileVersion]:
         attempts.append(file)
         if len(attempts) == 1:
             raise OSError("stale file handle")
-        return read_bytes(file)
+        return read_content(file)
 
-    monkeypatch.setattr(readers, "_read_content", flaky)
+    monkeypatch.setattr(reader, "read_content", flaky)
     monkeypatch.setattr(ingest.read_task, "retry_delay_seconds", 0)
     result = ingest.ingest(*files)
     assert len(attempts) == 2
@@ -50,6 +51,19 @@ def test_ingest_new_source_stores_and_reports_a_batch(
     assert '{"what": "bad: customer_id is missing", "rows": 1}' in counts
     assert "| orders.csv | 2 | customer_id is missing |" in _artifact("ingest-quarantine").data
     assert ingest.ingest(*files).status == "already ingested"
+
+
+def test_ingest_folder_lists_its_files_in_an_artifact(prefect_server: None, files: tuple[str, str]) -> None:
+    from flows.ingest import ingest
+
+    folder = Path(files[0]).with_name("exports")
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a.csv").write_text(SOURCE)
+    (folder / "b.csv.part").write_text(SOURCE)
+    ingest(str(folder), files[1])
+    listed = _artifact("ingest-files").data
+    assert '{"file": "sub/a.csv", "rows read": 3, "left out": ""}' in listed
+    assert '{"file": "b.csv.part", "rows read": 0, "left out": "unfinished or temporary file"}' in listed
 
 
 def test_ingest_source_without_mapping_raises(prefect_server: None, files: tuple[str, str]) -> None:
