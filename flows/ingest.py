@@ -6,6 +6,7 @@ python -m flows.ingest --dataset cdnow
 """
 
 import sys
+from dataclasses import replace as replace_fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,14 @@ def commit_task(
     return commit_batch(Settings.from_environment(), checked, source, mapping, request)
 
 
+@task(name="find affected versions")
+def affected_versions_task(settings: Settings, result: IngestResult) -> IngestResult:
+    """Add a note on the versions that were trained on replaced rows."""
+    from holdfast.lineage.batch_history import describe_affected_versions
+
+    return replace_fields(result, notes=(*result.notes, describe_affected_versions(settings, result.replaces)))
+
+
 def _run_name() -> str:
     parameters = flow_run.parameters
     return f"ingest {Path(parameters['source']).name if parameters.get('source') else parameters['dataset']}"
@@ -119,6 +128,8 @@ def ingest(
     checked = validate_task(tables, rules, time or datetime.now(UTC))
     request = IngestRequest(path, mapping_path, time, tuple(replace or ()), force)
     result = commit_task(checked, tables, rules, request)
+    if result.replaces:
+        result = affected_versions_task(settings, result)
     _publish(result, checked)
     return result
 

@@ -106,6 +106,18 @@ def select_used(batches: Sequence[Batch], as_of: datetime, known_at: datetime) -
     return [batch for batch in known if batch.first_event is not None and batch.first_event < as_of]
 
 
+def find_successors(batches: Iterable[Batch]) -> dict[str, Batch]:
+    """Find the batches that replace others.
+
+    Args:
+        batches: All stored batches.
+
+    Returns:
+        Id of a replaced batch to the batch that replaces it.
+    """
+    return {batch_id: batch for batch in batches for batch_id in batch.replaces}
+
+
 def transaction_files(settings: Settings, known_at: datetime | None = None) -> list[Path]:
     """List the files of the transactions table at a time.
 

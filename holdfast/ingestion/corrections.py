@@ -13,7 +13,7 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.batches import Batch, describe_batches, list_transaction_files, select_known
+from holdfast.ingestion.batches import Batch, describe_batches, find_successors, list_transaction_files, select_known
 from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.restatements import count_missing
 
@@ -37,7 +37,7 @@ def resolve_replaced(batches: Sequence[Batch], names: Iterable[str]) -> list[Bat
     Raises:
         IngestError: A name fits no batch or several batches, or its batch was replaced before.
     """
-    successors = {batch_id: batch for batch in batches for batch_id in batch.replaces}
+    successors = find_successors(batches)
     found = set()
     for name in names:
         fitting = [batch for batch in batches if name and batch.batch_id.startswith(name)]

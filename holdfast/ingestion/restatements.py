@@ -52,6 +52,18 @@ _CHANGES = {
 }
 
 
+# Other ids of the same customers: each old id has one new id, or each new id one old. Chance pairs have many.
+_COUNT_CONSISTENT = """
+    WITH counts AS (
+        SELECT stored_customer_id AS old, new_customer_id AS new, count(*) AS times FROM pairs GROUP BY ALL
+    )
+    SELECT greatest(
+        (SELECT coalesce(sum(most), 0) FROM (SELECT max(times) AS most FROM counts GROUP BY old)),
+        (SELECT coalesce(sum(most), 0) FROM (SELECT max(times) AS most FROM counts GROUP BY new))
+    )
+"""
+
+
 @dataclass(frozen=True)
 class Restatement:
     """New rows that equal stored rows in all columns but one or two.
@@ -171,13 +183,18 @@ def _compare(connection: duckdb.DuckDBPyConnection, column: str, known: int) -> 
         f"CREATE OR REPLACE TEMP TABLE pairs AS SELECT {row} FROM single_fresh f JOIN single_orphans o USING ({key}) "
         f"WHERE {condition}"
     )
-    pairs = int(_fetch_row(connection, "SELECT count(*) FROM pairs")[0])
+    pairs = int(
+        _fetch_row(connection, _COUNT_CONSISTENT if column == "customer_id" else "SELECT count(*) FROM pairs")[0]
+    )
     if pairs == 0:
         return None
     singles = [int(_fetch_row(connection, f"SELECT count(*) FROM single_{name}")[0]) for name in ("fresh", "orphans")]
     shares = [pairs >= _LEAST_SHARE * count for count in singles]
     if not any(shares):
         return None
+    # Equal prices on one day identify no customer; equal prices at several times do.
+    count_times = "SELECT count(DISTINCT stored_event_timestamp) FROM pairs"
+    evidence = int(_fetch_row(connection, count_times)[0]) if column == "customer_id" else pairs
     example = connection.execute(
         "SELECT stored_customer_id, stored_event_timestamp::TIMESTAMP, stored_amount, stored_quantity, "
         "new_customer_id, new_event_timestamp::TIMESTAMP, new_amount, new_quantity FROM pairs ORDER BY ALL LIMIT 1"
@@ -192,7 +209,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, column: str, known: int) -> 
         pairs=pairs,
         example=(_format_row(example[:4]), _format_row(example[4:])),
         batch_ids=tuple(row[0] for row in batch_ids),
-        is_certain=all(shares) and pairs >= _LEAST_PAIRS and pairs >= _LEAST_RESTATED_SHARE * (pairs + known),
+        is_certain=all(shares) and evidence >= _LEAST_PAIRS and pairs >= _LEAST_RESTATED_SHARE * (pairs + known),
     )
 
 

@@ -23,6 +23,7 @@ class IngestResult:
         notes: Sentences for the person who ingests the source.
         rows_filtered: Rows that the mapping leaves out.
         rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
+        replaces: Ids of the batches that the stored batch replaces.
     """
 
     batch_id: str | None
@@ -36,6 +37,7 @@ class IngestResult:
     notes: tuple[str, ...] = ()
     rows_filtered: int = 0
     rows_from_refunds: int = 0
+    replaces: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -104,4 +106,5 @@ class IngestResult:
             rows_from_refunds=batch.rows_from_refunds,
             reasons=reasons,
             notes=notes,
+            replaces=batch.replaces,
         )

@@ -1,17 +1,20 @@
 """Model versions that were trained on a batch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.ingestion.batches import list_batches
+from holdfast.ingestion.batches import find_successors, list_batches
 from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
 from holdfast.model_versions.aliases import list_versions
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import RunUnavailableError, read_files
+from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
 
 
@@ -54,7 +57,46 @@ def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> B
     Raises:
         UnknownBatchError: No batch or several batches have such an id.
     """
-    manifests = {batch.batch_id: batch for batch in list_batches(settings)}
+    batches = list_batches(settings)
+    manifests = {batch.batch_id: batch for batch in batches}
+    used, unreadable = _read_used(client)
+    batch_id = _match_id(name, manifests.keys() | used.keys(), settings)
+    batch = UsedBatch(batch_id, manifests.get(batch_id), find_successors(batches).get(batch_id))
+    return BatchHistory(batch, used.get(batch_id, []), unreadable)
+
+
+def describe_affected_versions(settings: Settings, batch_ids: Iterable[str]) -> str:
+    """Describe the versions that were trained on replaced batches, for the person who replaced them.
+
+    Args:
+        settings: Settings with the registry, which need not exist.
+        batch_ids: Ids of the replaced batches.
+
+    Returns:
+        A sentence.
+    """
+    try:
+        used, unreadable = _read_used(open_registry(settings))
+    except UnknownVersionError:
+        used, unreadable = {}, {}
+    except (MlflowException, OSError) as error:
+        return f"The registry cannot be read ({error}): the versions trained on the replaced rows are not known."
+    affected = {item.version: item for batch_id in batch_ids for item in used.get(batch_id, [])}
+    unknown = f" The lineage of versions {', '.join(unreadable)} cannot be read." if unreadable else ""
+    if not affected:
+        return f"No registered model version was trained on the replaced rows.{unknown}"
+    names = [
+        f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
+        for item in sorted(affected.values(), key=lambda item: int(item.version))
+    ]
+    return (
+        f"Model versions trained on the replaced rows: {', '.join(names)}. Run `python -m flows.features` and "
+        f"`python -m flows.train` for a version of the corrected rows.{unknown}"
+    )
+
+
+def _read_used(client: MlflowClient) -> tuple[dict[str, list[DerivedVersion]], dict[str, str]]:
+    """Read the versions by batch, and the reason by version whose lineage cannot be read."""
     used: dict[str, list[DerivedVersion]] = {}
     unreadable = {}
     versions = sorted(list_versions(client), key=lambda item: int(item.version))
@@ -77,8 +119,7 @@ def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> B
         )
         for batch_id in lineage.batches:
             used.setdefault(batch_id, []).append(derived)
-    batch_id = _match_id(name, manifests.keys() | used.keys(), settings)
-    return BatchHistory(UsedBatch(batch_id, manifests.get(batch_id)), used.get(batch_id, []), unreadable)
+    return used, unreadable
 
 
 def _match_id(name: str, known: set[str], settings: Settings) -> str:

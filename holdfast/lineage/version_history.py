@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.ingestion.batches import Batch, list_batches
+from holdfast.ingestion.batches import Batch, find_successors, list_batches
 from holdfast.model_versions.aliases import resolve_version
 from holdfast.model_versions.champion_history import read_champion_history
 from holdfast.model_versions.records import (
@@ -34,10 +34,16 @@ from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 @dataclass(frozen=True)
 class UsedBatch:
-    """Batch that a model was trained on. ``manifest`` is None if the batch is no longer on disk."""
+    """Batch that a model was trained on.
+
+    Attributes:
+        manifest: None if the batch is no longer on disk.
+        replaced_by: Correction that replaced the batch; None for a valid batch.
+    """
 
     batch_id: str
     manifest: Batch | None
+    replaced_by: Batch | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ def load_version_history(
     number, tags, run_id = str(registered.version), registered.tags, str(registered.run_id)
     files = read_files(client, run_id, (LINEAGE_FILE, RECIPE_FILE, EVALUATION_FILE))
     lineage = parse_lineage(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
-    manifests = {batch.batch_id: batch for batch in list_batches(settings)}
+    batches = list_batches(settings)
+    manifests, successors = {batch.batch_id: batch for batch in batches}, find_successors(batches)
     gates, approval = GatesRecord.from_tags(tags, number), ApprovalRecord.from_tags(tags, number)
     history = read_champion_history(client)
     promotions = history.promotions.get(number, [])
@@ -123,7 +130,7 @@ def load_version_history(
         training_rows=None if rows is None else int(rows),
         lineage=lineage,
         numeric_environment=lineage.numeric_environment,
-        batches=[UsedBatch(name, manifests.get(name)) for name in lineage.batches],
+        batches=[UsedBatch(name, manifests.get(name), successors.get(name)) for name in lineage.batches],
         recipe=Recipe.model_validate_json(files[RECIPE_FILE]) if RECIPE_FILE in files else None,
         evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
         gates=gates,

@@ -6,7 +6,6 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from holdfast.core.formatting import format_cutoffs, format_minute
-from holdfast.ingestion.batches import Batch
 from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.models.contract import MODEL_NAME
@@ -77,7 +76,7 @@ def build_batch_tree(history: BatchHistory) -> Tree:
     Returns:
         The tree, for rich's console.
     """
-    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(_format_batch(history.batch.manifest))}")
+    tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(_format_batch(history.batch))}")
     for version in history.versions:
         tree.add(
             f"[bold]{MODEL_NAME} version {version.version}[/bold]{_format_aliases(version.aliases)}  registered "
@@ -123,7 +122,7 @@ def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
         The lines.
     """
     older, latest = batches[:-_SHOWN_BATCHES], batches[-_SHOWN_BATCHES:]
-    lines = [f"batch {batch.batch_id}  {_format_batch(batch.manifest)}" for batch in latest]
+    lines = [f"batch {batch.batch_id}  {_format_batch(batch)}" for batch in latest]
     if older:
         rows = sum(batch.manifest.rows_added for batch in older if batch.manifest)
         missing = sum(batch.manifest is None for batch in older)
@@ -132,14 +131,20 @@ def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
     return lines
 
 
-def _format_batch(manifest: Batch | None) -> str:
-    """Format source, rows, range of events and arrival of a batch in one line."""
+def _format_batch(batch: UsedBatch) -> str:
+    """Format source, rows, range of events, arrival and corrections of a batch in one line."""
+    manifest, successor = batch.manifest, batch.replaced_by
     if manifest is None:
         return "no longer on disk"
     events = "no transactions"
     if manifest.first_event and manifest.last_event:
         events = f"{manifest.first_event:%Y-%m-%d} to {manifest.last_event:%Y-%m-%d}"
-    return f"{manifest.source}, {manifest.rows_added:,} rows, {events}, arrived {format_minute(manifest.ingested_at)}"
+    facts = [manifest.source, f"{manifest.rows_added:,} rows", events, f"arrived {format_minute(manifest.ingested_at)}"]
+    if manifest.replaces:
+        facts.append(f"replaces {', '.join(manifest.replaces)}")
+    if successor is not None:
+        facts.append(f"replaced by {successor.batch_id} ({successor.source}) on {format_minute(successor.ingested_at)}")
+    return ", ".join(facts)
 
 
 def list_code_versions(history: VersionHistory) -> dict[str, str]:

@@ -216,6 +216,27 @@ def test_lineage_ambiguous_batch_id_is_an_error(copied: Settings, command: Comma
     assert "no model version was trained on it" in printed
 
 
+def test_lineage_of_replaced_batch_names_the_correction_and_its_versions(
+    trained: Trained, copied: Settings, command: Command, tmp_path: Path
+) -> None:
+    from holdfast.lineage.batch_history import describe_affected_versions
+    from tests.support.ingest_pipeline import run_ingest
+
+    source, mapping = tmp_path / "corrected.csv", tmp_path / "mapping.yaml"
+    source.write_text("id,when,amount\nc1,2024-05-01,5\n")
+    mapping.write_text("columns: {customer_id: id, event_timestamp: when, amount: amount}\n")
+    replaced = _batches(trained.data)[0]
+    correction = run_ingest(copied, source, mapping, replace=(replaced,), force=True)
+    for option in ([trained.result.model_version], ["--batch", replaced]):
+        code, printed, _ = command(*option)
+        assert code == 0
+        assert f"replaced by {correction.batch_id} (corrected.csv)" in printed
+    assert f"replaces {replaced}" in command("--batch", str(correction.batch_id))[1]
+    note = describe_affected_versions(copied, correction.replaces)
+    assert f"Model versions trained on the replaced rows: {trained.result.model_version}" in note
+    assert "python -m flows.train" in note
+
+
 @pytest.mark.parametrize("options", [[], ["1", "--batch", "ab"]])
 def test_lineage_neither_or_both_arguments_exits_2(command: Command, options: list[str]) -> None:
     code, _, error = command(*options)

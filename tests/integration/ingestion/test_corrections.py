@@ -41,7 +41,6 @@ OTHER_READINGS = {
     "cancellation": BASE + "cancellation: {column: kind, starts_with: void}\n",
     "customer": BASE.replace("who", "mail"),
     "quantity": BASE.replace("total", "total, quantity: n"),
-    "encoding": BASE + "encoding: latin-1\n",
 }
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.ingestion import batch_writer
+from holdfast.ingestion.batches import transaction_files
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.ingestion_fixtures import SIMPLE
 
@@ -104,6 +105,39 @@ def test_rerun_after_kill_at_any_step_gives_the_same_files(tmp_path: Path, proce
         run_ingest(Settings(data=data), grown, mapping, LATER)
         assert _files(data) == expected, f"another state after {step} {call} {when}"
         assert list((data / "staging").iterdir()) == []
+
+
+def _killed_replacing(data: Path, source: Path, mapping: Path, name: str, step: str, call: int, when: str) -> None:
+    _die_at(step, call, when)
+    run_ingest(Settings(data=data), source, mapping, LATER, (name,), force=True)
+
+
+@pytest.mark.long
+def test_replace_killed_at_any_step_gives_the_old_or_the_new_table(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    mapping = tmp_path / "simple.yaml"
+    mapping.write_text(SIMPLE)
+    base = tmp_path / "base"
+    old = str(run_ingest(Settings(data=base), _export(tmp_path / "a.csv", 0, 500), mapping, NOW).batch_id)
+    source = _export(tmp_path / "b.csv", 100, 600)
+    shutil.copytree(base, tmp_path / "undisturbed")
+    run_ingest(Settings(data=tmp_path / "undisturbed"), source, mapping, LATER, (old,), force=True)
+    old_files, new_files = (transaction_files(Settings(data=tmp_path / name)) for name in ("base", "undisturbed"))
+    for step, call, when in STEPS:
+        settings = Settings(data=tmp_path / f"replace-{step}{call}{when}")
+        shutil.copytree(base, settings.data)
+        child = processes.Process(
+            target=_killed_replacing, args=(settings.data, source, mapping, old, step, call, when)
+        )
+        child.start()
+        child.join(60)
+        assert child.exitcode == -signal.SIGKILL, f"{step} {call} was never reached"
+        committed = (step, when) == ("rename", "after") or (step, call) == ("fsync", 5)
+        expected = new_files if committed else old_files
+        assert [path.read_bytes() for path in transaction_files(settings)] == [path.read_bytes() for path in expected]
+        run_ingest(settings, source, mapping, LATER, (old,), force=True)
+        assert _files(settings.data) == _files(tmp_path / "undisturbed"), f"another state after {step} {call} {when}"
 
 
 def _racing(data: Path, source: Path, mapping: Path, start: Any) -> None:

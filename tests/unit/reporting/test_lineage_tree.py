@@ -84,6 +84,12 @@ def test_file_name_is_not_parsed_as_markup(name: str) -> None:
     assert name in _render(build_batch_tree(BatchHistory(batch, [], {})))
 
 
+def test_batch_tree_names_replaced_batches_and_the_correction() -> None:
+    batch = UsedBatch("b2", replace(BATCH, replaces=("b1",)), replace(BATCH, batch_id="b3", source="fixed.csv"))
+    printed = _render(build_batch_tree(BatchHistory(batch, [], {})))
+    assert ", replaces b1, replaced by b3 (fixed.csv) on " in printed
+
+
 def test_batch_tree_lists_every_version() -> None:
     versions = [
         DerivedVersion("1", [], NOON, NOON, NOON, "logistic C=1; test period ROC-AUC 0.7. It won."),
