@@ -14,7 +14,7 @@ from holdfast.ingestion.batches import Batch, describe_batches, list_transaction
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.corrections import RestatedRowsError, check_coverage
 from holdfast.ingestion.ingest_request import IngestRequest
-from holdfast.ingestion.restatements import Restatement, find_restatement
+from holdfast.ingestion.restatements import Restatement, count_missing, find_restatement
 
 _LONG_AGO = timedelta(days=31)
 
@@ -48,7 +48,7 @@ def check_rows(
         RestatedRowsError: The rows restate stored rows, or a replacement would lose rows; not with ``force``.
     """
     notes = check_coverage(settings, rows, replaced, remaining, request, spill) if replaced else []
-    others, missing = _find_other_readings(batch.rows_already_known, remaining, batch)
+    others, missing = _find_other_readings(settings, rows, remaining, batch, spill)
     if others:
         notes.append(_refuse_other_reading(others, remaining, missing, batch, request))
     elif found := find_restatement(rows, new, list_transaction_files(settings, remaining), spill):
@@ -58,24 +58,23 @@ def check_rows(
     return notes
 
 
-def _find_other_readings(rows_known: int, remaining: Sequence[Batch], batch: Batch) -> tuple[list[Batch], int]:
-    """Find the batches of the same bytes, read by another mapping, whose rows are not all in the new reading.
-
-    Args:
-        rows_known: Rows of the new reading that are stored.
-        remaining: Batches of the table.
-        batch: Manifest of the new reading.
-
-    Returns:
-        Batches, and the number of their rows that the new reading does not have.
-    """
+def _find_other_readings(
+    settings: Settings, rows: pd.DataFrame, remaining: Sequence[Batch], batch: Batch, spill: Path
+) -> tuple[list[Batch], int]:
+    """Find the batches of the same bytes, read by another mapping, and count their rows that the new reading lacks."""
     found, missing = [], 0
     for other in remaining:
-        if other.source_sha256 == batch.source_sha256 and other.mapping_sha256 != batch.mapping_sha256:
-            unmatched = other.rows_added + other.rows_already_known - rows_known
-            if unmatched > 0:
-                found.append(other)
-                missing = max(missing, unmatched)
+        if other.mapping_sha256 == batch.mapping_sha256:
+            continue
+        if other.source_sha256 == batch.source_sha256:
+            unmatched = other.rows_added + other.rows_already_known - batch.rows_already_known
+        elif other.files_sha256 and set(other.files_sha256) <= set(batch.files_sha256):  # a file of a folder
+            unmatched = count_missing(rows, list_transaction_files(settings, [other]), spill)
+        else:
+            continue
+        if unmatched > 0:
+            found.append(other)
+            missing += unmatched
     return found, missing
 
 

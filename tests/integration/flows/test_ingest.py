@@ -66,6 +66,18 @@ def test_ingest_folder_lists_its_files_in_an_artifact(prefect_server: None, file
     assert '{"file": "b.csv.part", "rows read": 0, "left out": "unfinished or temporary file"}' in listed
 
 
+def test_ingest_with_replace_publishes_what_it_replaces(prefect_server: None, files: tuple[str, str]) -> None:
+    from flows.ingest import ingest
+
+    old = ingest(*files)
+    Path(files[0]).write_text(SOURCE.replace(",5", ",6"))
+    result = ingest(*files, replace=[str(old.batch_id)])
+    assert result.replaces == (old.batch_id,)
+    assert result.notes[-1] == "No registered model version was trained on the replaced rows."
+    assert f"note: Replaced batch {old.batch_id}" in _artifact("ingest-counts").data
+    assert ingest(*files, replace=[str(old.batch_id)]).status == "already ingested"
+
+
 def test_ingest_source_without_mapping_raises(prefect_server: None, files: tuple[str, str]) -> None:
     from flows.ingest import ingest
     from holdfast.core.errors import IngestError
@@ -89,10 +101,27 @@ def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.long
 def test_ingest_command_rejected_source_prints_no_traceback(prefect_server: None, files: tuple[str, str]) -> None:
+    from prefect.settings import PREFECT_API_URL
+
     source, mapping = files
     done = _command("--source", source, "--mapping", mapping)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("added (batch ")
+    Path(mapping).write_text(MAPPING + "time_zone: Europe/Paris\n")
+    refused = _command("--source", source, "--mapping", mapping)
+    assert refused.returncode == 1
+    command = next(
+        line for line in refused.stderr.splitlines() if line.startswith(f"  {sys.executable} ") and "--replace" in line
+    )
+    corrected = subprocess.run(
+        command,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())},
+    )
+    assert corrected.stdout.startswith("added (batch "), corrected.stderr
     Path(source).write_text("id,when,total\n1,2025-01-01,5\n")
     refused = _command("--source", source, "--mapping", mapping)
     assert refused.returncode == 1

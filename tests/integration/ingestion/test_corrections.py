@@ -103,6 +103,20 @@ def test_commit_batch_with_other_reading_of_same_bytes_is_refused_and_replaces(
     assert f"Replaced batch {old.batch_id}" in new.summary()
 
 
+def test_commit_batch_with_folder_of_stored_files_read_otherwise_is_refused(
+    settings: Settings, tmp_path: Path, source: Callable, mapping: Callable
+) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    first = source(*ROWS, header=HEADER, name="exports/may.csv")
+    old = run_ingest(settings, first, mapping(BASE), NOW)
+    source("k3,k3@shop.example,2025-07-01 10:00,3.00,1,sale", header=HEADER, name="exports/june.csv")
+    with pytest.raises(RestatedRowsError, match=f"--replace {old.batch_id}"):
+        run_ingest(settings, folder, mapping(OTHER_READINGS["cancellation"]), NOW + DAY)
+    result = run_ingest(settings, folder, mapping(BASE), NOW + DAY)
+    assert (result.rows_added, result.rows_already_known) == (1, 4)
+
+
 def test_refusal_of_other_reading_describes_the_change_of_the_mapping(
     settings: Settings, source: Callable, mapping: Callable
 ) -> None:
