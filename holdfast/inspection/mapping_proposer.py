@@ -18,7 +18,7 @@ from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
 from holdfast.inspection.known_exports import find_recipe
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, nest_keys
 from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
-from holdfast.inspection.source_sample import SourceSample, read_sample
+from holdfast.inspection.source_sample import SourceSample, count_title_rows, read_sample
 from holdfast.inspection.text_format import detect_encoding, detect_layout
 from holdfast.inspection.time_role import choose_time
 
@@ -44,6 +44,9 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     file_format = _propose_format(path, given)
     decided = {d.key: d.value for d in file_format.decisions}
     sample = read_sample(path, decided | {k: v for k, v in given.items() if k in _FORMAT_KEYS})
+    if "skip_rows" not in decided | dict(given) and (titles := count_title_rows(path, sample, decided)):
+        sample = read_sample(path, decided | {"skip_rows": titles})
+        file_format += Proposal((Decision("skip_rows", titles, "rows above the header"),))
     columns = measure_columns(sample)
     _require_given_columns(given, columns)
     decimal = str(given.get("decimal") or guess_decimal(columns))

@@ -172,10 +172,8 @@ def find_repeated_rows(columns: list[ColumnEvidence]) -> Proposal:
     repeated = int(pd.DataFrame({i: c.codes for i, c in enumerate(columns)}).duplicated().sum())
     if not repeated:
         return Proposal()
-    note = (
-        f"{repeated:,} rows equal an earlier row in every column and are read as further purchases; to leave them out: "
-    )
-    return Proposal(notes=(f"{note}exact_duplicates: quarantine.",))
+    note = f"{repeated:,} of {columns[0].rows:,} rows equal an earlier row in every column: further purchases."
+    return Proposal(notes=(f"{note} To leave them out: exact_duplicates: quarantine.",))
 
 
 def _has_values(column: ColumnEvidence) -> bool:

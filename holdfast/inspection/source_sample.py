@@ -13,6 +13,8 @@ from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.reading.source import MalformedLines, Source, SourceFile
 
 MAX_EVIDENCE_ROWS = 200_000
+_TITLE_ROWS = 10
+_FEW_COLUMNS = 2
 _BLOCKS = 40  # neighboring rows show the lines of an order; blocks spread over the file show all periods
 
 
@@ -73,6 +75,31 @@ def read_sample(path: Path, file_format: dict[str, Any]) -> SourceSample:
         raise IngestError(f"{path}: no line fits the header. Set `delimiter`, `quoted` or `skip_rows` with --set.")
     files = tuple(file for file in select_rows(source) if file.rows.num_rows)
     return SourceSample(source, files, columns, absent, sum(file.rows.num_rows for file in files))
+
+
+def count_title_rows(path: Path, sample: SourceSample, file_format: dict[str, Any]) -> int:
+    """Count the rows above the header of a sheet: the first row with a name in each of three columns or more.
+
+    Args:
+        path: File or folder.
+        sample: Sample as read with the first row as header.
+        file_format: Keys of the mapping for reading the files.
+
+    Returns:
+        Number of rows; 0 where the first row is the header.
+    """
+    names = sample.source.files[0].rows.column_names
+    unnamed = sum(name.startswith("(column ") for name in names)
+    if len(names) > _FEW_COLUMNS and unnamed < 0.5 * len(names):
+        return 0
+    for skipped in range(1, _TITLE_ROWS):
+        try:
+            found = read_source(path, _format_only(file_format | {"skip_rows": skipped})).files[0].rows.column_names
+        except IngestError:
+            continue
+        if len(found) > max(_FEW_COLUMNS, len(names) - 1) and not any(name.startswith("(column ") for name in found):
+            return skipped
+    return 0
 
 
 def select_rows(source: Source) -> list[SourceFile]:

@@ -90,6 +90,8 @@ def write_export(folder: Path, seed: int) -> DressedExport:
         "returns": draw.choice((0.0, 0.05)),
         "quote_all": draw.random() < 0.3,
         "gzip": draw.random() < 0.2,
+        "grouped": draw.random() < 0.3,
+        "currency_sign": draw.choice(("", "", "", "$", "€ ")),
     }
     return _write(folder, dress, np.random.default_rng(seed), draw)
 
@@ -99,12 +101,12 @@ def _write(folder: Path, dress: dict[str, object], rng: np.random.Generator, dra
     assert isinstance(names, dict)
     pattern = str(dress["time_format"])
     customers = rng.integers(1, max(3, rows // 4), rows)
-    days = rng.integers(0, 12, rows) + 365 // 12 * 0 if dress["first_days_only"] else rng.integers(0, 500, rows)
+    days = rng.integers(0, 12, rows) if dress["first_days_only"] else rng.integers(0, 500, rows)
     times = pd.Timestamp("2023-03-01") + pd.to_timedelta(np.sort(days), unit="D")
     if "H" in pattern or "I" in pattern or pattern == "%s":
         times = times + pd.to_timedelta(rng.integers(6 * 60, 22 * 60, rows), unit="min")
     quantity = rng.integers(1, 9, rows) * np.where(rng.random(rows) < float(dress["returns"]), -1, 1)  # type: ignore[arg-type]
-    price = np.round(rng.uniform(0.5, 90, rows), 2)
+    price = np.round(rng.uniform(0.5, 1800 if dress["grouped"] else 90, rows), 2)
     amount = np.round(quantity * price, 2)
     if dress["form"] == "amount":
         quantity, price = np.sign(amount), np.abs(amount)
@@ -117,7 +119,7 @@ def _write(folder: Path, dress: dict[str, object], rng: np.random.Generator, dra
     for part in parts.get(
         str(dress["form"]), ("quantity", "amount") if "quantity" in str(dress["form"]) else ("amount",)
     ):
-        columns[names[part]] = [_number(value, part, str(dress["decimal"])) for value in money[part]]
+        columns[names[part]] = [_number(value, part, dress) for value in money[part]]
     for extra in dress["extras"]:  # type: ignore[attr-defined]
         name, *values = EXTRAS[extra]
         columns[name] = [draw.choice(values) for _ in range(rows)]
@@ -149,5 +151,12 @@ def _id(customer: int, kind: str) -> str:
     return texts[kind]
 
 
-def _number(value: float, part: str, decimal: str) -> str:
-    return str(int(value)) if part == "quantity" else f"{value:.2f}".replace(".", decimal)
+def _number(value: float, part: str, dress: dict[str, object]) -> str:
+    if part == "quantity":
+        return str(int(value))
+    text = f"{abs(value):,.2f}" if dress["grouped"] else f"{abs(value):.2f}"
+    if dress["decimal"] == ",":
+        text = text.translate(str.maketrans(",.", ".,"))
+    sign = "-" if value < 0 else ""
+    mark = str(dress["currency_sign"]) if dress["encoding"] != "cp1252" else ""
+    return f"{sign}{mark}{text}"

@@ -1,8 +1,9 @@
 """First look: the proposal gives the table of an export in any dress, or asks; never another table while sure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from holdfast.core.errors import IngestError
@@ -193,6 +194,21 @@ def test_inspect_source_titles_above_the_header_are_skipped(tmp_path: Path) -> N
     found = inspect(write_rows(tmp_path / "a.csv", "Report of sales\nFebruary 2024", rows))
     assert decided(found)["skip_rows"] == 2
     assert found.preview is not None and len(found.preview.transactions) == 40
+
+
+def test_inspect_source_titles_of_a_sheet_are_skipped(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Report of 2023"])
+    sheet.append([])
+    sheet.append(["Kundennr", "Datum", "Betrag", "Filiale"])
+    for i in range(60):
+        sheet.append([1000 + i % 17, date(2023, 1 + i % 12, 1 + i % 28), i + 0.5, i % 4])
+    book.save(tmp_path / "a.xlsx")
+    found = inspect(tmp_path / "a.xlsx")
+    assert found.is_sure and decided(found)["columns.customer_id"] == "Kundennr"
+    assert found.preview is not None and len(found.preview.transactions) == 60
 
 
 def test_inspect_source_without_a_header_names_the_columns(tmp_path: Path) -> None:
