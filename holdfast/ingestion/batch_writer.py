@@ -38,11 +38,12 @@ from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.restatement_checks import check_rows
 from holdfast.ingestion.restatements import find_repeated_batches
 from holdfast.ingestion.results import IngestResult
-from holdfast.ingestion.schemas import Quarantine, Transactions
+from holdfast.ingestion.schemas import TEXT, Quarantine, Transactions
 from holdfast.ingestion.validation import ValidationResult
 
 _LOCK_TIMEOUT_SECONDS = 1800
 _STAGED = "ingest-"
+_TEXT_COLUMNS = {"customer_id", "batch_id", "source_file", "raw"}
 _UTC = pa.timestamp("us", tz="UTC")
 _TRANSACTIONS = pa.schema(
     [
@@ -207,7 +208,7 @@ def _store(settings: Settings, batch: Batch, rows: pd.DataFrame, quarantined: pd
     ):
         stamped = frame.assign(
             ingested_at=pd.Series(stamp, index=frame.index, dtype="datetime64[us, UTC]"), batch_id=batch.batch_id
-        ).astype({"batch_id": object})
+        ).astype(dict.fromkeys(_TEXT_COLUMNS & {*frame, "batch_id"}, TEXT))
         model.validate(stamped, lazy=True)
         table = pa.Table.from_pandas(stamped, schema=schema, preserve_index=False).replace_schema_metadata()
         pq.write_table(table, folder / name, compression="zstd")

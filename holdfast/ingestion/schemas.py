@@ -9,6 +9,8 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
+TEXT = pd.StringDtype("pyarrow")  # of a column of objects, each value would be checked
+Text = Annotated[pd.StringDtype, "pyarrow", pd.NA]
 
 _MAX_ABSOLUTE_VALUE = 1e12  # sums must fit the decimals of the transformations
 
@@ -29,12 +31,12 @@ class Transactions(pa.DataFrameModel):
     the rows are read from the check's output: formatting a million failure cases would take longer than the checks.
     """
 
-    customer_id: Series[str] = pa.Field(nullable=False)
+    customer_id: Series[Text] = pa.Field(nullable=False)
     event_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
     amount: Series[np.float64] = pa.Field(nullable=False)
     quantity: Series[np.float64] = pa.Field(nullable=False)
     ingested_at: Series[UtcMicroseconds] = pa.Field(nullable=False)
-    batch_id: Series[str] = pa.Field(nullable=False)
+    batch_id: Series[Text] = pa.Field(nullable=False)
 
     class Config:
         strict = True
@@ -66,12 +68,12 @@ class Transactions(pa.DataFrameModel):
 class Quarantine(pa.DataFrameModel):
     """Table of quarantined rows: the unchanged row, with every reason."""
 
-    source_file: Series[str] = pa.Field(nullable=False)
+    source_file: Series[Text] = pa.Field(nullable=False)
     row_number: Series[np.int64] = pa.Field(ge=1)
     reasons: Series[object] = pa.Field(nullable=False)
-    raw: Series[str] = pa.Field(nullable=False)
+    raw: Series[Text] = pa.Field(nullable=False)
     ingested_at: Series[UtcMicroseconds] = pa.Field(nullable=False)
-    batch_id: Series[str] = pa.Field(nullable=False)
+    batch_id: Series[Text] = pa.Field(nullable=False)
 
     class Config:
         strict = True

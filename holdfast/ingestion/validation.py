@@ -1,6 +1,5 @@
 """Validation of a source: valid rows, and quarantined rows with every reason."""
 
-import json
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -16,9 +15,10 @@ from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import column_names
 from holdfast.ingestion.parsing.columns import RowIssue
 from holdfast.ingestion.parsing.parser import ParsedRows, parse_files
+from holdfast.ingestion.quarantine import build_quarantine, list_unique_names
 from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.row_rules.apply import apply_row_rules
-from holdfast.ingestion.schemas import Transactions
+from holdfast.ingestion.schemas import TEXT, Transactions
 
 _DUPLICATE = "exact duplicate of an earlier row"
 _NULL = " is null"
@@ -87,7 +87,7 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
             issues.append(RowIssue(_DUPLICATE, duplicate))
             is_bad = is_bad | duplicate
         valid.append(rows.frame[~is_bad])
-        quarantined.append(_quarantine_rows(file, issues, is_bad))
+        quarantined.append(build_quarantine(file, issues, is_bad))
     result = ValidationResult(
         transactions=pd.concat(valid, ignore_index=True),
         quarantine=pd.concat(quarantined, ignore_index=True),
@@ -102,8 +102,9 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
 def _validate_schema(parsed: ParsedRows, ingested_at: datetime) -> list[RowIssue]:
     """Validate all rows at once by the schema (Pandera's lazy validation)."""
     frame = parsed.frame.assign(
-        ingested_at=pd.Series(ingested_at, index=parsed.frame.index, dtype="datetime64[us, UTC]"), batch_id="pending"
-    )
+        ingested_at=pd.Series(ingested_at, index=parsed.frame.index, dtype="datetime64[us, UTC]"),
+        batch_id="pending",
+    ).astype({"customer_id": TEXT, "batch_id": TEXT})
     try:
         with warnings.catch_warnings():  # raised by Pandera when it concatenates the failure cases of several checks
             warnings.simplefilter("ignore", FutureWarning)
@@ -144,39 +145,11 @@ def _exact_duplicates(source: Source, mapping: ColumnMapping) -> list[np.ndarray
         return [np.zeros(size, dtype=bool) for size in sizes]
     rows = pd.concat(
         [
-            file.rows.to_pandas().set_axis(_unique_names(file), axis=1).assign(**{_OF_REFUNDS: file.of_refunds})
+            file.rows.to_pandas().set_axis(list_unique_names(file), axis=1).assign(**{_OF_REFUNDS: file.of_refunds})
             for file in source.files
         ]
     )
     return np.split(rows.duplicated().to_numpy(), np.cumsum(sizes)[:-1])
-
-
-def _quarantine_rows(file: SourceFile, issues: list[RowIssue], is_bad: np.ndarray) -> pd.DataFrame:
-    """Build the quarantine table of a file: a JSON object per bad row, a JSON string per malformed line."""
-    positions = np.flatnonzero(is_bad)
-    reasons: list[list[str]] = [[] for _ in positions]
-    for issue in issues:
-        for position in np.flatnonzero(issue.rows[positions]):
-            reasons[position].append(issue.reason)
-    names = _unique_names(file)
-    values = zip(*(column.to_pylist() for column in file.rows.take(positions).columns), strict=True)
-    raw = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in values]
-    raw += [json.dumps(text, ensure_ascii=False) for text in file.malformed.texts]
-    frame = pd.DataFrame(
-        {
-            "source_file": file.name,
-            "row_number": np.concatenate([file.row_numbers[positions], file.malformed.row_numbers]),
-            "reasons": pd.Series(reasons + [[reason] for reason in file.malformed.reasons], dtype=object),
-            "raw": pd.Series(raw, dtype=object),
-        }
-    )
-    return frame.sort_values("row_number", ignore_index=True)
-
-
-def _unique_names(file: SourceFile) -> list[str]:
-    """Return the column names; a repeated name gets its position, so that no value is lost."""
-    names = file.rows.column_names
-    return [f"{name} ({i + 1})" if name in names[:i] else name for i, name in enumerate(names)]
 
 
 def _require_readable(source: Source, mapping: ColumnMapping, parsed: list[ParsedRows]) -> None:
