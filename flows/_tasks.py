@@ -1,14 +1,19 @@
 """Task decorator, retry condition, run names, run times and tasks that the flows share."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import prefect
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
+from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
+
+if TYPE_CHECKING:
+    from holdfast.ingestion.results import IngestResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +53,14 @@ def require_applied_task() -> None:
     from holdfast.feature_store.feast_registry import require_applied
 
     require_applied(open_store())
+
+
+@task(name="find affected versions")
+def affected_versions_task(settings: Settings, result: "IngestResult") -> "IngestResult":
+    """Add a note on the versions that were trained on replaced rows."""
+    from holdfast.lineage.batch_history import describe_affected_versions
+
+    return replace(result, notes=(*result.notes, describe_affected_versions(settings, result.replaces)))
 
 
 def run_name() -> str:

@@ -6,7 +6,6 @@ python -m flows.ingest --dataset cdnow
 """
 
 import sys
-from dataclasses import replace as replace_fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from prefect.runtime import flow_run
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows._cli import run_flow
-from flows._tasks import retry_on, task
+from flows._tasks import affected_versions_task, retry_on, task
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import ColumnMapping
@@ -71,14 +70,6 @@ def commit_task(
     from holdfast.ingestion.batch_writer import commit_batch
 
     return commit_batch(Settings.from_environment(), checked, source, mapping, request)
-
-
-@task(name="find affected versions")
-def affected_versions_task(settings: Settings, result: IngestResult) -> IngestResult:
-    """Add a note on the versions that were trained on replaced rows."""
-    from holdfast.lineage.batch_history import describe_affected_versions
-
-    return replace_fields(result, notes=(*result.notes, describe_affected_versions(settings, result.replaces)))
 
 
 def _run_name() -> str:

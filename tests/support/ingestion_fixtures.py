@@ -1,7 +1,8 @@
 """Fixtures of the ingestion tests: mapping, source, validation and stored tables."""
 
+from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pandas as pd
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.batches import Batch, list_batches
+from holdfast.ingestion.batches import Batch, list_batches, transaction_files
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.deduplication import TRANSACTION_KEY
 from holdfast.ingestion.reading.reader import read_source
+from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.validation import ValidationResult, validate_source
+from tests.support.ingest_pipeline import run_ingest
 
 SIMPLE = """\
 columns: {customer_id: id, event_timestamp: when, amount: amount, quantity: quantity}
@@ -78,3 +82,24 @@ def tables(settings: Settings) -> Callable[[], tuple[pd.DataFrame, pd.DataFrame]
 @pytest.fixture
 def batches(settings: Settings) -> Callable[[], list[Batch]]:
     return lambda: list_batches(settings)
+
+
+@pytest.fixture
+def ingest(settings: Settings, tmp_path: Path) -> Callable[..., IngestResult]:
+    """Ingest rows of id, when, amount, quantity a day after the batch before."""
+
+    def run(*rows: str, name: str = "export.csv", **options: object) -> IngestResult:
+        path, mapping = tmp_path / name, tmp_path / "simple.yaml"
+        path.write_text("\n".join(["id,when,amount,quantity", *rows]) + "\n")
+        mapping.write_text(SIMPLE)
+        time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=len(list_batches(settings)))
+        return run_ingest(settings, path, mapping, time, **options)  # type: ignore[arg-type]
+
+    return run
+
+
+def read_table(settings: Settings, known_at: datetime | None = None) -> Counter:
+    """Count the rows of the table as known at a time."""
+    files = transaction_files(settings, known_at)
+    frames = [pd.read_parquet(path, columns=list(TRANSACTION_KEY)) for path in files]
+    return Counter(row for frame in frames for row in frame.itertuples(index=False, name=None))

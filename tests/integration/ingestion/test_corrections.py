@@ -11,18 +11,16 @@ from pathlib import Path
 
 import duckdb
 import hypothesis
-import pandas as pd
 import pytest
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
 from holdfast.feature_store.snapshots import build_snapshots
-from holdfast.ingestion.batches import list_batches, select_known, transaction_files
+from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.ingestion.corrections import RestatedRowsError
-from holdfast.ingestion.results import IngestResult
 from tests.support.ingest_pipeline import run_ingest
-from tests.support.ingestion_fixtures import SIMPLE
+from tests.support.ingestion_fixtures import SIMPLE, read_table
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -44,13 +42,6 @@ OTHER_READINGS = {
 }
 
 
-def read_table(settings: Settings, known_at: datetime | None = None) -> Counter:
-    """Count the rows of the table as known at a time."""
-    files = transaction_files(settings, known_at)
-    frames = [pd.read_parquet(path, columns=KEY) for path in files]
-    return Counter(row for frame in frames for row in frame.itertuples(index=False, name=None))
-
-
 @pytest.fixture
 def mapping(tmp_path: Path) -> Callable[[str], Path]:
     def write(text: str) -> Path:
@@ -59,20 +50,6 @@ def mapping(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
-
-
-@pytest.fixture
-def ingest(settings: Settings, tmp_path: Path) -> Callable[..., IngestResult]:
-    """Ingest rows of id, when, amount, quantity a day after the batch before."""
-
-    def run(*rows: str, name: str = "export.csv", **options: object) -> IngestResult:
-        path, mapping = tmp_path / name, tmp_path / "simple.yaml"
-        path.write_text("\n".join(["id,when,amount,quantity", *rows]) + "\n")
-        mapping.write_text(SIMPLE)
-        time = NOW + len(list_batches(settings)) * DAY
-        return run_ingest(settings, path, mapping, time, **options)  # type: ignore[arg-type]
-
-    return run
 
 
 @pytest.mark.parametrize("reading", OTHER_READINGS)
@@ -160,96 +137,6 @@ def test_commit_batch_with_mapping_that_leaves_rows_out_is_refused(
         run_ingest(settings, path, mapping(BASE + "exact_duplicates: quarantine\n"), NOW + DAY)
 
 
-SALES = [(f"k{number % 7}", pd.Timestamp("2025-03-01 08:00") + number * pd.Timedelta("7h13min"), 10 + number, 1)
-         for number in range(40)]  # fmt: skip
-
-
-def _lines(sales: list[tuple[str, pd.Timestamp, float, float]]) -> list[str]:
-    return [f"{who},{when:%Y-%m-%d %H:%M:%S},{amount:.2f},{count}" for who, when, amount, count in sales]
-
-
-RESTATED = {
-    "tax added": lambda who, when, amount, count: (who, when, amount * 1.19, count),
-    "minor units": lambda who, when, amount, count: (who, when, amount * 100, count),
-    "sign": lambda who, when, amount, count: (who, when, -amount, -count),
-    "summer time": lambda who, when, amount, count: (who, when - pd.Timedelta("2h"), amount, count),
-    "far zone": lambda who, when, amount, count: (who, when + pd.Timedelta("10h30min"), amount, count),
-    "days only": lambda who, when, amount, count: (who, when.normalize(), amount, count),
-    "other ids": lambda who, when, amount, count: (f"{who}@shop.example", when, amount, count),
-    "quantity": lambda who, when, amount, count: (who, when, amount, count + 1),
-}
-
-
-@pytest.mark.parametrize("change", RESTATED)
-@pytest.mark.parametrize("added", [0, 15])
-def test_commit_batch_with_restated_export_is_refused_and_replaces(
-    settings: Settings, ingest: Callable, change: str, added: int
-) -> None:
-    old = ingest(*_lines(SALES))
-    later = [("new", SALES[-1][1] + DAY * (2 + number), 5.0, 1) for number in range(added)]
-    restated = _lines([RESTATED[change](*sale) for sale in SALES] + later)
-    with pytest.raises(RestatedRowsError, match=rf"\d\d new rows equal stored rows of batch {old.batch_id}"):
-        ingest(*restated, name="restated.csv")
-    ingest(*restated, name="restated.csv", replace=(old.batch_id,))
-    assert sum(read_table(settings).values()) == len(restated)
-
-
-def test_commit_batch_with_day_and_month_swapped_is_refused(ingest: Callable) -> None:
-    year = [(f"k{number % 7}", pd.Timestamp("2025-01-01") + number * 3 * DAY, 10 + number, 1) for number in range(100)]
-    swapped = [(who, when.replace(day=when.month, month=when.day) if when.day <= 12 else when, amount, count)
-               for who, when, amount, count in year]  # fmt: skip
-    ingest(*_lines(year))
-    with pytest.raises(RestatedRowsError, match="except for event_timestamp"):
-        ingest(*_lines(swapped))
-
-
-def test_commit_batch_with_few_edited_orders_adds_them_and_notes_the_command(ingest: Callable) -> None:
-    many = [
-        (f"k{number}", pd.Timestamp("2025-03-01") + number * pd.Timedelta("37min"), 9.0, 1) for number in range(900)
-    ]
-    old = ingest(*_lines(many))
-    edited = [(who, when, 4.0 if number in (5, 50, 500) else amount, count)
-              for number, (who, when, amount, count) in enumerate(many)]  # fmt: skip
-    result = ingest(*_lines(edited))
-    assert result.rows_added == 3
-    (note,) = [note for note in result.notes if "except for amount" in note]
-    assert f"--replace {old.batch_id}" in note
-
-
-HONEST = {
-    "append": [(who, when + DAY * 20, amount, count) for who, when, amount, count in SALES],
-    "subscription": [(who, when + pd.Timedelta(days=31), amount, count) for who, when, amount, count in SALES],
-    "grown export": [*SALES, ("k1", SALES[-1][1] + DAY, 3.0, 1)],
-    "late arrivals": [("late", when + pd.Timedelta("5min"), amount, 1) for _, when, amount, _ in SALES[::9]],
-    "second purchases": [(who, when + pd.Timedelta("3min"), 4.0, 1) for who, when, amount, count in SALES],
-    "other branch": [(f"b{number % 5}", when + pd.Timedelta("11min"), amount % 7 + 1, 1)
-                     for number, (_, when, amount, _) in enumerate(SALES)],
-    "missing lines of orders": [(who, when, 2.0, 1) for who, when, amount, count in SALES[::9]],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("source_kind", HONEST)
-def test_commit_batch_with_new_sales_of_known_customers_adds_them(ingest: Callable, source_kind: str) -> None:
-    ingest(*_lines(SALES))
-    result = ingest(*_lines(HONEST[source_kind]), name="next.csv")
-    assert result.rows_added == len(set(HONEST[source_kind]) - set(SALES))
-
-
-def test_commit_batch_with_subscriptions_of_two_branches_adds_both(ingest: Callable) -> None:
-    """Many customers pay one price on one day: equal rows but for the customer identify no sale."""
-    branches = [[f"{branch}{number},2025-0{month}-01,9.99,1" for number in range(30) for month in (1, 2, 3)]
-                for branch in "ab"]  # fmt: skip
-    ingest(*branches[0])
-    assert ingest(*branches[1], name="b.csv").rows_added == 90
-
-
-def test_commit_batch_with_new_rows_of_long_ago_notes_them(ingest: Callable) -> None:
-    ingest("a,2025-01-01,5,1", "a,2025-09-01,5,1")
-    result = ingest("b,2025-02-03,6,1", "b,2025-02-05,6,1", "b,2025-08-30,6,1", name="late.csv")
-    (note,) = result.notes
-    assert note.startswith("2 new rows are of long ago: 2025-02-03 to 2025-02-05, before the end of the stored data on")
-
-
 @pytest.mark.parametrize("name", ["", "zz"])
 def test_replace_of_unknown_batch_is_refused(ingest: Callable, name: str) -> None:
     old = ingest("a,2025-01-01,5,1")
@@ -302,15 +189,18 @@ def test_replace_of_batch_that_later_source_repeats_is_refused_unless_forced(
 
 
 def test_replace_of_all_daily_exports_by_the_last_one_leaves_one_batch(settings: Settings, ingest: Callable) -> None:
-    lines = _lines(SALES)
+    times = [datetime(2025, 3, 1, tzinfo=UTC) + number * timedelta(hours=7, minutes=13) for number in range(40)]
+    lines, moved = (
+        [f"k{number % 7},{time + shift:%Y-%m-%d %H:%M:%S},{10 + number},1" for number, time in enumerate(times)]
+        for shift in (timedelta(0), timedelta(hours=10, minutes=30))
+    )
     old = [ingest(*lines[: 10 * (day + 1)]).batch_id for day in range(4)]
-    moved = _lines([RESTATED["far zone"](*sale) for sale in SALES])
     with pytest.raises(RestatedRowsError) as refused:
         ingest(*moved)
     assert all(f"--replace {batch_id}" in str(refused.value) for batch_id in old)
     new = ingest(*moved, replace=tuple(old))
     assert [batch.batch_id for batch in select_known(list_batches(settings))] == [new.batch_id]
-    assert sum(read_table(settings).values()) == len(SALES)
+    assert sum(read_table(settings).values()) == len(moved)
 
 
 def test_replace_builds_new_snapshots_of_the_changed_days_only(settings: Settings, ingest: Callable) -> None:

@@ -1,0 +1,101 @@
+"""Restated exports are refused; new sales of known customers are added."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from feature_repo.settings import Settings
+from holdfast.ingestion.corrections import RestatedRowsError
+from tests.support.ingestion_fixtures import read_table
+
+DAY = pd.Timedelta(days=1)
+
+SALES = [(f"k{number % 7}", pd.Timestamp("2025-03-01 08:00") + number * pd.Timedelta("7h13min"), 10 + number, 1)
+         for number in range(40)]  # fmt: skip
+
+
+def _lines(sales: list[tuple[str, pd.Timestamp, float, float]]) -> list[str]:
+    return [f"{who},{when:%Y-%m-%d %H:%M:%S},{amount:.2f},{count}" for who, when, amount, count in sales]
+
+
+RESTATED = {
+    "tax added": lambda who, when, amount, count: (who, when, amount * 1.19, count),
+    "minor units": lambda who, when, amount, count: (who, when, amount * 100, count),
+    "sign": lambda who, when, amount, count: (who, when, -amount, -count),
+    "summer time": lambda who, when, amount, count: (who, when - pd.Timedelta("2h"), amount, count),
+    "far zone": lambda who, when, amount, count: (who, when + pd.Timedelta("10h30min"), amount, count),
+    "days only": lambda who, when, amount, count: (who, when.normalize(), amount, count),
+    "other ids": lambda who, when, amount, count: (f"{who}@shop.example", when, amount, count),
+    "quantity": lambda who, when, amount, count: (who, when, amount, count + 1),
+}
+
+
+@pytest.mark.parametrize("change", RESTATED)
+@pytest.mark.parametrize("added", [0, 15])
+def test_commit_batch_with_restated_export_is_refused_and_replaces(
+    settings: Settings, ingest: Callable, change: str, added: int
+) -> None:
+    old = ingest(*_lines(SALES))
+    later = [("new", SALES[-1][1] + DAY * (2 + number), 5.0, 1) for number in range(added)]
+    restated = _lines([RESTATED[change](*sale) for sale in SALES] + later)
+    with pytest.raises(RestatedRowsError, match=rf"\d\d new rows equal stored rows of batch {old.batch_id}"):
+        ingest(*restated, name="restated.csv")
+    ingest(*restated, name="restated.csv", replace=(old.batch_id,))
+    assert sum(read_table(settings).values()) == len(restated)
+
+
+def test_commit_batch_with_day_and_month_swapped_is_refused(ingest: Callable) -> None:
+    year = [(f"k{number % 7}", pd.Timestamp("2025-01-01") + number * 3 * DAY, 10 + number, 1) for number in range(100)]
+    swapped = [(who, when.replace(day=when.month, month=when.day) if when.day <= 12 else when, amount, count)
+               for who, when, amount, count in year]  # fmt: skip
+    ingest(*_lines(year))
+    with pytest.raises(RestatedRowsError, match="except for event_timestamp"):
+        ingest(*_lines(swapped))
+
+
+def test_commit_batch_with_few_edited_orders_adds_them_and_notes_the_command(ingest: Callable) -> None:
+    many = [
+        (f"k{number}", pd.Timestamp("2025-03-01") + number * pd.Timedelta("37min"), 9.0, 1) for number in range(900)
+    ]
+    old = ingest(*_lines(many))
+    edited = [(who, when, 4.0 if number in (5, 50, 500) else amount, count)
+              for number, (who, when, amount, count) in enumerate(many)]  # fmt: skip
+    result = ingest(*_lines(edited))
+    assert result.rows_added == 3
+    (note,) = [note for note in result.notes if "except for amount" in note]
+    assert f"--replace {old.batch_id}" in note
+
+
+HONEST = {
+    "append": [(who, when + DAY * 20, amount, count) for who, when, amount, count in SALES],
+    "subscription": [(who, when + pd.Timedelta(days=31), amount, count) for who, when, amount, count in SALES],
+    "grown export": [*SALES, ("k1", SALES[-1][1] + DAY, 3.0, 1)],
+    "late arrivals": [("late", when + pd.Timedelta("5min"), amount, 1) for _, when, amount, _ in SALES[::9]],
+    "second purchases": [(who, when + pd.Timedelta("3min"), 4.0, 1) for who, when, amount, count in SALES],
+    "other branch": [(f"b{number % 5}", when + pd.Timedelta("11min"), amount % 7 + 1, 1)
+                     for number, (_, when, amount, _) in enumerate(SALES)],
+    "missing lines of orders": [(who, when, 2.0, 1) for who, when, amount, count in SALES[::9]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source_kind", HONEST)
+def test_commit_batch_with_new_sales_of_known_customers_adds_them(ingest: Callable, source_kind: str) -> None:
+    ingest(*_lines(SALES))
+    result = ingest(*_lines(HONEST[source_kind]), name="next.csv")
+    assert result.rows_added == len(set(HONEST[source_kind]) - set(SALES))
+
+
+def test_commit_batch_with_subscriptions_of_two_branches_adds_both(ingest: Callable) -> None:
+    """Many customers pay one price on one day: equal rows but for the customer identify no sale."""
+    branches = [[f"{branch}{number},2025-0{month}-01,9.99,1" for number in range(30) for month in (1, 2, 3)]
+                for branch in "ab"]  # fmt: skip
+    ingest(*branches[0])
+    assert ingest(*branches[1], name="b.csv").rows_added == 90
+
+
+def test_commit_batch_with_new_rows_of_long_ago_notes_them(ingest: Callable) -> None:
+    ingest("a,2025-01-01,5,1", "a,2025-09-01,5,1")
+    result = ingest("b,2025-02-03,6,1", "b,2025-02-05,6,1", "b,2025-08-30,6,1", name="late.csv")
+    (note,) = result.notes
+    assert note.startswith("2 new rows are of long ago: 2025-02-03 to 2025-02-05, before the end of the stored data on")
