@@ -25,10 +25,9 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows._cli import run_flow
 from flows._tasks import affected_versions_task, retry_on, task
-from holdfast.core.errors import IngestError
 from holdfast.ingestion.batches import find_batch
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.datasets import locate_dataset, start_replay
+from holdfast.ingestion.datasets import locate_source, start_replay
 from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.ingestion.results import IngestResult
@@ -104,7 +103,7 @@ def ingest(
         IngestError: The source is rejected; nothing has changed.
     """
     settings = configure()
-    path, mapping_path = _inputs(source, mapping, dataset)
+    path, mapping_path = locate_source(source, mapping, dataset)
     if source is None:
         start_replay(settings, dataset)
         settings = Settings.from_environment()  # again: a replay sets the clock
@@ -131,17 +130,6 @@ def _publish(result: IngestResult, checked: "ValidationResult") -> None:
     create_table_artifact(ingest_rows(result), key="ingest-counts", description=description)
     description = "Bad rows: positions and reasons"
     create_markdown_artifact(quarantine_markdown(checked.quarantine), key="ingest-quarantine", description=description)
-
-
-def _inputs(source: str | None, mapping: str | None, dataset: str) -> tuple[Path, Path]:
-    if source is None and mapping is None:
-        return locate_dataset(dataset)
-    if source is None or mapping is None:
-        raise IngestError(
-            "A source needs a mapping, and a mapping a source: give both --source and --mapping. To write a mapping: "
-            f"python -m flows.ingest --inspect {source or 'FILE_OR_FOLDER'} --write"
-        )
-    return Path(source).expanduser(), Path(mapping).expanduser()
 
 
 if __name__ == "__main__":

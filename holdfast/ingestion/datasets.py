@@ -95,6 +95,30 @@ def start_replay(settings: Settings, name: str) -> None:
     )
 
 
+def locate_source(source: str | None, mapping: str | None, dataset: str) -> tuple[Path, Path]:
+    """Locate the files of an ingest.
+
+    Args:
+        source: File or folder; None for a known data set.
+        mapping: Mapping file of the source.
+        dataset: Name of the data set, where there is no source.
+
+    Returns:
+        Source and mapping file.
+
+    Raises:
+        IngestError: Only one of source and mapping is given, or the data set is unknown.
+    """
+    if source is None and mapping is None:
+        return locate_dataset(dataset)
+    if source is None or mapping is None:
+        raise IngestError(
+            "A source needs a mapping, and a mapping a source: give both --source and --mapping. To write a mapping: "
+            f"python -m flows.ingest --inspect {source or 'FILE_OR_FOLDER'} --write"
+        )
+    return Path(source).expanduser(), Path(mapping).expanduser()
+
+
 def require_no_replay(settings: Settings, source: str) -> None:
     """Reject a source when the data folder replays a data set.
 
