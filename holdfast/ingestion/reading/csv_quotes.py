@@ -31,7 +31,7 @@ def find_stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarra
             value = column[int(row)].as_py()
             if all(line.count(delimiter) != table.num_columns - 1 for line in value.split("\n")[1:]):
                 continue
-            found = text.find(f'"{value.replace(chr(34), chr(34) * 2)}"'.encode(), offset)
+            found = text.find(_quote(value), offset)
             stray_quotes[row] |= found < 0
             offset = max(found, offset)
     return stray_quotes
@@ -50,14 +50,22 @@ def require_closed_quotes(name: str, text: bytes, table: pa.Table, malformed: Ma
         IngestError: A quoted value swallows the rest of the file.
     """
     total = table.num_rows + len(malformed.row_numbers)
-    if total == 0 or text.count(b'"') % 2 == 0 or text.rstrip().endswith(b'"'):
+    if total == 0 or text.count(b'"') % 2 == 0:
         return
+    end = text.rstrip()
     if total in malformed.row_numbers:
-        is_open = "\n" in malformed.texts[-1].rstrip("\r\n")
+        is_open = not end.endswith(b'"') and "\n" in malformed.texts[-1].rstrip("\r\n")
     else:
-        is_open = table.columns[-1][-1].as_py().endswith("\n")
+        value = table.columns[-1][-1].as_py()
+        is_open = "\n" in value and not end.endswith(_quote(value))
     if is_open:
         raise IngestError(
             f"{name}: a quoted value that starts in row {total} is never closed and swallows the rest of "
             'the file. Correct the row, or set `quoted: false` in the mapping if the character " is an ordinary one.'
         )
+
+
+def _quote(value: str) -> bytes:
+    """Write a value as a properly quoted one."""
+    doubled = value.replace('"', '""')
+    return f'"{doubled}"'.encode()
