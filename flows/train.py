@@ -29,7 +29,6 @@ from holdfast.runtime.progress import report_progress
 from holdfast.training.dataset import find_labeled_cutoffs
 from holdfast.training.lineage import Lineage
 from holdfast.training.settings import TrainingSettings
-from holdfast.training.time_split import split_by_time
 
 if TYPE_CHECKING:
     from holdfast.training.mlflow_tracking import TrainedVersion
@@ -72,16 +71,8 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
 
     as_of, known_at = lineage.as_of, lineage.known_at
     labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
-    notes = labeled.describe()
-    split = split_by_time(
-        labeled.used[-training.max_cutoffs :],
-        settings.horizon_days,
-        training.test_cutoffs,
-        training.folds,
-        training.min_fit_cutoffs,
-        notes,
-    )
-    for note in notes:
+    split = labeled.split(training, settings.horizon_days)
+    for note in labeled.describe():
         report_progress(note)
     report_progress(f"building the features of {len(split.cutoffs)} cut-offs")
     for cutoff in split.cutoffs:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from feature_repo.labels import closed_cutoffs
 from holdfast.core.formatting import format_cutoffs
 from holdfast.ingestion.history_extent import DataGap
+from holdfast.training.settings import TrainingSettings
+from holdfast.training.time_split import TimeSplit, split_by_time
 
 LONGEST_FEATURE_WINDOW = 180  # days
 
@@ -37,6 +39,28 @@ class LabeledCutoffs:
                 f"whose outcomes or features need these days. Cut-offs that remain: {len(self.used)}."
             )
         return notes
+
+    def split(self, training: TrainingSettings, horizon_days: int) -> TimeSplit:
+        """Split the latest cut-offs into development, folds and test.
+
+        Args:
+            training: Settings with the numbers of cut-offs.
+            horizon_days: Horizon of the label in days.
+
+        Returns:
+            Split.
+
+        Raises:
+            NotEnoughHistoryError: There is not one cut-off each for development and test.
+        """
+        return split_by_time(
+            self.used[-training.max_cutoffs :],
+            horizon_days,
+            training.test_cutoffs,
+            training.folds,
+            training.min_fit_cutoffs,
+            self.describe(),
+        )
 
 
 def select_labeled_cutoffs(
