@@ -26,6 +26,8 @@ from tests.support.feature_oracle import Transaction
 from tests.support.odd_shops import ARRIVAL, LAST
 from tests.support.small_shop import build_features, ingest, use_data_folder
 
+pytestmark = pytest.mark.long
+
 WITH_PURCHASES = [kind for kind in odd_shops.KINDS if kind is not odd_shops.only_returns]
 _Kind = Callable[[], list[Transaction]]
 

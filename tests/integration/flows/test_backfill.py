@@ -16,6 +16,8 @@ from tests.support.registered_versions import register_champion
 from tests.support.score_tables import stat_score_files
 from tests.support.small_shop import AS_OF, KNOWN_AT, join_process, prefect_api, start_process
 
+pytestmark = pytest.mark.long
+
 FIRST, LAST = date(2024, 5, 1), date(2024, 5, 5)
 
 
@@ -35,7 +37,6 @@ def _online(settings: Settings) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
-@pytest.mark.long
 def test_backfill_scored_days_are_skipped_and_online_store_is_unchanged(settings: Settings) -> None:
     from prefect.artifacts import Artifact
 
@@ -96,7 +97,6 @@ def _backfill_killed_at(nth: int) -> None:
     backfill(FIRST, LAST)
 
 
-@pytest.mark.long
 def test_backfill_killed_run_continues_at_the_next_day(settings: Settings) -> None:
     from flows.backfill import backfill
 

@@ -22,6 +22,8 @@ from tests.support.registered_versions import (
 )
 from tests.support.small_shop import join_process, prefect_api, start_process
 
+pytestmark = pytest.mark.long
+
 
 def champions(client: Any, number: int) -> list[str]:
     """Versions that became champion one after the other."""
@@ -159,7 +161,6 @@ def _killed_at(call: str, nth: int, flow_run: str) -> None:
     rollback("complaints")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
 def test_rollback_repeated_flow_run_goes_back_once(
     registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
@@ -231,7 +232,6 @@ def _killed_before(call: str) -> None:
     rollback("complaints")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("call", ["set_model_version_tag", "set_registered_model_alias"])
 def test_rollback_killed_before_alias_moved_next_run_completes(registry_shop: tuple[Settings, Any], call: str) -> None:
     from flows.rollback import rollback

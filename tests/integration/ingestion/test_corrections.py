@@ -261,6 +261,7 @@ _rows = st.lists(
 )
 
 
+@pytest.mark.long
 @hypothesis.given(st.lists(st.tuples(_rows, st.sets(st.integers(0, 3), max_size=2)), min_size=2, max_size=5))
 @hypothesis.settings(max_examples=25, deadline=None)
 def test_any_sequence_of_corrections_gives_the_table_of_the_valid_sources(

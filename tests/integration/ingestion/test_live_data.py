@@ -10,6 +10,8 @@ from holdfast.core.errors import IngestError
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.small_shop import use_data_folder
 
+pytestmark = pytest.mark.long
+
 MAPPING = "columns: {customer_id: id, event_timestamp: when, amount: amount}\n"
 
 

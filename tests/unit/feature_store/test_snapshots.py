@@ -262,6 +262,7 @@ def _killed(step: str, call: int) -> None:
     build_snapshots(Settings(), AS_OF, KNOWN_AT)
 
 
+@pytest.mark.long
 class TestFaults:
     @pytest.mark.parametrize(("step", "call"), [("write_table", 1), ("write_table", 2), ("fsync", 2), ("replace", 3)])
     def test_build_snapshots_after_killed_run_gives_the_same_files(self, shop: Settings, step: str, call: int) -> None:

@@ -155,6 +155,7 @@ def shop_predictions(rows: int, months: int, rate: float, seed: int, signal: flo
     )
 
 
+@pytest.mark.long
 class TestMeasureSignal:
     FEWEST = GateSettings(resamples=50)
 

@@ -37,6 +37,7 @@ def pass_last_step(rollout: SimulatedRollout) -> None:
     set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
 
 
+@pytest.mark.long
 class TestInterrupted:
     """Changes by other actors stop the rollout and stay in force."""
 

@@ -17,6 +17,8 @@ from holdfast.feature_store.parity import ParityError
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.training.time_split import NotEnoughHistoryError, SingleClassError
 
+pytestmark = pytest.mark.long
+
 
 def _job(folder: Path) -> ShopJob:
     source, mapping = Shop("twenty_customers", kind=KINDS["twenty_customers"]).write_source(folder)
