@@ -3,8 +3,11 @@
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 
 from holdfast.inspection.column_evidence import ColumnEvidence, measure_determination
+from holdfast.inspection.column_names import split_name
+from holdfast.inspection.debit_credit import find_debit_and_credit
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
 _AMOUNT, _QUANTITY, _PRICE = "columns.amount", "columns.quantity", "columns.unit_price"
@@ -12,6 +15,9 @@ _KEYS = (_AMOUNT, _PRICE, _QUANTITY)
 _MAX_COMPARED = 12
 _COMPARED_ROWS = 20_000
 _MIN_REPEATED_ORDERS = 5
+_LARGE_COUNT = 1000  # median above which unnamed whole numbers are ids, no quantities
+_MIN_SEVERAL = 30  # rows with a quantity other than 1
+_LINE_CORRELATION = 0.3  # of quantity and price, above which the price may be that of the line
 
 
 def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
@@ -25,6 +31,9 @@ def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
         Its part of the proposal.
     """
     numeric = [c for c in columns if c.is_number and not c.is_written_time]
+    statement = find_debit_and_credit(numeric, decimal)
+    if statement is not None:
+        return statement
     numeric = [c for c in numeric if c.name.amount_class != "none" and c.name.customer_support < 1]
     by_class = {
         kind: [c for c in numeric if c.name.amount_class == kind] for kind in ("total", "price", "quantity", "")
@@ -36,8 +45,8 @@ def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
     if totals:
         return _from_totals(totals, prices, quantities, columns, decimal)
     if prices and quantities:
-        return _from_price_and_quantity(prices, quantities)
-    return _from_rest(prices, quantities, unknown, columns)
+        return _from_price_and_quantity(prices, quantities, columns, decimal)
+    return _from_rest(prices, quantities, unknown, columns, decimal)
 
 
 def _find_product(
@@ -87,7 +96,7 @@ def _from_totals(
     if not of_lines:
         if len(prices) == 1 and len(quantities) == 1 and not _find_order(prices[0], columns):
             note = f"{totals[0].text} repeats on every row of an order and is left out: it would count several times."
-            return _from_price_and_quantity(prices, quantities) + Proposal(notes=(note,))
+            return _from_price_and_quantity(prices, quantities, columns, decimal) + Proposal(notes=(note,))
         return _ask_about_order_total(totals[0], columns)
     of_lines = [c for c in of_lines if "subtotal" not in c.name.letters] or of_lines
     distinct = [c for i, c in enumerate(of_lines) if not any(_equal_numbers(c, d, decimal) for d in of_lines[:i])]
@@ -122,17 +131,30 @@ def _find_sum(
             rest = values[total.text] - values[part.text] - values[extra]
             usable = np.isfinite(rest)
             if usable.sum() >= 10 and (np.abs(rest[usable]) < 0.011).mean() > 0.98 and values[extra].any():
-                return total, f"{total.text} = {part.text} + {extra}"
+                is_fee = split_name(extra).is_fee and (values[extra][usable] * values[part.text][usable] < 0).any()
+                return (part if is_fee else total), f"{total.text} = {part.text} + {extra}"
     return None
 
 
-def _from_price_and_quantity(prices: list[ColumnEvidence], quantities: list[ColumnEvidence]) -> Proposal:
+def _from_price_and_quantity(
+    prices: list[ColumnEvidence], quantities: list[ColumnEvidence], columns: list[ColumnEvidence], decimal: str
+) -> Proposal:
     quantity, price = quantities[0], prices[0]
     if len(prices) > 1 or len(quantities) > 1:
         pairs = [(q, p) for p in prices for q in quantities][:6]
         answers = tuple(Answer(f"{q.text} x {p.text}", {_QUANTITY: q.text, _PRICE: p.text}) for q, p in pairs)
         listed = ", ".join(repr(c.text) for c in (*prices, *quantities))
         return Proposal(questions=(Question(f"Which of {listed} make the amount of a row?", answers, _KEYS),))
+    if _may_be_line_price(quantity, price, columns, decimal):
+        answers = (
+            Answer(f"of the row: the amount is {price.text}", {_AMOUNT: price.text, _QUANTITY: quantity.text}),
+            Answer(
+                f"of one piece: the amount is {quantity.text} x {price.text}",
+                {_QUANTITY: quantity.text, _PRICE: price.text},
+            ),
+        )
+        text = f"{price.text} grows with {quantity.text}. Is it the price of the row, or of one piece?"
+        return Proposal(questions=(Question(text, answers, _KEYS),))
     return Proposal(
         (
             Decision(_QUANTITY, quantity.text, "the name speaks for a quantity"),
@@ -141,16 +163,30 @@ def _from_price_and_quantity(prices: list[ColumnEvidence], quantities: list[Colu
     )
 
 
+def _may_be_line_price(
+    quantity: ColumnEvidence, price: ColumnEvidence, columns: list[ColumnEvidence], decimal: str
+) -> bool:
+    """Return whether a price rises with the quantity, as that of a row does, and is not one per product."""
+    if any(measure_determination(c, price) > 0.8 for c in columns if c.name.is_product and c is not price):
+        return False
+    values = pd.DataFrame({"quantity": quantity.read_numbers(decimal), "price": price.read_numbers(decimal)}).abs()
+    if (values["quantity"].dropna() != 1).sum() < _MIN_SEVERAL:
+        return False
+    return values["quantity"].rank().corr(values["price"].rank()) > _LINE_CORRELATION
+
+
 def _from_rest(
     prices: list[ColumnEvidence],
     quantities: list[ColumnEvidence],
     unknown: list[ColumnEvidence],
     columns: list[ColumnEvidence],
+    decimal: str,
 ) -> Proposal:
     """Choose where no name speaks for a total, and none or one of price and quantity is known."""
     decimals = [c for c in unknown if not c.is_integer]
     candidates = prices or decimals or [c for c in unknown if not c.is_unique or c.rows < 50] or unknown
     counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique]
+    counts = [c for c in counts if np.nanmedian(c.read_numbers(decimal)) < _LARGE_COUNT]
     if len(candidates) == 1 and not counts and not (quantities and not prices):
         if _find_order(candidates[0], columns):
             return _ask_about_order_total(candidates[0], columns)
@@ -162,11 +198,10 @@ def _from_rest(
             for c in candidates
         ]
     if not answers:
-        answers = [
-            Answer(f"the amount is {c.text}", {_AMOUNT: c.text})
-            for c in columns
-            if c.is_number and not c.is_written_time
-        ]
+        numeric = [c for c in columns if c.is_number and not c.is_written_time and c.name.customer_support < 1]
+        numeric = [c for c in numeric if not c.name.is_order and not c.is_constant]
+        answers = [Answer(f"the amount is {c.text}", {_AMOUNT: c.text}) for c in numeric[:5]]
+        answers.append(Answer("none: each row counts 1", {_AMOUNT: {"constant": 1}}))
     return Proposal(questions=(Question("Which column is the amount of money of a row?", tuple(answers[:6]), _KEYS),))
 
 

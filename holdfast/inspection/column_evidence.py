@@ -64,6 +64,14 @@ class ColumnEvidence:
         formats = self.times.readings[0] if self.times.readings else ()
         return self.column.is_time or any(name == ISO_8601 or re.search("%.[-/.: ]", name) for name in formats)
 
+    @cached_property
+    def is_compact_day(self) -> bool:
+        """Return whether every value is a day without separators, such as 20250131; ids are so by chance of 1e-4."""
+        texts = self.column.text.drop_null()
+        if self.times.share < 1 or self.times.readings not in (((ISO_8601,),), (("%Y%m%d",),)):
+            return False
+        return bool(pc.all(pc.match_substring_regex(texts, "^(19|20)[0-9]{6}$")).as_py())
+
     @property
     def is_number(self) -> bool:
         """Return whether the column holds numbers; where the name speaks for money, half of the values suffice."""
@@ -79,6 +87,11 @@ class ColumnEvidence:
     def is_integer(self) -> bool:
         """Return whether the numbers have no decimals."""
         return self.is_number and self.numbers.is_integer
+
+    @property
+    def is_decimal(self) -> bool:
+        """Return whether the column holds numbers with decimals."""
+        return self.is_number and not self.numbers.is_integer
 
     @property
     def is_unique(self) -> bool:

@@ -23,11 +23,13 @@ def split_words(text: str) -> list[str]:
 _CUSTOMER = split_words(
     "customer client kunde kunden kund cliente klant usuario utilisateur benutzer nutzer mitglied membre miembro "
     "buyer kaufer "
+    "iban konto klant counterparty payee auftraggeber zahlungspflicht beguenstigt begunstigt ordenante "
     "kaeufer acheteur comprador acquirente shopper subscriber abonnent patron donor household haushalt klient "
     "konsument consumer debitor debtor musteri kupujici zakaznik asiakas adherent afnemer koper"
 )
 _CUSTOMER_WORDS = split_words(
-    "user users uid member members socio cust account acct payer patient guest contact card who person"
+    "user users uid member members socio cust account acct payer patient guest contact card who person "
+    "dni nif msisdn constituent"
 )
 _EMAIL = split_words("email mail correo courriel epost")
 _ORDER = split_words(
@@ -63,9 +65,19 @@ _QUANTITY_WORDS = split_words("qty n count pcs qte kpl units pieces items")
 _NO_MONEY = split_words(
     "discount rabatt remise descuento sconto tax vat mwst steuer iva tva shipping versand freight fracht fee tip "
     "profit margin balance saldo rating score percent quote weight gewicht latitude longitude points year month day "
-    "hour week exchange tenure age installment refund refunded"
+    "kontostand due fees hour week exchange tenure age installment refund refunded"
 )
-_INCLUDING = split_words("incl including inkl excl excluding exkl with without before after net gross ttc ht")
+_INCLUDING = split_words(
+    "incl including inkl excl excluding exkl with without before after net gross ttc ht ex exc inc hors"
+)
+_FEES = split_words("fee fees commission gebuhr gebuehr frais")
+_CREDIT = split_words("credit kredit haben gutschrift credito abono abonos ingreso ingresos avere deposit deposits")
+_CREDIT_WORDS = split_words("in bij inflow")
+_DEBIT = split_words("debit soll lastschrift debito cargo cargos adeudo dare withdrawal withdrawals retrait")
+_DEBIT_WORDS = split_words("out af outflow")
+_MINOR_UNITS = split_words("cents cent minor pence centimes centavos ore kopecks")
+_DATES = split_words("date datum fecha time data zeit dato")
+_DATE_WORDS = split_words("when day ts dt tag dia jour")
 _TIME_FIRST = split_words(
     "order invoice purchase transaction created buy bought sale sold kauf bestell rechnung compra achat pedido "
     "commande placed event when"
@@ -73,7 +85,7 @@ _TIME_FIRST = split_words(
 _TIME_PAID = split_words("paid payment booking buchung processed captured")
 _TIME_LATER = split_words(
     "ship deliver update modif due birth signup register refund cancel return versand liefer expire valid settle "
-    "fulfil approved estimated first last export load since join start end closed"
+    "fulfil due approved estimated first last export load since join start end closed"
 )
 
 
@@ -117,7 +129,13 @@ class ColumnName:
     @property
     def is_id(self) -> bool:
         """Return whether the name ends or begins with a word for an id."""
-        return bool(set(self.words) & set(_ID_WORDS)) or self.letters.endswith(("id", "nr", "no", "key", "nummer"))
+        if self._has_id_word:
+            return True
+        return self.letters.endswith(("id", "nr", "no", "key", "nummer")) and not self.letters.endswith("paid")
+
+    @property
+    def _has_id_word(self) -> bool:
+        return bool(set(self.words) & set(_ID_WORDS))
 
     @property
     def customer_support(self) -> int:
@@ -125,6 +143,8 @@ class ColumnName:
         customer = self.has(_CUSTOMER, _CUSTOMER_WORDS) or self.letters in ("userid", "custid", "accountid", "memberid")
         other = self.is_order or self.is_other
         is_money = self.has(_TOTAL, _TOTAL_WORDS) and not self.is_id
+        if self.is_fee and not self._has_id_word:
+            return -1
         if customer and not is_money and self._ends_with_customer():
             attribute = any(word in self.words for word in _ATTRIBUTES)
             return 1 if attribute and not self.is_id else 3
@@ -161,7 +181,7 @@ class ColumnName:
         price = self.has(_PRICE, _PRICE_WORDS)
         if quantity and not price:
             return "quantity"
-        total = self.has(_TOTAL, _TOTAL_WORDS)
+        total = self.has(_TOTAL, _TOTAL_WORDS) and not self._has_id_word
         if total and not (price and "unit" in self.letters):
             return "total"
         if price:
@@ -186,6 +206,31 @@ class ColumnName:
     def is_currency(self) -> bool:
         """Return whether the name is that of a currency."""
         return self.has(["currency", "wahrung", "waehrung", "moneda", "devise", "valuta"], ["ccy", "cur"])
+
+    @property
+    def is_fee(self) -> bool:
+        """Return whether the name is that of a fee that the seller pays."""
+        return self.has(_FEES)
+
+    @property
+    def is_credit(self) -> bool:
+        """Return whether the name is that of the money that an account receives."""
+        return self.has(_CREDIT, _CREDIT_WORDS)
+
+    @property
+    def is_debit(self) -> bool:
+        """Return whether the name is that of the money that leaves an account."""
+        return self.has(_DEBIT, _DEBIT_WORDS)
+
+    @property
+    def is_minor_unit(self) -> bool:
+        """Return whether the name is that of cents, pence or another smallest unit of money."""
+        return self.has((), _MINOR_UNITS)
+
+    @property
+    def is_date(self) -> bool:
+        """Return whether the name is that of a date or time."""
+        return self.has(_DATES, _DATE_WORDS)
 
     @property
     def is_product(self) -> bool:

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_evidence import ColumnEvidence, is_order_like, measure_determination
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
 _KEY = "columns.customer_id"
 _MANY_ROWS = 200
 _FEW_VALUES = 0.002  # distinct values per row below which an unnamed column is a category
+_SEVERAL_VALUES = 10  # beside a column of so many values, one of two values is a flag
 _ONE_TO_ONE = 0.995
 
 
@@ -30,14 +32,20 @@ def choose_customer(columns: list[ColumnEvidence], time: ColumnEvidence | None, 
     Returns:
         Its part of the proposal.
     """
-    free = [c for c in columns if c.text not in used and not (c.column.is_time or (c.is_time and not c.is_number))]
-    free = [c for c in free if c.present and c is not time]
+    free = [c for c in columns if c.text not in used and c is not time and c.present and not _is_date(c)]
     named = [_Candidate(c, c.name.customer_support) for c in free if c.name.customer_support > 0]
     strongest = max((candidate.support for candidate in named), default=0)
     chosen = [c.column for c in named if c.support == strongest]
     if strongest >= 2:
         return _choose_named([c for c in chosen if not c.is_constant or c.rows < 10] or chosen, named, time, free)
     return _choose_unnamed(chosen, free, time)
+
+
+def _is_date(column: ColumnEvidence) -> bool:
+    """Return whether a column holds dates; numbers are ids unless each is a day or has the points of a date."""
+    if column.column.is_time or column.is_compact_day or (column.is_time and not column.is_number):
+        return True
+    return column.is_written_time and column.times.readings[0] != (ISO_8601,)
 
 
 def _choose_named(
@@ -77,15 +85,15 @@ def _choose_unnamed(chosen: list[ColumnEvidence], free: list[ColumnEvidence], ti
         and c.name.customer_support == 0
         and not c.is_constant
         and not c.is_sentence
-        and not (c.is_number and not c.is_integer)
+        and not c.is_decimal
         and not (c.rows > _MANY_ROWS and (c.is_unique or c.distinct < max(10, _FEW_VALUES * c.rows)))
     ]
-    orders = [c for c in free if c.name.is_order and not c.is_unique]
+    orders = [c for c in free if c.name.is_order and not c.is_unique and not c.is_time and not c.is_decimal]
     candidates = [*chosen, *rest]
     candidates = [c for c in candidates if not any(measure_determination(o, c) < 0.9 for o in orders if o is not c)]
     candidates = _drop_finer(candidates, time) if len(candidates) > 1 else candidates
     if len(candidates) != 1:
-        listed = candidates or [c for c in free if not c.is_constant and not c.is_sentence]
+        listed = candidates or [c for c in free if not c.is_constant and not c.is_sentence and not c.is_decimal]
         text = "Which column is the customer? No name speaks for one."
         return _ask(text, listed[:6])
     best = candidates[0]
@@ -97,7 +105,8 @@ def _choose_unnamed(chosen: list[ColumnEvidence], free: list[ColumnEvidence], ti
 def _drop_categories(chosen: list[ColumnEvidence]) -> list[ColumnEvidence]:
     """Leave out columns of a few values where another one has many."""
     largest = max(c.distinct for c in chosen)
-    return [c for c in chosen if c.distinct >= 0.02 * largest]
+    smallest = max(0.02 * largest, 3 if largest >= _SEVERAL_VALUES else 0)
+    return [c for c in chosen if c.distinct >= smallest]
 
 
 def _drop_finer(candidates: list[ColumnEvidence], time: ColumnEvidence | None) -> list[ColumnEvidence]:

@@ -36,11 +36,12 @@ def print_inspection(inspection: Inspection, console: Console, given: dict[str, 
     for number, question in enumerate(inspection.proposal.questions, 1):
         _print_question(console, number, question, inspection, given or {})
     preview = inspection.preview
+    assumption = ", if the first answer to each question is right" if inspection.proposal.questions else ""
     if preview is not None and preview.refusal:
-        _heading(console, "An ingest with this mapping would refuse the source")
+        _heading(console, "An ingest with this mapping would refuse the source" + assumption)
         _print(console, preview.refusal)
     elif preview is not None:
-        _print_preview(console, preview, bool(inspection.proposal.questions))
+        _print_preview(console, preview, assumption)
     if inspection.readiness is not None:
         _heading(console, "Shop")
         console.print(_shop_table(inspection.readiness))
@@ -121,8 +122,8 @@ def _print_question(
         console.print(_text(f"     {_inspect_command(inspection, given)} {keys}"), soft_wrap=True)
 
 
-def _print_preview(console: Console, preview: Preview, assumed: bool) -> None:
-    _heading(console, "Rows as stored" + (", if the first answer to each question is right" if assumed else ""))
+def _print_preview(console: Console, preview: Preview, assumption: str) -> None:
+    _heading(console, "Rows as stored" + assumption)
     console.print(_rows_table(preview.transactions))
     share = preview.quarantined / max(1, preview.rows_read)
     of_sample = "" if preview.is_whole else " of the sample"

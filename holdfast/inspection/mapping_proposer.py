@@ -16,7 +16,7 @@ from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
 from holdfast.inspection.known_exports import find_recipe
-from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, nest_keys
+from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, list_named_columns, nest_keys
 from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
 from holdfast.inspection.source_sample import SourceSample, count_title_rows, read_sample
 from holdfast.inspection.text_format import detect_encoding, detect_layout
@@ -52,7 +52,7 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     decimal = str(given.get("decimal") or guess_decimal(columns))
 
     time, proposal = choose_time(columns, given.get("columns.event_timestamp"))
-    free = [c for c in columns if c is not time and c.text not in given.values()]
+    free = [c for c in columns if c is not time and c.text not in list_named_columns(list(given.values()))]
     money = choose_amount(free, decimal)
     taken = _chosen_columns(money, given)
     customers = choose_customer(columns, time, taken)
@@ -63,6 +63,7 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     rest = [c for c in columns if c.text not in taken and c is not time]
     decided_money = {d.key: d.value for d in money.decisions} | dict(given)
     signed = decided_money.get("columns.amount") or decided_money.get("columns.quantity")
+    money += _choose_minor_units([c for c in columns if c.text in taken])
     prices = _read_by_name(columns, decided_money.get("columns.unit_price"), decimal)
     amounts = _read_by_name(columns, signed, decimal)
     rule = find_cancellation(rest, customer, amounts, prices)
@@ -112,6 +113,14 @@ def _propose_format(path: Path, given: Mapping[str, Any]) -> Proposal:
     return Proposal(next(iter(found.values()))[1]) if found else Proposal()
 
 
+def _choose_minor_units(money: list[ColumnEvidence]) -> Proposal:
+    """Read whole numbers in a column named cents or pence in the smallest unit of their currency."""
+    column = next((c for c in money if c.name.is_minor_unit and c.is_integer), None)
+    if column is None:
+        return Proposal()
+    return Proposal((Decision("minor_units", True, f"whole numbers, and the unit in the name {column.text}"),))
+
+
 def _ask_for_encoding(path: Path, customer: ColumnEvidence | None, given: Mapping[str, Any]) -> Proposal:
     """Ask for the encoding where the bytes allow several and the ids depend on it."""
     if "encoding" in given or customer is None:
@@ -135,8 +144,11 @@ def _ask_for_encoding(path: Path, customer: ColumnEvidence | None, given: Mappin
 def _require_given_columns(given: Mapping[str, Any], columns: list[ColumnEvidence]) -> None:
     names = {c.text for c in columns}
     for key, value in given.items():
-        if key.startswith("columns.") and value not in names:
-            raise IngestError(f"--set {key}={value}: no such column. Columns: {', '.join(map(repr, sorted(names)))}.")
+        missing = [name for name in list_named_columns(value) if name not in names]
+        if key.startswith("columns.") and missing:
+            raise IngestError(
+                f"--set {key}={missing[0]}: no such column. Columns: {', '.join(map(repr, sorted(names)))}."
+            )
 
 
 def _chosen(part: Proposal, key: str) -> str | None:
@@ -145,11 +157,11 @@ def _chosen(part: Proposal, key: str) -> str | None:
 
 def _chosen_columns(money: Proposal, given: Mapping[str, Any]) -> set[str]:
     """Return the columns of money: decided, given, or possible by a question."""
-    names = {d.value for d in money.decisions if isinstance(d.value, str) and d.key.startswith("columns.")}
-    names |= {v for k, v in given.items() if k.startswith("columns.") and isinstance(v, str)}
+    decided = {d.key: d.value for d in money.decisions} | dict(given)
+    values = [value for key, value in decided.items() if key.startswith("columns.")]
     if not any(key in given for key in _MONEY):
-        names |= {v for q in money.questions for a in q.answers[:1] for v in a.keys.values()}
-    return names
+        values += [dict(a.keys) for q in money.questions for a in q.answers[:1]]
+    return set(list_named_columns(values))
 
 
 def _read_by_name(columns: list[ColumnEvidence], name: str | None, decimal: str) -> np.ndarray | None:

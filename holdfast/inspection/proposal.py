@@ -123,6 +123,22 @@ class Proposal:
         return ""
 
 
+def list_named_columns(value: Any) -> list[str]:
+    """List the columns that a source of a field names.
+
+    Args:
+        value: Column, list of columns, or nested values such as ``{"add": ["Price", "Tax"]}``.
+
+    Returns:
+        Names in order; none of a constant.
+    """
+    if isinstance(value, dict):
+        return [name for key, part in value.items() if key != "constant" for name in list_named_columns(part)]
+    if isinstance(value, list | tuple):
+        return [name for part in value for name in list_named_columns(part)]
+    return [value] if isinstance(value, str) else []
+
+
 def nest_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert keys with points to nested keys.
 

@@ -1,5 +1,7 @@
 """Questions about rows that may be no purchases: status, sign, currency, placeholder ids, repeated rows."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
@@ -12,19 +14,26 @@ from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 _SALES = split_words(
     "paid complete completed fulfilled shipped delivered closed succeeded success successful captured settled done ok "
     "invoiced posted cleared confirmed approved sale charge payment purchase order processing partially_refunded "
-    "partially_paid bezahlt abgeschlossen versendet geliefert pagado completado payé livré"
+    "partially_paid bezahlt abgeschlossen versendet geliefert checked_out purchased invoice order transaction pagado "
+    "completado payé livré"
 )
-_RETURNS = split_words("refund refunded return returned chargeback credit reversal reversed storno erstattet")
+_RETURNS = split_words(
+    "credit_note creditnote credit_memo avoir retoure rucksendung devolution reembolsado rembourse "
+    "refund refunded return returned chargeback credit reversal reversed storno erstattet"
+)
 _NO_SALES = split_words(
     "cancelled canceled void voided failed declined rejected pending unpaid open draft expired abandoned storniert "
-    "cancelado annulé test created unavailable on-hold authorized"
+    "cancelado annulé checked_in no_show overdue due payment_due view cart click add_to_cart remove_from_cart visit "
+    "session login search wishlist impression test created unavailable on_hold authorized"
 )
 _PLACEHOLDERS = split_words(
     "guest unknown anonymous none na n/a null 0 -1 00000 999999 99999 walk-in walkin cash test default gast unbekannt "
     "invitado invité noreply undefined"
 )
 _MAX_STATUSES = 15
+_MIN_KNOWN = 0.8  # share of rows with a known word, in a column that is not named a status
 _MANY_ROWS = 50
+_SIGNED_SHARE = 0.98
 _LARGE_SHARE = 0.1
 _CLEARLY_LARGEST = 5  # times the rows of the second id
 
@@ -42,7 +51,7 @@ def find_row_rules(rest: list[ColumnEvidence], customer: ColumnEvidence | None, 
     """
     proposal = Proposal()
     for column in rest:
-        proposal += _ask_about_status(column)
+        proposal += _ask_about_status(column, amounts)
         proposal += _ask_about_currency(column)
         proposal += _ask_about_refund(column)
         if column.name.has(["discount", "rabatt", "remise", "descuento"]) and _has_values(column):
@@ -55,13 +64,15 @@ def find_row_rules(rest: list[ColumnEvidence], customer: ColumnEvidence | None, 
     return proposal
 
 
-def _ask_about_status(column: ColumnEvidence) -> Proposal:
+def _ask_about_status(column: ColumnEvidence, amounts: np.ndarray | None) -> Proposal:
     if not 2 <= column.distinct <= _MAX_STATUSES:
         return Proposal()
     counts = column.column.text.to_pandas().value_counts()
     kinds = {value: _classify(str(value)) for value in counts.index}
     known = sum(counts[value] for value, kind in kinds.items() if kind) / counts.sum()
-    if known < (0.5 if column.name.is_status else 0.8) or set(kinds.values()) <= {"sale", ""}:
+    if set(kinds.values()) <= {"sale", ""} or (not column.name.is_status and known < _MIN_KNOWN):
+        return Proposal()
+    if amounts is not None and _have_their_sign(column, kinds, amounts):
         return Proposal()
     sales = [value for value, kind in kinds.items() if kind in ("sale", "")]
     returns = [value for value, kind in kinds.items() if kind == "return"]
@@ -74,19 +85,31 @@ def _ask_about_status(column: ColumnEvidence) -> Proposal:
             "where": {column.text: [*sales, *returns]},
             "cancellation": {"column": column.text, "is": returns},
         }
-        answers.append(Answer(f"these, and {', '.join(returns)} as returns", keys))
+        both = Answer(f"{', '.join(sales)}, and {', '.join(returns)} as returns", keys)
+        answers.insert(len(answers) if column.name.is_status else 0, both)
     answers.append(Answer("all rows are purchases", {"where": {}}))
     question = Question(f"{column.text} is {shown}. Which rows are purchases?", tuple(answers), ("where",))
     return Proposal(questions=(question,))
 
 
 def _classify(value: str) -> str:
-    word = value.strip().lower().replace(" ", "_")
-    if word in _SALES:
-        return "sale"
-    if word in _RETURNS:
-        return "return"
-    return "none" if word in _NO_SALES else ""
+    """Classify a status by its whole text, else by its words, of which a return counts most."""
+    words = re.findall(r"[^\W_]+", value.lower())
+    kinds = (("return", _RETURNS), ("none", _NO_SALES), ("sale", _SALES))
+    for found in (["_".join(words)], words):
+        for kind, known in kinds:
+            if any(word in known for word in found):
+                return kind
+    return ""
+
+
+def _have_their_sign(column: ColumnEvidence, kinds: dict[str, str], amounts: np.ndarray) -> bool:
+    """Return whether all rows are sales or returns, and the amounts of returns, and of no others, are below zero."""
+    if not set(kinds.values()) <= {"sale", "return"}:
+        return False
+    is_return = column.column.text.to_pandas().map(kinds).eq("return").to_numpy()
+    known = np.isfinite(amounts) & (amounts != 0)
+    return bool(known.any() and ((amounts < 0) == is_return)[known].mean() > _SIGNED_SHARE)
 
 
 def _ask_about_refund(column: ColumnEvidence) -> Proposal:

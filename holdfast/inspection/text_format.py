@@ -16,6 +16,7 @@ _SEPARATOR_LINE = re.compile(r"^sep=.\r?\n")
 _TITLE_LINES = 50
 _VALUE = re.compile(r"^[-+]?[\d.,]*\d$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 _DEFAULT_ENCODING = "cp1252"
+_SYMBOLS = frozenset("€£°§")
 _LOOKALIKES = ("cp1252", "cp1250", "cp1254", "iso8859-15")
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -90,8 +91,11 @@ def detect_encoding(content: bytes) -> Encoding:
 
 
 def _is_latin(word: bytes) -> bool:
-    """Return whether a word has ASCII letters and, between them, only letters in the default encoding."""
+    """Return whether a word has ASCII letters and, beside them, only letters or symbols in the default encoding."""
     text = word.decode(_DEFAULT_ENCODING, errors="replace")
+    if text in _SYMBOLS:
+        return True
+    text = text.rstrip("°")  # N° of a French or Italian header
     return text.isalpha() and "\ufffd" not in text and any(letter.isascii() for letter in text)
 
 

@@ -11,25 +11,28 @@ _KEY = "columns.event_timestamp"
 _CLOCK = r"^[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?: ?[AaPp][Mm])?$"
 
 
-def choose_time(columns: list[ColumnEvidence], given: str | None = None) -> tuple[ColumnEvidence | None, Proposal]:
+def choose_time(
+    columns: list[ColumnEvidence], given: str | list[str] | None = None
+) -> tuple[ColumnEvidence | None, Proposal]:
     """Choose the column of times.
 
     Args:
         columns: Evidence of all columns.
-        given: Column that a person has named; None where the values decide.
+        given: Column, or those of day and time of day, that a person has named; None where the values decide.
 
     Returns:
         Chosen or likeliest column, None without one; and its part of the proposal.
     """
     if given is not None:
-        column = next(c for c in columns if c.text == given)
-        return column, choose_format(column)
+        named = [c for name in ([given] if isinstance(given, str) else given) for c in columns if c.text == name]
+        return named[0], choose_format(*named[:2])
     candidates = _prefer_dates([column for column in columns if column.is_time])
     candidates = [column for column in candidates if not column.is_constant] or candidates
     if not candidates:
         question = Question(
-            "No column holds times in a known format. Which column is the time of a purchase?",
-            tuple(Answer(f"the column {c.text!r}", {_KEY: c.text}) for c in columns if not c.is_sentence)[:6],
+            "No column holds times in a known format. Which is the time of a purchase? Another format than ISO 8601 "
+            "needs --set timestamp_format=FORMAT too.",
+            tuple(Answer(f"the column {c.text!r}", {_KEY: c.text}) for c in _list_possible_times(columns))[:6],
             (_KEY,),
         )
         return None, Proposal(questions=(question,))
@@ -54,13 +57,20 @@ def choose_time(columns: list[ColumnEvidence], given: str | None = None) -> tupl
 
 
 def _prefer_dates(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
-    """Leave out bare numbers that read as dates unless no column holds written dates and the name speaks for dates."""
+    """Leave out bare numbers that read as dates unless no column holds written dates.
+
+    Then the name must speak for dates, or every value be a day such as 20250131.
+    """
     written = [c for c in candidates if not c.is_number or c.column.is_time]
-    named = (
-        ["date", "datum", "fecha", "time", "data", "zeit", "dato"],
-        ["when", "day", "ts", "dt", "tag", "dia", "jour"],
-    )
-    return written or [c for c in candidates if c.name.time_support > 0 or c.name.has(*named)]
+    named = [c for c in candidates if c.name.time_support > 0 or c.name.is_date]
+    return written or named or [c for c in candidates if c.is_compact_day]
+
+
+def _list_possible_times(columns: list[ColumnEvidence]) -> list[ColumnEvidence]:
+    """List the columns without another role, or only those with the name of a date."""
+    free = [c for c in columns if c.name.is_date or not (c.is_sentence or c.is_constant)]
+    free = [c for c in free if c.name.customer_support < 2 and c.name.amount_class in ("", "none")]
+    return [c for c in free if c.name.is_date] or free or columns
 
 
 def _rank(column: ColumnEvidence) -> tuple[int, float, int]:

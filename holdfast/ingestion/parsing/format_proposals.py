@@ -26,6 +26,7 @@ _DATES = (
     *(date.replace("/", mark) for mark in "/.-" for date in ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y")),
     *(date.replace("/", mark) for mark in "/.-" for date in ("%Y/%m/%d", "%Y/%d/%m", "%y/%m/%d")),
     *(date.replace("/", mark) for mark in "/.-" for date in ("%d/%b/%Y", "%d/%b/%y")),
+    *(date.replace("/", mark) for mark in "/-" for date in ("%b/%d/%Y", "%b/%d/%y")),
     *("%d %b %Y", "%d %b %y", "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%Y-%b-%d", "%Y %b %d"),
     *("%a, %d %b %Y", "%a %d %b %Y", "%a %b %d %Y", "%a, %b %d, %Y"),
 )  # fmt: skip

@@ -1,0 +1,159 @@
+"""First look at shapes of exports: statements, cents, dates without separators, prices of lines, fees, states."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast.inspection.column_names import split_name
+from holdfast.inspection.inspection import Inspection, inspect_source
+
+
+def look(path: Path, header: str, rows: list[str], **given: object) -> Inspection:
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return inspect_source(path, {key.replace("__", "."): value for key, value in given.items()}, 90, 30)
+
+
+def decided(inspection: Inspection) -> dict[str, object]:
+    return {decision.key: decision.value for decision in inspection.proposal.decisions}
+
+
+def day(number: int) -> date:
+    return date(2024, 1, 1) + timedelta(number)
+
+
+@pytest.mark.parametrize(
+    ("credit", "debit", "sign", "amount"),
+    [
+        ("Paid in", "Paid out", "", {"add": ["Paid in"], "subtract": ["Paid out"]}),
+        ("Haben", "Soll", "", {"add": ["Haben"], "subtract": ["Soll"]}),
+        ("Crédit", "Débit", "-", {"add": ["Crédit", "Débit"]}),
+    ],
+)
+def test_inspect_source_columns_of_credit_and_debit_are_one_amount(
+    tmp_path: Path, credit: str, debit: str, sign: str, amount: object
+) -> None:
+    rows = [
+        f"c{i % 9},{day(i)},{'' if i % 6 == 5 else f'{i + 1}.50'},{f'{sign}9.25' if i % 6 == 5 else ''}"
+        for i in range(60)
+    ]
+    found = look(tmp_path / "a.csv", f"client,date,{credit},{debit}", rows)
+    assert found.is_sure
+    assert decided(found)["columns.amount"] == amount
+    assert found.preview is not None
+    assert sorted(found.preview.transactions["amount"])[:11] == [-9.25] * 10 + [1.5]
+
+
+def test_inspect_source_statement_of_debits_asks_which_are_purchases(tmp_path: Path) -> None:
+    rows = [f"c{i % 9},{day(i)},{'' if i % 6 else '7.00'},{f'{i + 1}.50' if i % 6 else ''}" for i in range(60)]
+    (question,) = look(tmp_path / "a.csv", "merchant_account,date,credit,debit", rows).proposal.questions
+    assert "purchases" in question.text
+    assert look(tmp_path / "a.csv", "merchant_account,date,credit,debit", rows, **question.answers[0].keys).is_sure
+
+
+def test_inspect_source_given_sum_of_columns_is_read(tmp_path: Path) -> None:
+    rows = [f"c{i % 9},{day(i)},{i}.50,2.00" for i in range(40)]
+    amount = {"add": ["price", "shipping"]}
+    found = look(tmp_path / "a.csv", "customer,date,price,shipping", rows, columns__amount=amount)
+    assert found.is_sure
+    assert found.preview is not None
+    assert found.preview.transactions["amount"].iloc[3] == 5.5
+
+
+def test_inspect_source_given_date_and_time_of_day_are_read(tmp_path: Path) -> None:
+    rows = [f"c{i % 9},{day(i):%d/%m/%Y},08:{i:02d},{i}.50" for i in range(40)]
+    found = look(tmp_path / "a.csv", "customer,date,time,price", rows, columns__event_timestamp=["date", "time"])
+    assert found.is_sure
+    assert decided(found)["timestamp_format"] == "%d/%m/%Y %H:%M"
+
+
+def test_inspect_source_whole_numbers_named_cents_are_minor_units(tmp_path: Path) -> None:
+    found = look(tmp_path / "a.csv", "user,date,amount_cents", [f"u{i % 7},{day(i)},{i}99" for i in range(40)])
+    assert found.is_sure
+    assert found.preview is not None
+    assert found.preview.transactions["amount"].iloc[2] == 2.99
+
+
+def test_inspect_source_days_without_separators_and_without_a_name_are_the_time(tmp_path: Path) -> None:
+    rows = [f"{100000 + i % 9},{day(i):%Y%m%d},{i}.50" for i in range(60)]
+    found = look(tmp_path / "a.csv", "KUNAG,FKDAT,NETWR", rows)
+    assert found.is_sure
+    assert decided(found)["columns.event_timestamp"] == "FKDAT"
+    assert decided(found)["columns.customer_id"] == "KUNAG"
+
+
+def test_inspect_source_ids_that_look_like_days_in_part_stay_ids(tmp_path: Path) -> None:
+    rows = [f"{20230100 + i % 60},{day(i):%d.%m.%Y},{i}.50" for i in range(120)]
+    assert decided(look(tmp_path / "a.csv", "number,bought,total", rows))["columns.customer_id"] == "number"
+
+
+def test_inspect_source_price_that_grows_with_the_quantity_asks(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},{1 + i % 5},{(1 + i % 5) * (3 + i % 7)}.00" for i in range(120)]
+    (question,) = look(tmp_path / "a.csv", "buyer,date,quantity,price", rows).proposal.questions
+    assert [set(answer.keys) for answer in question.answers] == [
+        {"columns.amount", "columns.quantity"},
+        {"columns.quantity", "columns.unit_price"},
+    ]
+
+
+def test_inspect_source_price_of_each_product_is_a_unit_price(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},p{i % 5},{1 + i % 5},{2 + i % 5}.00" for i in range(120)]
+    found = look(tmp_path / "a.csv", "buyer,date,product,quantity,price", rows)
+    assert decided(found)["columns.unit_price"] == "price"
+
+
+def test_inspect_source_fee_of_the_seller_is_not_subtracted(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,-0.25,{i}.75" for i in range(60)]
+    assert decided(look(tmp_path / "a.csv", "buyer,date,gross,fee,net", rows))["columns.amount"] == "gross"
+
+
+@pytest.mark.parametrize("status", ["Canceled", "Payment Due", "no-show", "Storniert"])
+def test_inspect_source_rare_status_without_a_sale_asks(tmp_path: Path, status: str) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{status if i % 10 == 3 else 'served'}" for i in range(60)]
+    (question,) = look(tmp_path / "a.csv", "guest,date,total,status", rows).proposal.questions
+    assert question.answers[0].keys == {"where": {"status": ["served"]}}
+
+
+def test_inspect_source_returns_with_amounts_below_zero_need_no_question(tmp_path: Path) -> None:
+    rows = [
+        f"c{i % 11},{day(i)},{'-' if i % 10 == 3 else ''}{i + 1}.00,{'Payment Refund' if i % 10 == 3 else 'Sale'}"
+        for i in range(60)
+    ]
+    assert look(tmp_path / "a.csv", "buyer,date,total,type", rows).is_sure
+
+
+def test_inspect_source_credit_notes_with_amounts_above_zero_are_offered_as_returns(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{'Credit Note' if i % 10 == 3 else 'Invoice'}" for i in range(60)]
+    (question,) = look(tmp_path / "a.csv", "client,date,total,document", rows).proposal.questions
+    assert question.answers[0].keys["cancellation"] == {"column": "document", "is": ["Credit Note"]}
+
+
+def test_inspect_source_without_money_offers_a_count(tmp_path: Path) -> None:
+    found = look(tmp_path / "a.csv", "member_no,visit", [f"{i % 9},{day(i)}" for i in range(40)])
+    (question,) = found.proposal.questions
+    assert question.answers[-1].keys == {"columns.amount": {"constant": 1}}
+    assert look(
+        found.path, "member_no,visit", [f"{i % 9},{day(i)}" for i in range(40)], **question.answers[-1].keys
+    ).is_sure
+
+
+def test_inspect_source_degree_sign_in_the_header_is_western(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"F{i};{day(i)};K{i % 7};{i},50" for i in range(40)]
+    path.write_bytes("\n".join(["N° facture;Date;Client;Montant réglé", *rows, ""]).encode("cp1252"))
+    assert decided(inspect_source(path, {}, 90, 30))["encoding"] == "cp1252"
+
+
+@pytest.mark.parametrize(
+    ("name", "support", "kind"),
+    [
+        ("Card Processing Fees", -1, "none"),
+        ("Kontonummer/IBAN", 3, "none"),
+        ("Order Total (inc tax)", -1, "total"),
+        ("Amount Paid", -1, "total"),
+        ("Amount Due", -1, "none"),
+        ("Sales Record Number", 0, "none"),
+    ],
+)
+def test_support_of_a_column_name(name: str, support: int, kind: str) -> None:
+    assert (split_name(name).customer_support, split_name(name).amount_class) == (support, kind)
