@@ -73,7 +73,7 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
     """
     selected = apply_row_rules(source, mapping)
     source = selected.source
-    parsed = parse_files(source.files, mapping)
+    parsed = parse_files(source.files, mapping, ingested_at)
     _require_readable(source, mapping, parsed.files)
     duplicates = _exact_duplicates(source, mapping)
     valid, quarantined, bad_rows = [], [], 0

@@ -1,64 +1,53 @@
-"""Currencies of amounts: ISO 4217 codes and symbols, one currency per column, conversion, minor units."""
-
-from dataclasses import dataclass
+"""Currencies of amounts: one currency per column, conversion, minor units."""
 
 import numpy as np
-import pandas as pd
-import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
 from holdfast.core.formatting import format_count
-from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, read_text_column
+from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, describe_issue
 from holdfast.ingestion.parsing.currency_codes import decimal_places, find_currency
+from holdfast.ingestion.parsing.currency_columns import (
+    NO_CURRENCY,
+    UNKNOWN_CURRENCY,
+    CurrencyColumn,
+    merge_currencies,
+)
 from holdfast.ingestion.value_rules import CurrencyRule
 
-NO_CURRENCY = -1
-_UNKNOWN = -2
+_CONFLICT = "amount has another currency than the currency column"
 _MOST_CURRENCIES = 200  # a column of more different values is no column of currencies
 
 
-@dataclass(frozen=True)
-class CurrencyColumn:
-    """Currency of each row.
-
-    Attributes:
-        codes: ISO 4217 codes that occur.
-        positions: Position in ``codes`` of each row's currency, -1 without one, shape (rows,).
-    """
-
-    codes: list[str]
-    positions: np.ndarray
-
-    def rows_of(self, code: str) -> np.ndarray:
-        """Mark the rows of a currency.
-
-        Args:
-            code: ISO 4217 code.
-
-        Returns:
-            True for each row in that currency, shape (rows,).
-        """
-        return np.asarray(self.positions == (self.codes.index(code) if code in self.codes else _UNKNOWN - 1))
-
-
-def require_one_currency(column: TextColumn, marks: CurrencyColumn) -> tuple[list[RowIssue], list[str]]:
+def require_one_currency(
+    column: TextColumn, marks: CurrencyColumn, currencies: CurrencyColumn | None
+) -> tuple[list[RowIssue], list[str]]:
     """Check the currencies written in a column of amounts for a mapping without a currency rule.
 
     Args:
         column: Column of amounts as text.
         marks: Currency written with each amount.
+        currencies: Column of currencies; None without one.
 
     Returns:
-        Issue of the marked rows where a minority of the rows is marked with several currencies; a note where only a
-        part of the rows has the currency.
+        Issue of the rows that contradict the column of currencies, or of the marked rows where a minority of the rows
+        is marked with several currencies; a note where only a part of the rows has the currency.
 
     Raises:
-        IngestError: Most amounts are marked, with several currencies.
+        IngestError: Most amounts are marked, with several currencies, or contradict the column of currencies.
     """
     marked = marks.positions != NO_CURRENCY
     counts = np.bincount(marks.positions[marked], minlength=len(marks.codes))
     present = int((~column.missing).sum())
     listing = ", ".join(f"{code} ({format_count(counts[i], 'row')})" for i, code in enumerate(marks.codes) if counts[i])
+    if currencies is not None and (counts > 0).sum() < 2:
+        conflict = RowIssue(_CONFLICT, merge_currencies(currencies, marks)[1])
+        if conflict.rows.sum() > present / 2:
+            raise IngestError(
+                f"Column {column.name!r} has another currency than the column of currencies: "
+                f"{column.describe_values(conflict.rows)}. Set `currency:` under `columns:` to the column with the "
+                "currency of the amounts."
+            )
+        return ([conflict], [describe_issue(column, conflict)]) if conflict.rows.any() else ([], [])
     if (counts > 0).sum() < 2:
         if 0 < marked.sum() < present:
             return [], [
@@ -82,7 +71,7 @@ def require_one_currency(column: TextColumn, marks: CurrencyColumn) -> tuple[lis
 
 
 def apply_currency_rule(
-    rule: CurrencyRule, column: TextColumn, field: str, marks: CurrencyColumn, currency_column: str | None
+    rule: CurrencyRule, column: TextColumn, field: str, marks: CurrencyColumn, of_column: CurrencyColumn | None
 ) -> tuple[CurrencyColumn, np.ndarray, list[RowIssue]]:
     """Apply the currency rule of a mapping to a column of amounts.
 
@@ -91,18 +80,17 @@ def apply_currency_rule(
         column: Column of amounts as text.
         field: Transaction field, for reasons.
         marks: Currency written with each amount.
-        currency_column: Name of the column of currencies; None without one.
+        of_column: Column of currencies; None without one.
 
     Returns:
         Currency of each row, the factor that converts each amount, shape (rows,), and the issues.
     """
     currencies, issues = marks, []
     missing = column.missing
-    if currency_column is not None:
-        currencies = read_currencies(currency_column, column)
-        issues.append(RowIssue("currency is not an ISO 4217 code", currencies.positions == _UNKNOWN))
-        currencies, conflict = _merge(currencies, marks)
-        issues.append(RowIssue(f"{field} has another currency than the currency column", conflict))
+    if of_column is not None:
+        issues.append(RowIssue("currency is not an ISO 4217 code", of_column.positions == UNKNOWN_CURRENCY))
+        currencies, conflict = merge_currencies(of_column, marks)
+        issues.append(RowIssue(_CONFLICT, conflict))
     if rule.default is not None:
         codes = list(dict.fromkeys([*currencies.codes, rule.default]))
         without = currencies.positions == NO_CURRENCY
@@ -177,29 +165,3 @@ def divide_minor_units(
         )
     divided = values / divisors[np.where(currencies.positions >= 0, currencies.positions, -1)]
     return np.where(fractional, np.nan, divided), RowIssue(f"{field} is not a whole number of minor units", fractional)
-
-
-def read_currencies(name: str, column: TextColumn) -> CurrencyColumn:
-    """Read the column of currencies of the files of a column.
-
-    Args:
-        name: Name of the column of currencies.
-        column: Another column of the same files.
-
-    Returns:
-        Currency of each row; rows with an unknown currency have a position below -1.
-    """
-    encoded = pc.dictionary_encode(read_text_column(column.files, name).text)
-    found = [find_currency(text) for text in encoded.dictionary.to_pylist()]
-    codes = sorted({code for code in found if code is not None})
-    of_unique = np.array([_UNKNOWN if code is None else codes.index(code) for code in found] + [NO_CURRENCY])
-    indices = pd.Series(encoded.indices.to_pandas()).fillna(-1).to_numpy(dtype=np.int64)
-    return CurrencyColumn(codes, of_unique[indices])
-
-
-def _merge(first: CurrencyColumn, second: CurrencyColumn) -> tuple[CurrencyColumn, np.ndarray]:
-    """Complete the currencies of a column by those written with the amounts; mark rows where the two differ."""
-    codes = list(dict.fromkeys([*first.codes, *second.codes]))
-    positions = np.array([codes.index(code) for code in second.codes] + [NO_CURRENCY])[second.positions]
-    conflict = (first.positions >= 0) & (positions >= 0) & (first.positions != positions)
-    return CurrencyColumn(codes, np.where(first.positions == NO_CURRENCY, positions, first.positions)), conflict

@@ -15,8 +15,7 @@ GRD HRK LTL LVL EEK SKK SIT
 """
 _CODES = frozenset(_CODES_TEXT.split())
 
-# A symbol that several currencies share stands for the most traded of them: beside the code of another one, a column
-# has two currencies.
+# A symbol that several currencies share stands for the most traded of them, unless a code beside it names another one.
 _SYMBOLS = {
     "$": "USD", "us$": "USD", "ca$": "CAD", "c$": "CAD", "can$": "CAD", "a$": "AUD", "au$": "AUD", "nz$": "NZD",
     "hk$": "HKD", "s$": "SGD", "sg$": "SGD", "nt$": "TWD", "mx$": "MXN", "r$": "BRL", "€": "EUR", "euro": "EUR",
@@ -28,6 +27,19 @@ _SYMBOLS = {
     "лв.": "BGN", "sfr": "CHF", "sfr.": "CHF", "fr": "CHF", "fr.": "CHF", "s/": "PEN", "s/.": "PEN", "rp": "IDR",
     "rm": "MYR", "r": "ZAR",
 }  # fmt: skip
+
+_SHARED_TEXT = """
+$   USD CAD AUD NZD HKD SGD TWD MXN ARS CLP COP UYU BSD BBD BMD BND BZD FJD GYD JMD KYD LRD NAD SBD SRD TTD
+£   GBP EGP GIP FKP SHP LBP SYP SDG SSP
+¥   JPY CNY
+kr  SEK NOK DKK ISK
+rs  INR PKR LKR NPR MUR SCR
+fr  CHF XAF XOF XPF DJF GNF RWF BIF KMF FRF BEF
+₩   KRW KPW
+"""
+_SHARED_SYMBOLS = {line.split()[0]: frozenset(line.split()[1:]) for line in _SHARED_TEXT.strip().splitlines()}
+_SHARED_SYMBOLS |= {"￥": _SHARED_SYMBOLS["¥"]} | {f"{name}.": _SHARED_SYMBOLS[name] for name in ("kr", "rs", "fr")}
+_CENT_SIGN = "¢"  # a hundredth of a currency, which a column of whole units does not show
 
 _COLUMN_NAMES = re.compile(
     "(iso[ _-]?)?(currency|curr|ccy|devise|w(ä|ae)hrung|moneda|divisa|moeda|valuta|waluta)([ _-]?code)?", re.IGNORECASE
@@ -49,8 +61,33 @@ def find_currency(text: str) -> str | None:
     if text.upper() in _CODES:
         return text.upper()
     if len(text) == 1 and text not in _SYMBOLS and is_currency_symbol(text):
-        return text
+        return text if text != _CENT_SIGN else None
     return _SYMBOLS.get(text.lower())
+
+
+def find_shared_symbol(text: str) -> str | None:
+    """Find the currency symbol in a text that several currencies share.
+
+    Args:
+        text: Symbol, in any case.
+
+    Returns:
+        The symbol in lower case; None for other text.
+    """
+    text = text.strip().lower()
+    return text if text in _SHARED_SYMBOLS else None
+
+
+def currencies_of_symbol(symbol: str) -> frozenset[str]:
+    """Return the currencies that share a symbol.
+
+    Args:
+        symbol: Shared symbol, or an ISO 4217 code.
+
+    Returns:
+        ISO 4217 codes; empty for a code.
+    """
+    return _SHARED_SYMBOLS.get(symbol, frozenset())
 
 
 def is_currency_name(name: str) -> bool:

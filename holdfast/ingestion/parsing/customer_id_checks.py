@@ -28,6 +28,7 @@ _PLACEHOLDER_NUMBERS = re.compile(r"-1|[0-]+|9{4,}|\?+|x+")
 _LARGE_SHARE, _LARGE_MULTIPLE = 0.05, 20
 _PLACEHOLDER_SHARE, _PLACEHOLDER_MULTIPLE = 0.01, 2
 _FEWEST_CUSTOMERS = 3
+_FEWEST_ROWS = 10  # of an id without such a name: a customer with half of six rows is no finding
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def _describe_large_ids(names: np.ndarray, counts: np.ndarray) -> list[str]:
         name, count = str(names[position]), int(counts[position])
         text = name.casefold()
         is_number = _PLACEHOLDER_NUMBERS.fullmatch(text) is not None and count >= number
-        if text in _PLACEHOLDER_NAMES or is_number or count >= large:
+        if text in _PLACEHOLDER_NAMES or is_number or count >= max(large, _FEWEST_ROWS):
             notes.append(
-                f"Customer {name!r} has {count:,} of {total:,} rows ({count / total:.1%}), as many as one customer "
-                f"rarely has. If the id stands for guests or unknown customers, set `ignore_customers: ['{name}']` in "
+                f"Customer {name!r} has {count:,} of {total:,} rows ({count / total:.1%}). "
+                f"If the id stands for guests or unknown customers, set `ignore_customers: ['{name}']` in "
                 "the mapping, which leaves these rows out."
             )
     return notes

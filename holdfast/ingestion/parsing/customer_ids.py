@@ -19,7 +19,7 @@ _MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rf"^(?:[0-9]{{1,2}}-{_MONTHS}|{_MONTHS}-[0-9]{{2}})$"  # a spreadsheet makes 3-Jan of 1-3 or 3-1
 _ERROR = r"^#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|#+)$"
 _GROUPED = r"^[0-9]{1,3}(?:[,' \x{00a0}\x{202f}\x{2009}][0-9]{3})+$"
-_FEWEST_ROUNDED = 5  # ids whose last digits are all 0: one of 100,000 columns of five arbitrary ids has that
+_FEWEST_ROUNDED = 5  # digits behind the 15th, all 0: one of 100,000 columns of arbitrary ids has that
 _SEPARATORS = (",", "'", r"[ \x{00a0}\x{202f}\x{2009}]")
 _EXACT_FLOAT64 = 2.0**53  # every whole number below has a float64 of its own
 _EXACT_FLOATS = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): _EXACT_FLOAT64}
@@ -82,7 +82,8 @@ def _describe_changes(column: TextColumn, ids: pa.StringArray, text: pa.StringAr
             f"such as {ids[example].as_py()!r} as {text[example].as_py()!r}."
         )
     long, rounded = match_pattern(text, "^[0-9]{16,}$"), match_pattern(text, "^[0-9]{15}0+$")
-    if rounded.sum() >= _FEWEST_ROUNDED and (long == rounded).all():
+    digits = pc.utf8_length(text).to_numpy(zero_copy_only=False)[rounded].sum() - 15 * rounded.sum()
+    if digits >= _FEWEST_ROUNDED and rounded.sum() > 1 and (long == rounded).all():
         example = int(np.flatnonzero(rounded)[0])
         notes.append(
             f"Column {column.name!r}: each of the {rounded.sum():,} customer ids with 16 digits or more ends in 0, "
@@ -120,14 +121,14 @@ def _restore_text(text: pa.StringArray, decimal: str, exact: bool) -> tuple[pa.S
         text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, _GUARDED, r"\1\2"))
         text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
     separator = r"\." if decimal == "." else "[.,]"
-    whole = match_pattern(text, rf"^-?[0-9]+{separator}0+$")
+    whole = match_pattern(text, rf"^-?[0-9]+{separator}0*$")
     # Where other ids have a fraction other than 0, as 4711.1, an id such as 4711.0 is no number.
     if whole.any() and not match_pattern(text, rf"^-?[0-9]+{separator}[0-9]*[1-9][0-9]*$").any():
         if not exact:
-            damaged |= match_pattern(text, rf"^-?[0-9]{{16,}}{separator}0+$") & (
+            damaged |= match_pattern(text, rf"^-?[0-9]{{16,}}{separator}0*$") & (
                 _magnitudes(text, whole) >= _EXACT_FLOAT64
             )
-        text = pc.replace_substring_regex(text, rf"^(-?[0-9]+){separator}0+$", r"\1")
+        text = pc.replace_substring_regex(text, rf"^(-?[0-9]+){separator}0*$", r"\1")
     text = _remove_separators(text)
     scientific = match_pattern(text, _SCIENTIFIC)
     if scientific.any() and not exact:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ _FIRST_DAYS = ["1970-01-01", "1980-01-01", "1980-01-06", "1990-01-01", "1999-12-
 _PLACEHOLDERS = np.array(_FIRST_DAYS, dtype="datetime64[D]").astype(np.int64)
 _LAST_DAY = 110_000  # of the year 2262
 _LEAST_GAP = 730  # days; a first order one year before the opening stays
+_PLACEHOLDER_MULTIPLE = 5  # of the widest gap between other days with rows: in sparse data, such a day is a date
 _LARGEST_SHARE = 0.01
 # The widest of m gaps between days with rows is the first or last with a chance of 2/m, and k times as wide as the
 # second with a chance of 1/k or less, if gaps have a Pareto distribution of index 1 or more: 0.001 for m k = 2000.
@@ -36,14 +38,16 @@ class IsolatedTimes:
     notes: list[str]
 
 
-def find_isolated_times(files: Sequence[pd.Series]) -> IsolatedTimes:
+def find_isolated_times(files: Sequence[pd.Series], ingested_at: datetime | None = None) -> IsolatedTimes:
     """Find times that would be the edge of history, although they are no part of it.
 
     Rows are isolated if at most one in a hundred lies beyond a gap of two years or more that is far wider than every
-    other gap between days with rows. A placeholder needs the gap of two years only, and may be half of the rows.
+    other gap between days with rows. A placeholder needs a gap of two years, five times as wide as any other, and may
+    be half of the rows.
 
     Args:
         files: Times of the rows of each file (UTC), NaT allowed.
+        ingested_at: Time of the ingest (UTC); later times are no part of history. None for no limit.
 
     Returns:
         Isolated rows, judged over all files of the source.
@@ -54,7 +58,8 @@ def find_isolated_times(files: Sequence[pd.Series]) -> IsolatedTimes:
     weights = np.asarray(counts)[distinct]
     if weights.sum() < _LEAST_ROWS:
         return IsolatedTimes([[] for _ in files], [])
-    is_placeholder = _find_placeholders(distinct, weights)
+    last = _LAST_DAY if ingested_at is None else int(ingested_at.timestamp() // 86_400) + 1
+    is_placeholder = _find_placeholders(distinct, weights, last)
     is_isolated = np.zeros(len(distinct), dtype=bool)
     is_isolated[~is_placeholder] = _find_ends(distinct[~is_placeholder], weights[~is_placeholder])
     issues: list[list[RowIssue]] = [[] for _ in files]
@@ -68,7 +73,7 @@ def find_isolated_times(files: Sequence[pd.Series]) -> IsolatedTimes:
     return IsolatedTimes(issues, [_describe(distinct, weights, is_placeholder | is_isolated)])
 
 
-def _find_placeholders(distinct: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _find_placeholders(distinct: np.ndarray, weights: np.ndarray, last: int) -> np.ndarray:
     is_placeholder = np.isin(distinct, [*_PLACEHOLDERS, *(_PLACEHOLDERS - 1)])
     others = distinct[~is_placeholder]
     if not is_placeholder.any() or 2 * weights[is_placeholder].sum() > weights.sum() or weights.sum() < _LEAST_ROWS:
@@ -76,7 +81,9 @@ def _find_placeholders(distinct: np.ndarray, weights: np.ndarray) -> np.ndarray:
     position = np.searchsorted(others, distinct)
     before = np.where(position > 0, distinct - others[np.maximum(position - 1, 0)], np.inf)
     after = np.where(position < len(others), others[np.minimum(position, len(others) - 1)] - distinct, np.inf)
-    return is_placeholder & (np.minimum(before, after) >= _LEAST_GAP)
+    body = others[~_find_ends(others, weights[~is_placeholder]) & (others <= last)]
+    least = max(_LEAST_GAP, _PLACEHOLDER_MULTIPLE * np.diff(body).max(initial=0))
+    return is_placeholder & (np.minimum(before, after) >= least)
 
 
 def _find_ends(distinct: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -8,7 +8,12 @@ from enum import IntEnum
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdfast.ingestion.parsing.currency_codes import find_currency, is_currency_symbol
+from holdfast.ingestion.parsing.currency_codes import (
+    currencies_of_symbol,
+    find_currency,
+    find_shared_symbol,
+    is_currency_symbol,
+)
 
 # A spreadsheet guards text by ="..." or a leading apostrophe.
 _GUARDS = (('="', '"'), ("'", ""))
@@ -32,7 +37,8 @@ class Affixes:
 
     Attributes:
         sign: 1 or -1.
-        currency: ISO 4217 code or currency symbol; empty without one.
+        currency: ISO 4217 code, currency symbol without a code, or symbol that several currencies share; empty
+            without one.
         credit_mark: ``CR`` or ``DR``; empty without a mark.
         separator: Decimal separator before the first digit, as in ``$.50``; empty without one.
         problem: Kind of value that is no amount.
@@ -96,7 +102,9 @@ def read_affixes(prefix: str, suffix: str, separator_after_digits: bool) -> Affi
     signs = [_SIGNS[token] for token in tokens if token in _SIGNS]
     marks = [_CREDIT_MARKS[token.lower()] for token in tokens if token.lower() in _CREDIT_MARKS]
     names = [token for token in tokens if token not in _SIGNS and token.lower() not in _CREDIT_MARKS]
-    currencies = {find_currency(name) for name in names}
+    currencies = {find_shared_symbol(name) or find_currency(name) for name in names}
+    if len(currencies) > 1:  # $5.00 CAD
+        currencies = {name for name in currencies if not currencies & currencies_of_symbol(name or "")}
     negatives = brackets[0] + len(marks) + len(signs)
     if (
         brackets not in {(0, 0), (1, 1)}

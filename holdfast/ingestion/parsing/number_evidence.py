@@ -78,7 +78,7 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
     set_aside("has a separator of decimals or of thousands", ambiguous, rows.values, reading)
     separators = _find_other_separators(rows, mapping, lone_group & ~ambiguous, group)
     set_aside("has another separator of thousands than the column", separators, rows.values, "that separator")
-    set_aside("has digits that are not grouped in threes", rows.notations == Notation.MALFORMED)
+    set_aside("has digits in irregular groups", rows.notations == Notation.MALFORMED)
     return NotationDecision(issues, notes)
 
 

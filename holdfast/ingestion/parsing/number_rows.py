@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.columns import TextColumn
-from holdfast.ingestion.parsing.currencies import NO_CURRENCY, CurrencyColumn
+from holdfast.ingestion.parsing.currency_columns import NO_CURRENCY, CurrencyColumn
 from holdfast.ingestion.parsing.number_affixes import Affixes, Problem, normalize_characters, read_affixes
 from holdfast.ingestion.parsing.number_notation import Notation, match_pattern, read_notations
 
@@ -30,7 +30,7 @@ class NumberRows:
         separators: Code point of the separator of thousands, 0 without one.
         certain: True where the separator of thousands is certain.
         decimals: True for three digits or more after a decimal separator that is certain.
-        currencies: Currency written with each number.
+        currencies: Currency written with each number; a symbol such as $ where several currencies share it.
         credits: 1 for a mark CR, -1 for DR, otherwise 0.
         problems: ``Problem`` of a value that is no number.
     """

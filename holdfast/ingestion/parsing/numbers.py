@@ -6,13 +6,8 @@ import pandas as pd
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, describe_issue
-from holdfast.ingestion.parsing.currencies import (
-    CurrencyColumn,
-    apply_currency_rule,
-    divide_minor_units,
-    read_currencies,
-    require_one_currency,
-)
+from holdfast.ingestion.parsing.currencies import apply_currency_rule, divide_minor_units, require_one_currency
+from holdfast.ingestion.parsing.currency_columns import CurrencyColumn, read_currencies, resolve_symbols
 from holdfast.ingestion.parsing.number_affixes import Problem
 from holdfast.ingestion.parsing.number_evidence import decide_notation
 from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
@@ -92,16 +87,16 @@ def _apply_currency(
     column: TextColumn, marks: CurrencyColumn, values: np.ndarray, field: str, mapping: ColumnMapping
 ) -> tuple[np.ndarray, list[RowIssue], list[str]]:
     notes: list[str] = []
-    currencies = marks
+    is_needed = marks.codes or mapping.currency is not None or mapping.minor_units
+    of_column = read_currencies(column, mapping.columns.currency) if is_needed else None
+    marks = resolve_symbols(marks, of_column, mapping.currency)
     factor = np.ones(len(values))
     if mapping.currency is not None:
-        currencies, factor, issues = apply_currency_rule(
-            mapping.currency, column, field, marks, mapping.columns.currency
-        )
+        of_mapped = of_column if mapping.columns.currency is not None else None
+        currencies, factor, issues = apply_currency_rule(mapping.currency, column, field, marks, of_mapped)
     else:
-        issues, notes = require_one_currency(column, marks)
-        if mapping.minor_units and mapping.columns.currency is not None:
-            currencies = read_currencies(mapping.columns.currency, column)
+        issues, notes = require_one_currency(column, marks, of_column)
+        currencies = marks if of_column is None else of_column
     if mapping.minor_units:
         values, issue = divide_minor_units(values, currencies, column, field)
         issues.append(issue)

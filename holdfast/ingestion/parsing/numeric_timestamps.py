@@ -12,7 +12,7 @@ from holdfast.ingestion.parsing.timestamp_formats import EPOCH_UNITS, EXCEL_ORIG
 # From March 1973: the ranges of the units, 1e8 to 1e11 of each, do not overlap.
 _FIRST_SECOND = 10**8
 _EXCEL_DAYS = np.datetime64("1970-01-01"), np.datetime64("2100-01-01")
-_NUMBER = r"^(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]+))?$"
+_NUMBER = r"^(?P<whole>[0-9]{1,19})(?:[.,](?P<fraction>[0-9]+))?$"
 _DAMAGED = r"^[0-9](?:\.[0-9]{1,6})?[eE]\+?[0-9]+$"
 # Bounded, so that the number fits decimal128(38, 9); an id such as 1136704e63 is no time.
 _SCIENTIFIC = r"^[0-9]{1,9}(?:\.[0-9]{0,13})?[eE]\+?(?:0?[4-9]|1[0-9])$"

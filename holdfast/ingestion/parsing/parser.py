@@ -1,6 +1,7 @@
 """Parsing of the mapped columns of a source; an unreadable value becomes null, with a reason."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing.columns import Parser, RowIssue, read_text_column
 from holdfast.ingestion.parsing.composed_columns import parse_field
 from holdfast.ingestion.parsing.currencies import require_one_currency_column
-from holdfast.ingestion.parsing.currency_codes import is_currency_name
+from holdfast.ingestion.parsing.currency_columns import find_currency_columns
 from holdfast.ingestion.parsing.customer_id_checks import check_customer_ids
 from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
 from holdfast.ingestion.parsing.isolated_times import find_isolated_times
@@ -56,7 +57,7 @@ class ParsedSource:
     notes: list[str]
 
 
-def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:
+def parse_files(files: list[SourceFile], mapping: ColumnMapping, ingested_at: datetime | None = None) -> ParsedSource:
     """Convert the mapped columns of the files of a source to their types.
 
     Files with the same rules and types are parsed together, because the notation of a column can be recognized only
@@ -65,6 +66,7 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource
     Args:
         files: Files of a source.
         mapping: Column mapping.
+        ingested_at: Time of the ingest (UTC); None where later times are no error.
 
     Returns:
         Typed columns of each file, and the reasons for null values.
@@ -87,7 +89,7 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource
         parsed.update(zip(positions, group.files, strict=True))
         notes += group.notes
     rows = [parsed[i] for i in range(len(files))]
-    isolated = find_isolated_times([of_file.frame["event_timestamp"] for of_file in rows])
+    isolated = find_isolated_times([of_file.frame["event_timestamp"] for of_file in rows], ingested_at)
     for of_file, issues in zip(rows, isolated.issues, strict=True):
         of_file.issues.extend(issues)
     return ParsedSource(rows, list(dict.fromkeys([*notes, *isolated.notes])))
@@ -141,8 +143,7 @@ def _find_returns(files: list[SourceFile], mapping: ColumnMapping) -> np.ndarray
 def _require_one_currency(files: list[SourceFile], mapping: ColumnMapping) -> None:
     """Refuse files with several currencies in the mapped column of currencies, or in a column with such a name."""
     mapped = mapping.columns.currency
-    names = dict.fromkeys(name for file in files for name in file.rows.column_names if is_currency_name(name))
-    for name in [mapped] if mapped else names:
+    for name in find_currency_columns(files, mapped):
         with_column = [file for file in files if file.rows.column_names.count(name) == 1]
         if not with_column:  # the name occurs twice in each file
             continue

@@ -17,7 +17,7 @@ _LIMITS = np.datetime64("1677-09-22", "us"), np.datetime64("2262-04-11", "us")  
 
 
 def clean_text(text: Any) -> Any:
-    """Replace the blanks and endings that programs add to dates: no-break spaces, double spaces, ``20250102.0``.
+    """Remove what programs add to dates: no-break spaces, double spaces, ``20250102.0``, guards as ``="2025-01-02"``.
 
     Args:
         text: Trimmed strings (pyarrow).
@@ -27,8 +27,11 @@ def clean_text(text: Any) -> Any:
     """
     if not pc.all(pc.string_is_ascii(text)).as_py():
         text = pc.replace_substring_regex(text, r"[\s\x{00a0}\x{2000}-\x{200a}\x{202f}\x{3000}]+", " ")
+        text = pc.replace_substring(text, "\u2212", "-")  # ISO 8601 writes negative offsets with a minus sign
     if pc.any(pc.match_substring(text, "  ")).as_py():
         text = pc.replace_substring_regex(text, " +", " ")
+    if pc.any(pc.or_(pc.starts_with(text, "="), pc.starts_with(text, "'"))).as_py():
+        text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"^=\"([^\"]*)\"$|^'([0-9].*)$", r"\1\2"))
     if pc.any(pc.ends_with(text, ".0")).as_py():
         text = pc.replace_substring_regex(text, r"^([0-9]+)\.0$", r"\1")
     return text

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, find_unreadable
 from holdfast.ingestion.parsing.day_month_check import check_day_month_order
@@ -51,7 +52,7 @@ def parse_timestamps(column: TextColumn, field: str, mapping: ColumnMapping) -> 
     if len(formats) > 1:
         utc, is_ambiguous = _choose_format(column, formats, times, codes, mapping.dayfirst)
         issues.append(RowIssue(_AMBIGUOUS, is_ambiguous))
-    notes += _note_missing_zones(column, text, codes, mapping.time_zone)
+    notes += _note_missing_zones(column, text, codes, ~np.isnat(utc), mapping.time_zone)
     unread = np.isnat(utc) & ~column.missing
     for format_, read in zip(formats, times, strict=True):
         other = swap_day_and_year(format_)
@@ -85,17 +86,22 @@ def _distinct(column: TextColumn) -> tuple[pa.Array, np.ndarray]:
     return clean_text(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False)
 
 
-def _note_missing_zones(column: TextColumn, text: pa.Array, codes: np.ndarray, zone: str) -> list[str]:
+def _note_missing_zones(
+    column: TextColumn, text: pa.Array, codes: np.ndarray, is_read: np.ndarray, zone: str
+) -> list[str]:
     """Note that some times have a zone and others do not, if a sample shows both."""
     for values in (text.take(_sample_rows(len(text))), text):
         is_time = pc.fill_null(pc.match_substring_regex(values, _TIME), False).to_numpy(zero_copy_only=False)
         has_zone = pc.fill_null(pc.match_substring_regex(values, _ZONED_TIME), False).to_numpy(zero_copy_only=False)
         if not has_zone.any() or not (is_time & ~has_zone).any():
             return []
-    without = (is_time & ~has_zone)[codes]
+    without, zoned = (is_time & ~has_zone)[codes] & is_read, has_zone[codes] & is_read
+    if not without.any() or not zoned.any():
+        return []
     return [
-        f"Column {column.name!r}: {has_zone[codes].sum():,} times have an offset or zone; {without.sum():,} have "
-        f"none and were read in `time_zone` {zone}: {column.describe_values(without)}."
+        f"Column {column.name!r}: {format_count(zoned.sum(), 'time')} with an offset or zone, "
+        f"{format_count(without.sum(), 'time')} without one, read in `time_zone` {zone}: "
+        f"{column.describe_values(without)}."
     ]
 
 

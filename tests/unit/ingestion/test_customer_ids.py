@@ -44,7 +44,7 @@ def _parse_typed(values: list[Any], kind: pa.DataType) -> ParsedColumn:
         ('="00042"', "00042"), ("'00042", "00042"), ('="A 7"', "A 7"), ("'tHooft", "'tHooft"), ("1.3085E+04", "13085"),
         ("1,3085E+04", "13085"), ("1.30850e+04", "13085"), ("-1.5E+01", "-15"), ("1E5", "1E5"), ("12E4", "12E4"),
         ("13085.0", "13085"), ("-1.00", "-1"), ("00042.0", "00042"), ("9007199254740993", "9007199254740993"),
-        ("9007199254740991.0", "9007199254740991"), ("1.23456789012345E+14", "123456789012345"),
+        ("42.", "42"), ("9007199254740991.0", "9007199254740991"), ("1.23456789012345E+14", "123456789012345"),
     ],
 )  # fmt: skip
 def test_id_is_restored_where_all_digits_are_there(written: str, expected: str) -> None:
@@ -89,6 +89,8 @@ def test_long_ids_that_all_end_in_zero_are_named() -> None:
     ids = [f"12345678901234{digit}0" for digit in range(5)]
     assert "stores 15 digits" in _parse(ids).notes[0]
     assert not _parse([*ids, "1234567890123456"]).notes
+    assert _parse(["1234567890123450000", "1234567890123460000"]).notes
+    assert not _parse(["1234567890123450", "1234567890123460"]).notes
 
 
 def test_ids_with_fractions_keep_their_zeros() -> None:
@@ -180,6 +182,11 @@ def test_ids_that_differ_in_writing_only_are_named(pair: list[str], key: str) ->
 def test_id_with_more_rows_than_one_customer_has_is_named(name: str, rows: int, named: bool) -> None:
     notes = _check([f"P{number}" for number in range(500)] * 2 + [name] * rows)
     assert [f"ignore_customers: ['{name}']" in note for note in notes] == ([True] if named else [])
+
+
+def test_customer_with_half_of_a_few_rows_is_not_named() -> None:
+    assert not _check(["a", "b", "c", "a", "a", "d"])
+    assert _check(["guest", "b", "c", "guest", "guest", "d"])
 
 
 def test_ignored_customers_are_set_aside_without_counting_as_bad(checked: Any) -> None:

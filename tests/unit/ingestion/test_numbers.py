@@ -69,12 +69,12 @@ def test_number_with_decimal_comma_is_read(written: str, expected: float) -> Non
         ("0,123", "is written with a decimal comma, unlike the column"),
         ("1.234,56", "is written with a decimal comma, unlike the column"),
         ("1.234.567", "is written with a decimal comma, unlike the column"),
-        ("1,23,4", "has digits that are not grouped in threes"),
-        ("1,2345.6", "has digits that are not grouped in threes"),
-        ("1 23.45", "has digits that are not grouped in threes"),
-        ("01,234.5", "has digits that are not grouped in threes"),
-        ("1.2.3", "has digits that are not grouped in threes"),
-        ("1.234 567", "has digits that are not grouped in threes"),
+        ("1,23,4", "has digits in irregular groups"),
+        ("1,2345.6", "has digits in irregular groups"),
+        ("1 23.45", "has digits in irregular groups"),
+        ("01,234.5", "has digits in irregular groups"),
+        ("1.2.3", "has digits in irregular groups"),
+        ("1.234 567", "has digits in irregular groups"),
         ("12%", "is a percentage"), ("12 ‰", "is a percentage"), ("12.00 CR", "has a mark CR or DR"),
         ("DR 12.00", "has a mark CR or DR"), ("1_000", "is not a number"), ("0x1F", "is not a number"),
         ("12 kg", "is not a number"), ("12²", "is not a number"), ("½", "is not a number"), ("1/2", "is not a number"),
@@ -220,6 +220,46 @@ def test_minor_units_follow_the_currency() -> None:
     )
     assert found.values.tolist() == [19.99, 1999, 1.999, 19.99]
     assert _parse(["1999", "-5", "7"], minor_units=True).values.tolist() == [19.99, -0.05, 0.07]
+
+
+@pytest.mark.parametrize(
+    ("values", "currencies", "currency", "expected"),
+    [
+        (["$5", "$6", "7"], ["CAD", "CAD", "CAD"], None, [5, 6, 7]),
+        (["5 kr", "6 kr", "7 kr"], ["DKK", "SEK", "DKK"], {"rates": {"DKK": 1, "SEK": 0.5}}, [5, 3, 7]),
+        (["$5", "$6", "US$7"], None, None, [5, 6, 7]),
+        (["$5", "C$6"], None, {"rates": {"USD": 1, "CAD": 0.5}}, [5, 3]),
+        (["$5.00 CAD", "$6.00 CAD"], None, {"only": "CAD"}, [5, 6]),
+    ],
+)
+def test_symbol_of_several_currencies_stands_for_the_one_beside_it(
+    values: list[str], currencies: list[str] | None, currency: Any, expected: list[float]
+) -> None:
+    extra = {"currencies": currencies, "columns": {"currency": "currency"}} if currencies else {}
+    found = _parse(values, currency=currency, **extra)
+    assert found.values.tolist() == expected
+    assert not [issue for issue in found.issues if issue.rows[0]]
+
+
+def test_symbol_with_a_country_is_no_other_currency() -> None:
+    found = _parse(["$5", "US$6"], currency={"only": "CAD"})
+    assert [(issue.reason, issue.rows.tolist()) for issue in found.issues] == [("amount is not in CAD", [False, True])]
+
+
+def test_amounts_in_another_currency_than_the_column_of_currencies_are_no_amounts() -> None:
+    found = _parse(["$5", "6", "7"], currencies=["EUR"] * 3, columns={"currency": "currency"})
+    assert found.values.isna().tolist() == [True, False, False]
+    assert "another currency" in found.notes[0]
+    with pytest.raises(IngestError, match="another currency than the column of currencies"):
+        _parse(["$5", "$6", "7"], currencies=["EUR"] * 3)
+
+
+def test_minor_units_follow_a_column_of_currencies_without_a_mapping() -> None:
+    assert _parse(["500", "600"], currencies=["JPY", "JPY"], minor_units=True).values.tolist() == [500, 600]
+
+
+def test_cent_sign_is_no_whole_unit() -> None:
+    assert _last([*POINT, "50¢"]) == "amount is not a number"
 
 
 def test_credit_sign_gives_marked_amounts_their_sign() -> None:

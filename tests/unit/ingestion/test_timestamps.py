@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -164,7 +165,7 @@ def test_times_with_and_without_a_zone_are_noted() -> None:
     found = _parse(values, time_zone="Europe/Paris")
     assert found.values.dt.hour.tolist() == [10, 9, 23]
     assert found.notes == (
-        "Column 'when': 1 times have an offset or zone; 1 have none and were read in `time_zone` Europe/Paris: "
+        "Column 'when': 1 time with an offset or zone, 1 time without one, read in `time_zone` Europe/Paris: "
         "'2025-01-02 10:00' (1.csv, row 2).",
     )
     assert not _parse(values[:1]).notes
@@ -226,6 +227,8 @@ FLOW = _dates("%Y-%m-%d", "2025-01-01", 120)
         ([*FLOW, "2023-06-01"], []),  # an early order
         (["2021-01-10", "2021-07-01", "2022-02-01", *FLOW], []),
         (["2012-01-10", "2019-07-01", "2025-02-01"], []),  # too few to know the flow
+        (["1999-12-31", "2005-01-20", "2005-02-13", "2010-10-10"], []),  # a placeholder's date, in sparse rows
+        ([*FLOW[:4], "1970-01-01", "2099-12-31"], ["1970-01-01", "2099-12-31"]),  # two placeholders, far apart
         ([*_dates("%Y-%m-%d", "1999-12-25", 60)], []),  # a placeholder's date within the flow
         ([*FLOW[:60], *_dates("%Y-%m-%d", "2020-01-01", 60)], []),  # two periods
         ([*_dates("%Y-%m-%d", "2015-01-01", 40, step=90), "2010-01-01"], []),
@@ -235,3 +238,38 @@ def test_times_far_from_the_rest_are_set_aside(checked: Callable, values: list[s
     result = checked("id,when,amount\n" + "".join(f"1,{value},5\n" for value in values))
     assert sorted({raw.split('"when": "')[1][:10] for raw in result.quarantine["raw"]}) == isolated
     assert [note for note in result.notes if "years from all others" in note] == list(result.notes[: len(isolated) > 0])
+
+
+@pytest.mark.parametrize("format_", ["%d/%m/%y", "%y/%m/%d"])
+@pytest.mark.parametrize("step", [9, -9])
+def test_swapped_day_and_short_year_of_few_rows_are_refused(format_: str, step: int) -> None:
+    other = "%y/%m/%d" if format_ == "%d/%m/%y" else "%d/%m/%y"
+    values = _dates(other, "2025-03-02", 6, step)
+    with pytest.raises(IngestError, match=f'"{other}"'):
+        _parse(values, timestamp_format=format_)
+    assert _parse(values, timestamp_format=other).values.dt.year.tolist() == [2025] * 6
+
+
+@pytest.mark.parametrize("format_", ["%d/%m/%y", "%y/%m/%d"])
+def test_yearly_rows_on_one_day_are_read(format_: str) -> None:
+    values = [date(year, 1, 5).strftime(format_) for year in range(2018, 2026)]
+    assert _parse(values, timestamp_format=format_).values.dt.year.tolist() == list(range(2018, 2026))
+
+
+@pytest.mark.parametrize(
+    ("value", "format_", "expected"),
+    [
+        ('="2025-01-02"', "iso8601", "2025-01-02"),
+        ("'02/01/2025", DAY_FIRST, "2025-01-02"),
+        ("2025-01-02T10:00:00\u221205:00", "iso8601", "2025-01-02 15:00"),
+        ("45659,5", "excel", "2025-01-02 12:00"),
+        ("1735787045,25", "epoch_seconds", "2025-01-02 03:04:05.25"),
+    ],
+)
+def test_time_in_the_dress_of_a_spreadsheet_is_read(value: str, format_: str, expected: str) -> None:
+    assert _parse([value], timestamp_format=format_).values.iloc[0] == pd.Timestamp(expected, tz="UTC")
+
+
+def test_unreadable_time_is_no_time_without_a_zone() -> None:
+    found = _parse(["2025-01-02 10:00Z", "2025-01-32 10:00"])
+    assert not [note for note in found.notes if "time_zone" in note]
