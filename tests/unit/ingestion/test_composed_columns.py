@@ -1,31 +1,12 @@
 """Fields from several columns of a source, and from constants."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.reading.source import Source
-from holdfast.ingestion.validation import ValidationResult, validate_source
-from tests.support.source_tables import make_source_file
-
-COLUMNS = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def _check(rows: dict[str, list[str]], **mapping: Any) -> ValidationResult:
-    """Validate one file of text columns; ``when`` is the same day in every row if left out."""
-    size = len(next(iter(rows.values())))
-    file = make_source_file({"when": ["2025-01-01"] * size} | rows)
-    rules = ColumnMapping.model_validate({"columns": COLUMNS, "max_bad_share": 1, **mapping})
-    return validate_source(Source("source", "0", [file]), rules, NOW)
-
-
-def _amounts(result: ValidationResult) -> list[tuple[str, float]]:
-    return list(result.transactions[["customer_id", "amount"]].itertuples(index=False, name=None))
+from tests.support.source_tables import COLUMNS, list_amounts, validate_columns
 
 
 def test_amount_of_several_columns_adds_and_subtracts() -> None:
@@ -35,16 +16,18 @@ def test_amount_of_several_columns_adds_and_subtracts() -> None:
         "shipping": ["2.50", "", "3", "", "1"],
         "discount": ["1", "n/a", "", "", ""],
     }
-    result = _check(rows, columns=COLUMNS | {"amount": {"add": ["price", "shipping"], "subtract": ["discount"]}})
-    assert _amounts(result) == [("a", 11.5), ("b", 10.0), ("c", 3.0)]
+    result = validate_columns(
+        rows, columns=COLUMNS | {"amount": {"add": ["price", "shipping"], "subtract": ["discount"]}}
+    )
+    assert list_amounts(result) == [("a", 11.5), ("b", 10.0), ("c", 3.0)]
     assert result.reasons == {"amount is missing": 1, "amount is not a number": 1}
 
 
 def test_debit_and_credit_columns_make_purchases_and_returns() -> None:
     rows = {"id": ["a", "b"], "Credit": ["1,250.00", ""], "Debit": ["", "40.00"]}
     rows = {name: [value.replace(",", "") for value in values] for name, values in rows.items()}
-    result = _check(rows, columns=COLUMNS | {"amount": {"add": "Credit", "subtract": "Debit"}})
-    assert _amounts(result) == [("a", 1250.0), ("b", -40.0)]
+    result = validate_columns(rows, columns=COLUMNS | {"amount": {"add": "Credit", "subtract": "Debit"}})
+    assert list_amounts(result) == [("a", 1250.0), ("b", -40.0)]
 
 
 def test_amount_of_a_product_takes_off_a_rate_and_adds_columns() -> None:
@@ -59,8 +42,8 @@ def test_amount_of_a_product_takes_off_a_rate_and_adds_columns() -> None:
         "quantity": "n",
         "amount": {"multiply": ["n", "price"], "discount_rate": "rate", "add": ["shipping"]},
     }
-    result = _check(rows, columns=columns)
-    assert _amounts(result) == [("a", 19.0), ("b", 15.0), ("d", 15.0), ("f", -5.0)]
+    result = validate_columns(rows, columns=columns)
+    assert list_amounts(result) == [("a", 19.0), ("b", 15.0), ("d", 15.0), ("f", -5.0)]
     assert result.transactions["quantity"].tolist() == [2.0, 3.0, 2.0, -1.0]
     assert dict(zip(result.quarantine["row_number"], map(list, result.quarantine["reasons"]), strict=True)) == {
         3: ["amount is missing", "quantity is missing"],
@@ -72,9 +55,9 @@ def test_amount_of_a_product_takes_off_a_rate_and_adds_columns() -> None:
 def test_discount_rate_of_amounts_of_money_is_rejected() -> None:
     rows = {"id": ["a", "b"], "n": ["2", "3"], "price": ["10", "5"], "off": ["3", "0"]}
     columns = COLUMNS | {"amount": {"multiply": ["n", "price"], "discount_rate": "off"}}
-    assert _check(rows, columns=columns).reasons == {"discount_rate is not between 0 and 1": 1}
+    assert validate_columns(rows, columns=columns).reasons == {"discount_rate is not between 0 and 1": 1}
     with pytest.raises(IngestError, match=r"'off' is the `discount_rate`.*'3' \(source.csv, row 1\).*amount.subtract"):
-        _check(rows | {"off": ["3", "2"]}, columns=columns)
+        validate_columns(rows | {"off": ["3", "2"]}, columns=columns)
 
 
 def test_first_of_several_columns_reads_the_first_value_of_each_row() -> None:
@@ -89,7 +72,7 @@ def test_first_of_several_columns_reads_the_first_value_of_each_row() -> None:
         "customer_id": {"first_of": ["account", "email"]},
         "event_timestamp": {"first_of": ["paid", "when"]},
     }
-    result = _check(rows, columns=columns)
+    result = validate_columns(rows, columns=columns)
     assert result.transactions["customer_id"].tolist() == ["7", "b@x.com", "c@x.com"]
     assert result.transactions["event_timestamp"].dt.month.tolist() == [1, 2, 1]
     assert result.quarantine["reasons"].tolist() == [["customer_id is missing"], ["event_timestamp is not a timestamp"]]
@@ -98,7 +81,7 @@ def test_first_of_several_columns_reads_the_first_value_of_each_row() -> None:
 def test_subtracted_column_with_negative_values_is_rejected() -> None:
     rows = {"id": ["a", "b"], "total": ["10", "10"], "discount": ["-1", "0"]}
     with pytest.raises(IngestError, match=r"'discount'.*below zero: '-1' \(source.csv, row 1\).*amount.add"):
-        _check(rows, columns=COLUMNS | {"amount": {"add": "total", "subtract": "discount"}})
+        validate_columns(rows, columns=COLUMNS | {"amount": {"add": "total", "subtract": "discount"}})
 
 
 @pytest.mark.parametrize(
@@ -113,13 +96,13 @@ def test_subtracted_column_with_negative_values_is_rejected() -> None:
 )
 def test_timestamp_of_two_columns_or_a_constant(source: Any, values: tuple[str, str], expected: str) -> None:
     rows = {"id": ["a"], "amount": ["1"], "day": [values[0]], "time": [values[1]]}
-    found = _check(rows, columns=COLUMNS | {"event_timestamp": source}).transactions["event_timestamp"]
+    found = validate_columns(rows, columns=COLUMNS | {"event_timestamp": source}).transactions["event_timestamp"]
     assert found.tolist() == [pd.Timestamp(expected, tz="UTC")]
 
 
 def test_timestamp_of_two_columns_follows_the_format() -> None:
     rows = {"id": ["a"], "amount": ["1"], "day": ["31/01/2025"], "time": ["1:05 PM"]}
-    found = _check(
+    found = validate_columns(
         rows, columns=COLUMNS | {"event_timestamp": ["day", "time"]}, timestamp_format="%d/%m/%Y %I:%M %p"
     ).transactions["event_timestamp"]
     assert found.tolist() == [pd.Timestamp("2025-01-31 13:05", tz="UTC")]
@@ -128,7 +111,7 @@ def test_timestamp_of_two_columns_follows_the_format() -> None:
 def test_customer_id_of_two_columns_never_makes_one_id_of_two() -> None:
     pairs = [("x", "1"), ("x|", "1"), ("x", "|1"), ("x\\", "1"), ("x\\|", "1"), ("", "1"), ("x", "1.0")]
     rows = {"shop": [a for a, _ in pairs], "number": [b for _, b in pairs], "amount": ["1"] * len(pairs)}
-    result = _check(rows, columns=COLUMNS | {"customer_id": ["shop", "number"]})
+    result = validate_columns(rows, columns=COLUMNS | {"customer_id": ["shop", "number"]})
     ids = result.transactions["customer_id"].tolist()
     assert ids[0] == ids[-1] == "x|1"
     assert len(set(ids)) == 5
@@ -144,7 +127,7 @@ def test_customer_id_of_two_columns_never_makes_one_id_of_two() -> None:
     ],
 )
 def test_constants_apply_to_every_row(columns: dict[str, Any], expected: tuple[float, float]) -> None:
-    found = _check({"id": ["a"], "amount": ["5"]}, columns=COLUMNS | columns).transactions
+    found = validate_columns({"id": ["a"], "amount": ["5"]}, columns=COLUMNS | columns).transactions
     assert found[["amount", "quantity"]].values.tolist() == [list(expected)]
 
 
@@ -159,5 +142,5 @@ def test_constants_apply_to_every_row(columns: dict[str, Any], expected: tuple[f
 def test_negated_amounts_are_purchases_below_zero(quantity: list[str] | None, expected: list[list[float]]) -> None:
     rows = {"id": ["a", "b"], "amount": ["-5", "2"]} | ({"n": quantity} if quantity else {})
     columns = COLUMNS | ({"quantity": "n"} if quantity else {})
-    found = _check(rows, columns=columns, amount_sign="negated").transactions
+    found = validate_columns(rows, columns=columns, amount_sign="negated").transactions
     assert found[["amount", "quantity"]].values.tolist() == expected

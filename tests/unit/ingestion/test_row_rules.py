@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -16,24 +15,8 @@ from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.row_rules.apply import apply_row_rules
 from holdfast.ingestion.row_rules.carry_down import carry_down_values
-from holdfast.ingestion.validation import ValidationResult, validate_source
-from tests.support.source_tables import make_source_file
-
-COLUMNS = {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def _check(rows: dict[str, list[str]], **mapping: Any) -> ValidationResult:
-    """Validate one file of text columns; ``when`` is the same day in every row if left out."""
-    size = len(next(iter(rows.values())))
-    file = make_source_file({"when": ["2025-01-01"] * size} | rows)
-    rules = ColumnMapping.model_validate({"columns": COLUMNS, "max_bad_share": 1, **mapping})
-    return validate_source(Source("source", "0", [file]), rules, NOW)
-
-
-def _amounts(result: ValidationResult) -> list[tuple[str, float]]:
-    return list(result.transactions[["customer_id", "amount"]].itertuples(index=False, name=None))
-
+from holdfast.ingestion.validation import validate_source
+from tests.support.source_tables import COLUMNS, NOW, list_amounts, make_source_file, validate_columns
 
 STATUSES = {
     "id": ["1", "2", "3", "4", "5", "6"],
@@ -59,13 +42,13 @@ STATUSES = {
     ],
 )
 def test_where_reads_the_matching_rows_only(rules: dict[str, Any], expected: list[str]) -> None:
-    result = _check(STATUSES, **rules)
+    result = validate_columns(STATUSES, **rules)
     assert result.transactions["customer_id"].tolist() == expected
     assert (result.rows_filtered, len(result.quarantine), result.rows_read) == (6 - len(expected), 0, 6)
 
 
 def test_where_gives_the_left_out_values_as_note() -> None:
-    result = _check(STATUSES, where={"status": "paid"}, where_not={"kind": ["Fee", "Gift"]})
+    result = validate_columns(STATUSES, where={"status": "paid"}, where_not={"kind": ["Fee", "Gift"]})
     assert result.notes == (
         "where leaves out 4 rows by column 'status': 'test' (1), blank (1), 'pending' (1) and 1 more value.",
         "where_not: no row has 'Gift' in column 'kind'; it has 'Sale' (4), 'Fee' (1), 'Sales tax' (1).",
@@ -83,7 +66,7 @@ def test_where_gives_the_left_out_values_as_note() -> None:
 )
 def test_where_with_a_value_that_no_row_has_is_rejected(rules: dict[str, Any], message: str) -> None:
     with pytest.raises(IngestError, match=message):
-        _check(STATUSES, **rules)
+        validate_columns(STATUSES, **rules)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +81,11 @@ def test_where_with_a_value_that_no_row_has_is_rejected(rules: dict[str, Any], m
 )
 def test_cancellation_that_no_row_has_gives_a_note(rule: dict[str, Any], note: str) -> None:
     rows = {"id": ["1", "2"], "amount": ["1", "2"], "status": ["paid", "cancelled"]}
-    assert note in _check(rows, cancellation={"column": "status", **rule}).notes[0]
+    assert note in validate_columns(rows, cancellation={"column": "status", **rule}).notes[0]
     with pytest.raises(IngestError, match=r"no value '(Paid|PA)', which `cancellation`.*but 'paid'"):
-        _check(rows, cancellation={"column": "status"} | ({"is": "Paid"} if "is" in rule else {"starts_with": "PA"}))
+        validate_columns(
+            rows, cancellation={"column": "status"} | ({"is": "Paid"} if "is" in rule else {"starts_with": "PA"})
+        )
 
 
 def test_where_compares_whole_numbers_of_a_float_column() -> None:
@@ -115,14 +100,14 @@ def test_where_compares_whole_numbers_of_a_float_column() -> None:
 def test_filtered_rows_do_not_dilute_the_share_of_bad_rows() -> None:
     rows = {"id": ["1"] * 10, "amount": ["1", "x", "x", *["5"] * 7], "status": [*["paid"] * 3, *["test"] * 7]}
     with pytest.raises(IngestError, match="2 of 3 rows are bad"):
-        _check(rows, where={"status": "paid"}, max_bad_share=0.5)
+        validate_columns(rows, where={"status": "paid"}, max_bad_share=0.5)
 
 
 @pytest.mark.parametrize("rule", [{"is": "refunded"}, {"is": ["refunded", "void"]}, {"starts_with": "ref"}])
 def test_cancellation_by_status_makes_returns(rule: dict[str, Any]) -> None:
     rows = {"id": ["1", "2", "3"], "amount": ["1", "2", "-3"], "status": ["paid", "refunded ", "refunded"]}
-    result = _check(rows, cancellation={"column": "status", **rule})
-    assert _amounts(result) == [("1", 1.0), ("2", -2.0), ("3", -3.0)]
+    result = validate_columns(rows, cancellation={"column": "status", **rule})
+    assert list_amounts(result) == [("1", 1.0), ("2", -2.0), ("3", -3.0)]
 
 
 def test_carry_down_fills_blanks_of_the_same_order_only() -> None:
@@ -131,8 +116,8 @@ def test_carry_down_fills_blanks_of_the_same_order_only() -> None:
         "id": ["a", "", "", "b", "", "n/a", ""],
         "amount": ["1", "2", "3", "4", "5", "6", "7"],
     }
-    result = _check(rows, carry_down={"by": "order", "columns": "id"})
-    assert _amounts(result) == [("a", 1.0), ("a", 2.0), ("b", 4.0), ("a", 6.0)]
+    result = validate_columns(rows, carry_down={"by": "order", "columns": "id"})
+    assert list_amounts(result) == [("a", 1.0), ("a", 2.0), ("b", 4.0), ("a", 6.0)]
     assert result.quarantine["row_number"].tolist() == [3, 5, 7]
 
 
@@ -165,8 +150,8 @@ def test_one_row_per_order_reads_the_first_line_with_an_amount(repeated: str) ->
         "id": ["a", "a", "", "b", "b", "c", "c"],
         "amount": ["10", repeated, repeated, "", "20", "5", "5"],
     }
-    result = _check(rows, one_row_per="order")
-    assert _amounts(result) == [("a", 10.0), ("b", 20.0), ("c", 5.0), ("c", 5.0)]
+    result = validate_columns(rows, one_row_per="order")
+    assert list_amounts(result) == [("a", 10.0), ("b", 20.0), ("c", 5.0), ("c", 5.0)]
     assert (result.rows_filtered, result.rows_read, len(result.quarantine)) == (3, 7, 0)
 
 
@@ -176,19 +161,19 @@ def test_one_row_per_order_quarantines_a_contradiction_and_rejects_many() -> Non
         "id": ["a", "a", "b", "b", "c", "c"],
         "amount": ["10", "10", "20", "21", "30", "30"],
     }
-    result = _check(rows, one_row_per="order")
-    assert _amounts(result) == [("a", 10.0), ("c", 30.0)]
+    result = validate_columns(rows, one_row_per="order")
+    assert list_amounts(result) == [("a", 10.0), ("c", 30.0)]
     assert result.reasons == {"lines of one order contradict each other": 1}
     with pytest.raises(IngestError, match=r"(?s)lines of 3 of 3 differ in amount: '10' \(source.csv, row 1\), '11'"):
-        _check(rows | {"amount": ["10", "11", "20", "21", "30", "31"]}, one_row_per="order")
+        validate_columns(rows | {"amount": ["10", "11", "20", "21", "30", "31"]}, one_row_per="order")
     with pytest.raises(IngestError, match="differ in customer_id"):
-        _check(rows | {"id": list("abcdef")}, one_row_per="order")
+        validate_columns(rows | {"id": list("abcdef")}, one_row_per="order")
 
 
 @pytest.mark.parametrize(("refunds", "contradicts"), [(["", "0.00"], False), (["2", "2"], False), (["", "2"], True)])
 def test_refund_of_a_line_that_does_not_count_is_a_contradiction(refunds: list[str], contradicts: bool) -> None:
     rows = {"order": ["7", "7"], "id": ["a", "a"], "amount": ["10", ""], "refunded": refunds}
-    result = _check(rows, one_row_per="order", refund="refunded")
+    result = validate_columns(rows, one_row_per="order", refund="refunded")
     assert (len(result.quarantine) > 0) is contradicts
 
 
@@ -204,8 +189,8 @@ def test_carry_down_fills_the_order_itself_from_the_row_above() -> None:
         "id": ["", "a", "", "", "b"],
         "amount": ["1", "2", "3", "4", "5"],
     }
-    result = _check(rows, carry_down={"by": "order", "columns": ["order", "id"]})
-    assert _amounts(result) == [("a", 2.0), ("a", 3.0), ("b", 5.0)]
+    result = validate_columns(rows, carry_down={"by": "order", "columns": ["order", "id"]})
+    assert list_amounts(result) == [("a", 2.0), ("a", 3.0), ("b", 5.0)]
     assert result.quarantine["row_number"].tolist() == [1, 4]
 
 
@@ -216,8 +201,8 @@ def test_refund_column_adds_returns() -> None:
         "refunded": ["0.00", "5", "-30", "", "x"],
         "refunded at": ["", "2025-02-01", "2025-02-02", "", "2025-02-03"],
     }
-    result = _check(rows, refund="refunded")
-    assert _amounts(result) == [
+    result = validate_columns(rows, refund="refunded")
+    assert list_amounts(result) == [
         ("a", 10.0),
         ("b", 20.0),
         ("c", 30.0),
@@ -229,26 +214,26 @@ def test_refund_column_adds_returns() -> None:
     assert result.transactions["quantity"].tolist() == [1.0] * 5 + [-1.0] * 2
     assert (result.rows_read, result.rows_from_refunds, result.rows_filtered) == (5, 3, 0)
     assert result.quarantine[["row_number", "reasons"]].values.tolist() == [[5, ["amount is not a number"]]]
-    dated = _check(rows, refund={"amount": "refunded", "event_timestamp": "refunded at"}).transactions
+    dated = validate_columns(rows, refund={"amount": "refunded", "event_timestamp": "refunded at"}).transactions
     assert dated["event_timestamp"].dt.month.tolist() == [1] * 5 + [2] * 2
 
 
 def test_refund_of_a_cancelled_row_counts_once() -> None:
     rows = {"id": ["a", "b"], "amount": ["10", "20"], "refunded": ["10", "5"], "status": ["refunded", "paid"]}
-    result = _check(rows, refund="refunded", cancellation={"column": "status", "is": "refunded"})
-    assert _amounts(result) == [("a", -10.0), ("b", 20.0), ("b", -5.0)]
+    result = validate_columns(rows, refund="refunded", cancellation={"column": "status", "is": "refunded"})
+    assert list_amounts(result) == [("a", -10.0), ("b", 20.0), ("b", -5.0)]
 
 
 def test_refund_column_without_a_readable_value_is_rejected() -> None:
     rows = {"id": ["a", "b"], "amount": ["10", "20"], "refunded": ["", "yes"]}
     with pytest.raises(IngestError, match=r"'refunded' can be read as amount .*Correct `refund.amount` or `decimal`"):
-        _check(rows, refund="refunded")
+        validate_columns(rows, refund="refunded")
 
 
 def test_exact_duplicates_of_refunds_are_quarantined_with_their_purchases() -> None:
     rows = {"id": ["a", "a"], "amount": ["10", "10"], "refunded": ["10", "10"]}
-    result = _check(rows, refund="refunded", exact_duplicates="quarantine")
-    assert _amounts(result) == [("a", 10.0), ("a", -10.0)]
+    result = validate_columns(rows, refund="refunded", exact_duplicates="quarantine")
+    assert list_amounts(result) == [("a", 10.0), ("a", -10.0)]
 
 
 @given(
@@ -290,7 +275,7 @@ def test_counts_of_rows_add_up(lines: list[tuple[str, str, str, str]]) -> None:
     rows = dict(zip(("order", "status", "amount", "refunded"), map(list, zip(*lines, strict=True)), strict=True))
     rules = {"where_not": {"status": "test"}, "refund": "refunded"}
     try:
-        result = _check(rows | {"id": ["a"] * len(lines)}, **rules)
+        result = validate_columns(rows | {"id": ["a"] * len(lines)}, **rules)
     except IngestError:
         return
     frame = pd.DataFrame(rows)
