@@ -54,6 +54,8 @@ def run_flow(flow: Flow[..., Any], show: Callable[[Any], object] | None = None) 
     def command(**options: Any) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
             logging.getLogger(name).addFilter(_remove_traceback)
+        for handler in logging.getLogger().handlers:  # the console: Prefect's UI has the lines
+            handler.addFilter(_is_no_expected_failure)
         with exit_on_expected_error(expected_flow_errors), _explain_unreachable_server():
             result = flow(**{name: _parameter_value(flow, name, value) for name, value in options.items()})
         (show or _print_result)(result)
@@ -163,6 +165,14 @@ def _read_mapping(option: str, value: str) -> Any:
     if content is not None and not isinstance(content, dict):
         raise BadOptionError(f"{option}: {content!r} is no mapping; give YAML such as {option} 'name: value'.")
     return content or {}
+
+
+def _is_no_expected_failure(record: logging.LogRecord) -> bool:
+    """Return False for Prefect's lines of an expected error, which the command prints itself as its last output."""
+    if not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")) or record.exc_info:
+        return True
+    message = record.getMessage()
+    return "Retry" in message or not re.search(r"encountered (an )?exception|failed with exception", message, re.I)
 
 
 def _remove_traceback(record: logging.LogRecord) -> bool:

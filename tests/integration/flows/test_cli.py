@@ -79,6 +79,7 @@ def test_run_flow_expected_error_exits_1_with_one_line(command: Command, what: s
     done = command("--what", what)
     assert done.code == 1
     assert line in done.stderr.splitlines()
+    assert (done.stdout + done.stderr).count(line.partition(": ")[2]) == 1, "Prefect's lines do not repeat the error"
     assert "Traceback" not in done.stdout + done.stderr
 
 
