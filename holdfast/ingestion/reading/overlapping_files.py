@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,16 +71,18 @@ def _drop_overlaps(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple
     common = set.intersection(*(set(table.column_names) for table in tables))
     # Files rarely agree in the mapped columns; only then the others are compared.
     hashes = hash_rows(tables, common & set(mapping.required_columns))
-    if not find_overlaps(hashes):
+    if not _find_prefixes(files, hashes) and not find_overlaps(hashes):
         return [DistinctFile(file, FileReport(file.name, file.rows_read)) for file in files], ()
     hashes = hash_rows(tables, common)
     remaining, result = list(range(len(files))), {}
-    while contained := _find_contained([files[i] for i in remaining], [hashes[i] for i in remaining]):
+    contained = _find_prefixes(files, hashes)
+    while contained := contained or _find_contained([files[i] for i in remaining], [hashes[i] for i in remaining]):
         for small, large in contained.items():
             file, other = files[remaining[small]], files[remaining[large]]
             reason = f"all {file.rows.num_rows:,} rows are in {other.name}"
             result[remaining[small]] = DistinctFile(None, FileReport(file.name, 0, reason))
         remaining = [i for position, i in enumerate(remaining) if position not in contained]
+        contained = {}
     distinct = [files[i] for i in remaining]
     notes: tuple[str, ...] = ()
     if mapping.exact_duplicates == "keep":
@@ -89,6 +92,20 @@ def _drop_overlaps(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple
         reason = f"{dropped:,} more rows are in files before it" if dropped else ""
         result[i] = DistinctFile(file, FileReport(file.name, file.rows_read, reason))
     return [result[i] for i in range(len(files))], notes
+
+
+def _find_prefixes(files: Sequence[SourceFile], hashes: Sequence[np.ndarray]) -> dict[int, int]:
+    """Return the files that the next larger one begins or ends with: exports that grow, found without sorting rows."""
+    by_size = sorted(range(len(files)), key=lambda position: (len(hashes[position]), -position))
+    contained: dict[int, int] = {}
+    for small, large in pairwise(by_size):
+        rows, others = hashes[small], hashes[large]
+        begins_or_ends = len(rows) and any(
+            np.array_equal(rows, part) for part in (others[: len(rows)], others[-len(rows) :])
+        )
+        if begins_or_ends and _holds_lines(files[large], files[small]):
+            contained[small] = large
+    return contained
 
 
 def _find_contained(files: list[SourceFile], hashes: list[np.ndarray]) -> dict[int, int]:

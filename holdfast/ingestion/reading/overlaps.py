@@ -74,8 +74,10 @@ def find_overlaps(hashes: Sequence[np.ndarray]) -> list[FileOverlap]:
     Returns:
         Overlaps of pairs of files. A row of several files belongs to the overlaps of neighbors among these files.
     """
+    if len(hashes) < 2:
+        return []
     sizes = [len(values) for values in hashes]
-    keys = np.concatenate([*hashes, np.empty(0, np.uint64)])
+    keys = np.concatenate(hashes)
     files = np.repeat(np.arange(len(sizes)), sizes)
     order = np.argsort(keys, kind="stable")  # by key, file and position
     equal = keys[order][1:] == keys[order][:-1]
