@@ -17,6 +17,7 @@ from holdfast.ingestion.parsing.columns import RowIssue
 from holdfast.ingestion.parsing.parser import ParsedRows, parse_files
 from holdfast.ingestion.quarantine import build_quarantine, list_unique_names
 from holdfast.ingestion.reading.source import Source, SourceFile
+from holdfast.ingestion.repeated_sales import require_distinct_sales
 from holdfast.ingestion.row_rules.apply import apply_row_rules
 from holdfast.ingestion.schemas import TEXT, Transactions
 
@@ -69,7 +70,8 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
         Valid and quarantined rows.
 
     Raises:
-        IngestError: No value of a mapped column is readable, or more than ``max_bad_share`` of the rows are bad.
+        IngestError: No value of a mapped column is readable, two files hold the same sales, or more than
+            ``max_bad_share`` of the rows are bad.
     """
     selected = apply_row_rules(source, mapping)
     source = selected.source
@@ -88,6 +90,7 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
             is_bad = is_bad | duplicate
         valid.append(rows.frame[~is_bad])
         quarantined.append(build_quarantine(file, issues, is_bad))
+    require_distinct_sales(source.files, valid, mapping)
     result = ValidationResult(
         transactions=pd.concat(valid, ignore_index=True),
         quarantine=pd.concat(quarantined, ignore_index=True),

@@ -1,0 +1,75 @@
+"""Files of a folder that hold the same sales, though not the same text: refused, and other files accepted."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from holdfast.core.errors import IngestError
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.reading.reader import read_source
+from holdfast.ingestion.validation import validate_source
+
+COLUMNS = {"customer_id": "id", "event_timestamp": "date", "amount": "amount"}
+SALES = [("a", "2025-01-01", "10"), ("b", "2025-01-02", "11.5"), ("c", "2025-01-03", "12"), ("d", "2025-01-04", "13")]
+LATER = [("a", "2025-02-01", "10"), ("b", "2025-02-02", "11.5"), ("c", "2025-02-03", "12")]
+
+
+def _write(path: Path, sales: list[tuple[str, ...]], delimiter: str = ",", **extra: Callable[[int], str]) -> None:
+    header = ["id", "date", "amount", *extra]
+    rows = [[*sale, *(value(row) for value in extra.values())] for row, sale in enumerate(sales)]
+    path.write_text("".join(delimiter.join(row) + "\n" for row in [header, *rows]))
+
+
+def _count_rows(folder: Path, **keys: Any) -> int:
+    rules = ColumnMapping.model_validate({"columns": COLUMNS, **keys})
+    return len(validate_source(read_source(folder, rules), rules, datetime(2026, 1, 1, tzinfo=UTC)).transactions)
+
+
+@pytest.mark.parametrize("repeated", [SALES[:3], SALES[1:] + LATER, SALES[::-1], SALES[:2]])
+@pytest.mark.parametrize("column", ["status", "row", "exported"])
+def test_sales_with_another_value_in_a_column_that_is_not_mapped_are_refused(
+    tmp_path: Path, column: str, repeated: list[tuple[str, ...]]
+) -> None:
+    _write(tmp_path / "1.csv", SALES, **{column: lambda row: f"old {row}"})
+    _write(tmp_path / "2.csv", repeated, **{column: lambda row: f"new {row}"})
+    with pytest.raises(IngestError, match=r"2\.csv has \d sales of 1\.csv again \(row 1: .*exclude_files.*one by one"):
+        _count_rows(tmp_path)
+    assert _count_rows(tmp_path, overlapping_files="keep") == len(SALES) + len(repeated)
+    assert _count_rows(tmp_path, exclude_files=["2.csv"]) == len(SALES)
+
+
+def test_sales_in_another_file_type_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "1.csv", SALES)
+    ids, dates, amounts = zip(*SALES, strict=True)
+    times = [datetime.fromisoformat(date) for date in dates]
+    pq.write_table(pa.table({"id": ids, "date": times, "amount": list(map(float, amounts))}), tmp_path / "2.parquet")
+    with pytest.raises(IngestError, match=r"2\.parquet has 4 sales of 1\.csv again"):
+        _count_rows(tmp_path)
+
+
+def test_sales_that_another_rule_reads_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "1.csv", SALES)
+    _write(tmp_path / "2.csv", SALES, delimiter=";")
+    with pytest.raises(IngestError, match=r"2\.csv has 4 sales of 1\.csv again"):
+        _count_rows(tmp_path, files=[{"match": "2.csv", "delimiter": ";"}])
+
+
+@pytest.mark.parametrize(
+    ("sales", "others"),
+    [
+        (SALES, LATER),
+        (SALES, [*SALES[:1], *LATER]),  # a repeated purchase
+        (SALES[:1], SALES[:1]),
+        # Events of one amount on the same days: customers who were active in the web shop and in the app.
+        ([(x, "2025-01-01", "1") for x in "abcdef"], [(x, "2025-01-01", "1") for x in "abcxyz"]),
+    ],
+)
+def test_sales_that_are_few_or_not_identified_are_accepted(tmp_path: Path, sales: list, others: list) -> None:
+    _write(tmp_path / "1.csv", sales, order=lambda row: f"1-{row}")
+    _write(tmp_path / "2.csv", others, order=lambda row: f"2-{row}")
+    assert _count_rows(tmp_path) == len(sales) + len(others)
