@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 _LONGEST_LISTING = 40
-OTHER_FILE = " If the file is no part of the table, name the files with rows in `rows_from`."
+OTHER_FILE = (
+    " If the file is no part of the table, name the files with rows in `rows_from`, or this one in `exclude_files`."
+)
 
 
 def describe_missing_column(location: object, column: str, found: Sequence[str], remedy: str | None = None) -> str:
@@ -27,7 +29,11 @@ def describe_missing_column(location: object, column: str, found: Sequence[str],
         remedy = "Correct the mapping or the export."
         if len(found) == 1:
             remedy += " Only one column was found: set `delimiter:` in the mapping?"
-        if column not in found and (similar := find_similar(column, found)):
+        if f"/{column}=" in f"/{location}":
+            remedy += (
+                f" A folder is called {column}=…, and names of folders add no column: write {column!r} into the files."
+            )
+        elif column not in found and (similar := find_similar(column, found)):
             remedy += f" Did you mean {similar!r}?"
     return f"{location}: column {column!r}, named in the mapping, {problem}. Columns found: {listing}. {remedy}"
 

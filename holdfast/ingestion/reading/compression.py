@@ -130,6 +130,8 @@ def _read_zip(name: str, content: bytes, notes: tuple[str, ...]) -> tuple[bytes,
             if members[member].flag_bits & 1:
                 raise IngestError(f"{name} is protected by a password. Unpack it.")
             return archive.read(member), (*notes, *note)
+    except IngestError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, lzma.LZMAError) as error:
         raise IngestError(f"{name} is a broken zip archive ({error}). Copy or export it again.") from error
 

@@ -76,7 +76,7 @@ def detect_file_type(content: bytes) -> str:
     # Four letters may also begin a header: binary data follow in these types.
     if content.startswith((b"PAR1", b"PARE")) and content[4:5] < b" ":
         return "parquet"
-    if content.startswith(b"ORC") and content[3:4] < b"\t":
+    if content.startswith(b"ORC") and (content[-4:-1] == b"ORC" or b"\x00" in content[:64]):
         return "orc"
     if content.startswith(b"BZh") and content[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
         return "bz2"

@@ -15,6 +15,10 @@ _LINES = 50  # lines in which a header is searched
 _VALUE = re.compile(r"^[-+]?[\d.,]*\d$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 
 
+class MissingColumnError(IngestError):
+    """File without a mapped column, and without a sign of how to read it otherwise."""
+
+
 def read_lines(text: str, delimiter: str, quoted: bool, count: int = 1) -> list[list[str]]:
     """Read the cells of the first lines.
 
@@ -82,7 +86,8 @@ def require_columns(
     wrong = [column for column in mapping.required_columns if found.count(column) != 1]
     if wrong:
         remedy = None if wrong[0] in found else _find_remedy(wrong[0], found, mapping, lines, skipped)
-        raise IngestError(describe_missing_column(name, wrong[0], found, remedy))
+        error = MissingColumnError if remedy is None and wrong[0] not in found else IngestError
+        raise error(describe_missing_column(name, wrong[0], found, remedy))
 
 
 def _find_remedy(

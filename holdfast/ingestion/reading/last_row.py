@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
@@ -10,6 +11,7 @@ from holdfast.ingestion.reading.layout_rows import is_total
 from holdfast.ingestion.reading.source import MalformedLines, RowIssue
 
 _NUMBERS_AND_TIMES = ("event_timestamp", "amount", "quantity", "unit_price")
+_FEWEST_VALUES = 100  # that show how long each value of a column is
 
 
 def check_last_row(
@@ -18,8 +20,9 @@ def check_last_row(
     """Check the last row of text that does not end with a line end.
 
     A row with all of its fields may be cut only within the last one. Where the mapping does not read that column, or
-    the value ends with a quote, the transaction is whole. Else the row is set aside: ``12`` may be the begin of
-    ``123``, and the row follows when the complete file is ingested.
+    the value ends with a quote, or has the two decimals or the length that at least 100 values before it have, the
+    transaction is whole. Else the row is set aside, and is not bad: ``12`` may be the begin of ``123``, and the row
+    follows when the complete file is ingested.
 
     Args:
         name: Name of the file.
@@ -49,17 +52,37 @@ def check_last_row(
     if mapping.unterminated_row == "keep" or not _is_read(column, mapping):
         return None
     fields = [field for field, source in mapping.columns.by_field.items() if column in column_names(source)]
-    if mapping.quoted and text.endswith(b'"') and fields and fields[0] in _NUMBERS_AND_TIMES:
-        return None
+    if fields and fields[0] in _NUMBERS_AND_TIMES:
+        if mapping.quoted and text.endswith(b'"'):
+            return None
+        if _has_form_of_others(table.column(table.num_columns - 1), fields[0], mapping.decimal):
+            return None
     rows = np.zeros(table.num_rows, dtype=bool)
     rows[-1] = True
     return RowIssue(
         f"the last line has no line end, so {column!r} may be cut: add the line end, or set `unterminated_row: keep`",
         rows,
+        counted=False,
     )
 
 
 _CUT = "the file was cut or is still being written. Ingest it when it is complete."
+
+
+def _has_form_of_others(column: pa.ChunkedArray, field: str, decimal: str) -> bool:
+    """Check whether the last value is as long as all others, from the decimal separator on if it is a number."""
+    if len(column) <= _FEWEST_VALUES:
+        return False
+    if field == "event_timestamp":
+        lengths, least = pc.utf8_length(column), len("2025-01-31")
+    else:
+        lengths, least = (
+            pc.utf8_length(pc.replace_substring_regex(column, rf"^[-+]?[0-9]+[{decimal}]([0-9]*)$", r"\1")),
+            2,
+        )
+        if not pc.all(pc.match_substring_regex(column, rf"^[-+]?[0-9]+[{decimal}][0-9]*$")).as_py():
+            return False
+    return pc.count_distinct(lengths).as_py() == 1 and lengths[0].as_py() >= least
 
 
 def _is_read(column: str, mapping: ColumnMapping) -> bool:

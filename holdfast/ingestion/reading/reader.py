@@ -13,6 +13,7 @@ from holdfast.ingestion.reading.csv_reader import read_csv
 from holdfast.ingestion.reading.file_content import FileVersion, read_content, require_unchanged
 from holdfast.ingestion.reading.file_type import UNREADABLE_TYPES
 from holdfast.ingestion.reading.folder_report import summarize_files
+from holdfast.ingestion.reading.header import MissingColumnError
 from holdfast.ingestion.reading.joins import is_joined, join_files, select_files
 from holdfast.ingestion.reading.overlapping_files import drop_overlaps
 from holdfast.ingestion.reading.parquet_reader import read_arrow, read_orc, read_parquet
@@ -98,7 +99,11 @@ def _read_files(
             repeated.append(FileReport(location.name, 0, f"the same content as {original}"))
             continue
         digests[location.name] = digest
-        file = read_file(location.name, found, of_file)
+        try:
+            file = read_file(location.name, found, of_file)
+        except MissingColumnError as error:
+            hint = OTHER_FILE if len(selected) > 1 and mapping.rows_from is None else ""
+            raise IngestError(f"{error}{hint}") from error
         files.append(replace(file, notes=(*found.notes, *file.notes)))
     for location in selected:
         require_unchanged(location.path, versions[location.path])

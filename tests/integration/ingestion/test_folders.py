@@ -197,3 +197,13 @@ def test_ingest_of_a_relative_path_in_a_read_only_folder_works(
 
     assert '"source": "exports"' in manifest.read_text()
     assert [path.name for path in folder.iterdir()] == ["a.csv"]
+
+
+def test_ingest_without_a_column_that_a_folder_name_has_explains_that_folder_names_add_none(ingest: Ingest) -> None:
+    with pytest.raises(IngestError, match=r"id=7/x\.csv: column 'id'.*A folder is called id=….*write 'id' into the"):
+        ingest({"id=7/x.csv": "when,amount\n2025-01-01,1\n", "id=8/x.csv": "when,amount\n2025-01-01,1\n"})
+
+
+def test_ingest_of_a_folder_with_another_text_names_the_keys_that_leave_it_out(ingest: Ingest) -> None:
+    with pytest.raises(IngestError, match=r"notes\.txt: column 'id'.*no part of the table.*`exclude_files`"):
+        ingest({"a.csv": _text(*_ROWS), "notes.txt": "exported on Monday\n"})

@@ -111,6 +111,12 @@ def test_decompress_of_more_than_half_of_memory_raises(monkeypatch: pytest.Monke
     assert decompress("x.gz", gzip.compress(TABLE)).content == TABLE
 
 
+@pytest.mark.parametrize("pack", [_zip, _tar])
+def test_decompress_of_two_tables_calls_the_archive_not_broken(pack: Callable[..., bytes]) -> None:
+    with pytest.raises(IngestError, match=r"^x holds 2 tables \(a\.csv, b\.csv\); an archive must hold one table"):
+        decompress("x", pack(**{"a.csv": b"a", "b.csv": b"b"}))
+
+
 @pytest.mark.parametrize("ending", ["gz", "zip", "zst", "bz2", "xz"])
 def test_decompress_of_a_file_with_the_ending_of_another_type_raises(ending: str) -> None:
     with pytest.raises(IngestError, match=rf"is not .* although its name ends in \.{ending}"):

@@ -143,3 +143,29 @@ def test_file_that_ends_within_a_row_is_refused(last: str, message: str) -> None
 def test_footer_without_a_line_end_is_set_aside(footer: str) -> None:
     result = _validate(f"id,when,amount\n1,2025-01-01,5\n2,2025-01-02,5\n{footer}".encode())
     assert (len(result.transactions), result.quarantine["raw"].tolist()) == (2, [f'"{footer}"'])
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "last", "is_whole"),
+    [
+        ("id,when,amount", "a,2025-01-01,{:.2f}", "a,2025-01-02,7.50", True),
+        ("id,when,amount", "a,2025-01-01,{:.2f}", "a,2025-01-02,7.5", False),
+        ("id,when,amount", "a,2025-01-01,{:.0f}", "a,2025-01-02,7", False),
+        ("id,when,amount", "a,2025-01-01,{}", "a,2025-01-02,7.25", False),  # 0.5 and 1.0, and a longer fraction
+        ("id,amount,when", "a,{},2025-01-01 10:00", "a,7,2025-01-02 10:00", True),
+        ("id,amount,when", "a,{},2025-01-01 10:00", "a,7,2025-01-02 10:0", False),
+        ("amount,when,id", "{},2025-01-01,a", "7,2025-01-02,a", False),
+    ],
+)
+@pytest.mark.parametrize("rows", [100, 99])
+def test_last_row_is_whole_if_its_value_has_the_form_of_a_hundred_others(
+    columns: str, values: str, last: str, is_whole: bool, rows: int
+) -> None:
+    lines = [columns, *(values.format(row / 2 + 1) for row in range(rows)), last]
+    result = _validate("\n".join(lines).encode())
+    assert len(result.quarantine) == (0 if is_whole and rows == 100 else 1)
+
+
+def test_file_of_one_row_without_a_line_end_is_set_aside_and_not_refused() -> None:
+    result = _validate(b"id,when,amount\na,2025-01-01,7", max_bad_share=0.5)
+    assert (len(result.transactions), len(result.quarantine)) == (0, 1)

@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.orc
 import pytest
 
 from holdfast.core.errors import IngestError
@@ -68,3 +70,14 @@ def test_file_of_another_type_is_named_with_a_remedy(tmp_path: Path, content: by
 )
 def test_header_with_the_letters_of_another_type_is_text(header: str) -> None:
     assert detect_file_type(header.encode() + b"\n1,2\n") == "text"
+
+
+def test_orc_file_is_recognized() -> None:
+    buffer = io.BytesIO()
+    pyarrow.orc.write_table(pa.table({"id": ["a", "b"], "amount": [1.5, 2.0]}), buffer)
+    assert detect_file_type(buffer.getvalue()) == "orc"
+
+
+@pytest.mark.parametrize("text", ["ORC\na\nb\n", "ORC\tb\n1\t2\n", "ORC,b\n1,2\n"])
+def test_column_named_orc_is_text(text: str) -> None:
+    assert detect_file_type(text.encode()) == "text"
