@@ -9,7 +9,9 @@ from holdfast.core.formatting import format_count
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import column_names
 from holdfast.ingestion.parsing.columns import RowIssue, TextColumn, describe_issue, read_text_column
-from holdfast.ingestion.parsing.number_notation import Notation
+from holdfast.ingestion.parsing.currency_codes import decimal_places, find_currency
+from holdfast.ingestion.parsing.currency_columns import read_currencies
+from holdfast.ingestion.parsing.number_notation import Notation, match_pattern
 from holdfast.ingestion.parsing.number_rows import NumberRows, read_number_rows
 
 # A smaller share of values in another notation is set aside; a larger one shows that the mapping is wrong.
@@ -64,14 +66,21 @@ def decide_notation(column: TextColumn, rows: NumberRows, field: str, mapping: C
     reason = f"is written with a decimal {_NAMES[group]}, unlike the column"
     set_aside(reason, other, rows.other_values, f"a decimal {_NAMES[group]}")
     ambiguous = np.zeros(len(own), dtype=bool)
+    places = _find_places(column, rows, mapping) if (lone_group | lone_decimal).any() else set()
     if lone_group.any() and mapping.thousands != group:
         has_groups = bool((rows.certain & (rows.separators == ord(group)) & own).any())
-        note = _decide_lone_group(column, lone_group, own, other, has_groups, mapping)
+        note = _decide_lone_group(column, lone_group, own, other, has_groups, places == {0}, mapping)
         notes += [note] if note else []
         ambiguous |= lone_group & (note is None)
     if lone_decimal.any():
         has_decimals = bool((own & rows.decimals).any())
-        note = _decide_lone_decimal(column, lone_decimal, own, other, has_decimals, field, mapping)
+        if places == {0}:
+            raise IngestError(
+                f"Column {column.name!r} ({field}) is in a currency without decimals, and its {_NAMES[decimal]} "
+                f"separates thousands: {column.describe_values(lone_decimal)}. Set `decimal: '{group}'` in the mapping."
+            )
+        is_confirmed = places == {3} or _has_short_fractions(column, own, decimal)
+        note = _decide_lone_decimal(column, lone_decimal, own, other, has_decimals, is_confirmed, field, mapping)
         notes += [note] if note else []
         ambiguous |= lone_decimal & (note is None)
     reading = f"a decimal {_NAMES[decimal]}"
@@ -88,6 +97,7 @@ def _decide_lone_group(
     own: np.ndarray,
     other: np.ndarray,
     has_groups: bool,
+    is_confirmed: bool,
     mapping: ColumnMapping,
 ) -> str | None:
     """Return a note, perhaps empty, where numbers such as 1,234 (decimal point) are read; None where they are not."""
@@ -100,7 +110,7 @@ def _decide_lone_group(
     )
     if other.any():
         return f"{found} Some other values have a decimal {_NAMES[mark]}."
-    if own.any() or _is_shown_elsewhere(column, mapping):
+    if own.any() or is_confirmed or _is_shown_elsewhere(column, mapping):
         return ""
     return f"{found} Set `decimal: '{mark}'` in the mapping if it separates decimals."
 
@@ -111,6 +121,7 @@ def _decide_lone_decimal(
     own: np.ndarray,
     other: np.ndarray,
     has_decimals: bool,
+    is_confirmed: bool,
     field: str,
     mapping: ColumnMapping,
 ) -> str | None:
@@ -125,8 +136,10 @@ def _decide_lone_decimal(
     )
     if other.any():
         return f"{found} Some other values have a decimal {_NAMES[mark]}."
+    if is_confirmed and not own.any():
+        return ""
     if own.any():
-        return "" if has_decimals else f"{found} No other value has more than two decimals."
+        return "" if has_decimals or is_confirmed else f"{found} No other value has more than two decimals."
     if _is_shown_elsewhere(column, mapping):
         return f"{found} Other columns have a decimal {_NAMES[decimal]} too."
     if "decimal" in mapping.model_fields_set or mapping.thousands is not None:
@@ -137,6 +150,18 @@ def _decide_lone_decimal(
         f"Column {column.name!r} ({field}) does not show whether its {_NAMES[decimal]} separates decimals or "
         f"thousands: {examples}. Set `decimal: '{decimal}'` or `decimal: '{mark}'` in the mapping."
     )
+
+
+def _find_places(column: TextColumn, rows: NumberRows, mapping: ColumnMapping) -> set[int]:
+    """Return the decimal places of the currencies of a column: yen have none, dinars three."""
+    currencies = rows.currencies if rows.currencies.codes else read_currencies(column, mapping.columns.currency)
+    codes = currencies.codes if currencies is not None else []
+    return {decimal_places(find_currency(code) or code) for code in codes}
+
+
+def _has_short_fractions(column: TextColumn, rows: np.ndarray, decimal: str) -> bool:
+    """Check for fractions of one digit: a program that writes 4.5 writes as many digits as a number has, as 4.125."""
+    return bool((match_pattern(column.text, rf"[0-9]\{decimal}[0-9]$") & rows).any())
 
 
 def _require_notation(

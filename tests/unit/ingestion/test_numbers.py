@@ -128,6 +128,9 @@ def test_file_in_another_notation_than_the_other_files_is_refused() -> None:
         (["1,234", "0.99"], {}, [1234, 0.99], False),
         (["1.234", "0.125"], {}, [1.234, 0.125], False),
         (["1.234", "0.99"], {}, [1.234, 0.99], True),
+        (["1.234", "0.5"], {}, [1.234, 0.5], False),  # a program that cuts zeros
+        (["1.234 KWD", "5.500 KWD"], {}, [1.234, 5.5], False),
+        (["¥1,234", "¥950"], {}, [1234, 950], False),
     ],
 )
 def test_ambiguous_numbers_follow_the_mapping_with_a_note(
@@ -207,6 +210,14 @@ def test_currency_rule_sets_aside_or_converts(
     assert [None if np.isnan(value) else value for value in found.values] == expected
     assert [issue.reason for issue in found.issues if issue.rows[0]][:1] == ([reason] if reason else [])
     assert all(issue.counted == ("is not in" not in issue.reason) for issue in found.issues)
+
+
+@pytest.mark.parametrize(("values", "decimal"), [(["¥1.234", "¥5"], "."), (["¥1,234", "¥5"], ",")])
+def test_amounts_of_a_currency_without_decimals_have_no_decimals(values: list[str], decimal: str) -> None:
+    other = "," if decimal == "." else "."
+    with pytest.raises(IngestError, match=f"without decimals.*`decimal: '{other}'`"):
+        _parse(values, decimal=decimal)
+    assert _parse(values, decimal=other).values.tolist() == [1234, 5]
 
 
 def test_minor_units_follow_the_currency() -> None:
