@@ -56,7 +56,7 @@ _TOTAL = split_words(
     "turnover bedrag kwota gesamt subtotal charge belop belob summa tutar toplam netto brutto"
 )
 _TOTAL_WORDS = split_words("net sum ca gmv amt payment")
-_PRICE = split_words("price preis prix precio prezzo preco prijs cena pris unitcost fiyat hinta einzel tarif")
+_PRICE = split_words("price preis prix precio prezzo preco prijs cena pris unitcost fiyat hinta einzel tarif fare")
 _PRICE_WORDS = split_words("unit rate each")
 _QUANTITY = split_words(
     "quantity quantit menge anzahl cantidad quantidade aantal ilosc antal units pieces stuck stueck kolicina miktar"
@@ -65,11 +65,12 @@ _QUANTITY_WORDS = split_words("qty n count pcs qte kpl units pieces items")
 _NO_MONEY = split_words(
     "discount rabatt remise descuento sconto tax vat mwst steuer iva tva shipping versand freight fracht fee tip "
     "profit margin balance saldo rating score percent quote weight gewicht latitude longitude points year month day "
-    "kontostand due fees hour week exchange tenure age installment refund refunded"
+    "kontostand due fees hour week miles exchange tenure age installment refund refunded"
 )
 _INCLUDING = split_words(
     "incl including inkl excl excluding exkl with without before after net gross ttc ht ex exc inc hors"
 )
+_PHONE = split_words("phone telefon telephone mobile handy")
 _FEES = split_words("fee fees commission gebuhr gebuehr frais")
 _CREDIT = split_words("credit kredit haben gutschrift credito abono abonos ingreso ingresos avere deposit deposits")
 _CREDIT_WORDS = split_words("in bij inflow")
@@ -142,7 +143,9 @@ class ColumnName:
         """Return the support for a customer id: 3 strong, 2 email, 1 an unspecified id, 0 none, -1 another thing."""
         customer = self.has(_CUSTOMER, _CUSTOMER_WORDS) or self.letters in ("userid", "custid", "accountid", "memberid")
         other = self.is_order or self.is_other
-        is_money = self.has(_TOTAL, _TOTAL_WORDS) and not self.is_id
+        is_money = self.has((*_TOTAL, *_PRICE), _TOTAL_WORDS) and not self.is_id
+        if customer and self.has(_PHONE):
+            return 1
         if self.is_fee and not self._has_id_word:
             return -1
         if customer and not is_money and self._ends_with_customer():
@@ -200,7 +203,12 @@ class ColumnName:
     @property
     def is_status(self) -> bool:
         """Return whether the name is that of a status."""
-        return self.has(["status", "zustand", "estado", "statut"], ["state"])
+        return self.has(["status", "zustand", "estado", "statut", "situacao", "estatus", "stato"], ["state", "etat"])
+
+    @property
+    def is_kind(self) -> bool:
+        """Return whether the name is that of a kind of transaction."""
+        return self.has(["event", "vorgang"], ["type", "kind", "art", "action", "tipo", "typ", "soort"])
 
     @property
     def is_currency(self) -> bool:

@@ -41,6 +41,13 @@ def choose_customer(columns: list[ColumnEvidence], time: ColumnEvidence | None, 
     return _choose_unnamed(chosen, free, time)
 
 
+def _is_category(column: ColumnEvidence) -> bool:
+    """Return whether a column has too few values for customers."""
+    if column.rows <= _MANY_ROWS:
+        return column.is_constant and (column.rows >= 10 or not column.name.customer_support)
+    return column.distinct < max(10, _FEW_VALUES * column.rows)
+
+
 def _is_date(column: ColumnEvidence) -> bool:
     """Return whether a column holds dates; numbers are ids unless each is a day or has the points of a date."""
     if column.column.is_time or column.is_compact_day or (column.is_time and not column.is_number):
@@ -83,13 +90,13 @@ def _choose_unnamed(chosen: list[ColumnEvidence], free: list[ColumnEvidence], ti
         for c in free
         if c not in chosen
         and c.name.customer_support == 0
-        and not c.is_constant
+        and not _is_category(c)
         and not c.is_sentence
         and not c.is_decimal
-        and not (c.rows > _MANY_ROWS and (c.is_unique or c.distinct < max(10, _FEW_VALUES * c.rows)))
+        and not (c.rows > _MANY_ROWS and c.is_unique)
     ]
     orders = [c for c in free if c.name.is_order and not c.is_unique and not c.is_time and not c.is_decimal]
-    candidates = [*chosen, *rest]
+    candidates = [*(c for c in chosen if not _is_category(c)), *rest]
     candidates = [c for c in candidates if not any(measure_determination(o, c) < 0.9 for o in orders if o is not c)]
     candidates = _drop_finer(candidates, time) if len(candidates) > 1 else candidates
     if len(candidates) != 1:

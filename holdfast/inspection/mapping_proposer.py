@@ -66,10 +66,12 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     money += _choose_minor_units([c for c in columns if c.text in taken])
     prices = _read_by_name(columns, decided_money.get("columns.unit_price"), decimal)
     amounts = _read_by_name(columns, signed, decimal)
+    factors = tuple(decided_money.get(key, "") for key in ("columns.quantity", "columns.unit_price"))
+    factors = factors if all(factors) and "columns.amount" not in decided_money else ()
     rule = find_cancellation(rest, customer, amounts, prices)
     if recipe := find_recipe(sample.columns):
         rule += Proposal(notes=(f"{recipe} has a tested mapping for an export with these columns.",))
-    rule += find_row_rules(rest, customer, amounts) + find_repeated_rows(columns)
+    rule += find_row_rules(rest, customer, amounts, factors) + find_repeated_rows(columns)
     encoding = _ask_for_encoding(path, customer, given)
     whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)
     if sample.absent and any(key.startswith("columns.") for q in whole.questions for key in q.keys):

@@ -95,7 +95,10 @@ class Proposal:
         """
         decided = {decision.key: decision for decision in self.decisions}
         for question in self.questions:
-            for key, value in (question.answers[0].keys if question.answers else {}).items():
+            keys = question.answers[0].keys if question.answers else {}
+            if "columns.amount" in keys:
+                decided.pop("columns.unit_price", None)
+            for key, value in keys.items():
                 decided[key] = Decision(key, value, "assumed for this preview")
         return replace(self, decisions=tuple(decided.values()), questions=())
 

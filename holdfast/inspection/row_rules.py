@@ -1,6 +1,4 @@
-"""Questions about rows that may be no purchases: status, sign, currency, placeholder ids, repeated rows."""
-
-import re
+"""Questions about rows that may be no purchases: sign, currency, refunds, placeholder ids, repeated rows."""
 
 import numpy as np
 import pandas as pd
@@ -10,106 +8,67 @@ from holdfast.ingestion.parsing.currency_codes import find_currency
 from holdfast.inspection.column_evidence import ColumnEvidence
 from holdfast.inspection.column_names import split_words
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
+from holdfast.inspection.row_kinds import ask_about_kinds
 
-_SALES = split_words(
-    "paid complete completed fulfilled shipped delivered closed succeeded success successful captured settled done ok "
-    "invoiced posted cleared confirmed approved sale charge payment purchase order processing partially_refunded "
-    "partially_paid bezahlt abgeschlossen versendet geliefert checked_out purchased invoice order transaction pagado "
-    "completado payé livré"
-)
-_RETURNS = split_words(
-    "credit_note creditnote credit_memo avoir retoure rucksendung devolution reembolsado rembourse "
-    "refund refunded return returned chargeback credit reversal reversed storno erstattet"
-)
-_NO_SALES = split_words(
-    "cancelled canceled void voided failed declined rejected pending unpaid open draft expired abandoned storniert "
-    "cancelado annulé checked_in no_show overdue due payment_due view cart click add_to_cart remove_from_cart visit "
-    "session login search wishlist impression test created unavailable on_hold authorized"
-)
 _PLACEHOLDERS = split_words(
     "guest unknown anonymous none na n/a null 0 -1 00000 999999 99999 walk-in walkin cash test default gast unbekannt "
     "invitado invité noreply undefined"
 )
-_MAX_STATUSES = 15
-_MIN_KNOWN = 0.8  # share of rows with a known word, in a column that is not named a status
 _MANY_ROWS = 50
-_SIGNED_SHARE = 0.98
 _LARGE_SHARE = 0.1
 _CLEARLY_LARGEST = 5  # times the rows of the second id
 
 
-def find_row_rules(rest: list[ColumnEvidence], customer: ColumnEvidence | None, amounts: np.ndarray | None) -> Proposal:
+def find_row_rules(
+    rest: list[ColumnEvidence], customer: ColumnEvidence | None, amounts: np.ndarray | None, factors: tuple[str, ...]
+) -> Proposal:
     """Find rows that may be no purchases, and ask about them.
 
     Args:
         rest: Columns without a role.
         customer: Column of customer ids.
         amounts: Amount or quantity of each row with its sign, shape (rows,).
+        factors: Columns of quantity and unit price; empty where a column holds the amount.
 
     Returns:
         Questions, rules and notes.
     """
     proposal = Proposal()
     for column in rest:
-        proposal += _ask_about_status(column, amounts)
+        proposal += ask_about_kinds(column, amounts)
         proposal += _ask_about_currency(column)
         proposal += _ask_about_refund(column)
         if column.name.has(["discount", "rabatt", "remise", "descuento"]) and _has_values(column):
-            text = f"{column.text} is not subtracted from the amount. Where it is money: columns.amount: {{add: "
-            proposal += Proposal(notes=(f"{text}[...], subtract: [{column.text}]}}.",))
+            proposal += _ask_about_discount(column, factors)
     if customer is not None:
-        proposal += _find_placeholder(customer)
+        proposal += _find_placeholder(customer) + _find_emails_by_case(customer)
     if amounts is not None:
         proposal += _ask_about_sign(amounts)
     return proposal
 
 
-def _ask_about_status(column: ColumnEvidence, amounts: np.ndarray | None) -> Proposal:
-    if not 2 <= column.distinct <= _MAX_STATUSES:
-        return Proposal()
-    counts = column.column.text.to_pandas().value_counts()
-    kinds = {value: _classify(str(value)) for value in counts.index}
-    known = sum(counts[value] for value, kind in kinds.items() if kind) / counts.sum()
-    if set(kinds.values()) <= {"sale", ""} or (not column.name.is_status and known < _MIN_KNOWN):
-        return Proposal()
-    if amounts is not None and _have_their_sign(column, kinds, amounts):
-        return Proposal()
-    sales = [value for value, kind in kinds.items() if kind in ("sale", "")]
-    returns = [value for value, kind in kinds.items() if kind == "return"]
-    shown = ", ".join(f"{value} ({count:,})" for value, count in counts.items())
-    answers = []
-    if sales:
-        answers.append(Answer(f"only {', '.join(sales)}", {"where": {column.text: sales}}))
-    if returns and sales:
-        keys = {
-            "where": {column.text: [*sales, *returns]},
-            "cancellation": {"column": column.text, "is": returns},
-        }
-        both = Answer(f"{', '.join(sales)}, and {', '.join(returns)} as returns", keys)
-        answers.insert(len(answers) if column.name.is_status else 0, both)
-    answers.append(Answer("all rows are purchases", {"where": {}}))
-    question = Question(f"{column.text} is {shown}. Which rows are purchases?", tuple(answers), ("where",))
+def _ask_about_discount(column: ColumnEvidence, factors: tuple[str, ...]) -> Proposal:
+    """Ask whether a discount is off the price already; note it where a column holds the amount of the row."""
+    if not factors:
+        text = f"{column.text} is not subtracted from the amount. Where it is money: columns.amount: {{add: "
+        return Proposal(notes=(f"{text}[...], subtract: [{column.text}]}}.",))
+    values = column.column.text.drop_null()
+    is_rate = pc.all(pc.match_substring_regex(values, r"%$|^0?[.,]\d+$|^0$")).as_py()
+    key = {"discount_rate": column.text} if is_rate else {"subtract": [column.text]}
+    product = " x ".join(factors)
+    reduced = {"columns.amount": {"multiply": list(factors), **key}, "columns.quantity": factors[0]}
+    question = Question(
+        f"{column.text} has values. Is it taken off {product}?",
+        (
+            Answer(f"yes: the amount is {product} less {column.text}", reduced),
+            Answer(
+                "no: the price is that after the discount",
+                {"columns.quantity": factors[0], "columns.unit_price": factors[1]},
+            ),
+        ),
+        ("columns.amount", "columns.unit_price"),
+    )
     return Proposal(questions=(question,))
-
-
-def _classify(value: str) -> str:
-    """Classify a status by its whole text, else by its words, of which a return counts most."""
-    words = re.findall(r"[^\W_]+", value.lower())
-    kinds = (("return", _RETURNS), ("none", _NO_SALES), ("sale", _SALES))
-    for found in (["_".join(words)], words):
-        for kind, known in kinds:
-            if any(word in known for word in found):
-                return kind
-    return ""
-
-
-def _have_their_sign(column: ColumnEvidence, kinds: dict[str, str], amounts: np.ndarray) -> bool:
-    """Return whether all rows are sales or returns, and the amounts of returns, and of no others, are below zero."""
-    if not set(kinds.values()) <= {"sale", "return"}:
-        return False
-    is_return = column.column.text.to_pandas().map(kinds).eq("return").to_numpy()
-    known = np.isfinite(amounts) & (amounts != 0)
-    return bool(known.any() and ((amounts < 0) == is_return)[known].mean() > _SIGNED_SHARE)
 
 
 def _ask_about_refund(column: ColumnEvidence) -> Proposal:
@@ -166,6 +125,18 @@ def _find_placeholder(customer: ColumnEvidence) -> Proposal:
         ("ignore_customers",),
     )
     return Proposal(questions=(question,))
+
+
+def _find_emails_by_case(customer: ColumnEvidence) -> Proposal:
+    """Read email addresses that differ in case as one customer."""
+    ids = pc.unique(customer.column.text.drop_null())
+    if not len(ids) or not pc.all(pc.match_substring(ids, "@")).as_py():
+        return Proposal()
+    repeated = len(ids) - len(pc.unique(pc.utf8_lower(ids)))
+    if not repeated:
+        return Proposal()
+    reason = f"{repeated:,} email addresses differ from another one in case only"
+    return Proposal((Decision("customer_id_form", {"case": "lower"}, reason),))
 
 
 def _ask_about_sign(amounts: np.ndarray) -> Proposal:

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ _SEPARATOR_LINE = re.compile(r"^sep=.\r?\n")
 _TITLE_LINES = 50
 _VALUE = re.compile(r"^[-+]?[\d.,]*\d$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 _DEFAULT_ENCODING = "cp1252"
+_ALPHABETS = ("cp1250", "cp1251", "cp1253", "cp1254", "cp1257")
 _SYMBOLS = frozenset("€£°§")
 _LOOKALIKES = ("cp1252", "cp1250", "cp1254", "iso8859-15")
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -86,7 +88,9 @@ def detect_encoding(content: bytes) -> Encoding:
         return Encoding(_DEFAULT_ENCODING, f"not UTF-8; words such as {_show(words, _DEFAULT_ENCODING)}", others)
     ranked = [match.encoding for match in from_bytes(b"\n".join(lines))]
     names = list(dict.fromkeys([*(codecs.lookup(name).name for name in ranked), _DEFAULT_ENCODING]))
+    names = list(dict.fromkeys([*names, *_ALPHABETS]))
     names = [name for name in names if _decode_all([content], name) is not None] or ["latin-1"]
+    names = [name for name in names if all(_is_word(word, name) for word in words)] or names
     return Encoding(names[0], f"not UTF-8; {_show(words, names[0])} read best", tuple(names[1:4]))
 
 
@@ -97,6 +101,13 @@ def _is_latin(word: bytes) -> bool:
         return True
     text = text.rstrip("°")  # N° of a French or Italian header
     return text.isalpha() and "\ufffd" not in text and any(letter.isascii() for letter in text)
+
+
+def _is_word(word: bytes, name: str) -> bool:
+    """Return whether a word has letters of one alphabet, capitals at its beginning only or throughout."""
+    text = word.decode(name, errors="replace")
+    alphabets = {unicodedata.name(letter, "?").split()[0] for letter in text}
+    return text.isalpha() and len(alphabets) == 1 and (text[1:].islower() or len(text) == 1 or text.isupper())
 
 
 def _decode_all(words: list[bytes], name: str) -> list[str] | None:

@@ -27,7 +27,7 @@ _DATES = (
     *(date.replace("/", mark) for mark in "/.-" for date in ("%Y/%m/%d", "%Y/%d/%m", "%y/%m/%d")),
     *(date.replace("/", mark) for mark in "/.-" for date in ("%d/%b/%Y", "%d/%b/%y")),
     *(date.replace("/", mark) for mark in "/-" for date in ("%b/%d/%Y", "%b/%d/%y")),
-    *("%d %b %Y", "%d %b %y", "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%Y-%b-%d", "%Y %b %d"),
+    *("%d %b %Y", "%d %b %y", "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%Y-%b-%d", "%Y %b %d", "%d%b%Y", "%d%b%y"),
     *("%a, %d %b %Y", "%a %d %b %Y", "%a %b %d %Y", "%a, %b %d, %Y"),
 )  # fmt: skip
 _TIMES = ("", " %H:%M", ", %H:%M", "T%H:%M", " %I:%M %p", ", %I:%M %p", " %I:%M%p", " at %I:%M %p", " %H.%M", ":%H:%M")

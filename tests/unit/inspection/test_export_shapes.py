@@ -111,7 +111,7 @@ def test_inspect_source_fee_of_the_seller_is_not_subtracted(tmp_path: Path) -> N
 def test_inspect_source_rare_status_without_a_sale_asks(tmp_path: Path, status: str) -> None:
     rows = [f"c{i % 11},{day(i)},{i + 1}.00,{status if i % 10 == 3 else 'served'}" for i in range(60)]
     (question,) = look(tmp_path / "a.csv", "guest,date,total,status", rows).proposal.questions
-    assert question.answers[0].keys == {"where": {"status": ["served"]}}
+    assert question.answers[0].keys == {"where.status": ["served"]}
 
 
 def test_inspect_source_returns_with_amounts_below_zero_need_no_question(tmp_path: Path) -> None:
@@ -157,3 +157,65 @@ def test_inspect_source_degree_sign_in_the_header_is_western(tmp_path: Path) -> 
 )
 def test_support_of_a_column_name(name: str, support: int, kind: str) -> None:
     assert (split_name(name).customer_support, split_name(name).amount_class) == (support, kind)
+
+
+@pytest.mark.parametrize(("name", "value"), [("is_cancelled", "true"), ("VoidFlag", "Y"), ("Refund", "Yes")])
+def test_inspect_source_flag_of_a_cancelled_row_asks(tmp_path: Path, name: str, value: str) -> None:
+    other = {"true": "false", "Y": "N", "Yes": "No"}[value]
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{value if i % 10 == 3 else other}" for i in range(60)]
+    (question,) = look(tmp_path / "a.csv", f"client,date,total,{name}", rows).proposal.questions
+    assert question.answers[0].keys == {f"where_not.{name}": [value]}
+    found = look(tmp_path / "a.csv", f"client,date,total,{name}", rows, **question.answers[0].keys)
+    assert found.preview is not None
+    assert len(found.preview.transactions) == 54
+
+
+@pytest.mark.parametrize(("received", "paid"), [("C", "D"), ("Bij", "Af"), ("credit", "debit")])
+def test_inspect_source_column_of_directions_offers_returns(tmp_path: Path, received: str, paid: str) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{paid if i % 10 == 3 else received}" for i in range(60)]
+    (question,) = look(tmp_path / "a.csv", "client,date,total,direction", rows).proposal.questions
+    assert question.answers[0].keys["cancellation"] == {"column": "direction", "is": [paid]}
+
+
+def test_inspect_source_two_columns_of_status_need_an_answer_each(tmp_path: Path) -> None:
+    states = [f"{'void' if i % 9 == 1 else 'paid'},{'done' if i % 7 else 'failed'}" for i in range(60)]
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{state}" for i, state in enumerate(states)]
+    header = "client,date,total,status,payment status"
+    first, second = look(tmp_path / "a.csv", header, rows).proposal.questions
+    found = look(tmp_path / "a.csv", header, rows, **first.answers[0].keys)
+    assert [question.text for question in found.proposal.questions] == [second.text]
+    found = look(tmp_path / "a.csv", header, rows, **first.answers[0].keys, **second.answers[0].keys)
+    assert found.is_sure
+    assert set(found.proposal.content["where"]) == {"status", "payment status"}
+
+
+@pytest.mark.parametrize(("discount", "rest"), [("10%", 0.9), ("0.25", 0.75)])
+def test_inspect_source_discount_rate_of_a_product_asks(tmp_path: Path, discount: str, rest: float) -> None:
+    rows = [f"c{i % 11},{day(i)},p{i % 5},{1 + i % 2},{2 + i % 5}.00,{discount}" for i in range(60)]
+    header = "client,date,product,qty,price,discount"
+    (question,) = look(tmp_path / "a.csv", header, rows).proposal.questions
+    found = look(tmp_path / "a.csv", header, rows, **question.answers[0].keys)
+    assert found.is_sure
+    assert found.preview is not None
+    assert found.preview.transactions["amount"].iloc[0] == pytest.approx(2 * rest)
+    assert look(tmp_path / "a.csv", header, rows, **question.answers[1].keys).is_sure
+
+
+def test_inspect_source_email_addresses_that_differ_in_case_are_one_customer(tmp_path: Path) -> None:
+    rows = [f"{'A' if i % 4 else 'a'}{i % 5}@example.com,{day(i)},{i + 1}.00" for i in range(60)]
+    found = look(tmp_path / "a.csv", "email,date,total", rows)
+    assert found.is_sure
+    assert found.preview is not None
+    assert found.preview.transactions["customer_id"].nunique() == 5
+
+
+@pytest.mark.parametrize(
+    ("header", "encoding"), [("Дата;Клиент;Сумма", "cp1251"), ("Data;Kupujący;Wartość zł", "cp1250")]
+)
+def test_inspect_source_few_words_of_one_alphabet_decide_the_encoding(
+    tmp_path: Path, header: str, encoding: str
+) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"{day(i):%d.%m.%Y};k{i % 7};{i},50" for i in range(40)]
+    path.write_bytes("\n".join([header, *rows, ""]).encode(encoding))
+    assert decided(inspect_source(path, {}, 90, 30))["encoding"] == encoding

@@ -153,7 +153,7 @@ def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
 def test_inspect_source_status_with_cancelled_orders_asks_with_a_condition(tmp_path: Path) -> None:
     rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},{i}.5,{'cancelled' if i % 7 == 0 else 'paid'}" for i in range(80)]
     (question,) = inspect(write_rows(tmp_path / "a.csv", "user,date,amount,state", rows)).proposal.questions
-    assert question.answers[0].keys == {"where": {"state": ["paid"]}}
+    assert question.answers[0].keys == {"where.state": ["paid"]}
 
 
 def test_inspect_source_several_currencies_asks_with_a_rule(tmp_path: Path) -> None:
