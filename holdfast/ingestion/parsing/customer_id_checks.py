@@ -85,8 +85,8 @@ def _describe_large_ids(names: np.ndarray, counts: np.ndarray) -> list[str]:
     for position in np.flatnonzero(counts >= _PLACEHOLDER_SHARE * total):
         name, count = str(names[position]), int(counts[position])
         text = name.casefold()
-        is_number = _PLACEHOLDER_NUMBERS.fullmatch(text) is not None and count >= number
-        if text in _PLACEHOLDER_NAMES or is_number or count >= max(large, _FEWEST_ROWS):
+        is_placeholder = _PLACEHOLDER_NUMBERS.fullmatch(text) is not None or text.split("@")[0] in _PLACEHOLDER_NAMES
+        if text in _PLACEHOLDER_NAMES or (is_placeholder and count >= number) or count >= max(large, _FEWEST_ROWS):
             notes.append(
                 f"Customer {name!r} has {count:,} of {total:,} rows ({count / total:.1%}). "
                 f"If the id stands for guests or unknown customers, set `ignore_customers: ['{name}']` in "

@@ -13,7 +13,8 @@ from holdfast.ingestion.parsing.number_notation import match_pattern
 
 # From this share on, damaged ids show that the export is unusable; fewer are set aside.
 _DAMAGED_SHARE = 0.05
-_GUARDED = r"^=\"([^\"]*)\"$|^'([0-9+=-].*)$"  # a spreadsheet keeps text as text by ="00042" or '00042
+# A spreadsheet keeps text as text by ="00042" or '00042.
+_GUARDED = r"^=\"([^\"]*)\"$|^['\x{2018}\x{2019}`\x{00b4}]([0-9+=-].*)$"
 _SCIENTIFIC = r"^[+-]?[0-9][.,][0-9]+[eE][+-]?[0-9]+$|^[+-]?[0-9][eE]\+[0-9]+$"  # 1E5 may be a code
 _MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rf"^(?:[0-9]{{1,2}}-{_MONTHS}|{_MONTHS}-[0-9]{{2}})$"  # a spreadsheet makes 3-Jan of 1-3 or 3-1
@@ -120,15 +121,14 @@ def _restore_text(text: pa.StringArray, decimal: str, exact: bool) -> tuple[pa.S
     if match_pattern(text, _GUARDED).any():
         text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, _GUARDED, r"\1\2"))
         text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-    separator = r"\." if decimal == "." else "[.,]"
-    whole = match_pattern(text, rf"^-?[0-9]+{separator}0*$")
+    # 13,000 with a decimal point is 13000, and 13085,0 is no group of three.
+    zeros = r"(?:\.0*|,0{1,2})" if decimal == "." else r"(?:,0*|\.0{1,2})"
+    whole = match_pattern(text, rf"^-?[0-9]+{zeros}$")
     # Where other ids have a fraction other than 0, as 4711.1, an id such as 4711.0 is no number.
-    if whole.any() and not match_pattern(text, rf"^-?[0-9]+{separator}[0-9]*[1-9][0-9]*$").any():
+    if whole.any() and not match_pattern(text, r"^-?[0-9]+[.,][0-9]*[1-9][0-9]*$").any():
         if not exact:
-            damaged |= match_pattern(text, rf"^-?[0-9]{{16,}}{separator}0*$") & (
-                _magnitudes(text, whole) >= _EXACT_FLOAT64
-            )
-        text = pc.replace_substring_regex(text, rf"^(-?[0-9]+){separator}0*$", r"\1")
+            damaged |= match_pattern(text, rf"^-?[0-9]{{16,}}{zeros}$") & (_magnitudes(text, whole) >= _EXACT_FLOAT64)
+        text = pc.replace_substring_regex(text, rf"^(-?[0-9]+){zeros}$", r"\1")
     text = _remove_separators(text)
     scientific = match_pattern(text, _SCIENTIFIC)
     if scientific.any() and not exact:

@@ -18,7 +18,7 @@ from holdfast.ingestion.parsing.timestamp_reader import ReadTimes, clean_text, r
 
 _SAMPLE = 10_000
 _TIME = r"[0-9]:[0-9]{2}"
-_ZONED_TIME = r"[0-9]:[0-9]{2}.*(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?|/[A-Za-z_]+|\])$"
+_ZONED_TIME = r"[0-9]:[0-9]{2}.*(?:[Zz]|UTC|GMT|[+-][0-9]{1,2}(?::?[0-9]{2})?|/[A-Za-z_]+|\])$"
 # With ten values that fit one order only, half of the others in the other order have a chance below 0.001.
 _DECISIVE_VALUES = 10
 _AMBIGUOUS = "event_timestamp fits several formats with different times"

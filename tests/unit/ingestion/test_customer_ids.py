@@ -44,7 +44,8 @@ def _parse_typed(values: list[Any], kind: pa.DataType) -> ParsedColumn:
         ('="00042"', "00042"), ("'00042", "00042"), ('="A 7"', "A 7"), ("'tHooft", "'tHooft"), ("1.3085E+04", "13085"),
         ("1,3085E+04", "13085"), ("1.30850e+04", "13085"), ("-1.5E+01", "-15"), ("1E5", "1E5"), ("12E4", "12E4"),
         ("13085.0", "13085"), ("-1.00", "-1"), ("00042.0", "00042"), ("9007199254740993", "9007199254740993"),
-        ("42.", "42"), ("9007199254740991.0", "9007199254740991"), ("1.23456789012345E+14", "123456789012345"),
+        ("42.", "42"), ("42,0", "42"), ("’0042", "0042"),
+        ("9007199254740991.0", "9007199254740991"), ("1.23456789012345E+14", "123456789012345"),
     ],
 )  # fmt: skip
 def test_id_is_restored_where_all_digits_are_there(written: str, expected: str) -> None:
@@ -187,6 +188,12 @@ def test_id_with_more_rows_than_one_customer_has_is_named(name: str, rows: int, 
 def test_customer_with_half_of_a_few_rows_is_not_named() -> None:
     assert not _check(["a", "b", "c", "a", "a", "d"])
     assert _check(["guest", "b", "c", "guest", "guest", "d"])
+    assert _check(["guest@shop.com", "b", "c", "guest@shop.com", "guest@shop.com", "d"])
+
+
+def test_group_of_three_zeros_in_ids_is_no_fraction() -> None:
+    assert _parse(["13,000", "14,000"]).values.tolist() == ["13000", "14000"]
+    assert _parse(["13.000", "14.000"], decimal=",").values.tolist() == ["13.000", "14.000"]
 
 
 def test_ignored_customers_are_set_aside_without_counting_as_bad(checked: Any) -> None:

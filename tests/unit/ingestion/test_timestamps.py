@@ -271,5 +271,5 @@ def test_time_in_the_dress_of_a_spreadsheet_is_read(value: str, format_: str, ex
 
 
 def test_unreadable_time_is_no_time_without_a_zone() -> None:
-    found = _parse(["2025-01-02 10:00Z", "2025-01-32 10:00"])
+    found = _parse(["2025-01-02 10:00Z", "2025-01-32 10:00", "2025-01-02 10:00 GMT+2"])
     assert not [note for note in found.notes if "time_zone" in note]
