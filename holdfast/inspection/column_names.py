@@ -211,11 +211,6 @@ class ColumnName:
         return self.has(["event", "vorgang"], ["type", "kind", "art", "action", "tipo", "typ", "soort"])
 
     @property
-    def is_currency(self) -> bool:
-        """Return whether the name is that of a currency."""
-        return self.has(["currency", "wahrung", "waehrung", "moneda", "devise", "valuta"], ["ccy", "cur"])
-
-    @property
     def is_fee(self) -> bool:
         """Return whether the name is that of a fee that the seller pays."""
         return self.has(_FEES)

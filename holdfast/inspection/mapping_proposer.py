@@ -16,7 +16,7 @@ from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
 from holdfast.inspection.known_exports import find_recipe
-from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, list_named_columns, nest_keys
+from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, list_named_columns
 from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
 from holdfast.inspection.source_sample import SourceSample, count_title_rows, read_sample
 from holdfast.inspection.text_format import detect_encoding, detect_layout
@@ -193,6 +193,3 @@ def _position(decision: Decision) -> int:
     fields = ("customer_id", "event_timestamp", "amount", "quantity", "unit_price")
     order = [*(f"columns.{f}" for f in fields), "timestamp_format", "time_zone", "decimal", "cancellation"]
     return order.index(decision.key) if decision.key in order else len(order)
-
-
-__all__ = ["nest_keys", "propose_mapping"]
