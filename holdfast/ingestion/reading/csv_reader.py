@@ -41,7 +41,10 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     text, notes = decode_text(name, content, mapping.encoding)
     text, mapping, skipped = _skip_to_header(text, mapping)
     if not text.strip():
-        raise IngestError(f"{name} is empty. Check the export that wrote it.")
+        remedy = "lower `skip_rows` in the mapping" if mapping.skip_rows else "check the export that wrote it"
+        raise IngestError(
+            f"{name} is empty{f' below its first {mapping.skip_rows} lines' if mapping.skip_rows else ''}: {remedy}."
+        )
     if mapping.delimiter == "whitespace":
         end = b"\n" if text.endswith((b"\n", b"\r")) else b""
         text = b"\n".join(b"\t".join(line.split()) for line in text.splitlines()) + end

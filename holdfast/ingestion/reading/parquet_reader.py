@@ -1,5 +1,7 @@
 """Readers of files with typed columns: Parquet, Arrow IPC (Feather) and ORC."""
 
+import base64
+
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.orc
@@ -38,12 +40,29 @@ def read_parquet(name: str, content: bytes, mapping: ColumnMapping) -> SourceFil
         raise IngestError(f"{name} is not a readable Parquet file ({problem}). Copy or export it again.") from error
     columns = (file.schema.column(position) for position in range(len(file.schema.names)))
     zoneless = [column.path for column in columns if column.physical_type == "INT96"]
+    instants = _find_instants(file)
+    for position, label in enumerate(table.column_names):
+        column = table.column(position)
+        if label in zoneless and label in instants and pa.types.is_timestamp(column.type) and column.type.tz is None:
+            table = table.set_column(
+                position, label, column.cast(pa.int64()).cast(pa.timestamp(column.type.unit, "UTC"))
+            )
+    zoneless = [label for label in zoneless if label not in instants]
     when = mapping.columns.event_timestamp
     note = (
         f"{name}: column {when!r} has the type INT96, which has no time zone: it was read as local time in "
         f"{mapping.time_zone}. Spark writes INT96 in UTC: if Spark wrote this file, set `time_zone: UTC`."
     )
     return convert_table(name, table, mapping, (note,) if when in zoneless and mapping.time_zone != "UTC" else ())
+
+
+def _find_instants(file: pq.ParquetFile) -> set[str]:
+    """Return the columns that had a time zone when Arrow wrote the file, which INT96 values themselves lose."""
+    stored = (file.metadata.metadata or {}).get(b"ARROW:schema")
+    if stored is None:
+        return set()
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
+    return {field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.tz is not None}
 
 
 def read_arrow(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:

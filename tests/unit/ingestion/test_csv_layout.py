@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.reading.csv_reader import read_csv
 
 HEADER = "id,when,amount"
 ROWS = "1,2025-01-01,5\n2,2025-01-02,12.5\n"
@@ -151,3 +153,11 @@ def test_customer_with_a_totals_word_is_a_customer(checked: Callable, name: str)
     assert name in set(result.transactions["customer_id"])
     if name not in ("Total", "Suma"):
         assert name in set(checked(f"{HEADER}\n{ROWS}{name},2025-01-01,7\n").transactions["customer_id"])
+
+
+def test_skip_rows_beyond_the_end_names_the_key() -> None:
+    rules = ColumnMapping.model_validate(
+        {"columns": {"customer_id": "id", "event_timestamp": "when", "amount": "amount"}, "skip_rows": 9}
+    )
+    with pytest.raises(IngestError, match=r"x\.csv is empty below its first 9 lines: lower `skip_rows`"):
+        read_csv("x.csv", b"id,when,amount\na,2025-01-01,5\n", rules)

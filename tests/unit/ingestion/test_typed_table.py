@@ -154,6 +154,17 @@ def test_parquet_int96_beyond_nanoseconds_is_not_wrapped_and_its_zone_is_noted()
     assert not read_parquet("x.parquet", buffer.getvalue(), _mapping()).notes
 
 
+def test_parquet_int96_with_a_zone_of_arrow_is_an_instant_without_a_note() -> None:
+    times = pa.array(["2025-07-02 09:30:00Z", "2025-07-03 09:30:00Z"]).cast(pa.timestamp("us", "UTC"))
+    buffer = io.BytesIO()
+    table = pa.table({"id": IDS, "when": times, "amount": AMOUNTS})
+    pq.write_table(table, buffer, use_deprecated_int96_timestamps=True)
+    file = read_parquet("x.parquet", buffer.getvalue(), _mapping(time_zone="Europe/Paris"))
+    assert not file.notes
+    result = validate_source(typed_source(file), _mapping(time_zone="Europe/Paris"), NOW)
+    assert result.transactions["event_timestamp"].dt.hour.tolist() == [9, 9]
+
+
 NESTED = [
     pa.array([["a"], ["b"]]),
     pa.array([{"v": 1}, {"v": 2}]),
