@@ -178,10 +178,12 @@ def find_labeled_cutoffs(
         Cut-offs to use, and those that a gap touches.
 
     Raises:
-        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
+        NoDataError: No transaction had arrived by ``known_at``.
     """
     extent = read_extent(settings, known_at, as_of)
     if extent is None:
+        if read_extent(settings, known_at):  # all of them are later
+            return LabeledCutoffs([], {})
         raise NoDataError(
             f"No transaction had arrived by {known_at:%Y-%m-%d %H:%M} UTC. Ingest data first (python -m flows.ingest)."
         )
@@ -210,7 +212,7 @@ def list_labeled_cutoffs(
         Cut-offs, ascending.
 
     Raises:
-        NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
+        NoDataError: No transaction had arrived by ``known_at``.
     """
     return find_labeled_cutoffs(settings, as_of, known_at, min_history_days).used
 

@@ -12,6 +12,7 @@ from holdfast.reporting.history_report import find_short_history
 from holdfast.training.dataset import find_labeled_cutoffs
 from holdfast.training.history import ShopHistory, find_needed_end, read_history
 from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, select_labeled_cutoffs
+from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import NotEnoughHistoryError, split_by_time
 from tests.support.feature_oracle import Transaction
 from tests.support.small_shop import AS_OF, FIRST, ingest, transactions
@@ -43,6 +44,12 @@ class TestLabeledCutoffs:
         assert list(found.left_out) == left_out == MONTHS[1:10]
         assert found.used == [month for month in MONTHS if month not in left_out]
         assert set(found.left_out.values()) == {DataGap(GAP_START, GAP_END, 0)}
+
+    def test_find_labeled_cutoffs_before_the_first_transaction_are_none(self, shop: Settings) -> None:
+        found = find_labeled_cutoffs(shop, FIRST - timedelta(days=1), LATER, 30)
+        assert found.used == []
+        with pytest.raises(NotEnoughHistoryError, match=r"^0 monthly cut-offs .* use a later as_of"):
+            found.split(TrainingSettings(), 90)
 
     def test_split_of_the_remaining_cutoffs_has_no_other(self, shop: Settings) -> None:
         found = find_labeled_cutoffs(shop, AS_OF, ARRIVAL, 30)
