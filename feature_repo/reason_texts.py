@@ -7,8 +7,11 @@ contributions.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-InputValues = Mapping[str, float]
+# Input to its value: a float, or the text of a categorical input; NaN is missing.
+InputValues = Mapping[str, Any]
+NEW_CATEGORY = "new since the training"  # instead of a text that the training did not contain
 _ONE_DAY = "bought on one day only"  # the meaning of a missing gap
 
 
@@ -34,12 +37,14 @@ def describe_input(name: str, values: InputValues) -> str:
 
     Args:
         name: Name of the input.
-        values: Input to value; NaN is missing.
+        values: Input to value.
 
     Returns:
-        Text such as "visits is 3".
+        Text such as "visits is 3" or "country is France".
     """
     value = values[name]
+    if isinstance(value, str):
+        return f"{name} is {value or 'empty'}"
     if math.isnan(value):
         return f"{name} is not known"
     return f"{name} is {int(value):,}" if value.is_integer() and abs(value) < 1e15 else f"{name} is {value:.6g}"

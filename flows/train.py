@@ -64,6 +64,7 @@ def train(
 
 
 def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> "TrainedVersion":
+    from holdfast.training.category_encoding import require_categories
     from holdfast.training.evaluation import require_slice_inputs
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import training_run
@@ -79,6 +80,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
         snapshots_task(settings, cutoff, known_at)
     data = assemble_training_set_task(settings, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
+    require_categories(data)
     require_slice_inputs(training.slices, [feature.name for feature in data.inputs])
     with training_run(open_tracking(settings), settings, lineage) as run_id:
         best = search_task(settings, training, lineage, data, split, run_id)

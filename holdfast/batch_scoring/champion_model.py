@@ -73,8 +73,11 @@ class ScoringModel:
                 parts = self.model.contributions(rows.x)
         except NotAdditiveError:
             return [None] * len(rows.x)
-        names = self.contract.inputs
-        return [select_reasons(names, *row) for row in zip(rows.x.tolist(), parts.values.tolist(), strict=True)]
+        names, categories = self.contract.inputs, self.contract.categories
+        return [
+            select_reasons(names, *row, categories=categories)
+            for row in zip(rows.x.tolist(), parts.values.tolist(), strict=True)
+        ]
 
 
 def load_champion(settings: Settings) -> ScoringModel:

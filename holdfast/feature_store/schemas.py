@@ -35,7 +35,7 @@ def snapshot_schema(view: "FeatureView") -> pa.DataFrameSchema:
         Pandera schema.
     """
     nullable = view.tags.get("nullable", "").split(",")
-    dtypes = {"String": str, "Int64": np.int64, "Float64": np.float64}
+    dtypes = {"String": str, "Int64": np.int64, "Float64": np.float64, "Bool": np.bool_}
     columns = {
         field.name: pa.Column(dtypes[str(field.dtype)], nullable=field.name in nullable) for field in view.features
     }

@@ -4,7 +4,6 @@ The terms of a row, and their sum by :func:`sum_terms`, have the same bits in ev
 input to the last. Matrix products and ``sum`` have no fixed order.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.core.types import Floats
-from holdfast.models._sklearn_private import boosting_baseline, boosting_trees
 
 
 class AdditiveTerms(ABC):
@@ -83,6 +81,8 @@ def arcsinh_inputs(x: Floats, log_odds: Sequence[int] = ()) -> Floats:
 class LinearTerms(AdditiveTerms):
     """Logistic regression on standardized inputs; arrays have shape (inputs,).
 
+    The terms of a categorical input are in ``categories``; its numbers in the arrays have no effect.
+
     Attributes:
         base: Constant to which the terms are added.
         untransformed: Columns that are in log-odds already, which :func:`arcsinh_inputs` does not transform.
@@ -91,6 +91,8 @@ class LinearTerms(AdditiveTerms):
         coefficients: Coefficients of the standardized inputs.
         known: Part of the term of a known input that comes from its missing-value indicator.
         missing: Whole term of a missing input.
+        categorical: Columns of the categorical inputs.
+        categories: Terms of the categorical inputs; None without any.
     """
 
     base: float
@@ -100,6 +102,8 @@ class LinearTerms(AdditiveTerms):
     coefficients: Floats
     known: Floats
     missing: Floats
+    categorical: tuple[int, ...] = ()
+    categories: "StepTerms | None" = None
 
     @property
     def inputs(self) -> int:
@@ -122,25 +126,33 @@ class LinearTerms(AdditiveTerms):
             terms *= self.coefficients
             terms += self.known
             np.copyto(terms, self.missing, where=np.isnan(x))
-            return terms
+        if self.categories is not None:
+            terms[:, self.categorical] = self.categories.compute(x[:, self.categorical])
+        return terms
 
     def probe_rows(self) -> Floats:
         """Create rows with values around those of the training set, and missing values, in each input.
 
         Returns:
-            Rows, shape (6, inputs).
+            Rows, shape (any, inputs); categorical inputs have every category, others and a missing one.
         """
         z = np.array([-2.0, -0.5, 0.0, 1.0, 2.0, np.nan])
         deviations = z[(np.arange(len(z))[:, None] + np.arange(self.inputs)) % len(z)]
         transformed = np.clip(self.mean + self.scale * deviations, -700, 700)
         rows = np.sinh(transformed)
         rows[:, self.untransformed] = transformed[:, self.untransformed]
+        if self.categories is not None:
+            texts = self.categories.probe_rows()
+            rows = np.resize(rows, (max(len(rows), len(texts)), self.inputs))
+            rows[:, self.categorical] = np.resize(texts, (len(rows), texts.shape[1]))
         return rows
 
 
 @dataclass(frozen=True)
 class StepTerms(AdditiveTerms):
-    """Boosted trees of one input each: their sum is one step function per input.
+    """Step function per input: the sum of boosted trees of one input each, or the terms of categories.
+
+    A category is a step that holds its code alone.
 
     One binary search finds the steps of all inputs: NumPy sorts complex numbers by the real part, then by the imaginary
     part, and those with NaN last. A row of 5 inputs takes 1.8 µs, and 13 µs with one search per input; 5,000 rows take
@@ -168,7 +180,7 @@ class StepTerms(AdditiveTerms):
         Returns:
             Terms, of the same shape, always finite.
         """
-        terms: Floats = self.values[self.edges.searchsorted(_number_inputs(np.arange(self.inputs), x))]
+        terms: Floats = self.values[self.edges.searchsorted(number_inputs(np.arange(self.inputs), x))]
         return terms
 
     def probe_rows(self) -> Floats:
@@ -196,107 +208,16 @@ def sum_terms(terms: Floats) -> Floats:
         return np.add.accumulate(terms, axis=1)[:, -1]
 
 
-def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
-    """Extract the terms of a fitted pipeline of the logistic family.
+def number_inputs(numbers: Any, values: Floats) -> npt.NDArray[np.complex128]:
+    """Combine input numbers and values to complex numbers; ``number + value * 1j`` makes NaN of infinity.
 
     Args:
-        pipeline: Any fitted estimator.
+        numbers: Numbers of the inputs, of a shape that fits the values.
+        values: Values of the inputs.
 
     Returns:
-        The terms; None for any other estimator.
+        Complex numbers, of the shape of the values.
     """
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    family = [FunctionTransformer, SimpleImputer, StandardScaler, LogisticRegression]
-    if type(pipeline) is not Pipeline or [type(step) for _, step in pipeline.steps] != family:
-        return None
-    function, imputer, scaler, model = (step for _, step in pipeline.steps)
-    options = function.kw_args or {}
-    if function.func is not arcsinh_inputs or options.keys() - {"log_odds"} or function.validate:
-        return None
-    if imputer.strategy != "median" or not _is_nan(imputer.missing_values) or np.isnan(imputer.statistics_).any():
-        return None
-    medians = imputer.statistics_.astype(np.float64)
-    inputs = len(medians)
-    flagged = imputer.indicator_.features_ if imputer.add_indicator else np.empty(0, dtype=np.intp)
-    shape = (inputs + len(flagged),)
-    if not (scaler.with_mean and scaler.with_std) or scaler.mean_.shape != shape or model.coef_.shape != (1, *shape):
-        return None
-    mean, scale, coefficients = (
-        np.array(part, dtype=np.float64) for part in (scaler.mean_, scaler.scale_, model.coef_[0])
-    )
-    known, missing = np.zeros(inputs), (medians - mean[:inputs]) / scale[:inputs] * coefficients[:inputs]
-    known[flagged] = (0 - mean[inputs:]) / scale[inputs:] * coefficients[inputs:]
-    missing[flagged] += (1 - mean[inputs:]) / scale[inputs:] * coefficients[inputs:]
-    base = float(np.ravel(model.intercept_).item())
-    untransformed = tuple(options.get("log_odds", ()))
-    return LinearTerms(base, untransformed, mean[:inputs], scale[:inputs], coefficients[:inputs], known, missing)
-
-
-def extract_step_terms(classifier: Any) -> StepTerms | None:
-    """Extract the terms of fitted boosting in which every tree uses one input.
-
-    Args:
-        classifier: Any fitted estimator; boosting may be the only step of a pipeline.
-
-    Returns:
-        The terms; None for any other estimator.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.pipeline import Pipeline
-
-    model = classifier.steps[0][1] if type(classifier) is Pipeline and len(classifier.steps) == 1 else classifier
-    if type(model) is not HistGradientBoostingClassifier or model.loss != "log_loss":
-        return None
-    if model.is_categorical_ is not None or model.n_trees_per_iteration_ != 1:
-        return None
-    base = [boosting_baseline(model)]
-    trees: list[list[Any]] = [[] for _ in range(model.n_features_in_)]
-    for nodes in boosting_trees(model):
-        splits = nodes[nodes["is_leaf"] == 0]
-        used = np.unique(splits["feature_idx"])
-        if len(used) > 1 or splits["is_categorical"].any():
-            return None
-        if len(used):
-            trees[used[0]].append(nodes)
-        else:
-            base.append(nodes["value"].item())
-    edges = [_number_inputs(number, _step_edges(of_input)) for number, of_input in enumerate(trees)]
-    edges += [_number_inputs(number, np.array([np.nan])) for number in range(len(trees))]
-    values = [_sum_trees(trees[int(of_input.real[0])], of_input.imag) for of_input in edges]
-    return StepTerms(math.fsum(base), len(trees), np.concatenate(edges), np.concatenate(values))
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _number_inputs(numbers: Any, values: Floats) -> npt.NDArray[np.complex128]:
-    """Return complex numbers of input number and value; ``number + value * 1j`` makes NaN of infinity."""
     numbered = np.empty(values.shape, dtype=np.complex128)
     numbered.real, numbered.imag = numbers, values
     return numbered
-
-
-def _step_edges(trees: Sequence[Any]) -> Floats:
-    """Return the edges of the sum of trees of one input; the last step ends at infinity."""
-    splits = [nodes["num_threshold"][nodes["is_leaf"] == 0] for nodes in trees]
-    return np.unique(np.concatenate([*splits, [np.inf]]))
-
-
-def _sum_trees(trees: Sequence[Any], values: Floats) -> Floats:
-    """Sum the outputs of trees of one input for values, shape (values,), with one rounding per sum."""
-    outputs = [_tree_outputs(nodes, values) for nodes in trees]
-    return np.array([math.fsum(of_value) for of_value in zip(*outputs, strict=True)] or [0.0] * len(values))
-
-
-def _tree_outputs(nodes: Any, values: Floats) -> Floats:
-    current, missing = np.zeros(len(values), dtype=np.intp), np.isnan(values)
-    while not (at_leaf := nodes["is_leaf"][current] == 1).all():
-        left = np.where(missing, nodes["missing_go_to_left"][current] == 1, values <= nodes["num_threshold"][current])
-        current = np.where(at_leaf, current, np.where(left, nodes["left"][current], nodes["right"][current]))
-    outputs: Floats = nodes["value"][current]
-    return outputs

@@ -14,10 +14,10 @@ from scipy.special import expit
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.models.additive_terms import extract_linear_terms, extract_step_terms
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.models.contributions import TOLERANCE, Contributions, require_additive
 from holdfast.models.purchase_models import extract_purchase_model
+from holdfast.models.term_extraction import extract_linear_terms, extract_step_terms
 
 # Sums of a few dozen terms in another order differ by less.
 _PROBABILITY_TOLERANCE = 1e-12

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
+from holdfast.models.categories import InputCategories, encode_categories
 from holdfast.models.fingerprint import DECLARATION_TAGS, differing_parts, fingerprint
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ AS_OF_TAG = "holdfast.as_of"  # of the training
 TRUSTED_TYPES = [
     "holdfast.models.additive_terms.arcsinh_inputs",
     "holdfast.models.calibrated_classifier.CalibratedModel",
+    "holdfast.models.category_columns.indicate_categories",
+    "holdfast.models.category_columns.rank_categories",
     "holdfast.models.purchase_models.BgNbdModel",
     "holdfast.models.purchase_models.ParetoNbdModel",
     "numpy.dtype",
@@ -69,6 +72,7 @@ class ServedModel(BaseModel):
         model_sha256: SHA-256 of the model file.
         examples: Synthetic rows with the scores that the model must return wherever it is served. Versions of early
             releases have none and are not served.
+        categories: Categorical input to its categories. Its numbers in ``reference`` and ``examples`` are codes.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -84,6 +88,7 @@ class ServedModel(BaseModel):
     fingerprint: dict[str, str]
     model_sha256: str
     examples: list[ScoredExample] = []
+    categories: dict[str, InputCategories] = {}
 
     @model_validator(mode="after")
     def _rows_of_inputs(self) -> Self:
@@ -91,6 +96,8 @@ class ServedModel(BaseModel):
         for name, row in rows.items():
             if len(row) != len(self.inputs):
                 raise ValueError(f"the {name} has {len(row)} values for {len(self.inputs)} inputs")
+        if others := sorted(self.categories.keys() - set(self.inputs)):
+            raise ValueError(f"categories of {', '.join(others)}, which is no input")
         return self
 
     def differing_definitions(self, other: "ServedModel") -> list[str]:
@@ -126,6 +133,11 @@ class Feature:
     increasing: bool = False
     log_odds: bool = False
 
+    @property
+    def is_categorical(self) -> bool:
+        """Return whether the values are texts, which the input matrix holds as codes."""
+        return self.dtype == "String"
+
 
 @dataclass(frozen=True)
 class FreshnessLimits:
@@ -151,6 +163,10 @@ def model_inputs(store: "FeatureStore") -> list[Feature]:
     return inputs
 
 
+class UnorderedFeatureError(HoldfastError):
+    """Declaration of a text that only a number can have."""
+
+
 def declared_features(view: str, fields: Sequence["FeastField"], tags: Mapping[str, str]) -> list[Feature]:
     """List the features of a view with what its tags declare about them.
 
@@ -161,8 +177,17 @@ def declared_features(view: str, fields: Sequence["FeastField"], tags: Mapping[s
 
     Returns:
         Feature per field.
+
+    Raises:
+        UnorderedFeatureError: A text is declared as ``increasing`` or ``log_odds``.
     """
     nullable, increasing, log_odds = (tags.get(tag, "").split(",") for tag in DECLARATION_TAGS)
+    for field in fields:
+        if str(field.dtype) == "String" and field.name in {*increasing, *log_odds}:
+            raise UnorderedFeatureError(
+                f"{view}:{field.name} is a String, which has no order: remove it from the tags `increasing` and "
+                "`log_odds` of its feature view."
+            )
     return [
         Feature(
             view=view,
@@ -203,14 +228,16 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats
         columns: Feature to one value per row; None is null.
 
     Returns:
-        Matrix of float64, shape (rows, inputs); a null of a nullable feature is NaN.
+        Matrix of float64, shape (rows, inputs); a null of a nullable feature is NaN, a text is its code.
 
     Raises:
         MissingFeatureError: A feature that is not nullable is null; nulls are never imputed here.
     """
     matrix = np.empty((len(columns[inputs[0].name]), len(inputs)), dtype=np.float64)
     for i, feature in enumerate(inputs):
-        matrix[:, i] = np.array(columns[feature.name], dtype=np.float64)  # None becomes NaN
+        values = columns[feature.name]
+        # None becomes NaN
+        matrix[:, i] = encode_categories(values) if feature.is_categorical else np.array(values, dtype=np.float64)
         if not feature.nullable and np.isnan(matrix[:, i]).any():
             row = int(np.flatnonzero(np.isnan(matrix[:, i]))[0])
             raise MissingFeatureError(

@@ -1,12 +1,13 @@
 """Reason codes of a score: the groups of inputs with the largest effects, in plain words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from feature_repo.reason_texts import REASON_TEXTS, InputValues, ReasonText, describe_input
+from feature_repo.reason_texts import NEW_CATEGORY, REASON_TEXTS, InputValues, ReasonText, describe_input
+from holdfast.models.categories import InputCategories
 from holdfast.models.contributions import TOLERANCE
 
 MAX_REASONS = 3
@@ -33,7 +34,11 @@ class ReasonCode:
 
 
 def select_reasons(
-    names: Sequence[str], values: Sequence[float], contributions: Sequence[float], limit: int = MAX_REASONS
+    names: Sequence[str],
+    values: Sequence[float],
+    contributions: Sequence[float],
+    limit: int = MAX_REASONS,
+    categories: Mapping[str, InputCategories] | None = None,
 ) -> list[ReasonCode]:
     """Select the reasons with the largest effects, largest first.
 
@@ -42,11 +47,15 @@ def select_reasons(
         values: Inputs of one customer, shape (inputs,); NaN is missing.
         contributions: Contributions to the log-odds, shape (inputs,).
         limit: Largest number of reasons.
+        categories: Categorical input to its categories, by which its code becomes a text.
 
     Returns:
         Reasons; those without an effect are left out.
     """
-    known = {name: float(value) for name, value in zip(names, values, strict=True)}
+    known: dict[str, float | str] = {name: float(value) for name, value in zip(names, values, strict=True)}
+    for name, of_input in (categories or {}).items():
+        if not _is_missing(code := known[name]):
+            known[name] = of_input.texts.get(float(code), NEW_CATEGORY)
     effects = {name: float(value) for name, value in zip(names, contributions, strict=True)}
     found = []
     for reason in _reason_texts(names):
@@ -67,8 +76,12 @@ def _reason_texts(names: Sequence[str]) -> list[ReasonText]:
 
 def _text(reason: ReasonText, inputs: Sequence[str], values: InputValues) -> str:
     if all(name in values for name in reason.required):  # otherwise the feature service lacks one
-        if not any(math.isnan(values[name]) for name in reason.required):
+        if not any(_is_missing(values[name]) for name in reason.required):
             return reason.render(values)
         if reason.if_missing:
             return reason.if_missing
     return "; ".join(describe_input(name, values) for name in inputs)
+
+
+def _is_missing(value: float | str) -> bool:
+    return not isinstance(value, str) and math.isnan(value)

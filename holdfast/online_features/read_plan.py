@@ -63,8 +63,8 @@ def build_read_plan(store: "FeatureStore", feature_service: str) -> ReadPlan:
         The read plan.
 
     Raises:
-        UnreadableServiceError: A view has other keys than the customer, a feature is not a number, or an on-demand view
-            is not in Python mode over lists of stored features and the request time.
+        UnreadableServiceError: A view has other keys than the customer, a feature is neither a number nor a text, or an
+            on-demand view is not in Python mode over lists of stored features and the request time.
     """
     if store.config.entity_key_serialization_version != 3:
         raise UnreadableServiceError(
@@ -123,7 +123,9 @@ def _features(tags: dict[str, str], view: str, fields: Sequence["Field"]) -> lis
     features = declared_features(view, fields, tags)
     for feature in features:
         if feature.dtype not in VALUE_FIELD_BY_TYPE:
-            raise UnreadableServiceError(f"{view}:{feature.name} is a {feature.dtype}; model inputs must be numbers.")
+            raise UnreadableServiceError(
+                f"{view}:{feature.name} is a {feature.dtype}; model inputs must be numbers or texts."
+            )
     return features
 
 

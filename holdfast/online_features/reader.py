@@ -16,14 +16,15 @@ import numpy.typing as npt
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from holdfast.core.types import Bools, Floats, Ints
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, feast_reader
+from holdfast.models.categories import encode_categories
 from holdfast.models.contract import Feature
 from holdfast.online_features.read_plan import OnDemandComputation, ReadPlan, build_read_plan
-from holdfast.online_features.value_decoder import Fault, Number, decode_values
+from holdfast.online_features.value_decoder import Fault, StoredValue, decode_values
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-_Columns = list[list[Number | None]]
+_Columns = list[list[StoredValue | None]]
 _NONE = int(Fault.NONE)  # the look-up of an enumeration's member takes a microsecond
 
 
@@ -34,7 +35,8 @@ class OnlineFeatures:
     Attributes:
         customer_ids: Ids of the customers.
         as_of_us: Request time of each customer, µs since 1970, shape (n,).
-        inputs: Model inputs, shape (n, k), in the order of the feature service; NaN for a null or a fault.
+        inputs: Model inputs, shape (n, k), in the order of the feature service; NaN for a null or a fault, the code of
+            a text.
         faults: ``Fault`` of each input, shape (n, k); a computed input has the worst fault of its sources.
         timestamps_us: Event time of each stored view, µs, shape (n, v); ``NO_TIME`` for an unknown customer.
     """
@@ -70,6 +72,7 @@ class OnlineReader:
         self._columns_by_type: dict[str, list[int]] = {}
         for column, feature in enumerate(plan.columns):
             self._columns_by_type.setdefault(feature.dtype, []).append(column)
+        self._text_columns = [column for column, feature in enumerate(plan.columns) if feature.is_categorical]
         self._nullable = np.array([feature.nullable for feature in plan.columns], dtype=bool)
         self._input_nullable = np.array([feature.nullable for feature in plan.inputs], dtype=bool)
         self._stored_inputs = np.array(plan.stored_inputs, dtype=np.intp).reshape(-1, 2)
@@ -111,7 +114,10 @@ class OnlineReader:
         times = np.empty(count, dtype=np.int64)
         times[:] = as_of_us
         columns, faults = self._decode_columns(raw.values, count)
-        stored = np.array(columns, dtype=np.float64).reshape(len(columns), count).T  # None becomes NaN
+        numbers: list[Any] = list(columns)
+        for column in self._text_columns:
+            numbers[column] = encode_categories(columns[column])
+        stored = np.array(numbers, dtype=np.float64).reshape(len(columns), count).T  # None becomes NaN
         _flag_nulls(faults, stored, self._nullable)
         inputs = np.full((count, len(self.inputs)), np.nan)
         input_faults = np.zeros(inputs.shape, dtype=np.uint8)
@@ -125,7 +131,9 @@ class OnlineReader:
             for position, name in view.outputs:
                 input_faults[:, position] = worst
                 if usable:
-                    inputs[usable, position] = np.array(computed[name], dtype=np.float64)
+                    values = computed[name]
+                    is_text = self.inputs[position].is_categorical
+                    inputs[usable, position] = encode_categories(values) if is_text else np.array(values, np.float64)
         _flag_nulls(input_faults, inputs, self._input_nullable)
         timestamps = np.array(raw.times_us, dtype=np.int64).reshape(len(self.views), count).T
         return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)

@@ -1,4 +1,4 @@
-"""Decoder of stored feature values: the numbers that Feast reads from the same bytes, by column."""
+"""Decoder of stored feature values: the numbers and texts that Feast reads from the same bytes, by column."""
 
 import functools
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from holdfast.feast_stores._feast_imports import ValueProto
 from holdfast.online_features.bulk_decoder import decode_in_bulk
 
-Number = int | float | bool
+StoredValue = int | float | bool | str
 
 
 class Fault(IntEnum):
@@ -31,14 +31,16 @@ VALUE_FIELD_BY_TYPE = {
     "Int64": "int64_val",
     "Int32": "int32_val",
     "Bool": "bool_val",
+    "String": "string_val",
 }
 _WRONG = object()
-_SHORT = 3  # bytes: a tag and a number below 16,384
+# Longest value that is decoded once for all customers: a number below 16,384 after its tag, or the text of a category.
+_SHORT_BYTES = dict.fromkeys(VALUE_FIELD_BY_TYPE.values(), 3) | {"string_val": 64}
 
 
 def decode_values(
     stored: Sequence[bytes | None], dtype: str, bulk: bool = True
-) -> tuple[list[Number | None], list[tuple[int, Fault]]]:
+) -> tuple[list[StoredValue | None], list[tuple[int, Fault]]]:
     """Decode the values of a column.
 
     Args:
@@ -47,12 +49,13 @@ def decode_values(
         bulk: Decode long columns with NumPy (``bulk_decoder``); the result is the same.
 
     Returns:
-        The numbers, None where there is none; and position and fault of each value that is missing or not of ``dtype``.
+        The values, None where there is none; and position and fault of each value that is missing or not of ``dtype``.
     """
     field = VALUE_FIELD_BY_TYPE[dtype]
+    short = _SHORT_BYTES[field]
     present = [value for value in stored if value]
     found: Sequence[object] = (bulk and decode_in_bulk(present, field)) or [
-        _decode_short(value, field) if len(value) <= _SHORT else _decode(value, field) for value in present
+        _decode_short(value, field) if len(value) <= short else _decode(value, field) for value in present
     ]
     if len(found) < len(stored):
         following = iter(found)
@@ -66,7 +69,7 @@ def decode_values(
     return found, faults  # type: ignore[return-value]
 
 
-@functools.lru_cache(maxsize=4096)  # counts are small numbers that repeat
+@functools.lru_cache(maxsize=4096)  # counts are small numbers that repeat, and so do categories
 def _decode_short(stored: bytes, field: str) -> object:
     return _decode(stored, field)
 

@@ -9,11 +9,14 @@ from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.models.contract import MODEL_NAME, ScoredExample, ServedModel
+from holdfast.training.category_encoding import name_categories
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import predict_churn
 from holdfast.training.recipe import Recipe
 
 _LOW, _HIGH = 0.05, 0.95
+_MOST_CATEGORIES = 5  # per input in the examples, which a tag of the registry stores
+_NEW_CATEGORY = 0.5  # the code of no text
 
 
 def build_contract(
@@ -33,7 +36,8 @@ def build_contract(
         Contract without a version, which only the registry assigns.
     """
     latest = fitted.at_cutoffs([fitted.keys["cutoff"].max()]).x
-    reference = typical_inputs(latest)
+    categorical = [column for column, feature in enumerate(fitted.inputs) if feature.is_categorical]
+    reference = typical_inputs(latest, categorical)
     return ServedModel(
         model_name=MODEL_NAME,
         model_version="",
@@ -45,37 +49,48 @@ def build_contract(
         activity_days=settings.activity_days,
         fingerprint=fingerprint,
         model_sha256=sha256,
-        examples=score_examples(model, build_example_rows(reference, latest)),
+        examples=score_examples(model, build_example_rows(reference, latest, categorical)),
+        categories=name_categories(fitted),
     )
 
 
-def typical_inputs(latest: Floats) -> list[float | None]:
+def typical_inputs(latest: Floats, categorical: Sequence[int] = ()) -> list[float | None]:
     """Compute the reference customer of the reason codes: the median of each input at the latest cut-off.
+
+    Of a categorical input it is the most frequent category.
 
     Inputs that few customers have are None. Their median would come from other customers than the rest: one purchase
     day, and still a usual gap between purchases.
 
     Args:
         latest: Inputs at the latest cut-off, shape (rows, inputs).
+        categorical: Columns of the categorical inputs.
 
     Returns:
-        Median per input; None where at least half of the rows have no value.
+        Value per input; None where at least half of the rows have no value.
     """
-    known = np.isfinite(latest)
-    return [
-        float(np.median(column[there])) if there.mean() > 0.5 else None
-        for column, there in zip(latest.T, known.T, strict=True)
-    ]
+    typical: list[float | None] = []
+    for number, column in enumerate(latest.T):
+        known = column[np.isfinite(column)]
+        if len(known) <= len(column) / 2:
+            typical.append(None)
+        else:
+            typical.append(_most_frequent(known)[0] if number in categorical else float(np.median(known)))
+    return typical
 
 
-def build_example_rows(typical: Sequence[float | None], latest: Floats) -> list[list[float | None]]:
+def build_example_rows(
+    typical: Sequence[float | None], latest: Floats, categorical: Sequence[int] = ()
+) -> list[list[float | None]]:
     """Build example rows: the reference customer, and variants with one input low, high or missing.
 
-    Low and high are the 5% and 95% quantiles. So every input varies in some row, and no row is a customer's.
+    Low and high are the 5% and 95% quantiles; of a categorical input, the most frequent categories and a new one. So
+    every input varies in some row, and no row is a customer's.
 
     Args:
         typical: Inputs of the reference customer.
         latest: Inputs at the latest cut-off, shape (rows, inputs).
+        categorical: Columns of the categorical inputs.
 
     Returns:
         Distinct rows; an input is missing only if it is missing for some customers.
@@ -83,7 +98,11 @@ def build_example_rows(typical: Sequence[float | None], latest: Floats) -> list[
     rows = [list(typical)]
     for i, column in enumerate(latest.T):
         known = column[np.isfinite(column)]
-        values: list[float | None] = np.quantile(known, [_LOW, _HIGH]).tolist() if len(known) else []
+        values: list[float | None]
+        if i in categorical:
+            values = [*_most_frequent(known), _NEW_CATEGORY]
+        else:
+            values = np.quantile(known, [_LOW, _HIGH]).tolist() if len(known) else []
         values += [None] * (len(known) < len(column))
         rows += [[*typical[:i], value, *typical[i + 1 :]] for value in values]
     return [row for i, row in enumerate(rows) if row not in rows[:i]]
@@ -104,3 +123,10 @@ def score_examples(model: Any, rows: Sequence[Sequence[float | None]]) -> list[S
         ScoredExample(inputs=list(row), churn_probability=score)
         for row, score in zip(rows, scores.tolist(), strict=True)
     ]
+
+
+def _most_frequent(codes: Floats) -> list[float]:
+    """Return the most frequent codes, the most frequent first; of equally frequent ones the smallest first."""
+    distinct, counts = np.unique(codes, return_counts=True)
+    found: list[float] = distinct[np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]].tolist()
+    return found

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from feature_repo.labels import churn_labels
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
@@ -77,6 +78,7 @@ class TrainingSet:
         inputs: Features in the order of the columns of ``x``.
         histories: Cut-off to the purchase history of every customer known at it, active or not.
         horizon_days: Horizon of the label in days.
+        texts: Categorical input to its distinct texts, sorted; not only those of these rows.
     """
 
     keys: pd.DataFrame
@@ -85,6 +87,7 @@ class TrainingSet:
     inputs: list[Feature]
     histories: Mapping[datetime, PurchaseHistory] = field(default_factory=dict)
     horizon_days: int = 90
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def at_cutoffs(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
         """Select the rows and histories of cut-offs.
@@ -247,7 +250,12 @@ def assemble_training_set(
         raise RuntimeError("The point-in-time join returned other rows than the labels.")
     x, churned = input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool)
     histories = {cutoff: read_purchase_history(settings, cutoff, known_at) for cutoff in sorted(cutoffs)}
-    return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days)
+    texts = {
+        feature.name: tuple(pc.unique(joined[feature.name]).drop_null().sort().to_pylist())
+        for feature in inputs
+        if feature.is_categorical
+    }
+    return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days, texts)
 
 
 def build_training_set(

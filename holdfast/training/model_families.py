@@ -20,6 +20,7 @@ from holdfast.core.types import Floats
 from holdfast.models.additive_terms import arcsinh_inputs
 from holdfast.models.purchase_models import PURCHASE_INPUTS, BgNbdModel, ParetoNbdModel, PurchaseModel
 from holdfast.training.bounded_logistic import fit_bounded_logistic
+from holdfast.training.category_encoding import fit_indicators, fit_ranks
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.purchase_fitting import fit_purchase_model
 from holdfast.training.recipe import BASE_RATE
@@ -84,16 +85,24 @@ def _prepare_purchase_model(model: type[PurchaseModel], data: TrainingSet) -> Fi
 
 
 def _prepare_logistic(data: TrainingSet) -> Fit:
+    encode = fit_indicators(data)
+    x = _fill_empty_inputs(data.x if encode is None else encode.fit_transform(data.x))
     log_odds = [number for number, feature in enumerate(data.inputs) if feature.log_odds]
-    scale = FunctionTransformer(arcsinh_inputs, kw_args={"log_odds": log_odds})
-    scaled = scale.fit_transform(_fill_empty_inputs(data.x))
+    indicators = [number for number, feature in enumerate(data.inputs) if feature.is_categorical]
+    indicators += range(len(data.inputs), x.shape[1])
+    scale = FunctionTransformer(arcsinh_inputs, kw_args={"log_odds": [*log_odds, *indicators]})
+    scaled = scale.fit_transform(x)
     impute, standardize = _fit_median_imputer(scaled), StandardScaler()
-    x = standardize.fit_transform(impute.transform(scaled))
-    # Indicators of missing values follow the inputs; their sign is not declared.
+    filled = impute.transform(scaled)
+    # An indicator keeps its scale, so that the penalty draws a category the more to the others the fewer rows it has.
+    standardize.fit(filled).scale_[indicators] = 1.0
+    x = standardize.transform(filled)
+    # Indicators follow the inputs; their sign is not declared.
     increasing = np.array([feature.increasing for feature in data.inputs] + [False] * (x.shape[1] - len(data.inputs)))
+    steps = [step for step in (encode, scale, impute, standardize) if step is not None]
 
     def fit(params: Params, seed: int) -> BaseEstimator:
-        return make_pipeline(scale, impute, standardize, fit_bounded_logistic(x, data.y, increasing, **params))
+        return make_pipeline(*steps, fit_bounded_logistic(x, data.y, increasing, **params))
 
     return fit
 
@@ -110,16 +119,19 @@ def _fit_median_imputer(x: Floats) -> SimpleImputer:
 
 
 def _prepare_boosting(data: TrainingSet) -> Fit:
-    x, directions = _fill_empty_inputs(data.x), [int(feature.increasing) for feature in data.inputs]
+    encode = fit_ranks(data)
+    x = _fill_empty_inputs(data.x if encode is None else encode.fit_transform(data.x))
+    directions = [int(feature.increasing) for feature in data.inputs]
 
     def fit(params: Params, seed: int) -> BaseEstimator:
-        return HistGradientBoostingClassifier(
+        model = HistGradientBoostingClassifier(
             **params,
             early_stopping=False,  # its random hold-out would mix the cut-offs
             interaction_cst="no_interactions",  # a generalized additive model (Lou, Caruana and Gehrke, 2012)
             monotonic_cst=directions,
             random_state=seed,
         ).fit(x, data.y)
+        return model if encode is None else make_pipeline(encode, model)
 
     return fit
 

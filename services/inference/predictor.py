@@ -216,7 +216,7 @@ def explain(model: LoadedModel, matrix: Floats) -> list[Explanation]:
             contributions=dict(zip(names, values, strict=True)),
             reasons=[
                 Reason(text=reason.text, effect=reason.effect, direction=reason.direction, inputs=list(reason.inputs))
-                for reason in select_reasons(names, row, values)
+                for reason in select_reasons(names, row, values, categories=model.contract.categories)
             ],
         )
         for row, log_odds, values in zip(matrix.tolist(), parts.log_odds.tolist(), parts.values.tolist(), strict=True)

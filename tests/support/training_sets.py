@@ -1,6 +1,6 @@
 """Synthetic training sets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from holdfast.models.categories import encode_categories
 from holdfast.models.contract import RECENCY_FEATURE, Feature
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.time_split import TimeSplit, split_by_time
@@ -92,3 +93,36 @@ def shop_training_set(customers: int, months: int, seed: int = 0) -> TrainingSet
 def default_split(data: TrainingSet) -> TimeSplit:
     """Split the cut-offs of a training set with the default settings and an embargo of 90 days."""
     return split_by_time([cutoff.to_pydatetime() for cutoff in sorted(data.keys["cutoff"].unique())], 90, 4, 5, 2)
+
+
+def add_text_input(data: TrainingSet, name: str, values: Sequence[str | None]) -> TrainingSet:
+    """Add a categorical input after the others."""
+    texts = tuple(sorted({value for value in values if value is not None}))
+    return replace(
+        data,
+        x=np.column_stack([data.x, encode_categories(values)]),
+        inputs=[*data.inputs, Feature("synthetic", name, "String", True)],
+        texts={**data.texts, name: texts},
+    )
+
+
+def country_training_set(
+    customers: int, months: int, effects: Mapping[str | None, float], seed: int = 0, noise: Sequence[str] = ()
+) -> TrainingSet:
+    """Draw a training set of a number and a country, which has the given effect on the log-odds of churn.
+
+    Each customer has one country at all cut-offs. With ``noise`` there is a second text, without an effect.
+    """
+    rng = np.random.default_rng(seed)
+    countries = [*effects]
+    chosen = [countries[i] for i in rng.integers(0, len(countries), customers)] * months
+    number = rng.normal(size=customers * months)
+    log_odds = 0.5 * number + np.array([effects[country] for country in chosen])
+    data = make_training_set(
+        rng.random(len(chosen)) < expit(log_odds),
+        np.tile(np.arange(customers), months),
+        np.repeat(np.array(month_starts(months), dtype=object), customers).tolist(),
+        days_since_last_purchase=number,
+    )
+    data = add_text_input(data, "country", chosen)
+    return add_text_input(data, "noise", rng.choice(noise, len(chosen)).tolist()) if noise else data

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Bool, Float32, Float64, Int32, Int64, String
+from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig
+from holdfast.models.categories import encode_categories
 from holdfast.models.contract import Feature
 from holdfast.online_features.read_plan import UnreadableServiceError
 from holdfast.online_features.reader import OnlineReader
@@ -51,7 +52,7 @@ kinds = view(
     nullable="flag",
 )
 hidden = view("hidden", Field(name="visited_us", dtype=Int64), Field(name="unused", dtype=Float64))
-words = view("words", Field(name="word", dtype=String))
+words = view("words", Field(name="word", dtype=String), Field(name="note", dtype=String), nullable="note")
 
 
 def seconds_since(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -171,13 +172,46 @@ def test_reader_transformation_error_is_raised(store: FeatureStore) -> None:
         reader.read(["a"], NOW)
 
 
+def shouts(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {"loud": [word.upper() for word in inputs["word"]]}
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+def test_reader_text_is_its_code(store: FeatureStore, count: int) -> None:
+    loud = on_demand(shouts, sources=[words[["word"]]], schema=[Field(name="loud", dtype=String)])
+    reader = reader_of(store, words, loud)
+    texts = ["", "Österreich", "中国", "x" * 100, "a\x00b"]
+    ids = [f"c{i}" for i in range(count)]
+    written = [texts[i % len(texts)] for i in range(count)]
+    frame = pd.DataFrame({ENTITY_KEY: ids, "word": written, "note": [None if i % 2 else "x" for i in range(count)]})
+    store.write_to_online_store("words", frame.assign(at=pd.Timestamp(AS_OF)))
+    found = reader.read([*ids, "unknown"], NOW)
+    assert [feature.name for feature in reader.inputs] == ["word", "note", "loud"]
+    assert np.array_equal(found.inputs[:-1, 0], encode_categories(written))
+    assert np.array_equal(found.inputs[:-1, 2], encode_categories([text.upper() for text in written]))
+    assert np.isnan(found.inputs[:-1, 1]).tolist() == [bool(i % 2) for i in range(count)]
+    assert not found.faults[:-1].any()
+    assert found.faults[-1].tolist() == [Fault.ABSENT] * 3
+
+
+def test_reader_null_text_is_a_fault_unless_nullable(store: FeatureStore) -> None:
+    reader = reader_of(store, words)
+    frame = pd.DataFrame({ENTITY_KEY: ["a"], "word": [None], "note": ["x"]})
+    store.write_to_online_store("words", frame.assign(at=pd.Timestamp(AS_OF)))
+    assert reader.read(["a"], NOW).faults.tolist() == [[Fault.NULL, Fault.NONE]]
+
+
 _WITH_OTHER_REQUEST_FIELD = {"sources": [hidden[["visited_us"]], request_shop], "name": "computed"}
 
 
 @pytest.mark.parametrize(
     ("views", "also", "reason"),
     [
-        ([words], [], r"words:word is a String; model inputs must be numbers"),
+        (
+            [view("lists", Field(name="words", dtype=Array(String)))],
+            [],
+            r"lists:words is a Array\(String\); model inputs must be numbers or texts",
+        ),
         ([view("of_shops", Field(name="x", dtype=Int64), entities=[shop])], [], r"keys \[\('shop_id', 'String'\)\]"),
         ([view("of_both", Field(name="x", dtype=Int64), entities=[customer, shop])], [], "supports only customer_id"),
         ([view("numbered", Field(name="x", dtype=Int64), entities=[number])], [], r"'customer_number', 'Int64'"),

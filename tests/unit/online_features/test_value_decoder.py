@@ -20,6 +20,7 @@ VALUES = {
     "Float32": st.floats(width=32),
     "Int32": st.integers(-(2**31), 2**31 - 1),
     "Bool": st.booleans(),
+    "String": st.text(max_size=80) | st.sampled_from(["", "France", "中国", "a\x00b"]),
 }
 # Long enough that columns are decoded in bulk, and short enough that they are not.
 SIZES = {"min_size": 0, "max_size": 300}
@@ -81,7 +82,7 @@ def test_decode_values_one_value_of_other_type_is_a_fault(dtype: str, size: int,
     if other == dtype:
         return
     column = [stored(float(i) if dtype == "Float64" else i, dtype) for i in range(size)]
-    column[size // 2] = stored(1, other)
+    column[size // 2] = stored("one" if other == "String" else 1, other)
     values, faults = decode_values(column, dtype)
     assert faults == [(size // 2, Fault.WRONG_TYPE)]
     assert values == [None if i == size // 2 else i for i in range(size)]
@@ -90,26 +91,28 @@ def test_decode_values_one_value_of_other_type_is_a_fault(dtype: str, size: int,
 @pytest.mark.parametrize("message", [{"string_val": "8 bytes!"}, {"bytes_val": b"1234567"}, {"null_val": 0}])
 def test_decode_values_text_of_same_length_is_a_fault(message: dict[str, Any]) -> None:
     raw = ValueProto(**message).SerializeToString()
-    for dtype in VALUE_FIELD_BY_TYPE:
+    for dtype in VALUE_FIELD_BY_TYPE.keys() - ({"String"} if "string_val" in message else set()):
         for size in (1, 200):
             assert decode_values([raw] * size, dtype)[1] == [(row, Fault.WRONG_TYPE) for row in range(size)]
 
 
-# A tag of a double or an int64 with anything after it, and anything at all.
+# A tag of a double, an int64 or a text with anything after it, and anything at all.
 _BROKEN = st.binary(min_size=1, max_size=12) | st.builds(
     lambda tag, rest: tag + rest,
-    st.sampled_from([stored(0.0, "Float64")[:1], stored(0, "Int64")[:1]]),  # type: ignore[index]
+    st.sampled_from([stored(0.0, "Float64")[:1], stored(0, "Int64")[:1], stored("", "String")[:1]]),  # type: ignore[index]
     st.binary(max_size=12),
 )
 
 
-@given(st.lists(_BROKEN, min_size=1, max_size=3), st.sampled_from(["Float64", "Int64"]))
+@given(st.lists(_BROKEN, min_size=1, max_size=3), st.sampled_from(["Float64", "Int64", "String"]))
 @example([b"\x20" + b"\xff" * 9 + b"\x02"], "Int64")
 @example([b"\x20" + b"\xff" * 10 + b"\x01"], "Int64")
 @example([b"\x20\x80\x00"], "Int64")
 @example([b"\x29" * 10, b"\x00" * 8], "Float64")
+@example([b"\x1a\x01\xff"], "String")  # not UTF-8
+@example([b"\x1a\x05abc"], "String")
 def test_decode_values_invalid_bytes_equal_feast(broken: list[bytes], dtype: str) -> None:
-    sound = [stored(1.0 if dtype == "Float64" else 300, dtype)] * 150
+    sound = [stored({"Float64": 1.0, "Int64": 300, "String": "France"}[dtype], dtype)] * 150
     assert_as_feast([*broken], dtype)
     assert_as_feast([*sound, *broken], dtype)
     assert_as_feast(broken * 150, dtype)
