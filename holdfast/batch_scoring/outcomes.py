@@ -14,10 +14,9 @@ from feature_repo.labels import churn_labels
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
-from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.core.types import Bools
-from holdfast.ingestion.batches import transaction_files
 from holdfast.ingestion.history_extent import DataGap, read_extent
+from holdfast.ingestion.tables import scan_table
 
 _LABELS = 500_000  # at once: takes about 300 MB
 
@@ -116,7 +115,7 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
-    transactions = scan_parquet_files(connection, transaction_files(settings, known_at))
+    transactions = scan_table(connection, settings, known_at=known_at)
     for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": positions, ENTITY_KEY: rows[ENTITY_KEY].iloc[positions], "cutoff": cutoffs.iloc[positions]}
         requested = pa.table({name: pa.array(values) for name, values in columns.items()})

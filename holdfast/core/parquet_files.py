@@ -6,6 +6,7 @@ Every reader of stored tables uses this module; tests/unit/test_paths.py finds o
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,29 +32,79 @@ def escape_duckdb_path(path: Path) -> str:
     return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
 
 
-def create_parquet_view(connection: "duckdb.DuckDBPyConnection", name: str, files: Iterable[Path]) -> None:
+def create_parquet_view(
+    connection: "duckdb.DuckDBPyConnection", name: str, files: Iterable[Path], schema: pa.Schema | None = None
+) -> None:
     """Create a view of the rows of Parquet files.
 
     Args:
         connection: Connection to DuckDB.
         name: Name of the view.
-        files: At least one file.
+        files: Files; at least one without a schema.
+        schema: Columns of the view; one that a file lacks is null. Default: the columns of the files.
     """
-    paths = [escape_duckdb_path(file) for file in files]
-    connection.read_parquet(paths, hive_partitioning=False).create_view(name)
+    relations = [
+        connection.read_parquet([escape_duckdb_path(file) for file in group], hive_partitioning=False)
+        for group in _group_by_columns(files, schema)
+    ]
+    if schema is not None:
+        relations = [
+            relation.project(", ".join(_select_column(field, relation.columns) for field in schema))
+            for relation in relations or [connection.from_arrow(schema.empty_table())]
+        ]
+    view = relations[0]
+    for relation in relations[1:]:
+        view = view.union(relation)
+    view.create_view(name)
 
 
-def scan_parquet_files(backend: "Backend", files: Iterable[Path]) -> "ibis.Table":
+def scan_parquet_files(backend: "Backend", files: Iterable[Path], schema: pa.Schema | None = None) -> "ibis.Table":
     """Open Parquet files as one table of Ibis.
 
     Args:
         backend: DuckDB backend of Ibis.
-        files: At least one file.
+        files: Files; at least one without a schema.
+        schema: Columns of the table; one that a file lacks is null. Default: the columns of the files.
 
     Returns:
         Table, which is read when an expression is executed.
     """
-    return backend.read_parquet([escape_duckdb_path(file) for file in files], hive_partitioning=False)
+    import ibis
+
+    tables = [
+        backend.read_parquet([escape_duckdb_path(file) for file in group], hive_partitioning=False)
+        for group in _group_by_columns(files, schema)
+    ]
+    if schema is None:
+        return tables[0]
+    if not tables:
+        return backend.create_table(ibis.util.gen_name("empty"), schema.empty_table(), temp=True)
+    types = ibis.Schema.from_pyarrow(schema)
+    complete = [
+        table.select(**{name: table[name] if name in table.columns else ibis.null(types[name]) for name in types})
+        for table in tables
+    ]
+    return complete[0] if len(complete) == 1 else ibis.union(*complete)
+
+
+def _group_by_columns(files: Iterable[Path], schema: pa.Schema | None) -> list[list[Path]]:
+    """Group files by the columns of the schema that each has: DuckDB reads one list of files with equal columns."""
+    groups: dict[frozenset[str], list[Path]] = {}
+    for file in files:
+        columns = frozenset() if schema is None else _read_columns(file) & frozenset(schema.names)
+        groups.setdefault(columns, []).append(file)
+    return list(groups.values())
+
+
+@lru_cache(maxsize=100_000)  # of stored tables, which never change
+def _read_columns(file: Path) -> frozenset[str]:
+    return frozenset(pq.read_schema(file).names)
+
+
+def _select_column(field: pa.Field, columns: Sequence[str]) -> str:
+    if field.name in columns:
+        return f'"{field.name}"'
+    return f'CAST(NULL AS {"VARCHAR" if pa.types.is_string(field.type) else "DOUBLE"}) AS "{field.name}"'
 
 
 def read_parquet_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

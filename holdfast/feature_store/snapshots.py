@@ -15,9 +15,10 @@ from feature_repo.source_hash import transformations_version
 from feature_repo.transformations import BUILDERS, known_transactions
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
-from holdfast.core.parquet_files import read_parquet_file, scan_parquet_files
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.feature_store.schemas import snapshot_schema
-from holdfast.ingestion.batches import Batch, list_batches, select_used, transaction_files
+from holdfast.ingestion.batches import Batch, list_batches, select_used
+from holdfast.ingestion.tables import scan_table
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
@@ -42,7 +43,7 @@ class Snapshot:
 
 
 def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: datetime) -> datetime:
-    """Compute the arrival of the last batch that affects a snapshot.
+    """Compute the arrival of the last batch, of any kind of source, that affects a snapshot.
 
     Batches whose events all lie at or after ``as_of`` do not affect the snapshot, so tomorrow's data does not
     invalidate yesterday's snapshots. A correction affects it where an added or a replaced row lies before ``as_of``.
@@ -56,9 +57,9 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
         Arrival time of a batch.
 
     Raises:
-        NoDataError: No batch affects the snapshot.
+        NoDataError: No batch of transactions affects the snapshot.
     """
-    if not select_used(batches, as_of, known_at):
+    if not select_used([batch for batch in batches if batch.kind == "transactions"], as_of, known_at):
         raise NoDataError(
             f"No transaction before {as_of:%Y-%m-%d %H:%M} UTC had arrived by {known_at:%Y-%m-%d %H:%M} UTC. "
             "Ingest data first (python -m flows.ingest), or choose a later as_of or known_at."
@@ -117,7 +118,7 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
     connection = ibis.duckdb.connect()
-    transactions = scan_parquet_files(connection, transaction_files(settings, effective))
+    transactions = scan_table(connection, settings, known_at=effective)
     known = known_transactions(transactions, as_of, effective)
     snapshots = []
     for view, build in BUILDERS.items():

@@ -26,42 +26,30 @@ from holdfast.ingestion.batches import (
     compute_batch_id,
     find_batch,
     list_batches,
-    list_transaction_files,
     select_known,
 )
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.corrections import find_correction, resolve_replaced
-from holdfast.ingestion.deduplication import QUARANTINE_KEY, TRANSACTION_KEY, find_new_rows
+from holdfast.ingestion.deduplication import QUARANTINE_KEY, find_new_rows, select_new_rows
 from holdfast.ingestion.history_extent import describe_changes, read_extent
 from holdfast.ingestion.ingest_request import IngestRequest
+from holdfast.ingestion.kinds import KINDS
 from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.restatement_checks import check_rows
-from holdfast.ingestion.restatements import find_repeated_batches
 from holdfast.ingestion.results import IngestResult
-from holdfast.ingestion.schemas import TEXT, Quarantine, Transactions
+from holdfast.ingestion.schemas import TABLE_SCHEMAS, TEXT, Quarantine
 from holdfast.ingestion.validation import ValidationResult
 
 _LOCK_TIMEOUT_SECONDS = 1800
 _STAGED = "ingest-"
 _TEXT_COLUMNS = {"customer_id", "batch_id", "source_file", "raw"}
-_UTC = pa.timestamp("us", tz="UTC")
-_TRANSACTIONS = pa.schema(
-    [
-        ("customer_id", pa.string()),
-        ("event_timestamp", _UTC),
-        ("amount", pa.float64()),
-        ("quantity", pa.float64()),
-        ("ingested_at", _UTC),
-        ("batch_id", pa.string()),
-    ]
-)
 _QUARANTINE = pa.schema(
     [
         ("source_file", pa.string()),
         ("row_number", pa.int64()),
         ("reasons", pa.list_(pa.string())),
         ("raw", pa.string()),
-        ("ingested_at", _UTC),
+        ("ingested_at", pa.timestamp("us", tz="UTC")),
         ("batch_id", pa.string()),
     ]
 )
@@ -96,17 +84,14 @@ def commit_batch(
             stored = find_batch(settings, source.sha256, mapping.sha256)
         if stored is not None:  # another process stored the source in the meantime, or the command is repeated
             return IngestResult.from_stored(stored)
-        replaced = resolve_replaced(batches, request.replace)
-        remaining = [batch for batch in select_known(batches) if batch not in replaced]
+        replaced = resolve_replaced(batches, request.replace, mapping.kind)
+        valid = [batch for batch in select_known(batches) if batch.kind == mapping.kind]
+        remaining = [batch for batch in valid if batch not in replaced]
         spill = staging / f"{_STAGED}spill"
-        new, quarantined = (
-            find_new_rows(frame, key, [settings.batches / batch.batch_id / name for batch in remaining], spill)
-            for frame, key, name in (
-                (validated.transactions, TRANSACTION_KEY, "transactions.parquet"),
-                (validated.quarantine, QUARANTINE_KEY, "quarantine.parquet"),
-            )
-        )
-        rows = validated.transactions.iloc[new]
+        new = select_new_rows(settings, KINDS[mapping.kind], validated.rows, remaining, spill)
+        quarantines = [settings.batches / batch.batch_id / "quarantine.parquet" for batch in remaining]
+        quarantined = find_new_rows(validated.quarantine, QUARANTINE_KEY, quarantines, spill)
+        rows = validated.rows.iloc[new.positions]
         first = None if rows.empty else rows["event_timestamp"].min().to_pydatetime()
         ids = tuple(batch.batch_id for batch in replaced)
         batch = Batch(
@@ -119,21 +104,21 @@ def commit_batch(
             rows_filtered=validated.rows_filtered,
             rows_from_refunds=validated.rows_from_refunds,
             rows_added=len(rows),
-            rows_already_known=len(validated.transactions) - len(rows),
+            rows_already_known=len(validated.rows) - len(rows),
             rows_quarantined=len(quarantined),
             rows_already_quarantined=len(validated.quarantine) - len(quarantined),
             first_event=first,
             last_event=None if rows.empty else rows["event_timestamp"].max().to_pydatetime(),
             replaces=ids,
             first_change=min((time for time in (first, *(b.first_event for b in replaced)) if time), default=None),
-            repeats=_find_repeats(settings, validated.transactions, len(rows), remaining, spill),
+            repeats=new.repeats,
             files_sha256=source.files_sha256,
             mapping=mapping.model_dump(mode="json", exclude_defaults=True),
+            kind=mapping.kind,
+            rows_from_columns=validated.rows_from_columns,
         )
-        notes = (
-            *validated.notes,
-            *check_rows(settings, validated.transactions, new, batch, replaced, remaining, request, spill),
-        )
+        checked = check_rows(settings, validated.rows, new.positions, batch, replaced, remaining, request, spill)
+        notes = (*validated.notes, *checked)
         if rows.empty and len(quarantined) == 0 and not replaced:
             return IngestResult.from_commit(batch, validated.reasons, notes, stored=False)
         _require_later(batches, batch.ingested_at)
@@ -152,17 +137,6 @@ def _find_free_id(settings: Settings, source_sha256: str, mapping_sha256: str, r
         batch_id = compute_batch_id(source_sha256, mapping_sha256, *replaces, str(number))
         number += 1
     return batch_id
-
-
-def _find_repeats(
-    settings: Settings, rows: pd.DataFrame, rows_added: int, remaining: list[Batch], spill: Path
-) -> tuple[str, ...]:
-    """List the batches with rows that the source repeats, without a query where it repeats none or all."""
-    known = len(rows) - rows_added
-    with_rows = [batch for batch in remaining if batch.rows_added]
-    if known == 0 or known == sum(batch.rows_added for batch in with_rows):
-        return tuple(batch.batch_id for batch in with_rows) if known else ()
-    return find_repeated_batches(rows, list_transaction_files(settings, with_rows), spill)
 
 
 @contextmanager
@@ -200,10 +174,11 @@ def _require_later(batches: list[Batch], time: datetime) -> None:
 
 
 def _store(settings: Settings, batch: Batch, rows: pd.DataFrame, quarantined: pd.DataFrame, folder: Path) -> None:
+    kind = KINDS[batch.kind]
     stamp = pd.Timestamp(batch.ingested_at).tz_convert("UTC").as_unit("us")
     folder.mkdir()
     for name, model, schema, frame in (
-        ("transactions.parquet", Transactions, _TRANSACTIONS, rows),
+        (kind.file, TABLE_SCHEMAS[batch.kind], kind.table, rows),
         ("quarantine.parquet", Quarantine, _QUARANTINE, quarantined),
     ):
         stamped = frame.assign(

@@ -1,6 +1,7 @@
 """Catalog of the stored batches: immutable folders ``data/batches/BATCH_ID``.
 
-A batch holds ``transactions.parquet``, ``quarantine.parquet`` and its manifest, ``batch.json``.
+A batch holds the table of its kind (``transactions.parquet``, ``attributes.parquet`` or ``events.parquet``),
+``quarantine.parquet`` and its manifest, ``batch.json``.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
+from holdfast.ingestion.kinds import KINDS, KindName
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,19 @@ class Batch:
         source_sha256: Digest of the source's content.
         mapping_sha256: Digest of the column mapping.
         ingested_at: Time at which the rows became known, UTC.
-        rows_read: Rows of the source. Rows read + rows from refunds = added + already known + filtered + quarantined +
-            already quarantined.
+        rows_read: Rows of the source. Rows read + rows from refunds + rows from columns = added + already known +
+            filtered + quarantined + already quarantined.
         first_event: Earliest event of the added rows; None when no row was added.
         last_event: Latest event of the added rows; None when no row was added.
         rows_filtered: Rows that the mapping leaves out.
         rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
+        rows_from_columns: Attribute values from further columns of a row, in addition to the rows of the source.
         replaces: Ids of the batches whose rows are no longer valid from ``ingested_at`` on.
         repeats: Ids of the earlier batches with rows that the source repeats; None in batches of before the field.
         files_sha256: Digest of each file of the source.
         mapping: Content of the mapping without defaults; None in batches of before the field.
         first_change: Earliest event of the rows that were added or replaced; None for ``first_event``.
+        kind: Kind of source.
     """
 
     batch_id: str
@@ -56,26 +60,30 @@ class Batch:
     repeats: tuple[str, ...] | None = None
     files_sha256: tuple[str, ...] = ()
     mapping: dict[str, Any] | None = None
+    kind: KindName = "transactions"  # of batches of before the field
+    rows_from_columns: int = 0
 
 
 MANIFEST = TypeAdapter(Batch)
 
 
-def list_batches(settings: Settings) -> list[Batch]:
-    """List all stored batches.
+def list_batches(settings: Settings, kind: KindName | None = None) -> list[Batch]:
+    """List the stored batches.
 
     Args:
         settings: Settings with the data folder.
+        kind: Kind of source; None for all kinds.
 
     Returns:
         Batches by ``ingested_at``, oldest first.
     """
     batches = [MANIFEST.validate_json(path.read_bytes()) for path in settings.batches.glob("*/batch.json")]
+    batches = [batch for batch in batches if kind in (None, batch.kind)]
     return sorted(batches, key=lambda batch: batch.ingested_at)
 
 
 def select_known(batches: Sequence[Batch], known_at: datetime | None = None) -> list[Batch]:
-    """Select the batches that form the transactions table at a time.
+    """Select the batches that form the tables at a time.
 
     A batch is valid from its ``ingested_at`` until the ``ingested_at`` of the batch that replaces it.
 
@@ -92,7 +100,7 @@ def select_known(batches: Sequence[Batch], known_at: datetime | None = None) -> 
 
 
 def select_used(batches: Sequence[Batch], as_of: datetime, known_at: datetime) -> list[Batch]:
-    """Select the batches with events before ``as_of`` in the transactions table at a time.
+    """Select the batches with rows before ``as_of`` in the tables at a time.
 
     Args:
         batches: All stored batches, oldest first.
@@ -118,6 +126,20 @@ def find_successors(batches: Iterable[Batch]) -> dict[str, Batch]:
     return {batch_id: batch for batch in batches for batch_id in batch.replaces}
 
 
+def table_files(settings: Settings, kind: KindName, known_at: datetime | None = None) -> list[Path]:
+    """List the files of a table at a time.
+
+    Args:
+        settings: Settings with the data folder.
+        kind: Kind of source.
+        known_at: Time at which the rows must be valid; None for the current table.
+
+    Returns:
+        Parquet files, oldest batch first; none before the first batch of the kind.
+    """
+    return batch_files(settings, select_known(list_batches(settings, kind), known_at))
+
+
 def transaction_files(settings: Settings, known_at: datetime | None = None) -> list[Path]:
     """List the files of the transactions table at a time.
 
@@ -128,11 +150,11 @@ def transaction_files(settings: Settings, known_at: datetime | None = None) -> l
     Returns:
         Parquet files, oldest batch first; none before the first batch.
     """
-    return list_transaction_files(settings, select_known(list_batches(settings), known_at))
+    return table_files(settings, "transactions", known_at)
 
 
-def list_transaction_files(settings: Settings, batches: Iterable[Batch]) -> list[Path]:
-    """List the transaction files of batches.
+def batch_files(settings: Settings, batches: Iterable[Batch]) -> list[Path]:
+    """List the files with the valid rows of batches.
 
     Args:
         settings: Settings with the data folder.
@@ -141,7 +163,7 @@ def list_transaction_files(settings: Settings, batches: Iterable[Batch]) -> list
     Returns:
         Parquet files in the order of the batches.
     """
-    return [settings.batches / batch.batch_id / "transactions.parquet" for batch in batches]
+    return [settings.batches / batch.batch_id / KINDS[batch.kind].file for batch in batches]
 
 
 def describe_batches(batches: Sequence[Batch]) -> str:

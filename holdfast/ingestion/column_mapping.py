@@ -1,4 +1,4 @@
-"""Column mapping from a source to transactions, read from a YAML file.
+"""Column mapping from a source to the table of its kind, read from a YAML file.
 
 Example::
 
@@ -17,19 +17,21 @@ import hashlib
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from holdfast.ingestion.file_rules import FileRule, FileRuleError, matches_file
+from holdfast.ingestion.kinds import KindName
 from holdfast.ingestion.mapping_columns import Columns, StrictModel, column_names
 from holdfast.ingestion.mapping_consistency import require_consistent_keys
-from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Join, Refund
+from holdfast.ingestion.mapping_kinds import require_fields, require_keys
+from holdfast.ingestion.mapping_rules import Cancellation, CarryDown, ColumnNames, Conditions, Join, Refund, TextValues
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, check_format
 from holdfast.ingestion.text_settings import Delimiter, Encoding, TimeZone
 from holdfast.ingestion.value_rules import CurrencyRule, CustomerId, CustomerIdForm
 
 # Keys that concern the rows of all files together.
 _WHOLE_SOURCE_KEYS = frozenset(
-    {"files", "exclude_files", "overlapping_files", "exact_duplicates", "join", "max_bad_share", "rows_from"}
+    {"kind", "files", "exclude_files", "overlapping_files", "exact_duplicates", "join", "max_bad_share", "rows_from"}
 )
 
 
@@ -62,8 +64,11 @@ class ColumnMapping(StrictModel):
         credit_sign: Sign of amounts marked CR; those marked DR get the other sign.
         ignore_customers: Ids that stand for no customer, regardless of case; their rows are quarantined and not bad.
         customer_id_form: Differences in writing that do not make two customers.
+        missing_values: Texts of an attribute that state no value, besides a blank.
+        erased_values: Texts of an attribute that erase its value; None stands for a blank.
     """
 
+    kind: KindName = "transactions"
     columns: Columns
     timestamp_format: str | tuple[str, ...] | None = Field(
         default=None, description="strptime format or a name such as epoch_seconds, or several; default ISO 8601."
@@ -102,10 +107,19 @@ class ColumnMapping(StrictModel):
     credit_sign: Literal["positive", "negative"] | None = None
     ignore_customers: tuple[CustomerId, ...] = ()
     customer_id_form: CustomerIdForm = CustomerIdForm()
+    missing_values: TextValues = ()
+    erased_values: TextValues = ()
     max_bad_share: float = Field(default=0.5, ge=0, le=1)
     files: Annotated[tuple[FileRule, ...], BeforeValidator(_as_rules)] = Field(
         default=(), description="Keys that differ for some files of a folder."
     )
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, value: Columns, info: ValidationInfo) -> Columns:
+        if "kind" in info.data:  # else the kind has an error
+            require_fields(info.data["kind"], value)
+        return value
 
     @field_validator("timestamp_format")
     @classmethod
@@ -125,6 +139,7 @@ class ColumnMapping(StrictModel):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
+        require_keys(self)
         require_consistent_keys(self)
         return self
 
@@ -211,6 +226,7 @@ class ColumnMapping(StrictModel):
             "event_timestamp": self.refund.event_timestamp or self.columns.event_timestamp,
             "amount": self.refund.amount,
             "currency": self.columns.currency,
+            "source": self.columns.source,
         }
         rules = {"refund", "cancellation", "amount_sign", "where", "where_not", "carry_down", "one_row_per", "join"}
         content = {key: value for key, value in self._content.items() if key not in rules}

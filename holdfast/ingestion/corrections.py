@@ -13,9 +13,10 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
-from holdfast.ingestion.batches import Batch, describe_batches, find_successors, list_transaction_files, select_known
+from holdfast.ingestion.batches import Batch, batch_files, describe_batches, find_successors, select_known
 from holdfast.ingestion.ingest_request import IngestRequest
-from holdfast.ingestion.restatements import count_missing
+from holdfast.ingestion.kinds import KINDS, KindName
+from holdfast.ingestion.stored_rows import count_missing, list_parts
 
 _COVERED = timedelta(days=1)  # a correction of the time zone moves events over the ends of a period
 
@@ -24,18 +25,19 @@ class RestatedRowsError(IngestError):
     """Rows of a source would be in the table twice, or a correction would lose rows."""
 
 
-def resolve_replaced(batches: Sequence[Batch], names: Iterable[str]) -> list[Batch]:
+def resolve_replaced(batches: Sequence[Batch], names: Iterable[str], kind: KindName) -> list[Batch]:
     """Find the batches to replace by their ids or the beginnings of their ids.
 
     Args:
         batches: All stored batches, oldest first.
         names: Ids or beginnings.
+        kind: Kind of the source that replaces them.
 
     Returns:
         Valid batches, oldest first, each once.
 
     Raises:
-        IngestError: A name fits no batch or several batches, or its batch was replaced before.
+        IngestError: A name fits no batch or several batches, or its batch was replaced before or has another kind.
     """
     successors = find_successors(batches)
     found = set()
@@ -52,6 +54,11 @@ def resolve_replaced(batches: Sequence[Batch], names: Iterable[str]) -> list[Bat
             raise IngestError(
                 f"Batch {batch_id} was replaced by batch {successors[batch_id].batch_id} "
                 f"({successors[batch_id].source}) before. Replace that one."
+            )
+        if fitting[0].kind != kind:
+            raise IngestError(
+                f"Batch {batch_id} ({fitting[0].source}) has {fitting[0].kind}, and this source has {kind}: a source "
+                "replaces batches of its kind. Name another batch, or correct `kind` in the mapping."
             )
         found.add(batch_id)
     return [batch for batch in batches if batch.batch_id in found]
@@ -104,9 +111,10 @@ def check_coverage(
         RestatedRowsError: A replaced batch has rows of days that the source does not cover, or a remaining batch
             repeats rows that would be lost; not with ``force``.
     """
+    kind = KINDS[replaced[0].kind]
     ids = [batch.batch_id for batch in replaced]
     stored = sum(batch.rows_added for batch in replaced)
-    changed = count_missing(rows, list_transaction_files(settings, replaced), spill)
+    changed = count_missing(kind, rows, batch_files(settings, replaced), spill)
     notes = [
         f"Replaced {describe_batches(replaced)}: {stored:,} rows, {changed:,} of them are not in this source as they "
         f"were. The source has {len(rows):,} rows. A known_at before this batch still gives the replaced rows."
@@ -120,6 +128,12 @@ def check_coverage(
             f"{min(b.first_event for b in outside if b.first_event):%Y-%m-%d} to "
             f"{max(b.last_event for b in outside if b.last_event):%Y-%m-%d}: the rows of the other days are lost. "
             "Give a source that covers these days as well."
+        )
+    parts = list_parts(kind, batch_files(settings, replaced), spill) if kind.has_parts else set()
+    if (lost := parts - set(rows[kind.part])) and len(lost) > len(set(rows[kind.part]) - parts):  # not only renamed
+        problems.append(
+            f"{request.source.name} has no row with the {kind.part} {', '.join(map(repr, sorted(lost)))}, and "
+            f"{describe_batches(replaced)} has: these rows are lost. Give a source that has them as well."
         )
     repeating = [batch for batch in remaining if set(batch.repeats or ()) & set(ids)]
     if repeating and changed:

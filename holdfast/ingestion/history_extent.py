@@ -13,6 +13,7 @@ from feature_repo.timestamps import DAY_US, epoch_us, from_epoch_us
 from holdfast.core.parquet_files import create_parquet_view
 from holdfast.ingestion.batches import transaction_files
 from holdfast.ingestion.flow_breaks import DailyFlow, Days, find_breaks
+from holdfast.ingestion.kinds import TRANSACTIONS
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _read_files(files: tuple[Path, ...], as_of_us: int | None) -> HistoryExtent 
 def _read_daily(files: tuple[Path, ...]) -> tuple[Days, Days, Days, Days]:
     """Read the days with rows, their customers and rows, and the first event of each."""
     with duckdb.connect() as connection:
-        create_parquet_view(connection, "transactions", files)
+        create_parquet_view(connection, "transactions", files, TRANSACTIONS.table)
         table = connection.execute(
             # not the cast of a zoned timestamp, which takes three times as long as the rest
             "SELECT make_timestamp(epoch_us(event_timestamp))::DATE AS day, count(DISTINCT customer_id) AS customers, "

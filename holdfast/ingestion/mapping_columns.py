@@ -1,4 +1,4 @@
-"""Source of each transaction field: a column, several columns, or a constant."""
+"""Source of each field: a column, several columns, or a constant."""
 
 import math
 from datetime import date, datetime
@@ -97,10 +97,12 @@ _Constant = Annotated[Constant, Tag("constant")]
 _FirstOf = Annotated[FirstOf, Tag("first_of")]
 _Sum = Annotated[AmountSum, Tag("sum")]
 ColumnSource = str | tuple[str, ...] | Constant | FirstOf | AmountSum
+ATTRIBUTE = "attributes."  # before the name of an attribute in a field
+_NUMBERS = frozenset({"amount", "quantity", "unit_price"})
 
 
 class Columns(StrictModel):
-    """Source of each transaction field; either ``amount``, or ``quantity`` and ``unit_price``.
+    """Source of each field; :mod:`holdfast.ingestion.mapping_kinds` has the fields of each kind of source.
 
     Attributes:
         customer_id: Column, columns that make an id together, or the first of several columns.
@@ -110,6 +112,11 @@ class Columns(StrictModel):
         quantity: Column or constant.
         unit_price: Column or constant.
         currency: Column with the currency of the amounts.
+        source: Column or constant with the name of the shop, till or system of a transaction.
+        attributes: Column or constant of each attribute, by the name of the attribute.
+        attribute: Column with the name of the attribute, where a row has one attribute.
+        kind: Column or constant with the kind of the event.
+        value: Column with the value of the attribute, or with the number of the event.
     """
 
     customer_id: Annotated[_Name | _Names | _FirstOf, Discriminator(_kind)]
@@ -118,13 +125,20 @@ class Columns(StrictModel):
     quantity: Annotated[_Name | _Constant, Discriminator(_kind)] | None = None
     unit_price: Annotated[_Name | _Constant, Discriminator(_kind)] | None = None
     currency: ColumnName | None = None
+    source: Annotated[_Name | _Constant, Discriminator(_kind)] | None = None
+    attributes: (
+        Annotated[
+            dict[ColumnName, Annotated[_Name | _Constant, Discriminator(_kind)]],
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    attribute: ColumnName | None = None
+    kind: Annotated[_Name | _Constant, Discriminator(_kind)] | None = None
+    value: ColumnName | None = None
 
     @model_validator(mode="after")
-    def _require_one_amount(self) -> Self:
-        if self.amount is None and (self.quantity is None or self.unit_price is None):
-            raise ValueError("map either amount, or both quantity and unit_price")
-        if self.amount is not None and self.unit_price is not None:
-            raise ValueError("map amount or unit_price, not both: the amount would have two sources")
+    def _require_distinct_columns(self) -> Self:
         for field, source in self.by_field.items():
             if isinstance(source, Constant):
                 _check_constant(field, source.constant)
@@ -137,8 +151,9 @@ class Columns(StrictModel):
 
     @property
     def by_field(self) -> dict[str, ColumnSource]:
-        """Return the source of each mapped field."""
-        return {field: source for field, source in self if source is not None}
+        """Return the source of each mapped field; an attribute is a field ``attributes.NAME``."""
+        sources = {field: source for field, source in self if source is not None and field != "attributes"}
+        return sources | {f"{ATTRIBUTE}{name}": source for name, source in (self.attributes or {}).items()}
 
     @property
     def amount_columns(self) -> tuple[str, ...]:
@@ -150,6 +165,10 @@ def _check_constant(field: str, text: str) -> None:
     if field == "event_timestamp":
         if pd.isna(pd.to_datetime(text, format="ISO8601", errors="coerce")):
             raise ValueError(f"{field}: the constant {text!r} is not an ISO 8601 time")
+        return
+    if field not in _NUMBERS:
+        if not text:
+            raise ValueError(f"{field}: the constant is empty")
         return
     try:
         value = float(text)

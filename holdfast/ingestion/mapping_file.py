@@ -77,8 +77,9 @@ _KINDS = {
 
 def _explain(detail: Any, prefix: tuple[str, ...]) -> str:
     location = detail["loc"]
-    if location[:1] == ("columns",) and len(location) > 2 and location[2] in _KINDS:  # added by pydantic
-        location = (*location[:2], *location[3:])
+    position = 3 if location[:2] == ("columns", "attributes") else 2
+    if location[:1] == ("columns",) and len(location) > position and location[position] in _KINDS:  # added by pydantic
+        location = (*location[:position], *location[position + 1 :])
     key = ".".join([*prefix, *(str(part) for part in location)]) or "(top level)"
     if detail["type"] == "union_tag_invalid":
         kinds = [text for kind, text in _KINDS.items() if f"'{kind}'" in detail["ctx"]["expected_tags"]]

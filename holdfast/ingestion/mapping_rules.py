@@ -30,14 +30,18 @@ class Condition(StrictModel):
     @field_validator("values", mode="before")
     @classmethod
     def _as_texts(cls, value: Any) -> Any:
-        values = value if isinstance(value, list | tuple) else (value,)
-        return tuple(_as_text(item) for item in values)
+        return _as_texts(value)
 
     @model_validator(mode="after")
     def _require_one(self) -> Self:
         if (self.values is None) == (self.starts_with is None):
             raise ValueError("give either `is` or `starts_with`")
         return self
+
+
+def _as_texts(value: Any) -> Any:
+    values = value if isinstance(value, list | tuple) else (value,)
+    return tuple(_as_text(item) for item in values)
 
 
 def _as_text(value: Any) -> Any:
@@ -49,6 +53,7 @@ def _as_text(value: Any) -> Any:
     raise ValueError(f"{value} must be in quotes, as the text that the file has, for example 'yes', 'true' or '1.50'")
 
 
+TextValues = Annotated[tuple[str | None, ...], BeforeValidator(_as_texts)]
 Conditions = dict[ColumnName, Annotated[Condition, BeforeValidator(_as_condition)]]
 ColumnNames = Annotated[tuple[ColumnName, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 

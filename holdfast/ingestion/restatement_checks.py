@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from holdfast.ingestion.batches import Batch, describe_batches, list_transaction_files
+from holdfast.ingestion.batches import Batch, batch_files, describe_batches
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.corrections import RestatedRowsError, check_coverage
 from holdfast.ingestion.ingest_request import IngestRequest
-from holdfast.ingestion.restatements import Restatement, count_missing, find_restatement
+from holdfast.ingestion.kinds import KINDS
+from holdfast.ingestion.restatements import Restatement, find_restatement
+from holdfast.ingestion.stored_rows import count_missing
 
 _LONG_AGO = timedelta(days=31)
 
@@ -51,9 +53,10 @@ def check_rows(
     others, missing = _find_other_readings(settings, rows, remaining, batch, spill)
     if others:
         notes.append(_refuse_other_reading(others, remaining, missing, batch, request))
-    elif found := find_restatement(rows, new, list_transaction_files(settings, remaining), spill):
-        notes.append(_refuse_restatement(found, remaining, batch, request))
-    if not replaced:
+    elif found := find_restatement(KINDS[batch.kind], rows, new, batch_files(settings, remaining), spill):
+        note = _refuse_restatement(found, remaining, batch, request)
+        notes += [note] if note else []
+    if not replaced and batch.kind != "attributes":  # whose times are often long ago
         notes += _note_old_rows(rows, new, remaining)
     return notes
 
@@ -62,14 +65,17 @@ def _find_other_readings(
     settings: Settings, rows: pd.DataFrame, remaining: Sequence[Batch], batch: Batch, spill: Path
 ) -> tuple[list[Batch], int]:
     """Find the batches of the same bytes, read by another mapping, and count their rows that the new reading lacks."""
+    kind = KINDS[batch.kind]
     found, missing = [], 0
     for other in remaining:
         if other.mapping_sha256 == batch.mapping_sha256:
             continue
-        if other.source_sha256 == batch.source_sha256:
+        if other.source_sha256 == batch.source_sha256 and kind.name == "transactions":
             unmatched = other.rows_added + other.rows_already_known - batch.rows_already_known
-        elif other.files_sha256 and set(other.files_sha256) <= set(batch.files_sha256):  # a file of a folder
-            unmatched = count_missing(rows, list_transaction_files(settings, [other]), spill)
+        elif other.source_sha256 == batch.source_sha256 or (
+            other.files_sha256 and set(other.files_sha256) <= set(batch.files_sha256)  # a file of a folder
+        ):
+            unmatched = count_missing(kind, rows, batch_files(settings, [other]), spill, same_parts=kind.has_parts)
         else:
             continue
         if unmatched > 0:
@@ -99,6 +105,8 @@ def _refuse_other_reading(
     difference = _format_difference(others[-1].mapping, batch.mapping)
     twice = min(missing, batch.rows_added)
     effect = f"{twice:,} rows would be in the table twice" if twice else f"{missing:,} rows would stay in the table"
+    if batch.kind == "attributes":
+        effect = "values of both readings would be in the table"
     reason = (
         f"{batch.source} is stored in {describe_batches(others)}, read by another mapping{difference}. {missing:,} of "
         f"its rows are not in the new reading: {effect}."
@@ -116,7 +124,7 @@ def _refuse_restatement(found: Restatement, remaining: Sequence[Batch], batch: B
         request: Source, mapping and decisions.
 
     Returns:
-        Note for rows that are stored in spite of it.
+        Note for rows that are stored in spite of it, or "".
 
     Raises:
         RestatedRowsError: The evidence is sufficient and the ingest is not forced.
@@ -126,13 +134,23 @@ def _refuse_restatement(found: Restatement, remaining: Sequence[Batch], batch: B
     one = "1 new row equals a stored row" if found.pairs == 1 else f"{found.pairs:,} new rows equal stored rows"
     reason = (
         f"{batch.source}: {one} of {describe_batches(others)} except for {found.column}, such as stored {stored}; now "
-        f"{new}. A restated export changes the past: the earlier and the changed row of a sale would be in the table."
+        f"{new}."
     )
+    if batch.kind == "attributes":
+        if found.is_certain:
+            reason += " Most values of this source would be corrections of stored ones, from now on."
+            return _refuse(reason, [*others, *_repeated(others, remaining, batch)], request)
+        return f"{reason} A correction: the value that arrived last counts from now on."
+    reason += f" A restated export changes the past: the earlier and the changed row of one {KINDS[batch.kind].noun} "
+    reason += "would be in the table."
     others += _repeated(others, remaining, batch)
     if found.is_certain:
         return _refuse(reason, others, request)
+    if found.column == KINDS[batch.kind].part:  # a customer may buy the same in two shops
+        return ""
     command = request.format_command([other.batch_id for other in others])
-    return f"{reason} If it is one sale, replace the earlier row by a source that has all rows:\n  {command}"
+    one = f"one {KINDS[batch.kind].noun}"
+    return f"{reason} If it is {one}, replace the earlier row by a source that has all rows:\n  {command}"
 
 
 def _note_old_rows(rows: pd.DataFrame, new: np.ndarray, remaining: Sequence[Batch]) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from holdfast.ingestion.batches import Batch
+from holdfast.ingestion.kinds import KindName
 
 IngestStatus = Literal["added", "already ingested", "nothing new"]
 
@@ -16,14 +17,16 @@ class IngestResult:
         batch_id: Stored batch; None when no batch was stored.
         status: ``added``: a batch was stored; ``already ingested``: batch ``batch_id`` has the same content and
             mapping; ``nothing new``: every row is in earlier batches and no batch was stored.
-        rows_read: Rows of the source. Rows read + rows from refunds = added + already known + filtered + quarantined +
-            already quarantined.
+        rows_read: Rows of the source. Rows read + rows from refunds + rows from columns = added + already known +
+            filtered + quarantined + already quarantined.
         reasons: Bad rows of the source per reason; empty for a source that is already ingested, which is not validated
             again.
         notes: Sentences for the person who ingests the source.
         rows_filtered: Rows that the mapping leaves out.
         rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
+        rows_from_columns: Attribute values from further columns of a row, in addition to the rows of the source.
         replaces: Ids of the batches that the stored batch replaces.
+        kind: Kind of source.
     """
 
     batch_id: str | None
@@ -37,13 +40,15 @@ class IngestResult:
     notes: tuple[str, ...] = ()
     rows_filtered: int = 0
     rows_from_refunds: int = 0
+    rows_from_columns: int = 0
     replaces: tuple[str, ...] = ()
+    kind: KindName = "transactions"
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the counts by name in words; rows filtered and rows from refunds only where there are some."""
+        """Return the counts by name in words; those of rows filtered and of additional rows only where not 0."""
         names = ["rows_read", "rows_added", "rows_already_known", "rows_quarantined", "rows_already_quarantined"]
-        names += [name for name in ("rows_filtered", "rows_from_refunds") if getattr(self, name)]
+        names += [name for name in ("rows_filtered", "rows_from_refunds", "rows_from_columns") if getattr(self, name)]
         return {name.replace("_", " "): getattr(self, name) for name in names}
 
     def summary(self) -> str:
@@ -55,7 +60,8 @@ class IngestResult:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         reasons = "".join(f"\n  {count:>9,}  {reason}" for reason, count in self.reasons.items())
         notes = "".join(f"\n  {note}" for note in self.notes)
-        return f"{self.status} (batch {self.batch_id or 'none'}): {counts}{reasons}{notes}"
+        kind = "" if self.kind == "transactions" else f"{self.kind} "
+        return f"{kind}{self.status} (batch {self.batch_id or 'none'}): {counts}{reasons}{notes}"
 
     @classmethod
     def from_stored(cls, batch: Batch, notes: tuple[str, ...] = ()) -> Self:
@@ -78,6 +84,8 @@ class IngestResult:
             rows_already_quarantined=batch.rows_quarantined + batch.rows_already_quarantined,
             rows_filtered=batch.rows_filtered,
             rows_from_refunds=batch.rows_from_refunds,
+            rows_from_columns=batch.rows_from_columns,
+            kind=batch.kind,
             notes=notes,
         )
 
@@ -104,6 +112,8 @@ class IngestResult:
             rows_already_quarantined=batch.rows_already_quarantined,
             rows_filtered=batch.rows_filtered,
             rows_from_refunds=batch.rows_from_refunds,
+            rows_from_columns=batch.rows_from_columns,
+            kind=batch.kind,
             reasons=reasons,
             notes=notes,
             replaces=batch.replaces,

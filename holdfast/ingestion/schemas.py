@@ -1,4 +1,4 @@
-"""Pandera schemas of transactions and quarantine."""
+"""Pandera schemas of the tables of each kind, and of the quarantine."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -8,10 +8,13 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from holdfast.ingestion.kinds import KindName
+
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 TEXT = pd.StringDtype("pyarrow")  # of a column of objects, each value would be checked
 Text = Annotated[pd.StringDtype, "pyarrow", pd.NA]
 
+_LONGEST_NAME, _LONGEST_VALUE = 64, 256  # characters
 _MAX_ABSOLUTE_VALUE = 1e12  # sums must fit the decimals of the transformations
 
 
@@ -22,6 +25,15 @@ def _check(column: str, problem: str, is_valid: Callable[[pd.Series], pd.Series]
 
 def _is_in_range(values: pd.Series) -> pd.Series:
     return ~np.isfinite(values) | (values.abs() <= _MAX_ABSOLUTE_VALUE)
+
+
+def _has_length(longest: int) -> Callable[[pd.Series], pd.Series]:
+    """Check that a text has at least one character and at most so many; null is no text."""
+    return lambda texts: texts.isna() | texts.str.len().between(1, longest)
+
+
+def _is_after_1970(times: pd.Series) -> pd.Series:
+    return ~(times < pd.Timestamp(0, tz="UTC"))
 
 
 class Transactions(pa.DataFrameModel):
@@ -35,6 +47,7 @@ class Transactions(pa.DataFrameModel):
     event_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
     amount: Series[np.float64] = pa.Field(nullable=False)
     quantity: Series[np.float64] = pa.Field(nullable=False)
+    source: Series[Text] = pa.Field(nullable=True)
     ingested_at: Series[UtcMicroseconds] = pa.Field(nullable=False)
     batch_id: Series[Text] = pa.Field(nullable=False)
 
@@ -42,15 +55,14 @@ class Transactions(pa.DataFrameModel):
         strict = True
         ordered = True
 
-    _id_length = _check(
-        "customer_id", "is empty or longer than 128 characters", lambda ids: ids.str.len().between(1, 128)
-    )
+    _id_length = _check("customer_id", "is empty or longer than 128 characters", _has_length(128))
     _finite_amount = _check("amount", "is not finite", np.isfinite)
     _finite_quantity = _check("quantity", "is not finite", np.isfinite)
     _amount_in_range = _check("amount", "is beyond a trillion", _is_in_range)
     _quantity_in_range = _check("quantity", "is beyond a trillion", _is_in_range)
     # Many systems export a missing date as 1900-01-01.
-    _after_1970 = _check("event_timestamp", "is before 1970", lambda times: ~(times < pd.Timestamp(0, tz="UTC")))
+    _after_1970 = _check("event_timestamp", "is before 1970", _is_after_1970)
+    _source_length = _check("source", "is longer than 64 characters", _has_length(_LONGEST_NAME))
     _amount_not_zero = _check("amount", "is 0: neither a purchase nor a return", lambda values: values != 0)
     _quantity_not_zero = _check("quantity", "is 0: neither a purchase nor a return", lambda values: values != 0)
 
@@ -58,6 +70,54 @@ class Transactions(pa.DataFrameModel):
     @classmethod
     def _same_sign(cls, rows: pd.DataFrame) -> pd.Series:
         return ~(((rows["amount"] > 0) & (rows["quantity"] < 0)) | ((rows["amount"] < 0) & (rows["quantity"] > 0)))
+
+    @pa.dataframe_check(error="event_timestamp is more than a day after ingestion", n_failure_cases=5)
+    @classmethod
+    def _not_in_the_future(cls, rows: pd.DataFrame) -> pd.Series:
+        return ~(rows["event_timestamp"] > rows["ingested_at"] + pd.Timedelta(days=1))
+
+
+class Attributes(pa.DataFrameModel):
+    """Table of the values of customers' attributes: each row is valid from its time until the next one.
+
+    A null value is an erased one. A time may be long ago or to come: a customer since 1900, a plan from next month on.
+    """
+
+    customer_id: Series[Text] = pa.Field(nullable=False)
+    attribute: Series[Text] = pa.Field(nullable=False)
+    value: Series[Text] = pa.Field(nullable=True)
+    event_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
+    ingested_at: Series[UtcMicroseconds] = pa.Field(nullable=False)
+    batch_id: Series[Text] = pa.Field(nullable=False)
+
+    class Config:
+        strict = True
+        ordered = True
+
+    _id_length = _check("customer_id", "is empty or longer than 128 characters", _has_length(128))
+    _attribute_length = _check("attribute", "is longer than 64 characters", _has_length(_LONGEST_NAME))
+    _value_length = _check("value", "is longer than 256 characters", _has_length(_LONGEST_VALUE))
+
+
+class Events(pa.DataFrameModel):
+    """Table of events: what a customer did, when, and an optional number such as minutes or a rating."""
+
+    customer_id: Series[Text] = pa.Field(nullable=False)
+    event_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
+    kind: Series[Text] = pa.Field(nullable=False)
+    value: Series[np.float64] = pa.Field(nullable=True)
+    ingested_at: Series[UtcMicroseconds] = pa.Field(nullable=False)
+    batch_id: Series[Text] = pa.Field(nullable=False)
+
+    class Config:
+        strict = True
+        ordered = True
+
+    _id_length = _check("customer_id", "is empty or longer than 128 characters", _has_length(128))
+    _kind_length = _check("kind", "is longer than 64 characters", _has_length(_LONGEST_NAME))
+    _finite_value = _check("value", "is not finite", lambda values: ~np.isinf(values))
+    _value_in_range = _check("value", "is beyond a trillion", _is_in_range)
+    _after_1970 = _check("event_timestamp", "is before 1970", _is_after_1970)
 
     @pa.dataframe_check(error="event_timestamp is more than a day after ingestion", n_failure_cases=5)
     @classmethod
@@ -78,3 +138,10 @@ class Quarantine(pa.DataFrameModel):
     class Config:
         strict = True
         ordered = True
+
+
+TABLE_SCHEMAS: dict[KindName, type[pa.DataFrameModel]] = {
+    "transactions": Transactions,
+    "attributes": Attributes,
+    "events": Events,
+}

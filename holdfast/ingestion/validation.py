@@ -11,15 +11,16 @@ import pandas as pd
 import pandera.pandas as pa
 
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.attribute_changes import add_contradictions
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import column_names
 from holdfast.ingestion.parsing.columns import RowIssue
 from holdfast.ingestion.parsing.parser import ParsedRows, parse_files
 from holdfast.ingestion.quarantine import build_quarantine, list_unique_names
 from holdfast.ingestion.reading.source import Source, SourceFile
-from holdfast.ingestion.repeated_sales import require_distinct_sales
+from holdfast.ingestion.repeated_rows import require_distinct_rows
 from holdfast.ingestion.row_rules.apply import apply_row_rules
-from holdfast.ingestion.schemas import TEXT, Transactions
+from holdfast.ingestion.schemas import TABLE_SCHEMAS, TEXT
 
 _DUPLICATE = "exact duplicate of an earlier row"
 _NULL = " is null"
@@ -33,23 +34,26 @@ class ValidationResult:
     The columns ``ingested_at`` and ``batch_id`` are added when the batch is stored.
 
     Attributes:
-        transactions: Columns customer_id, event_timestamp, amount, quantity.
+        rows: Valid rows, with the fields of the mapping's kind as columns.
         quarantine: Columns source_file, row_number, reasons, raw.
         notes: Sentences for the person who ingests the source.
         rows_filtered: Rows that the mapping leaves out.
         rows_from_refunds: Returns from a refund column, in addition to the rows of the source.
+        rows_from_columns: Attribute values from further columns of a row, in addition to the rows of the source.
     """
 
-    transactions: pd.DataFrame
+    rows: pd.DataFrame
     quarantine: pd.DataFrame
     notes: tuple[str, ...] = ()
     rows_filtered: int = 0
     rows_from_refunds: int = 0
+    rows_from_columns: int = 0
 
     @property
     def rows_read(self) -> int:
         """Return the number of rows of the source."""
-        return len(self.transactions) + len(self.quarantine) + self.rows_filtered - self.rows_from_refunds
+        rows = len(self.rows) + len(self.quarantine) + self.rows_filtered
+        return rows - self.rows_from_refunds - self.rows_from_columns
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -59,7 +63,7 @@ class ValidationResult:
 
 
 def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetime) -> ValidationResult:
-    """Parse a source and validate every row by the :class:`Transactions` schema.
+    """Parse a source and validate every row by the schema of the mapping's kind.
 
     Args:
         source: Source as read from its files.
@@ -78,9 +82,16 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
     parsed = parse_files(source.files, mapping, ingested_at)
     _require_readable(source, mapping, parsed.files)
     duplicates = _exact_duplicates(source, mapping)
-    valid, quarantined, bad_rows = [], [], 0
-    for file, rows, duplicate in zip(source.files, parsed.files, duplicates, strict=True):
-        issues = [*rows.issues, *_validate_schema(rows, ingested_at), *file.issues]
+    schema = TABLE_SCHEMAS[mapping.kind]
+    sizes = [file.rows.num_rows for file in source.files]
+    found = [
+        [*rows.issues, *_validate_schema(rows, size, schema, ingested_at), *file.issues]
+        for file, rows, size in zip(source.files, parsed.files, sizes, strict=True)
+    ]
+    if mapping.kind == "attributes":
+        add_contradictions([rows.frame for rows in parsed.files], found, sizes)
+    valid, quarantined, bad_rows, unstated = [], [], 0, 0
+    for file, rows, duplicate, issues in zip(source.files, parsed.files, duplicates, found, strict=True):
         is_bad = _any_issue(issues, file.rows.num_rows)
         counted = _any_issue([issue for issue in issues if issue.counted], file.rows.num_rows)
         set_aside = _any_issue([issue for issue in issues if not issue.counted], file.rows.num_rows)
@@ -88,49 +99,56 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
         if duplicate.any():
             issues.append(RowIssue(_DUPLICATE, duplicate))
             is_bad = is_bad | duplicate
-        valid.append(rows.frame[~is_bad])
+        valid.append(rows.frame[~is_bad[rows.frame.index]])
+        unstated += int((~is_bad).sum()) - valid[-1].index.nunique()
         quarantined.append(build_quarantine(file, issues, is_bad))
-    require_distinct_sales(source.files, valid, mapping)
+    require_distinct_rows(source.files, valid, mapping)
+    valid_rows = pd.concat(valid, ignore_index=True)
     result = ValidationResult(
-        transactions=pd.concat(valid, ignore_index=True),
+        rows=valid_rows,
         quarantine=pd.concat(quarantined, ignore_index=True),
         notes=(*source.notes, *parsed.notes),
-        rows_filtered=selected.rows_filtered,
+        rows_filtered=selected.rows_filtered + unstated,
         rows_from_refunds=selected.rows_from_refunds,
+        rows_from_columns=len(valid_rows) - sum(frame.index.nunique() for frame in valid),
     )
     _require_good_share(source, mapping, result, bad_rows)
     return result
 
 
-def _validate_schema(parsed: ParsedRows, ingested_at: datetime) -> list[RowIssue]:
-    """Validate all rows at once by the schema (Pandera's lazy validation)."""
-    frame = parsed.frame.assign(
-        ingested_at=pd.Series(ingested_at, index=parsed.frame.index, dtype="datetime64[us, UTC]"),
+def _validate_schema(
+    parsed: ParsedRows, size: int, schema: type[pa.DataFrameModel], ingested_at: datetime
+) -> list[RowIssue]:
+    """Validate all rows at once by the schema (Pandera's lazy validation); ``size`` is the rows of the file."""
+    positions = parsed.frame.index.to_numpy()
+    frame = parsed.frame.reset_index(drop=True)
+    frame = frame.assign(
+        ingested_at=pd.Series(ingested_at, index=frame.index, dtype="datetime64[us, UTC]"),
         batch_id="pending",
     ).astype({"customer_id": TEXT, "batch_id": TEXT})
     try:
         with warnings.catch_warnings():  # raised by Pandera when it concatenates the failure cases of several checks
             warnings.simplefilter("ignore", FutureWarning)
-            Transactions.validate(frame, lazy=True)
+            schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
-        found = [_schema_issue(error, len(frame)) for error in errors.schema_errors]
+        found = [_schema_issue(error, positions, size) for error in errors.schema_errors]
     else:
         return []
     # Parsing gives the reason of a null value: missing or not readable. Nulls without such a reason are reported here.
-    known = _any_issue(parsed.issues, len(frame))
+    known = _any_issue(parsed.issues, size)
     issues = [replace(issue, rows=issue.rows & ~known) if issue.reason.endswith(_NULL) else issue for issue in found]
     return [issue for issue in issues if issue.rows.any()]
 
 
-def _schema_issue(error: Any, size: int) -> RowIssue:
+def _schema_issue(error: Any, positions: np.ndarray, size: int) -> RowIssue:
     rows = np.zeros(size, dtype=bool)
     if error.check == "not_nullable":
-        rows[error.failure_cases["index"].to_numpy(dtype=np.int64)] = True
+        rows[positions[error.failure_cases["index"].to_numpy(dtype=np.int64)]] = True
         return RowIssue(f"{error.schema.name}{_NULL}", rows)
     if not isinstance(error.check_output, pd.Series):  # an error of a column, a type or a check, not of rows
-        raise TypeError(f"The parsed table does not fit the Transactions schema: {error}") from error
+        raise TypeError(f"The parsed table does not fit its schema: {error}") from error
     failed = error.check_output[~error.check_output.astype(bool)]
-    rows[failed.index.to_numpy(dtype=np.int64)] = True
+    rows[positions[failed.index.to_numpy(dtype=np.int64)]] = True
     return RowIssue(str(error.check.error), rows)
 
 
@@ -178,8 +196,12 @@ def _require_readable_fields(
         expected = {
             "event_timestamp": f"the format {rules.timestamp_format!r}" if rules.timestamp_format else "ISO 8601",
             "customer_id": "a non-empty id",
+            "kind": "a non-empty text",
+            "attribute": "a non-empty text",
         }.get(field, "a number")
-        other_key = {"event_timestamp": " or `timestamp_format`", "customer_id": ""}.get(field, " or `decimal`")
+        other_key = {"event_timestamp": " or `timestamp_format`"}.get(
+            field, " or `decimal`" if expected == "a number" else ""
+        )
         raise IngestError(
             f"{source}: no value of column {' and '.join(map(repr, names))} can be read as {field} "
             f"(expected {expected}; it starts with {', '.join(map(repr, values))}). "
@@ -188,7 +210,7 @@ def _require_readable_fields(
 
 
 def _require_good_share(source: Source, mapping: ColumnMapping, result: ValidationResult, bad_rows: int) -> None:
-    rows = len(result.transactions) + len(result.quarantine)
+    rows = len(result.rows) - result.rows_from_columns + len(result.quarantine)
     if bad_rows > mapping.max_bad_share * rows:
         counts = "".join(f"\n  {count:>9,}  {reason}" for reason, count in result.reasons.items())
         raise IngestError(

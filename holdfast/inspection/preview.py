@@ -121,12 +121,12 @@ def preview_ingest(path: Path, mapping: ColumnMapping) -> Preview:
         is_whole = sum(file.rows.num_rows for file in source.files) <= MAX_EVIDENCE_ROWS
         validated = source if is_whole else replace(source, files=select_rows(source))
         result = validate_source(validated, mapping, datetime.now(UTC))
-        known = result.transactions if is_whole else _parse_all(source, mapping)
+        known = result.rows if is_whole else _parse_all(source, mapping)
     except IngestError as error:
         return Preview(refusal=str(error))
     return Preview(
         rows_read=result.rows_read,
-        transactions=result.transactions,
+        transactions=result.rows,
         known=known,
         reasons=_group_reasons(result.quarantine, mapping),
         quarantined=len(result.quarantine),

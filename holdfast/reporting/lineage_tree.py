@@ -136,10 +136,16 @@ def _format_batch(batch: UsedBatch) -> str:
     manifest, successor = batch.manifest, batch.replaced_by
     if manifest is None:
         return "no longer on disk"
-    events = "no transactions"
+    rows = f"{manifest.rows_added:,} rows{'' if manifest.kind == 'transactions' else f' of {manifest.kind}'}"
+    events = f"no {manifest.kind}"
     if manifest.first_event and manifest.last_event:
         events = f"{manifest.first_event:%Y-%m-%d} to {manifest.last_event:%Y-%m-%d}"
-    facts = [manifest.source, f"{manifest.rows_added:,} rows", events, f"arrived {format_minute(manifest.ingested_at)}"]
+    facts = [
+        manifest.source,
+        rows,
+        events,
+        f"arrived {format_minute(manifest.ingested_at)}",
+    ]
     if manifest.replaces:
         facts.append(f"replaces {', '.join(manifest.replaces)}")
     if successor is not None:

@@ -73,9 +73,10 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
             f"is the same recipe refitted up to {recipe.refit[-1]:%Y-%m-%d}, the test period included: no later "
             "outcome has tested it yet."
         )
-    events = [batch.manifest for batch in history.batches if batch.manifest and batch.manifest.first_event]
-    first = min((item.first_event for item in events if item.first_event), default=None)
-    last = max((item.last_event for item in events if item.last_event), default=None)
+    manifests = [batch.manifest for batch in history.batches if batch.manifest]
+    sales = [manifest for manifest in manifests if manifest.kind == "transactions"]
+    first = min((item.first_event for item in sales if item.first_event), default=None)
+    last = max((item.last_event for item in sales if item.last_event), default=None)
     days = (last - first).days if first and last else None
     if test.history_notes and test.level:  # rows far outside the flow of rows do not lengthen the history
         days = test.level.history_days
@@ -95,7 +96,11 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
     enough = history.report.settings.min_slice_rows if history.report else 0
     if small := [f"{item.label} ({item.rows:,})" for item in test.slices if not item.gap or item.rows < enough]:
         yield f"Groups with too few test rows for a result: {', '.join(small)}."
-    yield "The data are purchases only. Groups by age, sex, origin or residence were not evaluated: the data lack them."
+    if len(sales) == len(manifests):
+        yield (
+            "The data are purchases only. Groups by age, sex, origin or residence were not evaluated: the data lack "
+            "them."
+        )
     yield "A customer who returns after the horizon counts as churned."
 
 

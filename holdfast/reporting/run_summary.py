@@ -114,10 +114,11 @@ class RunSummary(BaseModel):
             name: {metric: interval.value for metric, interval in intervals.items()}
             for name, intervals in evaluation.metrics.items()
         }
+        of_sales = [batch for batch in batches if batch.kind == "transactions"]
         return cls(
             as_of=built.as_of,
-            transactions_ingested=sum(batch.rows_added for batch in batches),
-            transactions_quarantined=sum(batch.rows_quarantined for batch in batches),
+            transactions_ingested=sum(batch.rows_added for batch in of_sales),
+            transactions_quarantined=sum(batch.rows_quarantined for batch in of_sales),
             customers=parity.customers,
             feature_views=built.feature_views,
             training_rows=trained.training_rows,

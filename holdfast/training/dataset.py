@@ -20,14 +20,15 @@ from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
 from feature_repo.transformations import known_transactions
-from holdfast.core.parquet_files import read_parquet_file, scan_parquet_files
+from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
-from holdfast.ingestion.batches import list_batches, transaction_files
+from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
+from holdfast.ingestion.tables import scan_table
 from holdfast.models.contract import Feature, input_matrix, model_inputs
 from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
 
@@ -290,9 +291,7 @@ def build_training_set(
 
 def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(
-        scan_parquet_files(connection, transaction_files(settings, known_at)), as_of, known_at
-    )
+    transactions = known_transactions(scan_table(connection, settings, known_at=known_at), as_of, known_at)
     labels = _label_function.get()(transactions, cutoffs, settings.horizon_days, settings.activity_days)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()

@@ -10,10 +10,9 @@ import numpy as np
 
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_transactions
-from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.core.types import Floats
-from holdfast.ingestion.batches import transaction_files
 from holdfast.ingestion.history_extent import DataGap, read_extent
+from holdfast.ingestion.tables import scan_table
 from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, select_labeled_cutoffs
 
 COVERED_SHARE = 0.8  # of the repeat purchases, by the proposed horizon
@@ -82,9 +81,7 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     if extent is None:
         return ShopHistory(0, None, None, np.empty(0))
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(
-        scan_parquet_files(connection, transaction_files(settings, known_at)), as_of, known_at
-    )
+    transactions = known_transactions(scan_table(connection, settings, known_at=known_at), as_of, known_at)
     days = (
         transactions.filter(transactions.amount > 0)
         .select("customer_id", day=lambda t: t.event_timestamp.date())

@@ -30,4 +30,4 @@ def validate_columns(rows: dict[str, list[str]], **mapping: Any) -> ValidationRe
 
 def list_amounts(result: ValidationResult) -> list[tuple[str, float]]:
     """List customer and amount of each valid row."""
-    return list(result.transactions[["customer_id", "amount"]].itertuples(index=False, name=None))
+    return list(result.rows[["customer_id", "amount"]].itertuples(index=False, name=None))

@@ -33,7 +33,7 @@ def parse_field(
 
     Args:
         files: Files that share the mapping.
-        field: Transaction field.
+        field: Field of the mapping.
         source: Source of the field in the mapping.
         mapping: Column mapping.
         parser: Parser of one column of this field.
@@ -64,6 +64,8 @@ def _parse_constant(
     size = sum(file.rows.num_rows for file in files)
     if field == "event_timestamp":
         return parser(TextColumn(text, pa.repeat(text, size), tuple(files), pa.timestamp("us")), field, mapping)
+    if field in ("source", "kind"):
+        return parser(TextColumn(text, pa.repeat(text, size), tuple(files)), field, mapping)
     return ParsedColumn(pd.Series(np.full(size, float(text))))
 
 

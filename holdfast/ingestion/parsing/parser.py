@@ -14,10 +14,11 @@ from holdfast.ingestion.parsing.currency_columns import find_currency_columns
 from holdfast.ingestion.parsing.customer_id_checks import check_customer_ids
 from holdfast.ingestion.parsing.customer_ids import parse_customer_ids
 from holdfast.ingestion.parsing.isolated_times import find_isolated_times
+from holdfast.ingestion.parsing.kind_rows import build_rows
 from holdfast.ingestion.parsing.numbers import parse_numbers
+from holdfast.ingestion.parsing.texts import parse_texts
 from holdfast.ingestion.parsing.timestamps import parse_timestamps
 from holdfast.ingestion.reading.source import SourceFile
-from holdfast.ingestion.row_rules.conditions import find_matching_rows
 
 _PARSERS: dict[str, Parser] = {
     "customer_id": parse_customer_ids,
@@ -25,16 +26,20 @@ _PARSERS: dict[str, Parser] = {
     "amount": parse_numbers,
     "quantity": parse_numbers,
     "unit_price": parse_numbers,
+    "source": parse_texts,
+    "attribute": parse_texts,
+    "kind": parse_texts,
 }
+_OPTIONAL = frozenset({"source", "value"})  # a blank is no error
 
 
 @dataclass(frozen=True)
 class ParsedRows:
-    """Typed columns of one file.
+    """Rows of one file.
 
     Attributes:
-        frame: Columns ``customer_id`` (object), ``event_timestamp`` (UTC, µs), ``amount`` and ``quantity`` (float64),
-            one row per row of the file.
+        frame: Columns of the kind, in their types. The index is the position of the file's row, ascending: attributes
+            have as many rows per row of the file as it states values.
         issues: Reasons why values are null.
         unreadable_fields: Fields of the mapping without a single readable value.
     """
@@ -89,55 +94,57 @@ def parse_files(files: list[SourceFile], mapping: ColumnMapping, ingested_at: da
         parsed.update(zip(positions, group.files, strict=True))
         notes += group.notes
     rows = [parsed[i] for i in range(len(files))]
-    isolated = find_isolated_times([of_file.frame["event_timestamp"] for of_file in rows], ingested_at)
-    for of_file, issues in zip(rows, isolated.issues, strict=True):
-        of_file.issues.extend(issues)
-    return ParsedSource(rows, list(dict.fromkeys([*notes, *isolated.notes])))
+    if mapping.kind != "attributes":  # whose times may be long ago or to come
+        isolated = find_isolated_times([of_file.frame["event_timestamp"] for of_file in rows], ingested_at)
+        for of_file, issues in zip(rows, isolated.issues, strict=True):
+            of_file.issues.extend(issues)
+        notes += isolated.notes
+    return ParsedSource(rows, list(dict.fromkeys(notes)))
 
 
 def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSource:
     issues: list[RowIssue] = []
     notes: list[str] = []
     values: dict[str, pd.Series] = {}
+    parsers = _PARSERS | ({"value": parse_numbers} if mapping.kind == "events" else {})
     for field, source in mapping.columns.by_field.items():
-        if field not in _PARSERS:
+        if field not in parsers:
             continue
-        found = parse_field(files, field, source, mapping, _PARSERS[field])
-        issues += found.issues
+        found = parse_field(files, field, source, mapping, parsers[field])
+        issues += [issue for issue in found.issues if field not in _OPTIONAL or issue.reason != f"{field} is missing"]
         values[field] = found.values
         notes += found.notes
     found_ids = check_customer_ids(values["customer_id"], files, mapping)
     issues += found_ids.issues
     notes += found_ids.notes
-    if mapping.currency is None:
+    if mapping.currency is None and mapping.kind == "transactions":
         _require_one_currency(files, mapping)
-    amount, quantity = _amount_and_quantity(values, _find_returns(files, mapping), mapping.amount_sign == "negated")
-    frame = pd.DataFrame(
-        {
-            "customer_id": values["customer_id"],
-            "event_timestamp": values["event_timestamp"],
-            "amount": amount,
-            "quantity": quantity,
-        }
-    )
+    frame, found_notes = build_rows(files, values, mapping)
+    notes += found_notes
     ends = np.cumsum([file.rows.num_rows for file in files])
     parsed = []
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         of_file = [replace(issue, rows=issue.rows[start:end]) for issue in issues]
+        of_file = [issue for issue in of_file if issue.rows.any()]
         parsed.append(
             ParsedRows(
-                frame=frame.iloc[start:end].reset_index(drop=True),
-                issues=[issue for issue in of_file if issue.rows.any()],
-                unreadable_fields=[field for field in values if values[field].iloc[start:end].isna().all()],
+                frame=_select_file(frame, start, end),
+                issues=of_file,
+                unreadable_fields=[
+                    field
+                    for field in values
+                    if values[field].iloc[start:end].isna().all()
+                    and (field not in _OPTIONAL or any(issue.reason.startswith(field) for issue in of_file))
+                ],
             )
         )
     return ParsedSource(parsed, notes)
 
 
-def _find_returns(files: list[SourceFile], mapping: ColumnMapping) -> np.ndarray:
-    if mapping.cancellation is not None:
-        return find_matching_rows(files, mapping.cancellation.column, mapping.cancellation)
-    return np.full(sum(file.rows.num_rows for file in files), files[0].of_refunds)
+def _select_file(frame: pd.DataFrame, start: int, end: int) -> pd.DataFrame:
+    """Select the rows of one file, with positions in it as index."""
+    first, last = np.searchsorted(frame.index, [start, end])
+    return frame.iloc[first:last].set_axis(frame.index[first:last] - start)
 
 
 def _require_one_currency(files: list[SourceFile], mapping: ColumnMapping) -> None:
@@ -148,23 +155,3 @@ def _require_one_currency(files: list[SourceFile], mapping: ColumnMapping) -> No
         if not with_column:  # the name occurs twice in each file
             continue
         require_one_currency_column(read_text_column(with_column, name), is_mapped=name == mapped)
-
-
-def _amount_and_quantity(
-    values: dict[str, pd.Series], returns: np.ndarray, negated: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compute amounts, rounded to 6 decimals so that they do not depend on the file format, and quantities."""
-    quantity = values["quantity"].to_numpy(dtype=float) if "quantity" in values else None
-    with np.errstate(over="ignore", invalid="ignore"):  # the schema rejects infinite amounts
-        if "amount" in values:
-            amount = values["amount"].to_numpy(dtype=float)
-        else:
-            amount = values["quantity"].to_numpy(dtype=float) * values["unit_price"].to_numpy(dtype=float)
-        amount = np.where(np.abs(amount) < 1e9, np.round(amount, 6), amount)
-        if negated:
-            if quantity is not None:  # a quantity with the sign of the amount changes with it
-                quantity = np.where(np.sign(quantity) == np.sign(amount), -quantity, quantity)
-            amount = -amount
-        if quantity is None:  # one unit was bought or returned, by the sign of the amount
-            quantity = np.where(amount < 0, -1.0, 1.0)
-    return np.where(returns, -np.abs(amount), amount), np.where(returns, -np.abs(quantity), quantity)

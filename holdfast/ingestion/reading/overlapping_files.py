@@ -46,7 +46,7 @@ def drop_overlaps(files: Sequence[SourceFile], mapping: ColumnMapping) -> tuple[
     digests = [rule.sha256 for rule in rules]
     result = [DistinctFile(file, FileReport(file.name, file.rows_read)) for file in files]
     notes: list[str] = []
-    if mapping.overlapping_files == "keep":
+    if mapping.overlapping_files == "keep" or mapping.kind == "attributes":  # repeated attributes add nothing
         return result, ()
     for digest in dict.fromkeys(digests):  # rows that are read by different rules are not comparable
         positions = [position for position, other in enumerate(digests) if other == digest]

@@ -11,13 +11,14 @@ import python_calamine
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
-from holdfast.ingestion.mapping_columns import column_names
+from holdfast.ingestion.mapping_columns import ATTRIBUTE, column_names
 from holdfast.ingestion.reading.header import name_columns, require_columns
 from holdfast.ingestion.reading.layout_rows import set_aside_layout_rows
 from holdfast.ingestion.reading.sheet_columns import SheetColumn, convert_cells
 from holdfast.ingestion.reading.source import SourceFile
 
 _HEADER_ROWS = 50
+_TEXTS = frozenset({"customer_id", "source", "kind", "attribute"})
 
 
 def read_workbook(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
@@ -138,7 +139,8 @@ def _require_undamaged(name: str, columns: dict[str, SheetColumn], mapping: Colu
                 f"{name}: column {label!r} has numbers of more than 15 digits, such as {column.inexact:.0f}: "
                 "the spreadsheet has lost their last digits. Export the ids as text or as CSV."
             )
-        if field != "event_timestamp" and column.has_dates and (column.has_other or field != "customer_id"):
+        is_text = field in _TEXTS or field.startswith(ATTRIBUTE) or (field, mapping.kind) == ("value", "attributes")
+        if field != "event_timestamp" and column.has_dates and (column.has_other or not is_text):
             raise IngestError(
                 f"{name}: column {label!r}, mapped to {field}, has dates: the spreadsheet turned values such as 1.5 or "
                 "3-4 into dates. Format the column as text or number and import it again, or export CSV."

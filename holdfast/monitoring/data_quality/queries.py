@@ -9,8 +9,9 @@ import pandas as pd
 
 from feature_repo.settings import Settings
 from holdfast.core.parquet_files import create_parquet_view, read_parquet_file
-from holdfast.ingestion.batches import Batch, list_batches, select_known, transaction_files
+from holdfast.ingestion.batches import Batch, batch_files, list_batches, select_known, transaction_files
 from holdfast.ingestion.history_extent import read_extent
+from holdfast.ingestion.kinds import TRANSACTIONS
 from holdfast.monitoring.window import Window
 
 VALUES = ("amount", "price", "quantity")
@@ -98,7 +99,7 @@ def count_rows_by_day(settings: Settings, window: Window, due_hours: float) -> D
     Returns:
         The counts; None without any transaction.
     """
-    if not select_known(list_batches(settings), window.known_at):
+    if not select_known(list_batches(settings, "transactions"), window.known_at):
         return None
     due = timedelta(hours=due_hours if settings.clock == "wall" else 0)
     end = datetime.combine((window.as_of - due).astimezone(UTC).date(), time(), UTC)
@@ -145,7 +146,7 @@ def sample_transactions(settings: Settings, window: Window, first: date, days: i
 
 
 def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
-    """Find the batches that arrived in the window, and those that arrived before.
+    """Find the batches of transactions that arrived in the window, and those that arrived before.
 
     If a history is replayed and its batches carry the current date, a batch belongs to the window of its last event.
     On the wall clock, a batch that arrived within a day after the window belongs to a later window.
@@ -162,7 +163,7 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
     since = until - (window.as_of - window.start)
     extent = read_extent(settings, window.known_at)
     now, before = [], []
-    for batch in select_known(list_batches(settings), window.known_at):
+    for batch in select_known(list_batches(settings, "transactions"), window.known_at):
         if until < batch.ingested_at <= latest:
             continue
         replayed = batch.ingested_at > latest
@@ -189,15 +190,16 @@ def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tup
     Returns:
         Number of rows, number of late rows, and median delay in hours (NaN without rows).
     """
-    files = [
-        settings.batches / batch.batch_id / "transactions.parquet"
+    measured = [
+        batch
         for batch in arrived.batches
         if batch.rows_added and not batch.replaces and batch.batch_id not in arrived.replayed
     ]
+    files = batch_files(settings, measured)
     if not files:
         return 0, 0, float("nan")
     with duckdb.connect() as connection:
-        create_parquet_view(connection, "transactions", files)
+        create_parquet_view(connection, "transactions", files, TRANSACTIONS.table)
         rows, late, median = connection.execute(
             "SELECT count(*), count(*) FILTER (hours > $max_hours), median(hours) FROM "
             "(SELECT epoch(ingested_at - event_timestamp) / 3600 AS hours FROM transactions)",
@@ -220,5 +222,5 @@ def _query(settings: Settings, sql: str, known: datetime, **values: datetime) ->
     """Query the transactions known at a time; needs a batch."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        create_parquet_view(connection, "transactions", transaction_files(settings, known))
+        create_parquet_view(connection, "transactions", transaction_files(settings, known), TRANSACTIONS.table)
         return connection.execute(sql, values).df()

@@ -46,6 +46,8 @@ def test_commit_batch_writes_manifest_and_two_tables(
         "rows_from_refunds": 0,
         "replaces": [],
         "first_change": "2025-01-01T00:00:00Z",
+        "kind": "transactions",
+        "rows_from_columns": 0,
         "repeats": [],
         "mapping": {
             "columns": {"customer_id": "id", "event_timestamp": "when", "amount": "amount", "quantity": "quantity"},
@@ -55,7 +57,7 @@ def test_commit_batch_writes_manifest_and_two_tables(
     (batch,) = batches()
     assert batch.ingested_at == NOW
     assert [str(field.type) for field in pq.read_schema(folder / "transactions.parquet")] == [
-        "string", "timestamp[us, tz=UTC]", "double", "double", "timestamp[us, tz=UTC]", "string",
+        "string", "timestamp[us, tz=UTC]", "double", "double", "string", "timestamp[us, tz=UTC]", "string",
     ]  # fmt: skip
     assert [str(field.type) for field in pq.read_schema(folder / "quarantine.parquet")] == [
         "string", "int64", "list<element: string>", "string", "timestamp[us, tz=UTC]", "string",

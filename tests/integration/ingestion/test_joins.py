@@ -47,7 +47,7 @@ def check(tmp_path: Path) -> Callable[..., ValidationResult]:
 
 
 def _rows(result: ValidationResult) -> list[tuple[str, str, float]]:
-    frame = result.transactions.assign(day=result.transactions["event_timestamp"].dt.strftime("%Y-%m-%d"))
+    frame = result.rows.assign(day=result.rows["event_timestamp"].dt.strftime("%Y-%m-%d"))
     return list(frame[["customer_id", "day", "amount"]].itertuples(index=False, name=None))
 
 

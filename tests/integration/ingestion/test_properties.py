@@ -63,9 +63,9 @@ def test_valid_and_quarantined_rows_reproduce_the_source(rows: list[list[str]], 
         else:
             assert next(csv.reader(io.StringIO(content, newline=""))) == rows[number - 1]
     valid = [row for number, row in enumerate(rows, 1) if number not in held]
-    assert result.transactions["amount"].tolist() == [round(float(row[2]), 6) for row in valid]
-    assert result.transactions["quantity"].tolist() == [float(row[3]) for row in valid]
-    assert result.transactions["customer_id"].tolist() == [row[0].strip().removesuffix(".0") for row in valid]
+    assert result.rows["amount"].tolist() == [round(float(row[2]), 6) for row in valid]
+    assert result.rows["quantity"].tolist() == [float(row[3]) for row in valid]
+    assert result.rows["customer_id"].tolist() == [row[0].strip().removesuffix(".0") for row in valid]
     assert all(result.quarantine["reasons"].map(len) > 0)
 
 

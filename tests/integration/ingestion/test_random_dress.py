@@ -39,7 +39,7 @@ def test_dressed_table_gives_its_rows_or_a_refusal() -> None:
         assert not reasons, reasons
         stored = Counter(
             (row.customer_id, row.event_timestamp.to_pydatetime(), row.amount, row.quantity)
-            for row in result.transactions.itertuples()
+            for row in result.rows.itertuples()
         )
         assert stored == Counter(row.stored for row in rows)
 
@@ -59,4 +59,4 @@ def test_dressed_table_with_wrong_decimal_never_scales_amounts(rows: list[Transa
         except IngestError:
             return
     amounts = Counter(float(row.amount) for row in rows)
-    assert not Counter(result.transactions["amount"].tolist()) - amounts
+    assert not Counter(result.rows["amount"].tolist()) - amounts

@@ -136,13 +136,13 @@ def test_row_numbers_count_rows_not_lines(checked: Callable) -> None:
 def test_rows_between_stray_quotes_are_quarantined(checked: Callable) -> None:
     rows = ["1,2025-01-01,5,fine", '2,2025-01-02,5,"open', "3,2025-01-03,5,inside", '4,2025-01-04,5,"close']
     result = checked("id,when,amount,note\n" + "\n".join(rows) + "\n")
-    assert result.transactions["customer_id"].tolist() == ["1"]
+    assert result.rows["customer_id"].tolist() == ["1"]
     assert result.quarantine["reasons"].tolist() == [["a stray quote made one value of several rows"]]
     assert "3,2025-01-03,5,inside" in result.quarantine["raw"][0]
     plain = checked("id,when,amount,note\n" + "\n".join(rows) + "\n", quoted=False)
-    assert plain.transactions["customer_id"].tolist() == ["1", "2", "3", "4"]
+    assert plain.rows["customer_id"].tolist() == ["1", "2", "3", "4"]
     # A proper quoted value may hold what looks like a row.
-    assert len(checked('id,when,amount,note\n1,2025-01-01,5,"a\n2,2025-01-02,5,b"\n').transactions) == 1
+    assert len(checked('id,when,amount,note\n1,2025-01-01,5,"a\n2,2025-01-02,5,b"\n').rows) == 1
 
 
 def test_repeated_unmapped_column_loses_no_value(checked: Callable) -> None:

@@ -68,7 +68,7 @@ def test_recipe_reads_its_export_as_its_table_shows(tmp_path: Path, page: str, n
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in match[2].splitlines()]
     assert lines[0] == ["customer_id", "event_timestamp", "amount", "quantity"]
     expected = [(row[0], pd.Timestamp(row[1], tz="UTC"), float(row[2]), float(row[3])) for row in lines[2:]]
-    assert list(result.transactions.itertuples(index=False, name=None)) == expected
+    assert list(result.rows[lines[0]].itertuples(index=False, name=None)) == expected
     counts = (result.rows_read, result.rows_filtered, result.rows_from_refunds, len(result.quarantine))
     assert counts == tuple(map(int, match.groups()[2:]))
 

@@ -33,7 +33,7 @@ COLUMNS = "columns: {customer_id: a, event_timestamp: b, amount: c}\n"
             "map amount or unit_price, not both",
         ),
         ("columns: {customer_id: a, event_timestamp: b, amount: a}\n", "mapped to the same column"),
-        (COLUMNS + "timezone: UTC\n", "timezone: unknown key. Known here: columns, timestamp_format, time_zone"),
+        (COLUMNS + "timezone: UTC\n", "timezone: unknown key. Known here: kind, columns, timestamp_format, time_zone"),
         ("columns: {customer_id: a, event_timestamp: b, amount: c, price: d}\n", "columns.price: unknown key"),
         (COLUMNS + "cancellation: {column: a, starts_with: C, ends_with: D}\n", "cancellation.ends_with: unknown key"),
         (COLUMNS + "timestamp_format: '%Q'\n", "timestamp_format: 'Q' is a bad directive"),
@@ -224,6 +224,10 @@ def test_documented_examples_are_valid(header: str) -> None:
                 checked += 1
         else:
             for example in re.findall(r"`(\[.+?\]|\{.+?\})`", meaning):
-                ColumnMapping.model_validate({"columns": columns, key: yaml.safe_load(example)})
+                attributes = {"customer_id": "a", "event_timestamp": "b", "attributes": {"country": "c"}}
+                kind = (
+                    {"kind": "attributes", "columns": attributes} if key in ("missing_values", "erased_values") else {}
+                )
+                ColumnMapping.model_validate({"columns": columns, key: yaml.safe_load(example)} | kind)
                 checked += 1
     assert checked > 3

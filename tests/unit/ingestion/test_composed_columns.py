@@ -44,7 +44,7 @@ def test_amount_of_a_product_takes_off_a_rate_and_adds_columns() -> None:
     }
     result = validate_columns(rows, columns=columns)
     assert list_amounts(result) == [("a", 19.0), ("b", 15.0), ("d", 15.0), ("f", -5.0)]
-    assert result.transactions["quantity"].tolist() == [2.0, 3.0, 2.0, -1.0]
+    assert result.rows["quantity"].tolist() == [2.0, 3.0, 2.0, -1.0]
     assert dict(zip(result.quarantine["row_number"], map(list, result.quarantine["reasons"]), strict=True)) == {
         3: ["amount is missing", "quantity is missing"],
         5: ["amount is missing"],
@@ -73,8 +73,8 @@ def test_first_of_several_columns_reads_the_first_value_of_each_row() -> None:
         "event_timestamp": {"first_of": ["paid", "when"]},
     }
     result = validate_columns(rows, columns=columns)
-    assert result.transactions["customer_id"].tolist() == ["7", "b@x.com", "c@x.com"]
-    assert result.transactions["event_timestamp"].dt.month.tolist() == [1, 2, 1]
+    assert result.rows["customer_id"].tolist() == ["7", "b@x.com", "c@x.com"]
+    assert result.rows["event_timestamp"].dt.month.tolist() == [1, 2, 1]
     assert result.quarantine["reasons"].tolist() == [["customer_id is missing"], ["event_timestamp is not a timestamp"]]
 
 
@@ -96,7 +96,7 @@ def test_subtracted_column_with_negative_values_is_rejected() -> None:
 )
 def test_timestamp_of_two_columns_or_a_constant(source: Any, values: tuple[str, str], expected: str) -> None:
     rows = {"id": ["a"], "amount": ["1"], "day": [values[0]], "time": [values[1]]}
-    found = validate_columns(rows, columns=COLUMNS | {"event_timestamp": source}).transactions["event_timestamp"]
+    found = validate_columns(rows, columns=COLUMNS | {"event_timestamp": source}).rows["event_timestamp"]
     assert found.tolist() == [pd.Timestamp(expected, tz="UTC")]
 
 
@@ -104,7 +104,7 @@ def test_timestamp_of_two_columns_follows_the_format() -> None:
     rows = {"id": ["a"], "amount": ["1"], "day": ["31/01/2025"], "time": ["1:05 PM"]}
     found = validate_columns(
         rows, columns=COLUMNS | {"event_timestamp": ["day", "time"]}, timestamp_format="%d/%m/%Y %I:%M %p"
-    ).transactions["event_timestamp"]
+    ).rows["event_timestamp"]
     assert found.tolist() == [pd.Timestamp("2025-01-31 13:05", tz="UTC")]
 
 
@@ -112,7 +112,7 @@ def test_customer_id_of_two_columns_never_makes_one_id_of_two() -> None:
     pairs = [("x", "1"), ("x|", "1"), ("x", "|1"), ("x\\", "1"), ("x\\|", "1"), ("", "1"), ("x", "1.0")]
     rows = {"shop": [a for a, _ in pairs], "number": [b for _, b in pairs], "amount": ["1"] * len(pairs)}
     result = validate_columns(rows, columns=COLUMNS | {"customer_id": ["shop", "number"]})
-    ids = result.transactions["customer_id"].tolist()
+    ids = result.rows["customer_id"].tolist()
     assert ids[0] == ids[-1] == "x|1"
     assert len(set(ids)) == 5
     assert result.reasons == {"customer_id is missing": 1}
@@ -127,7 +127,7 @@ def test_customer_id_of_two_columns_never_makes_one_id_of_two() -> None:
     ],
 )
 def test_constants_apply_to_every_row(columns: dict[str, Any], expected: tuple[float, float]) -> None:
-    found = validate_columns({"id": ["a"], "amount": ["5"]}, columns=COLUMNS | columns).transactions
+    found = validate_columns({"id": ["a"], "amount": ["5"]}, columns=COLUMNS | columns).rows
     assert found[["amount", "quantity"]].values.tolist() == [list(expected)]
 
 
@@ -142,5 +142,5 @@ def test_constants_apply_to_every_row(columns: dict[str, Any], expected: tuple[f
 def test_negated_amounts_are_purchases_below_zero(quantity: list[str] | None, expected: list[list[float]]) -> None:
     rows = {"id": ["a", "b"], "amount": ["-5", "2"]} | ({"n": quantity} if quantity else {})
     columns = COLUMNS | ({"quantity": "n"} if quantity else {})
-    found = validate_columns(rows, columns=columns, amount_sign="negated").transactions
+    found = validate_columns(rows, columns=columns, amount_sign="negated").rows
     assert found[["amount", "quantity"]].values.tolist() == expected

@@ -97,8 +97,8 @@ def test_layout_that_the_mapping_does_not_describe_is_named(
 )
 def test_layout_that_is_certain_is_read(checked: Callable, text: str | bytes, keys: dict) -> None:
     result = checked(text, **keys)
-    assert result.transactions["customer_id"].tolist() == ["1", "2"]
-    assert result.transactions["amount"].tolist() == [5, 12.5]
+    assert result.rows["customer_id"].tolist() == ["1", "2"]
+    assert result.rows["amount"].tolist() == [5, 12.5]
     assert result.quarantine.empty
 
 
@@ -112,7 +112,7 @@ def test_utf16_mark_and_controls_of_cp1252_are_noted(checked: Callable) -> None:
 @pytest.mark.parametrize("header", [HEADER, " id,when ,amount", '"id","when","amount"'])
 def test_repeated_header_is_set_aside(checked: Callable, header: str) -> None:
     result = checked(f"{HEADER}\n{ROWS}{header}\n{ROWS}{header}\n{ROWS}")
-    assert len(result.transactions) == 6
+    assert len(result.rows) == 6
     assert result.reasons == {"a repeated header": 2}
     assert result.quarantine["row_number"].tolist() == [3, 6]
 
@@ -136,7 +136,7 @@ TOTALS = [
 @pytest.mark.parametrize("total", TOTALS)
 def test_totals_at_the_end_are_set_aside(checked: Callable, total: str) -> None:
     result = checked(f"{HEADER}\n{ROWS}{total}\n")
-    assert result.transactions["customer_id"].tolist() == ["1", "2"]
+    assert result.rows["customer_id"].tolist() == ["1", "2"]
     assert result.reasons["a totals row"] == (2 if "Subtotal" in total else 1)
 
 
@@ -144,15 +144,15 @@ def test_totals_of_blocks_are_set_aside_where_they_are_sums(checked: Callable) -
     blocks = "".join(f"{i},2025-01-0{i},1000.5\n{i},2025-01-0{i},12\nTotal,2025-01-0{i},1012.5\n" for i in range(1, 8))
     result = checked(f"{HEADER}\n{blocks}")
     assert result.reasons == {"a totals row": 7}
-    assert set(result.transactions["customer_id"]) == set("1234567")
+    assert set(result.rows["customer_id"]) == set("1234567")
 
 
 @pytest.mark.parametrize("name", ["Total", "Total Fitness Ltd", "Sum 41", "Summer", "Totally", "Suma"])
 def test_customer_with_a_totals_word_is_a_customer(checked: Callable, name: str) -> None:
     result = checked(f"{HEADER}\n{name},2025-01-01,7\n{ROWS}{ROWS}")
-    assert name in set(result.transactions["customer_id"])
+    assert name in set(result.rows["customer_id"])
     if name not in ("Total", "Suma"):
-        assert name in set(checked(f"{HEADER}\n{ROWS}{name},2025-01-01,7\n").transactions["customer_id"])
+        assert name in set(checked(f"{HEADER}\n{ROWS}{name},2025-01-01,7\n").rows["customer_id"])
 
 
 def test_skip_rows_beyond_the_end_names_the_key() -> None:

@@ -199,7 +199,7 @@ def test_group_of_three_zeros_in_ids_is_no_fraction() -> None:
 def test_ignored_customers_are_set_aside_without_counting_as_bad(checked: Any) -> None:
     text = "id,when,amount\n" + "Guest,2025-01-01,5\n" * 6 + "0,2025-01-01,5\n,2025-01-01,5\nA,2025-01-01,5\n"
     result = checked(text, ignore_customers=["guest", 0, ""], max_bad_share=0)
-    assert result.transactions["customer_id"].tolist() == ["A"]
+    assert result.rows["customer_id"].tolist() == ["A"]
     assert result.reasons == {"customer_id is in ignore_customers": 8, "customer_id is missing": 1}
     with pytest.raises(IngestError, match="1 of 9 rows are bad"):
         checked(text, ignore_customers=["guest", 0], max_bad_share=0)

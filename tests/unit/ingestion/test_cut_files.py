@@ -110,18 +110,18 @@ def test_cut_of_any_table_stores_no_other_row(rows: list, order: list[int], end:
 
 def test_last_row_without_a_line_end_is_set_aside_only_where_it_may_be_cut() -> None:
     result = _validate(b"id,when,amount\n1,2025-01-01,5\n2,2025-01-02,12")
-    assert result.transactions["customer_id"].tolist() == ["1"]
+    assert result.rows["customer_id"].tolist() == ["1"]
     assert list(result.quarantine["reasons"][0]) == [
         "the last line has no line end, so 'amount' may be cut: add the line end, or set `unterminated_row: keep`"
     ]
     stored = _validate(b"id,when,amount\n1,2025-01-01,5\n2,2025-01-02,12", unterminated_row="keep")
-    assert stored.transactions["amount"].tolist() == [5, 12]
+    assert stored.rows["amount"].tolist() == [5, 12]
     for whole in (
         b"id,when,amount,note\n1,2025-01-01,5,a\n2,2025-01-02,12,b",  # the last column is not mapped
         b'id,when,amount\n1,2025-01-01,5\n2,2025-01-02,"12"',
         b"id,when,amount\n1,2025-01-01,5\n2,2025-01-02,12\n   ",
     ):
-        assert _validate(whole).transactions["amount"].tolist() == [5, 12]
+        assert _validate(whole).rows["amount"].tolist() == [5, 12]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_file_that_ends_within_a_row_is_refused(last: str, message: str) -> None
 @pytest.mark.parametrize("footer", ["(2 rows affected)", "Total", "Summe: 10", "2 records"])
 def test_footer_without_a_line_end_is_set_aside(footer: str) -> None:
     result = _validate(f"id,when,amount\n1,2025-01-01,5\n2,2025-01-02,5\n{footer}".encode())
-    assert (len(result.transactions), result.quarantine["raw"].tolist()) == (2, [f'"{footer}"'])
+    assert (len(result.rows), result.quarantine["raw"].tolist()) == (2, [f'"{footer}"'])
 
 
 @pytest.mark.parametrize(
@@ -168,4 +168,4 @@ def test_last_row_is_whole_if_its_value_has_the_form_of_a_hundred_others(
 
 def test_file_of_one_row_without_a_line_end_is_set_aside_and_not_refused() -> None:
     result = _validate(b"id,when,amount\na,2025-01-01,7", max_bad_share=0.5)
-    assert (len(result.transactions), len(result.quarantine)) == (0, 1)
+    assert (len(result.rows), len(result.quarantine)) == (0, 1)

@@ -129,7 +129,7 @@ def test_table_in_any_dress_is_the_table(table: Any, zone: str, data: st.DataObj
     rules = ColumnMapping.model_validate({"columns": COLUMNS, "time_zone": zone, "max_bad_share": 1})
     found = validate_source(typed_source(read_file("table", decompress("table", pack(content)), rules)), rules, NOW)
     assert found.quarantine.empty
-    assert found.transactions["customer_id"].tolist() == list(map(str, ids))
-    assert found.transactions["amount"].tolist() == list(map(float, amounts))
+    assert found.rows["customer_id"].tolist() == list(map(str, ids))
+    assert found.rows["amount"].tolist() == list(map(float, amounts))
     expected = pd.Series(times).dt.tz_localize(zone, ambiguous=[True] * len(times), nonexistent="shift_forward")
-    assert found.transactions["event_timestamp"].tolist() == expected.dt.tz_convert("UTC").tolist()
+    assert found.rows["event_timestamp"].tolist() == expected.dt.tz_convert("UTC").tolist()

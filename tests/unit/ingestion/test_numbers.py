@@ -285,8 +285,8 @@ def test_source_with_a_column_of_several_currencies_is_refused(checked: Any) -> 
         checked(text)
     columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount", "currency": "Currency"}
     result = checked(text, columns=columns, currency={"only": "EUR"}, max_bad_share=0)
-    assert result.transactions["amount"].tolist() == [6.0]
-    assert checked(text.replace("USD", "EUR")).transactions["amount"].tolist() == [5.0, 6.0]
+    assert result.rows["amount"].tolist() == [6.0]
+    assert checked(text.replace("USD", "EUR")).rows["amount"].tolist() == [5.0, 6.0]
 
 
 _places = st.integers(0, 3)

@@ -18,7 +18,7 @@ def _one(checked: Callable, when: str, **mapping: object) -> str | list[str]:
     """Return the parsed timestamp in UTC, or the reasons."""
     result = checked(f'id,when,amount\n1,"{when}",5\n1,2025-01-01,5\n1,01.01.2025,5\n', **mapping)
     bad = result.quarantine[result.quarantine["row_number"] == 1]
-    return bad["reasons"].iloc[0] if len(bad) else result.transactions["event_timestamp"][0].isoformat()
+    return bad["reasons"].iloc[0] if len(bad) else result.rows["event_timestamp"][0].isoformat()
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_parse_timestamp_with_format(checked: Callable, pattern: str, when: str,
     text += f"1,{pd.Timestamp('2025-01-01', tz='UTC').strftime(pattern)},5\n"
     result = checked(text, timestamp_format=pattern, time_zone="America/New_York" if "%p" in pattern else "UTC")
     bad = result.quarantine
-    assert (bad["reasons"][0] if len(bad) else result.transactions["event_timestamp"][0].isoformat()) == expected
+    assert (bad["reasons"][0] if len(bad) else result.rows["event_timestamp"][0].isoformat()) == expected
 
 
 def test_event_more_than_a_day_after_ingestion_is_quarantined(checked: Callable) -> None:
     text = "id,when,amount\n1,2026-01-02T00:00:00,5\n2,2026-01-02T00:00:00.000001,5\n"
     result = checked(text, ingested_at=NOW)
-    assert result.transactions["customer_id"].tolist() == ["1"]
+    assert result.rows["customer_id"].tolist() == ["1"]
     assert result.reasons == {"event_timestamp is more than a day after ingestion": 1}
 
 
@@ -95,7 +95,7 @@ def test_event_more_than_a_day_after_ingestion_is_quarantined(checked: Callable)
     ],
 )
 def test_parse_customer_id(checked: Callable, written: str, expected: str) -> None:
-    assert checked(f"id,when,amount\n{written},2025-01-01,5\n").transactions["customer_id"].tolist() == [expected]
+    assert checked(f"id,when,amount\n{written},2025-01-01,5\n").rows["customer_id"].tolist() == [expected]
 
 
 @pytest.mark.parametrize("written", ["", "  ", "nan", "NaN", "NULL", "None", "<NA>", "n/a"])
@@ -126,13 +126,13 @@ def test_too_long_customer_id_is_quarantined(checked: Callable) -> None:
 )  # fmt: skip
 def test_parse_amount(checked: Callable, written: str, expected: float | str) -> None:
     result = checked(f'id,when,amount\n1,2025-01-01,"{written}"\n1,2025-01-01,5.0\n')
-    found = result.quarantine["reasons"].tolist() or result.transactions["amount"][0]
+    found = result.quarantine["reasons"].tolist() or result.rows["amount"][0]
     assert found == ([[expected]] if isinstance(expected, str) else expected)
 
 
 def test_parse_amount_with_decimal_comma(checked: Callable) -> None:
     text = 'id;when;amount\n1;2025-01-01;1.234,56\n1;2025-01-01;"7,5"\n1;2025-01-01;-3\n'
-    assert checked(text, delimiter=";", decimal=",").transactions["amount"].tolist() == [1234.56, 7.5, -3.0]
+    assert checked(text, delimiter=";", decimal=",").rows["amount"].tolist() == [1234.56, 7.5, -3.0]
 
 
 def test_typed_columns_ignore_text_formats() -> None:
@@ -145,13 +145,13 @@ def test_typed_columns_ignore_text_formats() -> None:
         row_numbers=pd.Series([1]).to_numpy(),
         types={"when": pa.timestamp("us"), "amount": pa.float64()},
     )
-    found = validate_source(Source("x.parquet", "0", [part]), rules, NOW).transactions
+    found = validate_source(Source("x.parquet", "0", [part]), rules, NOW).rows
     assert found["amount"].tolist() == [2.5]
     assert found["event_timestamp"].tolist() == [pd.Timestamp("2025-01-02", tz="UTC")]
 
 
 def test_missing_quantity_column_gives_one_unit_with_the_sign_of_the_amount(checked: Callable) -> None:
-    found = checked("id,when,amount\n1,2025-01-01,5\n1,2025-01-01,-5\n").transactions
+    found = checked("id,when,amount\n1,2025-01-01,5\n1,2025-01-01,-5\n").rows
     assert found["quantity"].tolist() == [1.0, -1.0]
 
 
@@ -164,7 +164,7 @@ def test_cancellation_makes_amount_and_quantity_negative(checked: Callable) -> N
         )
     )
     result = checked(text, columns=columns, cancellation={"column": "kind", "starts_with": "R"})
-    assert result.transactions[["customer_id", "amount", "quantity"]].values.tolist() == [
+    assert result.rows[["customer_id", "amount", "quantity"]].values.tolist() == [
         ["1", 2.3, 2.0],
         ["2", -2.3, -2.0],
         ["3", -2.3, -2.0],
@@ -192,9 +192,9 @@ def test_row_with_several_issues_reports_all_reasons(checked: Callable) -> None:
 
 def test_exact_duplicates_are_quarantined_if_configured(checked: Callable) -> None:
     text = "id,when,amount,line\n" + "1,2025-01-01,5,a\n" * 3 + "1,2025-01-01,5,b\n"
-    assert len(checked(text).transactions) == 4
+    assert len(checked(text).rows) == 4
     result = checked(text, exact_duplicates="quarantine", max_bad_share=0)
-    assert len(result.transactions) == 2  # they do not count as bad rows: max_bad_share allows them
+    assert len(result.rows) == 2  # they do not count as bad rows: max_bad_share allows them
     assert result.reasons == {"exact duplicate of an earlier row": 2}
     assert result.quarantine["row_number"].tolist() == [2, 3]
 

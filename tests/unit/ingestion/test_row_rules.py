@@ -43,7 +43,7 @@ STATUSES = {
 )
 def test_where_reads_the_matching_rows_only(rules: dict[str, Any], expected: list[str]) -> None:
     result = validate_columns(STATUSES, **rules)
-    assert result.transactions["customer_id"].tolist() == expected
+    assert result.rows["customer_id"].tolist() == expected
     assert (result.rows_filtered, len(result.quarantine), result.rows_read) == (6 - len(expected), 0, 6)
 
 
@@ -180,7 +180,7 @@ def test_refund_of_a_line_that_does_not_count_is_a_contradiction(refunds: list[s
 def test_one_row_per_order_counts_an_order_of_two_files_once() -> None:
     files = [make_source_file({"order": ["7"], "id": ["a"], "amount": ["5"], "when": ["2025-01-01"]}, n) for n in "xy"]
     rules = ColumnMapping.model_validate({"columns": COLUMNS, "one_row_per": ["order"]})
-    assert len(validate_source(Source("source", "0", files), rules, NOW).transactions) == 1
+    assert len(validate_source(Source("source", "0", files), rules, NOW).rows) == 1
 
 
 def test_carry_down_fills_the_order_itself_from_the_row_above() -> None:
@@ -211,10 +211,10 @@ def test_refund_column_adds_returns() -> None:
         ("b", -5.0),
         ("c", -30.0),
     ]
-    assert result.transactions["quantity"].tolist() == [1.0] * 5 + [-1.0] * 2
+    assert result.rows["quantity"].tolist() == [1.0] * 5 + [-1.0] * 2
     assert (result.rows_read, result.rows_from_refunds, result.rows_filtered) == (5, 3, 0)
     assert result.quarantine[["row_number", "reasons"]].values.tolist() == [[5, ["amount is not a number"]]]
-    dated = validate_columns(rows, refund={"amount": "refunded", "event_timestamp": "refunded at"}).transactions
+    dated = validate_columns(rows, refund={"amount": "refunded", "event_timestamp": "refunded at"}).rows
     assert dated["event_timestamp"].dt.month.tolist() == [1] * 5 + [2] * 2
 
 
@@ -282,7 +282,7 @@ def test_counts_of_rows_add_up(lines: list[tuple[str, str, str, str]]) -> None:
     remaining = frame[frame["status"] != "test"]
     purchases = remaining[remaining["amount"].isin(["1", "2"])]
     refunds = remaining[remaining["refunded"] == "1"]
-    assert sorted(result.transactions["amount"]) == sorted([*purchases["amount"].astype(float), *[-1.0] * len(refunds)])
+    assert sorted(result.rows["amount"]) == sorted([*purchases["amount"].astype(float), *[-1.0] * len(refunds)])
     assert (result.rows_read, result.rows_filtered) == (len(lines), len(lines) - len(remaining))
     assert len(result.quarantine) == len(remaining) - len(purchases)
 
@@ -290,4 +290,4 @@ def test_counts_of_rows_add_up(lines: list[tuple[str, str, str, str]]) -> None:
 def test_rows_with_a_reason_for_quarantine_are_never_left_out(checked: Callable) -> None:
     text = 'id,when,amount,status\n1,2025-01-01,5,test\n2,2025-01-01,5,paid\n3,2025-01-01,5,"x\n4,2025-01-01,6,y"\n'
     result = checked(text, where={"status": "paid"})
-    assert result.rows_read == result.rows_filtered + len(result.transactions) + len(result.quarantine)
+    assert result.rows_read == result.rows_filtered + len(result.rows) + len(result.quarantine)

@@ -32,9 +32,9 @@ def _read(tmp_path: Path, content: bytes, name: str = "export.xlsx", **keys: Any
 @pytest.mark.parametrize("name", ["export.xlsx", "export.csv", "export"])
 def test_workbook_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
     result = _read(tmp_path, write_xlsx({"Sales": ROWS}), name, time_zone="Europe/London")
-    assert result.transactions["customer_id"].tolist() == ["13085", "00042"]
-    assert result.transactions["amount"].tolist() == [5, 12.5]
-    assert result.transactions["event_timestamp"].tolist() == [
+    assert result.rows["customer_id"].tolist() == ["13085", "00042"]
+    assert result.rows["amount"].tolist() == [5, 12.5]
+    assert result.rows["event_timestamp"].tolist() == [
         pd.Timestamp("2025-07-01 07:26", tz="UTC"),
         pd.Timestamp("2025-07-01 07:26:01", tz="UTC"),
     ]
@@ -55,21 +55,21 @@ def test_workbook_times_are_real_dates_or_follow_the_mapping(
     tmp_path: Path, times: list, keys: dict, expected: str
 ) -> None:
     content = write_xlsx({"S": [HEADER, [1, times[0], 5], [2, times[1], 5]]})
-    assert str(_read(tmp_path, content, **keys).transactions["event_timestamp"].iloc[-1])[:-6] == expected
+    assert str(_read(tmp_path, content, **keys).rows["event_timestamp"].iloc[-1])[:-6] == expected
 
 
 def test_workbook_numbers_and_numbers_as_text_have_one_notation(tmp_path: Path) -> None:
     rows = [HEADER, [1, LOCAL, 12.5], [2, LOCAL, "1.234,50"], [3, LOCAL, 7], [4, LOCAL, "0,25"]]
-    amounts = _read(tmp_path, write_xlsx({"S": rows}), decimal=",").transactions["amount"]
+    amounts = _read(tmp_path, write_xlsx({"S": rows}), decimal=",").rows["amount"]
     assert amounts.tolist() == [12.5, 1234.5, 7, 0.25]
     plain = write_xlsx({"S": [HEADER, [1, LOCAL, 12.5], [2, LOCAL, 1234.125]]})
-    assert _read(tmp_path, plain, decimal=",").transactions["amount"].tolist() == [12.5, 1234.125]
+    assert _read(tmp_path, plain, decimal=",").rows["amount"].tolist() == [12.5, 1234.125]
 
 
 def test_workbook_cell_of_an_error_or_nothing_is_missing_and_blank_rows_are_skipped(tmp_path: Path) -> None:
     rows = [[], HEADER, [1, LOCAL, 5], [], ["#N/A", LOCAL, 5], [3, LOCAL, None], [4, LOCAL, 6], [], []]
     result = _read(tmp_path, write_xlsx({"S": rows}))
-    assert result.transactions["customer_id"].tolist() == ["1", "4"]
+    assert result.rows["customer_id"].tolist() == ["1", "4"]
     assert result.quarantine["row_number"].tolist() == [2, 3]
     assert result.reasons == {"customer_id is missing": 1, "amount is missing": 1}
 
@@ -77,7 +77,7 @@ def test_workbook_cell_of_an_error_or_nothing_is_missing_and_blank_rows_are_skip
 def test_workbook_totals_and_repeated_header_are_set_aside(tmp_path: Path) -> None:
     rows = [*ROWS, HEADER, [7, LOCAL, 1], ["Total", LOCAL, 18.5]]
     result = _read(tmp_path, write_xlsx({"S": rows}))
-    assert result.transactions["customer_id"].tolist() == ["13085", "00042", "7"]
+    assert result.rows["customer_id"].tolist() == ["13085", "00042", "7"]
     assert result.reasons == {"a repeated header": 1, "a totals row": 1}
 
 
@@ -92,9 +92,9 @@ def test_workbook_with_several_fitting_sheets_needs_a_choice(tmp_path: Path) -> 
     content = write_xlsx({"2024": ROWS, "2025": [HEADER, [7, LOCAL, 1]]})
     with pytest.raises(IngestError, match=r"Several sheets of export\.xlsx have .*'2024', '2025'\. Set `sheet:`"):
         _read(tmp_path, content)
-    assert _read(tmp_path, content, sheet=2025).transactions["customer_id"].tolist() == ["7"]
+    assert _read(tmp_path, content, sheet=2025).rows["customer_id"].tolist() == ["7"]
     both = _read(tmp_path, content, sheet=["2024", "2025"])
-    assert both.transactions["customer_id"].tolist() == ["13085", "00042", "7"]
+    assert both.rows["customer_id"].tolist() == ["13085", "00042", "7"]
     with pytest.raises(IngestError, match=r"has no sheet '2023'.*Sheets: '2024', '2025'"):
         _read(tmp_path, content, sheet="2023")
     with pytest.raises(IngestError, match=r"sheet 'B' has other columns than sheet 'A'"):
@@ -124,18 +124,18 @@ def test_workbook_that_is_damaged_or_has_another_layout_is_refused(
 
 def test_workbook_with_skipped_rows_or_without_a_header_is_read(tmp_path: Path) -> None:
     with_title = write_xlsx({"S": [["Sales"], [], *ROWS]})
-    assert len(_read(tmp_path, with_title, skip_rows=2).transactions) == 2
-    assert len(_read(tmp_path, write_xlsx({"S": ROWS[1:]}), column_names=HEADER).transactions) == 2
+    assert len(_read(tmp_path, with_title, skip_rows=2).rows) == 2
+    assert len(_read(tmp_path, write_xlsx({"S": ROWS[1:]}), column_names=HEADER).rows) == 2
 
 
 def test_opendocument_sheet_and_zipped_workbook_are_read(tmp_path: Path) -> None:
     rows: list[list[str | float]] = [["id", "when", "amount"], [13085, "2025-01-01", 5], ["00042", "2025-01-02", 12.5]]
     result = _read(tmp_path, write_ods(rows), "export.ods")
-    assert result.transactions["customer_id"].tolist() == ["13085", "00042"]
+    assert result.rows["customer_id"].tolist() == ["13085", "00042"]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("sales.xlsx", write_xlsx({"S": ROWS}))
-    assert len(_read(tmp_path, buffer.getvalue(), "export.zip").transactions) == 2
+    assert len(_read(tmp_path, buffer.getvalue(), "export.zip").rows) == 2
 
 
 def test_cut_workbook_is_refused_at_every_byte(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def _transactions(ids: Any, when: Any, amount: Any, **keys: Any) -> list[tuple]:
     pq.write_table(pa.table({"id": ids, "when": when, "amount": amount}), buffer)
     rules = _mapping(**keys)
     result = validate_source(typed_source(read_parquet("x.parquet", buffer.getvalue(), rules)), rules, NOW)
-    frame = result.transactions[["customer_id", "event_timestamp", "amount"]]
+    frame = result.rows[["customer_id", "event_timestamp", "amount"]]
     return [(row.customer_id, row.event_timestamp.isoformat(), row.amount) for row in frame.itertuples()]
 
 
@@ -150,7 +150,7 @@ def test_parquet_int96_beyond_nanoseconds_is_not_wrapped_and_its_zone_is_noted()
     assert file.rows["when"].to_pylist() == ["2025-07-02 09:30:00", "9999-12-31 00:00:00"]
     assert "INT96, which has no time zone: it was read as local time in Europe/Paris" in file.notes[0]
     result = validate_source(typed_source(file), rules, NOW)
-    assert result.transactions["event_timestamp"].dt.strftime("%F %H:%M").tolist() == ["2025-07-02 07:30"]
+    assert result.rows["event_timestamp"].dt.strftime("%F %H:%M").tolist() == ["2025-07-02 07:30"]
     assert not read_parquet("x.parquet", buffer.getvalue(), _mapping()).notes
 
 
@@ -162,7 +162,7 @@ def test_parquet_int96_with_a_zone_of_arrow_is_an_instant_without_a_note() -> No
     file = read_parquet("x.parquet", buffer.getvalue(), _mapping(time_zone="Europe/Paris"))
     assert not file.notes
     result = validate_source(typed_source(file), _mapping(time_zone="Europe/Paris"), NOW)
-    assert result.transactions["event_timestamp"].dt.hour.tolist() == [9, 9]
+    assert result.rows["event_timestamp"].dt.hour.tolist() == [9, 9]
 
 
 NESTED = [
@@ -197,7 +197,7 @@ def test_unmapped_column_of_any_type_is_stored_with_quarantined_rows(values: pa.
     table = pa.table({"id": pa.array(["", "b"]), "when": TIMES, "amount": AMOUNTS, "extra": values})
     rules = _mapping()
     result = validate_source(typed_source(convert_table("x.parquet", table, rules)), rules, NOW)
-    assert len(result.transactions) == len(result.quarantine) == 1
+    assert len(result.rows) == len(result.quarantine) == 1
     assert '"extra": ' in result.quarantine["raw"][0]
 
 
@@ -238,4 +238,4 @@ def test_arrow_and_orc_give_the_rows_of_parquet() -> None:
     ]
     for file in files:
         result = validate_source(typed_source(file), _mapping(), NOW)
-        assert result.transactions["amount"].tolist() == [5.5, 12.25]
+        assert result.rows["amount"].tolist() == [5.5, 12.25]

@@ -27,7 +27,7 @@ def _write(path: Path, sales: list[tuple[str, ...]], delimiter: str = ",", **ext
 
 def _count_rows(folder: Path, **keys: Any) -> int:
     rules = ColumnMapping.model_validate({"columns": COLUMNS, **keys})
-    return len(validate_source(read_source(folder, rules), rules, datetime(2026, 1, 1, tzinfo=UTC)).transactions)
+    return len(validate_source(read_source(folder, rules), rules, datetime(2026, 1, 1, tzinfo=UTC)).rows)
 
 
 @pytest.mark.parametrize("repeated", [SALES[:3], SALES[1:] + LATER, SALES[::-1], SALES[:2]])
