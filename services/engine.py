@@ -21,7 +21,8 @@ from services.inference.recorder import record_scores
 from services.models.loader import load_saved_model, model_folder
 from services.models.registry_watcher import RegistryWatcher
 from services.observability.logs import LOG, log_once, reset_log_once
-from services.observability.metrics import METRICS, remove_ended_processes
+from services.observability.metric_files import remove_ended_processes, skip_empty_files
+from services.observability.metrics import METRICS
 from services.observability.tracing import open_spans
 from services.prediction_log.writer import PredictionLog
 from services.settings import ServingSettings
@@ -42,6 +43,7 @@ class PredictionEngine:
     def __init__(self, settings: Settings, serving: ServingSettings, bento: Bento | None) -> None:
         reset_log_once()
         METRICS.clear()
+        skip_empty_files()
         self.features = FeatureClient(settings, serving.store_timeout_ms / 1000, serving.last_known)
         self.watcher = RegistryWatcher(
             RegistryClient(settings.mlflow_tracking_uri),

@@ -3,12 +3,10 @@
 Requests add to buffers in memory, which are published to Prometheus once a second.
 """
 
-import os
 from typing import get_args
 
 from services.errors import RejectionReason
 from services.observability.instruments import BufferedCounter, BufferedGauge, BufferedHistogram
-from services.settings import prometheus_folder
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGE_HOURS = (1.0, 6.0, 12.0, 24.0, 36.0, 48.0, 72.0, 168.0, 336.0, 720.0)
@@ -93,16 +91,3 @@ class ServiceMetrics:
 
 
 METRICS = ServiceMetrics()
-
-
-def remove_ended_processes() -> None:
-    """Remove the gauges of processes that were killed: one that ended unready would keep ``ready`` at 0."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    folder = prometheus_folder()
-    for file in folder.glob("gauge_live*_*.db") if folder else ():
-        pid = file.stem.rpartition("_")[2]
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            mark_process_dead(pid)

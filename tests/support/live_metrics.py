@@ -17,6 +17,7 @@ from prometheus_client.samples import Sample
 
 from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.packaging.smoke_test import serve_bento
+from services.observability.metric_files import is_empty
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
@@ -112,7 +113,7 @@ class _Caller:
         return wait_for(find, _WITHIN, self.metrics)
 
     def metrics(self) -> Exposition:
-        return Exposition.of(httpx.get(f"{self.url}/metrics", timeout=30).text)
+        return Exposition.of(httpx.get(f"{self.url}/metrics", timeout=30).raise_for_status().text)
 
     def all_counted(self, found: Exposition) -> bool:
         """Check that both processes have published, which they do once a second."""
@@ -134,11 +135,15 @@ def _register(registry: Registry, data: Path) -> None:
     registry.set_traffic("2", '{"mode": "shadow"}')
 
 
+def _metric_files(data: Path) -> Path:
+    return data / "bentoml" / "prometheus_multiproc_dir"
+
+
 def _until_both_serve(data: Path, mode: str) -> None:
     """Wait for both processes by their files; ``/metrics`` shows the faster one."""
 
     def both_serve() -> bool:
-        files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livemax_*.db")
+        files = [file for file in _metric_files(data).glob("gauge_livemax_*.db") if not is_empty(file)]
         values = [value for file in files for value in MmapedDict.read_all_values_from_file(str(file))]
         serving = [key for key, value, *_ in values if '"holdfast_challenger"' in key and mode in key and value == 1]
         return len(serving) >= 2
@@ -166,6 +171,7 @@ def _run(service_data: Path) -> MetricsRun:
             service_environment(data, **variables) as settings,
             serve_bento("services.churn:ChurnService", settings) as service,
         ):
+            (_metric_files(data) / "counter_0.db").touch()  # as of a process killed while it created the file
             caller = _Caller(service.url)
             _until_both_serve(data, "shadow")
             caller.send_every_kind()
@@ -184,7 +190,7 @@ def _run(service_data: Path) -> MetricsRun:
 
 def _resident(data: Path) -> int:
     """Measure the memory of the processes that export it; their files are named by process id."""
-    files = (data / "bentoml" / "prometheus_multiproc_dir").glob("gauge_livesum_*.db")
+    files = _metric_files(data).glob("gauge_livesum_*.db")
     workers = [int(file.stem.rpartition("_")[2]) for file in files if b"holdfast_memory" in file.read_bytes()]
     assert len(workers) == 2
     return sum(psutil.Process(worker).memory_info().rss for worker in workers)

@@ -155,7 +155,8 @@ def test_gauges_of_killed_worker_are_removed(tmp_path: Path) -> None:
         "METRICS.ready.set(0); METRICS.last_known.add(); METRICS.publish(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     replaced = (
-        "from services.observability.metrics import METRICS, remove_ended_processes\n"
+        "from services.observability.metric_files import remove_ended_processes\n"
+        "from services.observability.metrics import METRICS\n"
         "METRICS.ready.set(1); METRICS.last_known.add(); METRICS.publish()\n"
         "from prometheus_client import CollectorRegistry, generate_latest, multiprocess\n"
         "registry = CollectorRegistry(); multiprocess.MultiProcessCollector(registry)\n"
