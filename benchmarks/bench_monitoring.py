@@ -108,13 +108,13 @@ def measure_aging(settings: Settings) -> list[dict[str, Any]]:
     from holdfast.monitoring.drift.reference import DriftReference
     from holdfast.monitoring.drift.rule import compare_with_reference, mark_drifted
     from holdfast.monitoring.settings import MonitorSettings
-    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.settings import TrainingSettings
     from holdfast.training.time_split import select_closed_cutoffs
 
     apply_definitions(open_store())
     now, training = datetime.now(UTC), TrainingSettings()
-    cutoffs = list_labeled_cutoffs(settings, TRAINED, now, training.min_history_days)
+    cutoffs = find_labeled_cutoffs(settings, TRAINED, now, training.min_history_days).used
     first_test = cutoffs[-training.test_cutoffs]
     rows = build_training_set(settings, select_closed_cutoffs(cutoffs, first_test, settings.horizon_days), TRAINED, now)
     build_snapshots(settings, TRAINED, now)

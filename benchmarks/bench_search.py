@@ -30,20 +30,17 @@ def _measure() -> dict[str, float]:
     from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.feature_store.snapshots import build_snapshots
     from holdfast.ingestion.datasets import locate_dataset
-    from holdfast.training.dataset import assemble_training_set, list_labeled_cutoffs
+    from holdfast.training.dataset import assemble_training_set, find_labeled_cutoffs
     from holdfast.training.fitting import fit_model
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
     from holdfast.training.settings import TrainingSettings
-    from holdfast.training.time_split import split_by_time
     from tests.support.ingest_pipeline import run_ingest
 
     settings, training = Settings.from_environment(), TrainingSettings()
     run_ingest(settings, *locate_dataset("cdnow"))
     known_at = datetime.now(UTC)
-    cutoffs = list_labeled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
-    split = split_by_time(
-        cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
-    )
+    labeled = find_labeled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
+    split = labeled.split(training, settings.horizon_days)
     apply_definitions(open_store())
     for cutoff in split.cutoffs:
         build_snapshots(settings, cutoff, known_at)

@@ -84,7 +84,7 @@ def lifecycle(
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     history, champion = read_history_task(settings, time), find_champion_version(settings)
-    report = find_short_history(history, training.min_history_days, champion, settings, options)
+    report = find_short_history(history, training, champion, settings, options)
     if report is not None:
         publish_report_task(settings, report)
         return report

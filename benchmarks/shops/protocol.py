@@ -41,7 +41,7 @@ def measure() -> dict[str, tuple[float, float]]:
     from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.ingestion.batches import list_batches
     from holdfast.ingestion.datasets import locate_dataset
-    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.fitting import fit_model, predict_churn
     from holdfast.training.model_families import list_families
     from tests.support.ingest_pipeline import run_ingest
@@ -52,7 +52,7 @@ def measure() -> dict[str, tuple[float, float]]:
     run_ingest(settings, locate_dataset("cdnow")[0], mapping)
     known_at = list_batches(settings)[-1].ingested_at
     apply_definitions(open_store())
-    cutoffs = list_labeled_cutoffs(settings, FIT_UNTIL, known_at, 30)
+    cutoffs = find_labeled_cutoffs(settings, FIT_UNTIL, known_at, 30).used
     fit = build_training_set(settings, cutoffs, FIT_UNTIL, known_at)
     test = build_training_set(settings, [FIT_UNTIL], END, known_at)
     if len(test.y) != CUSTOMERS:

@@ -152,20 +152,17 @@ def _train(settings: Settings, job: ShopJob, measured: ShopResult, known_at: dat
     from holdfast.feast_stores.open_store import open_store
     from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.models.fingerprint import fingerprint
-    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
     from holdfast.training.lineage import build_lineage
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import training_run
     from holdfast.training.model_selection import choose_model, drop_single_class_folds
     from holdfast.training.registration import evaluate_and_register
-    from holdfast.training.time_split import split_by_time
 
     as_of, training = measured.as_of, job.training
-    cutoffs = list_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)[-training.max_cutoffs :]
-    split = split_by_time(
-        cutoffs, settings.horizon_days, training.test_cutoffs, training.folds, training.min_fit_cutoffs
-    )
+    labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
+    split = labeled.split(training, settings.horizon_days)
     data = build_training_set(settings, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
     definitions = fingerprint(open_store(), settings.horizon_days, settings.activity_days)

@@ -7,29 +7,43 @@ from feature_repo.settings import Settings
 from holdfast.reporting.commands import JobOptions
 from holdfast.reporting.run_report import RunReport, describe_served
 from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, find_needed_end, fit_horizon
+from holdfast.training.labeled_cutoffs import select_labeled_cutoffs
+from holdfast.training.settings import TrainingSettings
 
 
 def find_short_history(
-    history: ShopHistory, min_history_days: int, champion: str | None, settings: Settings, options: JobOptions
+    history: ShopHistory, training: TrainingSettings, champion: str | None, settings: Settings, options: JobOptions
 ) -> RunReport | None:
     """Report a history that is too short for a training, before features are built.
 
     Args:
         history: History of the shop.
-        min_history_days: Days of history before the earliest cut-off.
+        training: Settings with the history before the earliest cut-off and the number of cut-offs.
         champion: Version that is served; None without one.
         settings: Settings with the horizon.
         options: Options of the main job.
 
     Returns:
         The report; None if the history is long enough.
+
+    Raises:
+        MaxCutoffsError: The settings allow too few cut-offs for a split, however long the history is.
     """
+    min_history_days = training.min_history_days
     if history.first is None or history.end is None or not history.customers:
         needed = None
         until = f" before {history.end:%Y-%m-%d}" if history.end else ""
         cause = f"The data hold no purchase (an amount above 0){until}: there is nothing to predict."
     else:
         end = _find_needed_end(history, settings.horizon_days, min_history_days, settings)
+        select_labeled_cutoffs(
+            history.first,
+            max(end, history.end),
+            history.data_gaps,
+            settings.horizon_days,
+            settings.activity_days,
+            min_history_days,
+        ).split(training, settings.horizon_days)
         if history.end >= end:
             return None
         needed = math.ceil((end - history.first) / timedelta(days=1))

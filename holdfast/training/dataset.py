@@ -201,26 +201,6 @@ def find_labeled_cutoffs(
     )
 
 
-def list_labeled_cutoffs(
-    settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
-) -> list[datetime]:
-    """List the cut-offs of a training: see :func:`find_labeled_cutoffs`.
-
-    Args:
-        settings: Settings with the data folder, the horizon and the activity window.
-        as_of: Time of the training.
-        known_at: Latest arrival of the data.
-        min_history_days: History before the earliest cut-off, in days.
-
-    Returns:
-        Cut-offs, ascending.
-
-    Raises:
-        NoDataError: No transaction had arrived by ``known_at``.
-    """
-    return find_labeled_cutoffs(settings, as_of, known_at, min_history_days).used
-
-
 def assemble_training_set(
     settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime
 ) -> TrainingSet:

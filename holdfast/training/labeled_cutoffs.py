@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from feature_repo.labels import closed_cutoffs
+from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_cutoffs
 from holdfast.ingestion.history_extent import DataGap
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import TimeSplit, split_by_time
 
 LONGEST_FEATURE_WINDOW = 180  # days
+
+
+class MaxCutoffsError(HoldfastError):
+    """The setting ``max_cutoffs`` allows fewer cut-offs than a split needs."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,22 @@ class LabeledCutoffs:
 
         Raises:
             NotEnoughHistoryError: There is not one cut-off each for development and test.
+            MaxCutoffsError: There is, but not among the latest ``max_cutoffs``.
         """
+        latest = self.used[-training.max_cutoffs :]
+        if self.used:
+            # The latest cut-off to learn from when the latest of all is the test.
+            learned = latest[-1] - timedelta(days=horizon_days)
+            needed = 1 + sum(cutoff > learned for cutoff in self.used)
+            if len(latest) < needed <= len(self.used):
+                raise MaxCutoffsError(
+                    f"The training setting max_cutoffs is {training.max_cutoffs}: the cut-offs "
+                    f"{format_cutoffs(latest)} lie within one horizon of {horizon_days} days, so the outcomes of none "
+                    f"are known before the test. Set max_cutoffs to {needed} or more, or shorten the horizon "
+                    "(HOLDFAST_HORIZON_DAYS)."
+                )
         return split_by_time(
-            self.used[-training.max_cutoffs :],
+            latest,
             horizon_days,
             training.test_cutoffs,
             training.folds,

@@ -60,7 +60,7 @@ def base_shop() -> BaseShop:
     from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
     from holdfast.feature_store.snapshots import read_customers
     from holdfast.models.fingerprint import fingerprint
-    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.time_split import select_closed_cutoffs
 
@@ -70,7 +70,7 @@ def base_shop() -> BaseShop:
         store = open_store()
         report = check_parity(store, open_store(KNOWN_AT), read_customers(snapshot), AS_OF)
         save_parity(settings, report, KNOWN_AT, input_definitions(store, settings))
-        cutoffs = list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        cutoffs = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30).used
         data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
         development = data.at_cutoffs(select_closed_cutoffs(cutoffs, cutoffs[-4], settings.horizon_days))
         open_tracking(settings).create_registered_model(MODEL_NAME)

@@ -22,7 +22,7 @@ from holdfast.monitoring.performance.view import run_performance_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
 from holdfast.training.contract_builder import build_contract
-from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.profit import optimal_threshold, profit_per_row
@@ -77,7 +77,7 @@ def performances(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) ->
 
 def _register_versions(settings: Settings, registry: Registry, known_at: datetime) -> Iterator[tuple[str, str, float]]:
     """Yield name, number and test ROC-AUC of each version; the test period ends before the first scores."""
-    cutoffs = list_labeled_cutoffs(settings, TRAINED, known_at, 30)
+    cutoffs = find_labeled_cutoffs(settings, TRAINED, known_at, 30).used
     split = split_by_time(cutoffs, settings.horizon_days, 2, 5, 2)
     rows = build_training_set(settings, split.cutoffs, TRAINED, known_at)
     development, test = rows.at_cutoffs(split.development), rows.at_cutoffs(split.test)

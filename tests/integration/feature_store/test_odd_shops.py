@@ -18,7 +18,7 @@ from holdfast.feature_store.snapshots import (
     find_recent_customer,
     read_customers,
 )
-from holdfast.training.dataset import TrainingSet, build_training_set, list_labeled_cutoffs
+from holdfast.training.dataset import TrainingSet, build_training_set, find_labeled_cutoffs
 from holdfast.training.model_selection import drop_single_class_folds
 from holdfast.training.time_split import NotEnoughHistoryError, SingleClassError, TimeSplit, split_by_time
 from tests.support import odd_shops
@@ -33,7 +33,7 @@ _Kind = Callable[[], list[Transaction]]
 
 
 def _split_rows(settings: Settings) -> tuple[TimeSplit, TrainingSet]:
-    split = split_by_time(list_labeled_cutoffs(settings, LAST, ARRIVAL, 30), settings.horizon_days, 4, 5, 2)
+    split = split_by_time(find_labeled_cutoffs(settings, LAST, ARRIVAL, 30).used, settings.horizon_days, 4, 5, 2)
     return split, build_training_set(settings, split.cutoffs, LAST, ARRIVAL)
 
 

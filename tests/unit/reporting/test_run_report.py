@@ -22,6 +22,7 @@ from holdfast.reporting.history_report import find_short_history, report_single_
 from holdfast.reporting.run_report import RunReport, write_report
 from holdfast.reporting.version_report import find_cause, report_no_signal, report_refusal, report_training
 from holdfast.training.history import ShopHistory
+from holdfast.training.labeled_cutoffs import MaxCutoffsError
 from holdfast.training.recipe import BASE_RATE
 from holdfast.training.settings import TrainingSettings
 from tests.support.gate_evidence import evidence_with, good_evaluation, make_folds, make_interval, make_level
@@ -109,7 +110,7 @@ class TestShortHistory:
         return ShopHistory(customers, FIRST, FIRST + timedelta(days=days), GAPS)
 
     def _report(self, shop: Settings, history: ShopHistory) -> RunReport | None:
-        return find_short_history(history, 30, None, shop, make_options())
+        return find_short_history(history, TrainingSettings(), None, shop, make_options())
 
     def test_find_short_history_names_days_had_and_needed(self, shop: Settings) -> None:
         report = self._report(shop, self._history(120))
@@ -128,23 +129,32 @@ class TestShortHistory:
         (command,) = [words for words in list_commands(report) if "--horizon-days" in words]
         shorter = int(command[command.index("--horizon-days") + 1])
         assert 0 < shorter < 90
-        assert find_short_history(history, 30, None, _with_horizon(shop, shorter), make_options()) is None
+        assert (
+            find_short_history(history, TrainingSettings(), None, _with_horizon(shop, shorter), make_options()) is None
+        )
 
     def test_find_short_history_with_champion_states_that_it_is_served(self, shop: Settings) -> None:
-        report = find_short_history(self._history(120), 30, "3", shop, make_options())
+        report = find_short_history(self._history(120), TrainingSettings(), "3", shop, make_options())
         assert report is not None and report.champion == "3"
         assert "Nothing was trained. Version 3 is the champion and is served." in report.text
 
     def test_find_short_history_before_the_first_purchase_names_the_time(self, shop: Settings) -> None:
         early = ShopHistory(0, FIRST, FIRST - timedelta(days=30), np.empty(0))
-        report = find_short_history(early, 30, None, shop, make_options())
+        report = find_short_history(early, TrainingSettings(), None, shop, make_options())
         assert report is not None and report.days_had == 0
         assert "no purchase (an amount above 0) before 2023-12-16" in report.text
+
+    @pytest.mark.parametrize("days", [120, 900])
+    def test_find_short_history_too_few_cutoffs_by_setting_raises(self, shop: Settings, days: int) -> None:
+        """No wait and no older data would help, so the error comes before features are built."""
+        few = TrainingSettings(max_cutoffs=3)
+        with pytest.raises(MaxCutoffsError, match=r"max_cutoffs is 3: .* Set max_cutoffs to \d or more"):
+            find_short_history(self._history(days), few, None, shop, make_options())
 
     @pytest.mark.parametrize("customers", [0])
     def test_find_short_history_without_purchases_names_the_mapping(self, shop: Settings, customers: int) -> None:
         for history in (ShopHistory(0, None, None, np.empty(0)), replace(self._history(900), customers=customers)):
-            report = find_short_history(history, 30, None, shop, make_options())
+            report = find_short_history(history, TrainingSettings(), None, shop, make_options())
             assert report is not None and report.days_needed is None
             assert "no purchase" in report.text and "column mapping" in report.text
 

@@ -13,7 +13,7 @@ import pytest
 from feature_repo.labels import churn_labels
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.models.contract import MissingFeatureError
-from holdfast.training.dataset import TrainingSet, assemble_training_set, list_labeled_cutoffs, use_label_function
+from holdfast.training.dataset import TrainingSet, assemble_training_set, find_labeled_cutoffs, use_label_function
 from tests.support import feature_oracle
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, transactions, use_data_folder
@@ -29,7 +29,7 @@ def _pairs(data: TrainingSet) -> list[tuple[str, datetime]]:
     return list(zip(data.keys["customer_id"], data.keys["cutoff"].dt.to_pydatetime(), strict=True))
 
 
-def test_list_labeled_cutoffs_shop_returns_closed_cutoffs(dataset: Dataset) -> None:
+def test_find_labeled_cutoffs_shop_returns_closed_cutoffs(dataset: Dataset) -> None:
     assert dataset.cutoffs == feature_oracle.closed_cutoffs(FIRST, AS_OF, 90, 30)
     assert len(dataset.cutoffs) == 14
 
@@ -226,9 +226,9 @@ def test_assemble_training_set_purchases_after_as_of_ignored(dataset: Dataset) -
     assert not dataset.data.at_cutoffs([cutoff]).y.all()
 
 
-def test_list_labeled_cutoffs_without_data_raises(tmp_path: Path, dataset: Dataset) -> None:
+def test_find_labeled_cutoffs_without_data_raises(tmp_path: Path, dataset: Dataset) -> None:
     settings: Any = dataset.settings.model_copy(update={"data": tmp_path})
     with pytest.raises(NoDataError, match=r"python -m flows\.ingest"):
-        list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+        find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
     with pytest.raises(NoDataError, match="2023-12-01"):
-        list_labeled_cutoffs(dataset.settings, AS_OF, datetime(2023, 12, 1, tzinfo=UTC), 30)
+        find_labeled_cutoffs(dataset.settings, AS_OF, datetime(2023, 12, 1, tzinfo=UTC), 30)

@@ -1,8 +1,12 @@
 """Cut-offs of a shop with a month that was never exported, and with a stray row."""
 
+import contextlib
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
@@ -11,7 +15,7 @@ from holdfast.ingestion.history_extent import DataGap
 from holdfast.reporting.history_report import find_short_history
 from holdfast.training.dataset import find_labeled_cutoffs
 from holdfast.training.history import ShopHistory, find_needed_end, read_history
-from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, select_labeled_cutoffs
+from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, MaxCutoffsError, select_labeled_cutoffs
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import NotEnoughHistoryError, split_by_time
 from tests.support.feature_oracle import Transaction
@@ -68,9 +72,31 @@ class TestLabeledCutoffs:
         assert found[0] == found[1]
         assert len(found[2].left_out) == len(found[1].left_out) + 2
 
+    @given(st.integers(2, 40), st.integers(1, 400), st.integers(0, 2000), st.integers(2, 15))
+    def test_split_too_few_cutoffs_by_setting_names_how_many_suffice(
+        self, months: int, horizon: int, first: int, limit: int
+    ) -> None:
+        start = FIRST + timedelta(days=first)
+        end = start + timedelta(days=31 * months)
+        labeled = select_labeled_cutoffs(start, end, [], horizon, 180, 0)
+
+        def has_split(max_cutoffs: int) -> bool:
+            try:
+                return bool(labeled.split(TrainingSettings(max_cutoffs=max_cutoffs), horizon))
+            except (NotEnoughHistoryError, MaxCutoffsError):
+                return False
+
+        if has_split(limit) or not has_split(1000):
+            with contextlib.suppress(NotEnoughHistoryError):
+                labeled.split(TrainingSettings(max_cutoffs=limit), horizon)
+            return
+        with pytest.raises(MaxCutoffsError) as raised:
+            labeled.split(TrainingSettings(max_cutoffs=limit), horizon)
+        needed = int(re.findall(r"Set max_cutoffs to (\d+)", str(raised.value))[0])
+        assert has_split(needed) and not has_split(needed - 1)
+
     def test_longest_feature_window_is_that_of_the_transformations(self) -> None:
         import inspect
-        import re
 
         days = re.findall(r"\b(\d+)(?=[,)])", inspect.getsource(BUILDERS["customer_recent_activity"]))
         assert max(int(text) for text in days if int(text) < 1000) == LONGEST_FEATURE_WINDOW
@@ -118,11 +144,11 @@ class TestShortHistory:
         as_of = datetime(2024, 2, 1, tzinfo=UTC)
         history = read_history(shop, as_of, ARRIVAL)
         assert (history.end, len(history.data_gaps)) == (as_of, 1)
-        report = find_short_history(history, 30, None, shop, make_options())
+        report = find_short_history(history, TrainingSettings(), None, shop, make_options())
         assert report is not None and report.outcome == "too little history"
         assert "need the days of a gap in the data cannot be used: 2023-0" in report.text
         whole = ShopHistory(history.customers, history.first, history.end, history.gaps)
-        assert find_short_history(whole, 30, None, shop, make_options()) is None
+        assert find_short_history(whole, TrainingSettings(), None, shop, make_options()) is None
 
     def test_split_by_time_error_has_the_notes(self) -> None:
         with pytest.raises(NotEnoughHistoryError, match=r"HORIZON_DAYS\. Gap in the data"):
