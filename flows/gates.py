@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from holdfast.promotion.evaluation_context import EvaluationContext
     from holdfast.promotion.gate_report import GateReport
 
+_DRY_RUN = "Dry run: no verdict was recorded and no alias was set."
+_CHAMPION = "It is the champion: the verdict on which it was promoted stays, and this one was not recorded."
+
 
 @task(name="load evaluation context")
 def load_context_task(settings: Settings, version: str) -> "EvaluationContext":
@@ -57,16 +60,22 @@ def record_gates_task(settings: Settings, report: "GateReport") -> None:
     record_report(open_registry(settings), report)
 
 
+@task(name="publish gates")
+def publish_gates_task(report: "GateReport", unrecorded: str) -> None:
+    """Publish the gates and the verdict in the UI."""
+    verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
+    changed = describe_changed_thresholds(report.settings.non_defaults())
+    rows = [dict(zip(GATE_COLUMNS, gate.cells, strict=True)) for gate in report.gates]
+    texts = [verdict, *report.warnings, changed, unrecorded]
+    create_table_artifact(rows, key="gates", description=" ".join(filter(None, texts)))
+
+
 @task(name="apply verdict")
 def apply_verdict_task(settings: Settings, report: "GateReport") -> bool:
     """Record the verdict on the version and set the alias; return whether the version is the challenger now."""
     from holdfast.promotion.gate_report import apply_verdict
     from holdfast.training.mlflow_client import open_registry
 
-    verdict = f"{MODEL_NAME} version {report.version}: {describe_verdict(report.failed)}."
-    changed = describe_changed_thresholds(report.settings.non_defaults())
-    rows = [dict(zip(GATE_COLUMNS, gate.cells, strict=True)) for gate in report.gates]
-    create_table_artifact(rows, key="gates", description=" ".join(filter(None, [verdict, *report.warnings, changed])))
     return apply_verdict(open_registry(settings), settings, report)
 
 
@@ -82,18 +91,20 @@ def _run_name() -> str:
 
 
 @flow(name="gates", flow_run_name=_run_name, persist_result=False)
-def gates(version: str | None = None, thresholds: GateSettings | None = None) -> GatesResult:
-    """Evaluate the gates of a version; a version that passes every gate becomes the challenger.
+def gates(version: str | None = None, thresholds: GateSettings | None = None, dry_run: bool = False) -> GatesResult:
+    """Evaluate the gates of a version, record the verdict; a version that passes every gate becomes the challenger.
 
+    The champion's passed verdict, on which it was promoted, is never replaced: its gates are evaluated and shown only.
     A version that breached a guardrail in its rollout fails, also after another training on the same data, until this
     flow is run with its version number.
 
     Args:
         version: The registered version; the latest when left out.
         thresholds: Thresholds of the gates.
+        dry_run: Evaluate and show the gates only: record no verdict and set no alias.
     """
     from holdfast.model_versions.aliases import get_challenger_version, get_version
-    from holdfast.promotion.gate_report import GateReport, find_report
+    from holdfast.promotion.gate_report import GateReport, find_report, retains_verdict
     from holdfast.training.mlflow_client import open_registry
 
     settings, thresholds = configure(), thresholds or GateSettings()
@@ -103,6 +114,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
     context = load_context_task(settings, number)
     if version is not None and context.breach and not flow_run.parent_flow_run_id:
         context = context.ignore_breach()
+    unrecorded = _DRY_RUN if dry_run else _CHAMPION if retains_verdict(client, number) else ""
     key = context.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:
@@ -116,15 +128,24 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None) ->
             gates=evaluate_gates(evidence, thresholds),
             warnings=list_warnings(evidence),
         )
-        record_gates_task(settings, report)
+        if not unrecorded:
+            record_gates_task(settings, report)
+    publish_gates_task(report, unrecorded)
     before = get_challenger_version(client)
-    challenger = apply_verdict_task(settings, report)
+    challenger = before == number if unrecorded else apply_verdict_task(settings, report)
     if challenger and before != number:
         emit_challenger_task(report)
-    if found is None:
+    if found is None and not unrecorded:
         refresh_model_cards(settings, number)
     return GatesResult(
-        number, report.champion, not report.failed, challenger, found is None, report.gates, report.warnings
+        version=number,
+        champion=report.champion,
+        passed=not report.failed,
+        challenger=challenger,
+        computed=found is None,
+        gates=report.gates,
+        warnings=report.warnings,
+        unrecorded=unrecorded,
     )
 
 

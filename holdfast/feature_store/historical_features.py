@@ -1,16 +1,16 @@
 """Point-in-time features of customers, through the feature service."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import FeatureStore
+from feast import FeatureService, FeatureStore
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
-from holdfast.models.contract import model_inputs
+from holdfast.models.contract import Feature, declared_features, model_inputs
 
 ARROW_TYPES = {"Int64": pa.int64(), "Float64": pa.float64(), "String": pa.string(), "Bool": pa.bool_()}
 
@@ -27,14 +27,39 @@ def join_features(store: FeatureStore, entities: pd.DataFrame) -> pa.Table:
     Returns:
         A row per row of ``entities``, in another order; each model input has its declared type.
     """
-    inputs = model_inputs(store)
+    return _join(store, store.get_feature_service(FEATURE_SERVICE), model_inputs(store), entities)
+
+
+def join_unserved_features(store: FeatureStore, entities: pd.DataFrame, names: Collection[str]) -> pa.Table:
+    """Join features of the registry that the feature service does not contain.
+
+    Args:
+        store: Feast store, opened at the ``known_at`` of the join.
+        entities: As in :func:`join_features`.
+        names: Names of features; those that no view has are left out.
+
+    Returns:
+        As of :func:`join_features`, with these features.
+    """
+    features = [
+        feature
+        for view in store.list_all_feature_views()
+        for feature in declared_features(view.name, view.projection.features, view.tags)
+        if feature.name in names
+    ]
+    if not features:
+        return pa.Table.from_pandas(entities, preserve_index=False)
+    return _join(store, [f"{feature.view}:{feature.name}" for feature in features], features, entities)
+
+
+def _join(
+    store: FeatureStore, request: FeatureService | list[str], features: Sequence[Feature], entities: pd.DataFrame
+) -> pa.Table:
     if entities.empty:
         columns = {name: pa.array([], pa.string() if name == ENTITY_KEY else pa.int64()) for name in entities}
-        return pa.table(columns | {feature.name: pa.array([], ARROW_TYPES[feature.dtype]) for feature in inputs})
-    table = store.get_historical_features(
-        features=store.get_feature_service(FEATURE_SERVICE), entity_df=entities
-    ).to_arrow()
-    for feature in inputs:
+        return pa.table(columns | {feature.name: pa.array([], ARROW_TYPES[feature.dtype]) for feature in features})
+    table = store.get_historical_features(features=request, entity_df=entities).to_arrow()
+    for feature in features:
         position = table.schema.get_field_index(feature.name)
         if table.field(position).type == pa.null():
             table = table.set_column(position, feature.name, table[position].cast(ARROW_TYPES[feature.dtype]))

@@ -160,7 +160,7 @@ def _shop_table(readiness: TrainingReadiness) -> Table:
     table.add_row("gaps", f"no row from {', '.join(gaps)}{more}" if gaps else "none")
     table.add_row("enough to train", readiness.describe())
     if readiness.proposed_horizon is not None:
-        table.add_row("horizon", f"{readiness.proposed_horizon} days cover 80% of the repeat purchases")
+        table.add_row("horizon", f"{readiness.proposed_horizon} days cover 80% of the gaps between purchases")
     return table
 
 

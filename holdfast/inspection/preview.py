@@ -17,7 +17,7 @@ from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.validation import validate_source
 from holdfast.inspection.source_sample import MAX_EVIDENCE_ROWS, select_rows
-from holdfast.training.history import ShopHistory
+from holdfast.training.history import NO_GAPS, PurchaseGaps, ShopHistory
 
 _EXAMPLES = 2
 _DAY = 86_400  # seconds
@@ -79,14 +79,13 @@ class Preview:
             History of the rows that would be stored.
         """
         if self.known.empty:
-            return ShopHistory(0, None, None, np.empty(0))
+            return ShopHistory(0, None, None, NO_GAPS)
         purchases = self.purchases
-        same_customer = purchases["customer_id"].eq(purchases["customer_id"].shift())
-        days = purchases["day"].to_numpy().astype("datetime64[D]")
-        gaps = np.diff(days, prepend=days[:1]).astype(np.float64)[same_customer.to_numpy()]
+        days = purchases.groupby("customer_id")["day"].diff().dt.days
+        gaps = PurchaseGaps.of(purchases["customer_id"][days.notna()].to_numpy(), days.dropna().to_numpy())
         breaks = self._find_breaks()
         first, end = (datetime.fromtimestamp(day * _DAY, UTC) for day in (breaks.begin, breaks.end))
-        return ShopHistory(purchases["customer_id"].nunique(), first, end, np.sort(gaps))
+        return ShopHistory(purchases["customer_id"].nunique(), first, end, gaps)
 
     def find_gaps(self) -> tuple[tuple[date, date], ...]:
         """Find stretches of days without a flow of rows.

@@ -121,10 +121,28 @@ def record_report(client: MlflowClient, report: GateReport) -> None:
     client.set_tag(run_id, GatesRecord.TAG, f"failed: {', '.join(report.failed)}" if report.failed else "passed")
 
 
+def retains_verdict(client: MlflowClient, version: str) -> bool:
+    """Check if a version is the champion with a passed verdict, which a later evaluation does not replace.
+
+    The version was promoted on that verdict: lineage and model card show it, and a rollback to the version requires it.
+    A busy machine that fails the latency gate must not change either.
+
+    Args:
+        client: MLflow client.
+        version: Version number.
+
+    Returns:
+        True if the verdict stays.
+    """
+    record = GatesRecord.load(client, version)
+    return record is not None and record.verdict == "passed" and get_champion_version(client) == version
+
+
 def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) -> bool:
     """Store the verdict on the version and set or drop the alias ``challenger``.
 
     A killed call is completed by the next. A version becomes challenger only of the champion that it was compared with.
+    A champion's passed verdict stays.
 
     Args:
         client: MLflow client.
@@ -145,6 +163,8 @@ def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) 
         warnings=report.warnings,
     )
     with promotion_lock(settings):
+        if retains_verdict(client, report.version):  # promoted during this evaluation
+            return False
         if report.failed:
             drop_challenger(client, report.version)  # before the verdict: the alias is never on one that failed
         record.save(client, report.version)

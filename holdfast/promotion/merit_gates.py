@@ -99,7 +99,10 @@ def list_merit_rules() -> Iterator[GateRule]:
 
 
 def _gain_over_baseline(baseline: str, evidence: Evidence, _: GateSettings) -> Measurement:
-    gain = require_item(require(evidence.evaluation).over_baselines, baseline)
+    evaluation = require(evidence.evaluation)
+    if reason := evaluation.skipped_baselines.get(baseline):
+        return None, reason
+    gain = require_item(evaluation.over_baselines, baseline)
     return measure_interval_end(gain, "high", "difference in ROC-AUC")
 
 
@@ -108,8 +111,9 @@ def _log_loss_to_simple(evidence: Evidence, _: GateSettings) -> Measurement:
     # scikit-learn and Feast, which importers of the gates need not wait for
     from holdfast.training.baselines import BASELINE_LABELS
 
-    gains = require(evidence.evaluation).log_loss_gains
-    known = {name: require_item(gains, name) for name in BASELINE_LABELS}
+    evaluation = require(evidence.evaluation)
+    names = [name for name in BASELINE_LABELS if name not in evaluation.skipped_baselines]
+    known = {name: require_item(evaluation.log_loss_gains, name) for name in names}
     best = min(known, key=lambda name: known[name].high)
     return measure_interval_end(known[best], "high", f"log loss saved over {BASELINE_LABELS[best]}")
 

@@ -20,13 +20,13 @@ Serve = Literal["model", "base-rate"]
 _FIELDS = ("clock", "horizon_days", "activity_days")
 
 
-def format_command(settings: Settings, module: str, options: Mapping[str, str | None] | None = None) -> str:
+def format_command(settings: Settings, module: str, options: Mapping[str, str | bool | None] | None = None) -> str:
     """Format a command that works in any shell and folder; an option replaces the variable of its name.
 
     Args:
         settings: Settings with the data folder.
         module: Module of the command, such as ``flows.gates``.
-        options: Option, without the hyphens, to its value; options without a value are left out.
+        options: Option, without the hyphens, to its value; True for a switch; options without a value are left out.
 
     Returns:
         The command in one line.
@@ -34,7 +34,9 @@ def format_command(settings: Settings, module: str, options: Mapping[str, str | 
     variables = {"HOLDFAST_DATA": str(settings.data)}
     names = [Settings.variable(name) for name in _FIELDS if name.replace("_", "-") not in (options or {})]
     variables |= {name: os.environ[name] for name in names if name in os.environ}
-    arguments = [part for name, value in (options or {}).items() if value for part in (f"--{name}", value)]
+    arguments = []
+    for name, value in (options or {}).items():
+        arguments += [f"--{name}", *([value] if isinstance(value, str) else [])] if value else []
     assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     command = shlex.join([sys.executable, "-m", module, *arguments])
     return f"cd {shlex.quote(str(_ROOT))} && {assigned} {command}"
@@ -108,3 +110,16 @@ class JobOptions:
             **{name.replace("_", "-"): value for name, value in options.items()},
         }
         return format_command(settings, "flows.lifecycle", given)
+
+    def gates_command(self, settings: Settings, version: str) -> str:
+        """Format the command that shows the gates of a version, with the thresholds of the run, and changes nothing.
+
+        Args:
+            settings: Settings with the data folder.
+            version: Version number.
+
+        Returns:
+            The command in one line.
+        """
+        thresholds = json.dumps(self.thresholds) if self.thresholds else None
+        return format_command(settings, "flows.gates", {"version": version, "thresholds": thresholds, "dry-run": True})

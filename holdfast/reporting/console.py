@@ -28,11 +28,10 @@ def print_gates(result: GatesResult) -> None:
         table.add_row(*gate.cells, style=_STYLES.get(gate.verdict))
     console.print(table)
     promote = f" It is the challenger: `python -m flows.promote --version {result.version}`"
+    notes = f"{promote if result.challenger else ''} {result.unrecorded}".rstrip()
     for warning in result.warnings:
         console.print(f"\n[yellow]Warning:[/yellow] {escape(warning)}")
-    console.print(
-        f"\nVersion {result.version} {describe_verdict(result.failed)}.{promote if result.challenger else ''}"
-    )
+    console.print(f"\nVersion {result.version} {describe_verdict(result.failed)}.{notes}")
 
 
 def format_reproduction(result: "Reproduction", seconds: float) -> str:

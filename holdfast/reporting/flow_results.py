@@ -162,6 +162,7 @@ class GatesResult:
         challenger: Whether the version is the challenger now.
         computed: False where an earlier run had passed the version on the same evidence.
         warnings: Findings that fail no gate.
+        unrecorded: Reason why the verdict was not recorded; empty if it was.
     """
 
     version: str
@@ -171,6 +172,7 @@ class GatesResult:
     computed: bool
     gates: "list[GateResult]"
     warnings: list[str] = field(default_factory=list)
+    unrecorded: str = ""
 
     @property
     def failed(self) -> list[str]:
@@ -218,14 +220,15 @@ class TrainResult:
         )
 
     def _describe_role(self) -> str:
-        command = f"`python -m flows.gates --version {self.model_version}`"
+        command = f"python -m flows.gates --version {self.model_version}"
         if self.gates.failed:
-            return f" and is not the challenger. Details: {command}"
+            role = " now, but stays the champion" if self.is_champion else " and is not the challenger"
+            return f"{role}. Details: `{command} --dry-run`"
         if self.is_champion:
             return " and is the champion already: no action is needed."
         if self.gates.challenger:
             return f" and is the challenger. Next: `python -m flows.promote --version {self.model_version}`"
-        return f", but the champion has changed in the meantime. Evaluate it again: {command}"
+        return f", but the champion has changed in the meantime. Evaluate it again: `{command}`"
 
 
 @dataclass(frozen=True)

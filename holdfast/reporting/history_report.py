@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.reporting.commands import JobOptions
 from holdfast.reporting.run_report import RunReport, describe_served
 from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, find_needed_end, fit_horizon
@@ -56,7 +57,7 @@ def find_short_history(
         ("days had", f"{history.days}"),
         ("days needed", "—" if needed is None else f"{needed}"),
         ("customers with a purchase", f"{history.customers:,}"),
-        ("repeat purchases", f"{len(history.gaps):,}"),
+        ("repeat purchases", f"{history.gaps.count:,}"),
     ]
     lines = [
         "# Too little history for a model",
@@ -77,10 +78,10 @@ def find_short_history(
         )
     shorter = None if needed is None else _longest_horizon(history, min_history_days, settings)
     if shorter is not None:
-        within = f" ({float((history.gaps <= shorter).mean()):.0%} of the repeat purchases came within)"
+        within = f", which covers {history.gaps.share_within(shorter):.0%} of the gaps between purchases"
         lines.append(
             f"- Predict a shorter time: this history allows a horizon of {shorter} days"
-            f"{within if len(history.gaps) else ''}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
+            f"{within if history.gaps.count else ''}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
         )
     fit = fit_horizon(history.gaps, settings.horizon_days)
     if shorter is not None and fit.proposed_days is not None and fit.proposed_days <= shorter:
@@ -149,9 +150,10 @@ def describe_horizon(fit: HorizonFit) -> str:
     if fit.proposed_days is None:
         return ""
     return (
-        f"{fit.covered:.0%} of this shop's repeat purchases came within {fit.horizon_days} days of the one before. "
-        f"Proposed horizon: {fit.proposed_days} days, within which {COVERED_SHARE:.0%} came. With a shorter one many "
-        "customers count as churned between two purchases; a longer one delays every outcome and needs more history."
+        f"{fit.covered:.0%} of the gaps between purchases are at most {format_count(fit.horizon_days, 'day')} long, "
+        f"every customer counted alike. Proposed horizon: {fit.proposed_days} days, which covers {COVERED_SHARE:.0%}. "
+        "With a shorter one many customers count as churned between two purchases; a longer one delays every outcome "
+        "and needs more history."
     )
 
 

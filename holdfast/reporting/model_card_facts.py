@@ -122,6 +122,8 @@ def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator
         yield "refit", test.served.reason
     yield "model", f"{test.chosen}, calibration {test.calibration}, seed {recipe.seed}"
     yield "reason", test.reason
+    for note in test.describe_skipped():
+        yield "skipped", note
 
 
 def _calibration(test: Evaluation) -> str:

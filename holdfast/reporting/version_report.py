@@ -74,6 +74,7 @@ def report_no_signal(
         f"That is a result about the data, not an error. {describe_served(champion)}",
         _compare_with_base_rate(test),
         *test.history_notes,
+        *test.describe_skipped(),
         f"Signal is required twice, in the test and in the months before it, each with an error of {SIGNAL_ERROR:.0%}: "
         f"so a shop without signal gets a model in about one of {1 / SIGNAL_ERROR**2:,.0f} trainings.",
         *_gate_lines(trained),
@@ -117,6 +118,7 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
         f"# Version {version} was refused by {len(failed)} of {len(trained.gates.gates)} gates",
         f"{trained.evaluation.chosen}. {describe_served(champion)}",
         *trained.evaluation.history_notes,
+        *trained.evaluation.describe_skipped(),
         "`safety` holds for every version; `merit` compares the version with what could be served instead.",
     ]
     overrides = _find_overrides(failed, rules)
@@ -130,13 +132,12 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
             f"| | |\n|---|---|\n| number | {value} |\n| limit | {gate.direction} {gate.threshold:g} |\n"
             f"| measurement | {gate.detail} |\n| meaning | {rule.meaning if rule else ''} |\n"
             f"| cause | {cause}: {explanation} |",
-            f"Look closer:\n\n      {_inspection_command(gate, version, settings)}",
+            f"Look closer:\n\n      {_inspection_command(gate, version, settings, options)}",
             f"Go on past this gate:\n\n      {options.command(settings, override)}"
             if override and gate.value is not None
             else "This limit is fixed: correct the cause.",
         ]
-    lines.append("## All gates")
-    lines.append(f"      {format_command(settings, 'flows.gates', {'version': version})}")
+    lines += ["## All gates", f"      {options.gates_command(settings, version)}"]
     if len(failed) > 1 and all(gate.name in rules and _find_overrides([gate], rules) for gate in failed):
         lines.append(f"Go on past all of them:\n\n      {options.command(settings, overrides)}")
     if _may_serve_base_rate(trained, champion):
@@ -207,11 +208,11 @@ def _list_failed(trained: TrainResult) -> list[GateResult]:
     return [gate for gate in trained.gates.gates if gate.verdict == "failed"]
 
 
-def _inspection_command(gate: GateResult, version: str, settings: Settings) -> str:
+def _inspection_command(gate: GateResult, version: str, settings: Settings, options: JobOptions) -> str:
     if gate.name == "parity":
         return format_command(settings, "flows.features")
     if gate.name in ("latency", "size", "scores as tested"):
-        return format_command(settings, "flows.gates", {"version": version})
+        return options.gates_command(settings, version)
     return format_command(settings, "flows.model_card", {"version": version})
 
 

@@ -1,12 +1,14 @@
 """Baseline models that every candidate is compared with: base rate, recency, RFM, BG/NBD and Pareto/NBD."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from holdfast.core.types import Floats
-from holdfast.models.purchase_models import BgNbdModel, ParetoNbdModel, PurchaseModel
+from holdfast.models.purchase_models import PURCHASE_INPUTS, BgNbdModel, ParetoNbdModel, PurchaseModel
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.purchase_fitting import fit_purchase_model
 
@@ -18,13 +20,39 @@ BASELINE_LABELS = {
     "bg_nbd": "BG/NBD",
     "pareto_nbd": "Pareto/NBD",
 }
-_RFM = ["days_since_last_purchase", "purchase_days", "mean_purchase_amount"]
+_RFM = ("days_since_last_purchase", "purchase_days", "mean_purchase_amount")
+
+# The features of each baseline are its own: an input that the model does without is no input that RFM does without.
+_FEATURES = {
+    "base_rate": (),
+    "recency": _RFM[:1],
+    "rfm": _RFM,
+    "bg_nbd": PURCHASE_INPUTS,
+    "pareto_nbd": PURCHASE_INPUTS,
+}
+
+
+def explain_skipped_baselines(data: TrainingSet) -> dict[str, str]:
+    """Explain which baselines a training set does not allow.
+
+    Args:
+        data: Training set.
+
+    Returns:
+        Baseline to the reason; empty unless the definitions lack a feature altogether.
+    """
+    missing = {name: [item for item in names if item not in data.feature_names] for name, names in _FEATURES.items()}
+    return {
+        name: f"{BASELINE_LABELS[name]} needs {', '.join(items)}, which the feature definitions do not have"
+        for name, items in missing.items()
+        if items
+    }
 
 
 def score_baselines(
     train: TrainingSet, history: PurchaseHistory, test: TrainingSet, horizon_days: int
 ) -> dict[str, Floats]:
-    """Compute the churn probabilities of the test rows by each baseline.
+    """Compute the churn probabilities of the test rows by each baseline that the features allow.
 
     Args:
         train: Rows on which the baselines are fitted, except the purchase models.
@@ -35,16 +63,18 @@ def score_baselines(
     Returns:
         Baseline to scores, shape (test rows,).
     """
-    return {
-        "base_rate": np.full(len(test.y), train.y.mean()),
-        "recency": _logistic(train, test, _RFM[:1]),
-        "rfm": _logistic(train, test, _RFM),
-        "bg_nbd": _purchase_model(BgNbdModel, history, test, horizon_days),
-        "pareto_nbd": _purchase_model(ParetoNbdModel, history, test, horizon_days),
+    models: dict[str, Callable[[], Floats]] = {
+        "base_rate": lambda: np.full(len(test.y), train.y.mean()),
+        "recency": lambda: _logistic(train, test, _FEATURES["recency"]),
+        "rfm": lambda: _logistic(train, test, _FEATURES["rfm"]),
+        "bg_nbd": lambda: _purchase_model(BgNbdModel, history, test, horizon_days),
+        "pareto_nbd": lambda: _purchase_model(ParetoNbdModel, history, test, horizon_days),
     }
+    skipped = explain_skipped_baselines(test)
+    return {name: score() for name, score in models.items() if name not in skipped}
 
 
-def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Floats:
+def _logistic(train: TrainingSet, test: TrainingSet, names: Sequence[str]) -> Floats:
     model = make_pipeline(FunctionTransformer(np.arcsinh), StandardScaler(), LogisticRegression())
     model.fit(_columns(train, names), train.y)
     return model.predict_proba(_columns(test, names))[:, 1]
@@ -53,8 +83,9 @@ def _logistic(train: TrainingSet, test: TrainingSet, names: list[str]) -> Floats
 def _purchase_model(
     model: type[PurchaseModel], history: PurchaseHistory, test: TrainingSet, horizon_days: int
 ) -> Floats:
-    return fit_purchase_model(model, history, test.inputs, horizon_days).predict_proba(test.x)[:, 1]
+    fitted = fit_purchase_model(model, history, PURCHASE_INPUTS, horizon_days)
+    return fitted.predict_proba(_columns(test, PURCHASE_INPUTS))[:, 1]
 
 
-def _columns(data: TrainingSet, names: list[str]) -> Floats:
+def _columns(data: TrainingSet, names: Sequence[str]) -> Floats:
     return np.column_stack([data.column(name) for name in names])

@@ -16,21 +16,31 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from feature_repo.labels import churn_labels
-from feature_repo.names import ENTITY_KEY, REQUEST_TIME
+from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
 from feature_repo.transformations import known_transactions
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.historical_features import join_features
+from holdfast.feature_store.historical_features import join_features, join_unserved_features
 from holdfast.feature_store.schemas import Labels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.ingestion.tables import scan_table
-from holdfast.models.contract import Feature, input_matrix, model_inputs
+from holdfast.models.contract import RECENCY_FEATURE, Feature, MissingFeatureError, input_matrix, model_inputs
 from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
+
+# Simple models, customer groups and behavioral tests read these features, whether or not the model does.
+EVALUATION_FEATURES = (
+    "days_since_last_purchase",
+    "tenure_days",
+    "purchase_days",
+    "mean_purchase_amount",
+    "total_amount",
+    "mean_gap_days",
+)
 
 # As feature_repo.labels.churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
 LabelFunction = Callable[[ir.Table, Sequence[datetime], int, int], ir.Table]
@@ -77,6 +87,8 @@ class TrainingSet:
         x: Inputs, shape (rows, inputs).
         y: True for churn, shape (rows,).
         inputs: Features in the order of the columns of ``x``.
+        other_features: Features that the model does not read but simple models, customer groups or behavioral tests do:
+            name to values, shape (rows,).
         histories: Cut-off to the purchase history of every customer known at it, active or not.
         horizon_days: Horizon of the label in days.
         texts: Categorical input to its distinct texts, sorted; not only those of these rows.
@@ -89,6 +101,12 @@ class TrainingSet:
     histories: Mapping[datetime, PurchaseHistory] = field(default_factory=dict)
     horizon_days: int = 90
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other_features: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Return the names of the inputs and of the other features."""
+        return [*(feature.name for feature in self.inputs), *self.other_features]
 
     def at_cutoffs(self, cutoffs: Sequence[datetime]) -> "TrainingSet":
         """Select the rows and histories of cut-offs.
@@ -113,17 +131,25 @@ class TrainingSet:
         Returns:
             Rows in the order of the positions.
         """
-        return replace(self, keys=self.keys.iloc[rows].reset_index(drop=True), x=self.x[rows], y=self.y[rows])
+        return replace(
+            self,
+            keys=self.keys.iloc[rows].reset_index(drop=True),
+            x=self.x[rows],
+            y=self.y[rows],
+            other_features={name: values[rows] for name, values in self.other_features.items()},
+        )
 
     def column(self, name: str) -> Floats:
-        """Return one input.
+        """Return one input, or one of the other features.
 
         Args:
-            name: Name of the input.
+            name: Name of the feature.
 
         Returns:
             Values, shape (rows,).
         """
+        if name in self.other_features:
+            return self.other_features[name]
         return self.x[:, [feature.name for feature in self.inputs].index(name)]
 
     def digests(self) -> dict[str, str]:
@@ -216,15 +242,22 @@ def assemble_training_set(
         Training set.
 
     Raises:
-        MissingFeatureError: A labeled customer without features.
+        MissingFeatureError: A labeled customer without features, or no recency in the feature service.
     """
     labels = _labels(settings, cutoffs, as_of, known_at)
     entities = labels.rename(columns={"cutoff": "event_timestamp"})[[ENTITY_KEY, "event_timestamp"]]
     entities[REQUEST_TIME] = entities["event_timestamp"].astype("int64")  # datetime64[us]
     store = open_store(known_at)
     # Feast does not preserve the order of the requested rows.
-    joined = join_features(store, entities).sort_by([("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")])
-    inputs = model_inputs(store)
+    order = [("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")]
+    joined, inputs = join_features(store, entities).sort_by(order), model_inputs(store)
+    unserved = set(EVALUATION_FEATURES) - {feature.name for feature in inputs}
+    if RECENCY_FEATURE in unserved:
+        raise MissingFeatureError(
+            f"The feature service {FEATURE_SERVICE} has no {RECENCY_FEATURE}, which defines the active customers of a "
+            "service and of batch scoring. Restore it in feature_repo/feature_services.py."
+        )
+    others = join_unserved_features(store, entities, unserved).sort_by(order) if unserved else joined
     columns = {feature.name: joined[feature.name].to_numpy() for feature in inputs}
     keys = labels[[ENTITY_KEY, "cutoff"]]
     if joined[ENTITY_KEY].to_pylist() != keys[ENTITY_KEY].tolist():
@@ -236,7 +269,10 @@ def assemble_training_set(
         for feature in inputs
         if feature.is_categorical
     }
-    return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days, texts)
+    other_features = {
+        name: others[name].to_numpy().astype(np.float64) for name in sorted(unserved) if name in others.column_names
+    }
+    return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days, texts, other_features)
 
 
 def build_training_set(

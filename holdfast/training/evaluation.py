@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools, Floats
+from holdfast.training.baselines import explain_skipped_baselines
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
     bootstrap_rows,
@@ -44,7 +45,7 @@ from holdfast.training.model_selection import ModelChoice
 from holdfast.training.permutation_importance import compute_permutation_importance
 from holdfast.training.profit import estimate_profit
 from holdfast.training.recipe import Recipe
-from holdfast.training.settings import Slice, TrainingSettings
+from holdfast.training.settings import DEFAULT_SLICES, Slice, TrainingSettings
 
 _REFITS = 6
 _UNKNOWN_GROUP = "unknown"
@@ -112,6 +113,7 @@ def evaluate_model(
         slices=[
             result
             for group in training.slices
+            if group.feature in test.feature_names
             for result in _evaluate_slice(group, test, scores, bootstrap, draws["model"]["roc_auc"])
         ],
         calibration=recipe.calibration,
@@ -125,6 +127,8 @@ def evaluate_model(
         level=level,
         served=served,
         search_notes=list(choice.notes),
+        skipped_baselines=explain_skipped_baselines(test),
+        skipped_slices=[group.feature for group in training.slices if group.feature not in test.feature_names],
     )
 
 
@@ -132,20 +136,20 @@ class UnknownInputError(HoldfastError):
     """The settings name an unknown model input."""
 
 
-def require_slice_inputs(slices: Sequence[Slice], inputs: Sequence[str]) -> None:
-    """Check that every slice is defined by a model input.
+def require_slice_inputs(slices: Sequence[Slice], features: Sequence[str]) -> None:
+    """Check that every slice, other than the default ones, is defined by a known feature.
 
     Args:
         slices: Slices of the settings.
-        inputs: Names of the model inputs.
+        features: Names of the features of the training set.
 
     Raises:
-        UnknownInputError: A slice is defined by an unknown input.
+        UnknownInputError: A slice is defined by an unknown feature.
     """
     for group in slices:
-        if group.feature not in inputs:
+        if group.feature not in features and group not in DEFAULT_SLICES:
             raise UnknownInputError(
-                f"slices: {group.feature!r} is no input of the model. Its inputs: {', '.join(sorted(inputs))}."
+                f"slices: {group.feature!r} is no feature of the training set, which has {', '.join(sorted(features))}."
             )
 
 

@@ -205,6 +205,8 @@ class Evaluation(_Record):
         decisions: Reason of a threshold other than the one from which an offer pays; empty without such a reason.
         search_notes: Hyperparameters whose best value lies on a bound of the search.
         history_notes: Gaps in the data with the cut-offs that were left out, and rows outside the flow of rows.
+        skipped_baselines: Baseline that could not be fitted to the reason.
+        skipped_slices: Features of the default slices that the definitions do not have.
     """
 
     rows: int
@@ -232,3 +234,16 @@ class Evaluation(_Record):
     decisions: str = ""
     search_notes: list[str] = []
     history_notes: list[str] = []
+    skipped_baselines: dict[str, str] = {}
+    skipped_slices: list[str] = []
+
+    def describe_skipped(self) -> list[str]:
+        """Describe the baselines and slices that the definitions of the features do not allow.
+
+        Returns:
+            Sentences; none where everything was evaluated.
+        """
+        notes = [f"Not compared: {reason}." for reason in self.skipped_baselines.values()]
+        return notes + [
+            f"No customer groups by {name}: the feature definitions do not have it." for name in self.skipped_slices
+        ]

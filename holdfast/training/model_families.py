@@ -80,7 +80,7 @@ class Family:
 
 def _prepare_purchase_model(model: type[PurchaseModel], data: TrainingSet) -> Fit:
     latest = data.histories[data.keys["cutoff"].max()]
-    fitted = fit_purchase_model(model, latest, data.inputs, data.horizon_days)
+    fitted = fit_purchase_model(model, latest, [feature.name for feature in data.inputs], data.horizon_days)
     return lambda params, seed: fitted
 
 

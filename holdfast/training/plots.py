@@ -85,7 +85,7 @@ def _plot_months(months: Sequence[MonthResult]) -> Figure:
         intervals = [month.metrics[metric] for month in months]
         axes.plot(names, [i.value for i in intervals], marker="o", ms=4, lw=2.2, color=GREEN, label=_LABELS["model"])
         axes.fill_between(names, [i.low for i in intervals], [i.high for i in intervals], color=GREEN, alpha=0.15, lw=0)
-        for name in BASELINE_LABELS:
+        for name in months[0].baselines:
             values = [month.baselines[name][metric] for month in months]
             axes.plot(names, values, marker="o", ms=3, lw=1.2, color=MODEL_COLORS[name], label=_LABELS[name])
         axes.set(title=title, xlabel="test cut-off")

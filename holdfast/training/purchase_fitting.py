@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from holdfast.core.types import Floats
-from holdfast.models.contract import Feature
 from holdfast.models.purchase_models import PURCHASE_INPUTS, PurchaseModel
 from holdfast.training.dataset import PurchaseHistory
 
@@ -20,7 +19,7 @@ _TIMES = ("alpha", "beta")
 
 
 def fit_purchase_model(
-    model: type[PurchaseModel], history: PurchaseHistory, inputs: Sequence[Feature], horizon_days: float
+    model: type[PurchaseModel], history: PurchaseHistory, inputs: Sequence[str], horizon_days: float
 ) -> PurchaseModel:
     """Fit a purchase model by maximum likelihood.
 
@@ -33,16 +32,15 @@ def fit_purchase_model(
     Args:
         model: Class of the model.
         history: Purchase history of all customers, active or not.
-        inputs: Inputs of the model; those of a purchase model must be among them.
+        inputs: Names of the inputs of the model; those of a purchase model must be among them.
         horizon_days: Horizon of the label in days.
 
     Returns:
         Fitted model.
     """
-    names = [feature.name for feature in inputs]
-    days, tenure, silence = (names.index(name) for name in PURCHASE_INPUTS)
+    days, tenure, silence = (inputs.index(name) for name in PURCHASE_INPUTS)
     parameters = maximize_likelihood(model, *(np.rint(part) for part in history))
-    return model(parameters, (days, tenure, silence), float(horizon_days), len(names))
+    return model(parameters, (days, tenure, silence), float(horizon_days), len(inputs))
 
 
 def maximize_likelihood(model: type[PurchaseModel], repeats: Floats, last: Floats, age: Floats) -> tuple[float, ...]:

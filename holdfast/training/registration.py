@@ -58,11 +58,12 @@ class EvaluatedVersion:
             Markdown.
         """
         evaluation = self.evaluation
-        served = [evaluation.served.reason] if evaluation.served else []
+        notes = [evaluation.served.reason] if evaluation.served else []
+        notes += [*evaluation.search_notes, *evaluation.history_notes, *evaluation.describe_skipped()]
         return (
             f"**{MODEL_NAME} version {self.registered.version}**: {evaluation.chosen}. {evaluation.reason}\n\n"
             f"Calibration: {evaluation.calibration}. {evaluation.calibration_reason}\n\n"
-            f"{' '.join([*served, *evaluation.search_notes, *evaluation.history_notes])}\n\n"
+            f"{' '.join(notes)}\n\n"
             f"MLflow run `{self.registered.run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, "
             f"{len(lineage.batches)} batch(es)."
         )

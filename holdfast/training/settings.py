@@ -61,7 +61,7 @@ class Slice(BaseModel):
         return self
 
 
-_DEFAULT_SLICES = [
+DEFAULT_SLICES = [
     Slice(feature="tenure_days", edges=[180], labels=["new (under 180 days)", "tenured (180 days and more)"]),
     Slice(feature="purchase_days", edges=[2], labels=["one-time buyers", "repeat buyers"]),
     Slice(
@@ -101,7 +101,7 @@ class TrainingSettings(BaseModel):
     )
     value: ValueSettings = Field(default=ValueSettings(), description="Value of customers and offers.")
     slices: list[Slice] = Field(
-        default=_DEFAULT_SLICES, description="Groups of customers that are evaluated separately."
+        default=DEFAULT_SLICES, description="Groups of customers that are evaluated separately."
     )
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
     seed: int = Field(default=0, description="Seed of the search, the candidates and the bootstrap.")

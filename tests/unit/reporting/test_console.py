@@ -29,6 +29,12 @@ def test_print_gates_failed_gate_has_row_and_verdict(capsys: pytest.CaptureFixtu
     assert any(row.split()[:7] == ["size", "safety", "20.1", "at", "most", "20", "failed"] for row in rows)
 
 
+def test_print_gates_unrecorded_verdict_has_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    print_gates(GatesResult("3", "1", True, True, True, [], unrecorded="Dry run: nothing was recorded."))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.endswith("--version 3` Dry run: nothing was recorded.")
+
+
 class TestFormatReproduction:
     def test_identical_is_one_line(self) -> None:
         printed = _render(format_reproduction(Reproduction("3", True, 4000, []), 12.3))

@@ -21,6 +21,7 @@ from tests.support.small_shop import AS_OF
             ["Version 7 is registered", "is the challenger", "`python -m flows.promote --version 7`"],
         ),
         (False, ["roc_auc", "value"], "", ["Version 7 exists already", "failed roc_auc, value", "flows.gates"]),
+        (False, ["latency"], "champion", ["failed latency now, but stays the champion. Details: `", " --dry-run`"]),
         (False, [], "champion", ["passed every gate and is the champion already"]),
         (True, [], "", ["passed every gate, but the champion has changed", "flows.gates --version 7"]),
     ],

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from feature_repo.settings import Settings
@@ -21,14 +20,15 @@ from holdfast.reporting.flow_results import GatesResult, TrainResult
 from holdfast.reporting.history_report import find_short_history, report_single_class
 from holdfast.reporting.run_report import RunReport, write_report
 from holdfast.reporting.version_report import find_cause, report_no_signal, report_refusal, report_training
-from holdfast.training.history import ShopHistory
+from holdfast.training.history import NO_GAPS, ShopHistory
 from holdfast.training.labeled_cutoffs import MaxCutoffsError
 from holdfast.training.recipe import BASE_RATE
 from holdfast.training.settings import TrainingSettings
 from tests.support.gate_evidence import evidence_with, good_evaluation, make_folds, make_interval, make_level
+from tests.unit.training.test_history import make_gaps
 
 FIRST = datetime(2024, 1, 15, tzinfo=UTC)
-GAPS = np.repeat([10.0, 20.0, 400.0], 30)
+GAPS = make_gaps([[10.0], [20.0], [400.0]])
 HISTORY = ShopHistory(90, FIRST, FIRST + timedelta(days=500), GAPS)
 
 
@@ -139,7 +139,7 @@ class TestShortHistory:
         assert "Nothing was trained. Version 3 is the champion and is served." in report.text
 
     def test_find_short_history_before_the_first_purchase_names_the_time(self, shop: Settings) -> None:
-        early = ShopHistory(0, FIRST, FIRST - timedelta(days=30), np.empty(0))
+        early = ShopHistory(0, FIRST, FIRST - timedelta(days=30), NO_GAPS)
         report = find_short_history(early, TrainingSettings(), None, shop, make_options())
         assert report is not None and report.days_had == 0
         assert "no purchase (an amount above 0) before 2023-12-16" in report.text
@@ -153,7 +153,7 @@ class TestShortHistory:
 
     @pytest.mark.parametrize("customers", [0])
     def test_find_short_history_without_purchases_names_the_mapping(self, shop: Settings, customers: int) -> None:
-        for history in (ShopHistory(0, None, None, np.empty(0)), replace(self._history(900), customers=customers)):
+        for history in (ShopHistory(0, None, None, NO_GAPS), replace(self._history(900), customers=customers)):
             report = find_short_history(history, TrainingSettings(), None, shop, make_options())
             assert report is not None and report.days_needed is None
             assert "no purchase" in report.text and "column mapping" in report.text
@@ -197,10 +197,10 @@ class TestNoSignal:
         assert "A power calculation is not possible" in report.text
 
     def test_report_no_signal_bad_horizon_is_proposed(self, shop: Settings) -> None:
-        history = replace(HISTORY, gaps=np.full(90, 400.0))
+        history = replace(HISTORY, gaps=make_gaps([[400.0]]))
         report = report_no_signal(make_trained(self._evidence()), None, history, shop, make_options())
         assert any(words[-2:] == ["--horizon-days", "400"] for words in list_commands(report))
-        assert "0% of this shop's repeat purchases came within 90 days" in report.text
+        assert "0% of the gaps between purchases are at most 90 days long" in report.text
 
     def test_report_single_class_repeats_the_cause(self, shop: Settings) -> None:
         history = ShopHistory(3, FIRST, FIRST + timedelta(days=500), GAPS)

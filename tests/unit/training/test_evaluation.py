@@ -392,6 +392,6 @@ def test_resample_draws_whole_customers_of_history() -> None:
 
 def test_require_slice_inputs_unknown_input_raises() -> None:
     group = Slice(feature="color", edges=[1], labels=["low", "high"])
-    with pytest.raises(UnknownInputError, match=r"'color' is no input of the model. Its inputs: a, b"):
+    with pytest.raises(UnknownInputError, match=r"'color' is no feature of the training set, which has a, b"):
         require_slice_inputs([group], ["b", "a"])
     require_slice_inputs([group], ["color"])

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from holdfast.core.types import Bools, Floats
-from holdfast.models.contract import Feature
 from holdfast.models.purchase_models import PURCHASE_INPUTS, BgNbdModel, ParetoNbdModel, PurchaseModel
 from holdfast.training import purchase_fitting
 from holdfast.training.dataset import PurchaseHistory
@@ -17,7 +16,7 @@ from holdfast.training.metrics import compute_metrics
 from holdfast.training.purchase_fitting import MAX_CUSTOMERS, fit_purchase_model, maximize_likelihood
 
 MODELS = [BgNbdModel, ParetoNbdModel]
-INPUTS = [Feature("v", name, "Float64", False) for name in ("other", *PURCHASE_INPUTS)]
+INPUTS = ["other", *PURCHASE_INPUTS]
 HORIZON = 90
 # Parameters of shops where people buy every three weeks or so, in days.
 SIMULATED = {BgNbdModel: (1.2, 25.0, 1.5, 6.0), ParetoNbdModel: (1.2, 25.0, 0.8, 150.0)}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from holdfast.training.settings import _DEFAULT_SLICES, SearchSettings, Slice, TrainingSettings
+from holdfast.training.settings import DEFAULT_SLICES, SearchSettings, Slice, TrainingSettings
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_training_settings_assignment_raises() -> None:
 
 
 def test_training_settings_json_round_trip_equal() -> None:
-    settings = TrainingSettings(search=SearchSettings(trials=3), slices=_DEFAULT_SLICES[:1])
+    settings = TrainingSettings(search=SearchSettings(trials=3), slices=DEFAULT_SLICES[:1])
     assert TrainingSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
