@@ -7,6 +7,7 @@ from prefect import artifacts, get_run_logger
 
 from feature_repo.settings import Settings
 from flows._tasks import task
+from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.feast_stores.open_store import open_store
 from holdfast.models.contract import MODEL_NAME
@@ -80,7 +81,9 @@ def search_task(
         return []
     log = TrialLog(open_tracking(settings), run_id)
     planned = sum(family.planned_trials(training.search.trials) for family in list_families(data))
-    progress = cast("UUID", artifacts.create_progress_artifact(0.0, key="search", description=f"{planned} trials"))
+    progress = cast(
+        "UUID", artifacts.create_progress_artifact(0.0, key="search", description=format_count(planned, "trial"))
+    )
     trials = []
     with open_search_storage(settings, lineage.key) as storage:
         for trial in search_families(data, split.folds, training.search, training.seed, storage):
@@ -89,7 +92,7 @@ def search_task(
             lowest = min(item.log_loss for item in trials if item.log_loss is not None)
             report_progress(f"searching, trial {len(trials)} of {planned}, lowest log loss on the folds {lowest:.4f}")
             artifacts.update_progress_artifact(progress, 100 * len(trials) / planned)
-    description = f"{len(trials)} of {planned} trials on {len(split.folds)} folds"
+    description = f"{len(trials)} of {format_count(planned, 'trial')} on {format_count(len(split.folds), 'fold')}"
     artifacts.create_table_artifact(trial_rows(trials), key="trials", description=description)
     best = select_best_trials(trials)
     for note in describe_bounds(best):
@@ -129,8 +132,8 @@ def publish_evaluation_task(tested: "EvaluatedVersion", lineage: Lineage) -> Non
     """Publish the evaluation in the Prefect UI; the MLflow run has ended, so a failure here does not affect it."""
     evaluation = tested.evaluation
     description = (
-        f"{evaluation.rows:,} rows at {len(evaluation.cutoffs)} cut-offs from {evaluation.cutoffs[0]:%Y-%m-%d}, "
-        "with 95% intervals over customers"
+        f"{format_count(evaluation.rows, 'row')} at {format_count(len(evaluation.cutoffs), 'cut-off')} from "
+        f"{evaluation.cutoffs[0]:%Y-%m-%d}, with 95% intervals over customers"
     )
     artifacts.create_table_artifact(evaluation_rows(evaluation), key="test-period", description=description)
     artifacts.create_table_artifact(month_rows(evaluation), key="test-by-month", description="Test period by month")

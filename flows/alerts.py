@@ -19,6 +19,7 @@ from holdfast.alerting.delivery import DeliveryCounts, deliver
 from holdfast.alerting.outbox import list_open_alerts, queue_reminders, resolve_alert
 from holdfast.alerting.run_alerts import resolve_run_alerts
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import format_count
 from holdfast.reporting.artifact_tables import alert_rows
 from holdfast.reporting.flow_results import AlertsResult
 from holdfast.runtime.flow_runs import find_completed_since
@@ -67,7 +68,7 @@ def alerts(resolve: str | None = None, reason: str = "") -> AlertsResult:
     log = get_run_logger()
     log.info("%d open, %d sent, %d waiting", len(still_open), delivered.sent, delivered.waiting)
     if delivered.given_up:
-        log.error("%d message(s) given up: no receiver accepted them", delivered.given_up)
+        log.error("%s given up: no receiver accepted any", format_count(delivered.given_up, "message"))
     return AlertsResult(still_open, delivered)
 
 
@@ -86,7 +87,7 @@ def _publish(still_open: list[OpenAlert]) -> None:
     rows = alert_rows(still_open)
     latest = cast("Artifact | None", Artifact.get(_ARTIFACT))  # without an event loop Prefect returns it at once
     if json.loads(str(latest.data)) != rows if latest else rows:
-        create_table_artifact(rows, key=_ARTIFACT, description=f"{len(rows)} open alert(s)")
+        create_table_artifact(rows, key=_ARTIFACT, description=format_count(len(rows), "open alert"))
 
 
 if __name__ == "__main__":

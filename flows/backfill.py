@@ -10,6 +10,7 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
 from flows.score import load_champion_task, score_task
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_known_at
 from holdfast.reporting.artifact_tables import score_rows
 from holdfast.reporting.flow_results import BackfillResult
@@ -39,7 +40,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
     days = list_backfill_days(settings, start, end, every)
     wanted = unscored_days(settings, days)
     if skipped := len(days) - len(wanted):
-        report_progress(f"{skipped} of {len(days)} days have scores and are skipped")
+        report_progress(f"skipped, because they have scores: {skipped} of {format_count(len(days), 'day')}")
     results = _score_days(settings, wanted) if wanted else []
     scored = [result.table.as_of for result in results if result.written]
     version = results[0].table.model_version if results else None
@@ -48,7 +49,7 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
 
 def _score_days(settings: Settings, days: list[datetime]) -> list["ScoreResult"]:
     champion, known_at, results = load_champion_task(settings), resolve_known_at(None), list["ScoreResult"]()
-    artifact = cast("UUID", create_progress_artifact(0.0, key="backfill", description=f"{len(days)} days"))
+    artifact = cast("UUID", create_progress_artifact(0.0, key="backfill", description=format_count(len(days), "day")))
     for number, day in enumerate(days, start=1):
         report_progress(f"scoring {day:%Y-%m-%d}, day {number} of {len(days)}")
         results.append(score_task(settings, champion, day, known_at, replace=False))

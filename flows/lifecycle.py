@@ -22,6 +22,7 @@ from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
 from flows.train import load_result, train
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.ingestion.datasets import require_no_replay
@@ -80,7 +81,7 @@ def lifecycle(
     options = JobOptions.of(source, mapping, dataset, as_of, training, thresholds, serve)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
-        stage.result = f"{ingested.status}: {ingested.rows_added:,} of {ingested.rows_read:,} rows new"
+        stage.result = f"{ingested.status}: {ingested.rows_added:,} of {format_count(ingested.rows_read, 'row')} new"
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     history, champion = read_history_task(settings, time), find_champion_version(settings)
@@ -119,7 +120,7 @@ def lifecycle(
         bento = stage.result = package()
     with stages.stage("serve", "starting the bento, requesting a prediction") as stage:
         prediction = smoke_test_task(settings, bento, time, built.known_at)
-        stage.result = f"customer {prediction['customer_id']} churns with {prediction['churn_probability']:.0%}"
+        stage.result = f"customer {prediction['customer_id']}: churn probability {prediction['churn_probability']:.0%}"
     served = [result for result in trained if result.model_version == champion] or [load_result(settings, champion)]
     summary = RunSummary.from_results(
         select_known(list_batches(settings)),

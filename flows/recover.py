@@ -18,6 +18,7 @@ from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.outbox import add_alert
 from holdfast.alerting.run_alerts import build_run_alert
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import format_count
 from holdfast.recovery import actions
 from holdfast.recovery.policy import RunStatus, decide_action, heartbeat_wait
 from holdfast.recovery.settings import RecoverRules
@@ -94,8 +95,8 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
         done += mark_dead_task(silent, rules, heartbeat_seconds)
     if done:
         rows = [{"run": item.run, "deployment": item.deployment, "done": item.done} for item in done]
-        create_table_artifact(rows, key="recovered", description=f"{len(done)} run(s) handled")
-    get_run_logger().info("%d run(s) found, %d handled", len(runs), len(done))
+        create_table_artifact(rows, key="recovered", description=f"{format_count(len(done), 'run')} handled")
+    get_run_logger().info("%s found, %d handled", format_count(len(runs), "run"), len(done))
     if problem is not None:
         raise problem
     return done

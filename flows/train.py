@@ -20,6 +20,7 @@ from flows._training import (
 )
 from flows.features import snapshots_task
 from flows.gates import gates
+from holdfast.core.formatting import format_count
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.model_versions.gate_settings import GateSettings
@@ -75,7 +76,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
     split = labeled.split(training, settings.horizon_days)
     for note in labeled.describe():
         report_progress(note)
-    report_progress(f"building the features of {len(split.cutoffs)} cut-offs")
+    report_progress(f"building the features of {format_count(len(split.cutoffs), 'cut-off')}")
     for cutoff in split.cutoffs:
         snapshots_task(settings, cutoff, known_at)
     data = assemble_training_set_task(settings, split.cutoffs, as_of, known_at)

@@ -5,6 +5,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.core.formatting import format_count
 from holdfast.monitoring.findings import Finding, Severity
 from holdfast.runtime.endpoints import runbook_entry_url
 
@@ -102,7 +103,11 @@ class Message(BaseModel):
         """Return the message in one line."""
         if self.kind == "resolved":
             return f"RESOLVED {self.alert.title}"
-        suffix = {"opened": "", "raised": " (now worse)", "reminder": f" (still open, found {self.alert.count} times)"}
+        suffix = {
+            "opened": "",
+            "raised": " (now worse)",
+            "reminder": f" (still open, found {format_count(self.alert.count, 'time')})",
+        }
         return f"{self.alert.severity.upper()} {self.alert.title}{suffix[self.kind]}"
 
 

@@ -17,6 +17,7 @@ from holdfast.alerting.alert import Alert, Message, OpenAlert, severity_rank
 from holdfast.alerting.channels import Channel, DeliveryError, build_channels
 from holdfast.alerting.database import format_time, open_database, transaction
 from holdfast.alerting.settings import AlertSettings
+from holdfast.core.formatting import format_count
 
 _LOG = logging.getLogger("holdfast.alerting")
 
@@ -156,7 +157,7 @@ def _give_up_orphaned(database: Connection, channels: Sequence[Channel], now: da
             (format_time(now), *names, format_time(now - timedelta(days=rules.give_up_days))),
         ).rowcount
     if count:
-        _LOG.error("Gave up %d message(s): their channel is no longer configured.", count)
+        _LOG.error("Gave up %s: the channel is no longer configured.", format_count(count, "message"))
     return count
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from holdfast.backtesting.policies import policy_title
 from holdfast.backtesting.results import BacktestResult, BacktestStep
+from holdfast.core.formatting import format_count
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.training.evaluation_report import Interval
 
@@ -91,7 +92,7 @@ def _named(result: BacktestResult) -> str:
 
 
 def _trainings(result: BacktestResult) -> str:
-    return f"{result.trained} training{'' if result.trained == 1 else 's'}"
+    return format_count(result.trained, "training")
 
 
 def _gain(result: BacktestResult) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from holdfast.backtesting.settings import PolicySettings
+from holdfast.core.formatting import format_count
 from holdfast.monitoring.drift.psi import SCORE, PsiResult
 from holdfast.monitoring.performance.findings import find_degradations
 from holdfast.training.evaluation_report import Interval
@@ -94,14 +95,17 @@ def _on_drift(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
     score weighs each input by its importance to the model.
     """
     if inputs.customers < rules.min_rows:
-        reason = f"{inputs.customers} customers are too few for drift: at least {rules.min_rows} are needed"
+        reason = f"too few customers for drift: {inputs.customers}, at least {rules.min_rows} are needed"
         return TrainingDecision(False, reason)
     psi = {item.name: item.psi for item in inputs.drift}
     features = [item for item in inputs.drift if item.name != SCORE]
     drifted = sum(item.psi > rules.max_psi for item in features)
     text = f"PSI of the score {psi[SCORE]:.2f}, limit {rules.max_psi:g}"
     if drifted:
-        text += f"; {drifted} of {len(features)} inputs are above it, most {features[0].name} {features[0].psi:.2f}"
+        text += (
+            f"; above it: {drifted} of {format_count(len(features), 'input')}, most {features[0].name} "
+            f"{features[0].psi:.2f}"
+        )
     return TrainingDecision(psi[SCORE] > rules.max_psi, text)
 
 

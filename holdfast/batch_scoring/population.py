@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Bools, Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.historical_features import read_features_at
@@ -79,8 +80,9 @@ def load_active_customers(settings: Settings, as_of: datetime, known_at: datetim
     rows = assemble_training_set(settings, [as_of], as_of, known_at)
     if not len(rows.y):
         raise NoDataError(
-            f"No customer bought in the {settings.activity_days} days before {as_of:%Y-%m-%d %H:%M} UTC, as known at "
-            f"{known_at:%Y-%m-%d %H:%M} UTC: no customer can be scored. Ingest newer data, or choose another time."
+            f"No customer bought in the {format_count(settings.activity_days, 'day')} before {as_of:%Y-%m-%d %H:%M} "
+            f"UTC, as known at {known_at:%Y-%m-%d %H:%M} UTC: no customer can be scored. Ingest newer data, or choose "
+            "another time."
         )
     return ScoringPopulation(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
 

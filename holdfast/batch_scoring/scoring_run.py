@@ -18,7 +18,7 @@ from holdfast.batch_scoring.score_store import (
 )
 from holdfast.batch_scoring.scores_table import build_scores, scores_path, write_scores
 from holdfast.core.errors import HoldfastError
-from holdfast.core.formatting import format_minute
+from holdfast.core.formatting import format_count, format_minute
 from holdfast.feature_store.snapshots import effective_known_at
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
@@ -60,8 +60,9 @@ class ScoreResult:
         """
         table = self.table
         text = (
-            f"{self.customers:,} customers as of {format_minute(table.as_of)} by version {table.model_version}: "
-            f"{self.active:,} active, {self.will_churn:,} of them will churn (threshold {table.threshold:.3g})"
+            f"{format_count(self.customers, 'customer')} as of {format_minute(table.as_of)} by version "
+            f"{table.model_version}: {self.active:,} active, {self.will_churn:,} of them will churn (threshold "
+            f"{table.threshold:.3g})"
         )
         if not self.written:
             return f"Scored before, from the same data: {text}. Nothing changed. {table.path}"
@@ -100,9 +101,9 @@ def score_customers(
         table = build_scores(load_all_customers(settings, as_of, effective), champion)
         if not table["active"].any():
             raise NoActiveCustomersError(
-                f"No customer bought in the {champion.contract.activity_days} days before {format_minute(as_of)}, as "
-                f"known at {format_minute(known_at)}: the champion was not trained on such customers. Ingest newer "
-                "data, or choose another time."
+                f"No customer bought in the {format_count(champion.contract.activity_days, 'day')} before "
+                f"{format_minute(as_of)}, as known at {format_minute(known_at)}: the champion was not trained on such "
+                "customers. Ingest newer data, or choose another time."
             )
         if earlier is not None:
             archive_previous(settings, earlier)
@@ -129,7 +130,7 @@ def list_backfill_days(settings: Settings, start: date, end: date, every: int) -
         BackfillRangeError: The range is empty or not covered by data.
     """
     if every < 1:
-        raise BackfillRangeError(f"The interval of {every} days is too short: give 1 or more.")
+        raise BackfillRangeError(f"The interval of {format_count(every, 'day')} is too short: give 1 or more.")
     if start > end:
         raise BackfillRangeError(f"The range is empty: start {start} is after end {end}.")
     extent = read_extent(settings)

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import GREEN, LIGHT, style_axes
 
 
@@ -54,8 +55,8 @@ def plot_score_histogram(scores: pd.DataFrame) -> Figure:
     threshold = float(scores["threshold"].iloc[0])
     axes.axvline(threshold, color="black", lw=1, ls="--", label=f"threshold {threshold:.3g}")
     axes.set(
-        title=f"Churn probability of {len(scores):,} customers as of {scores['as_of'].iloc[0]:%Y-%m-%d}, version "
-        f"{scores['model_version'].iloc[0]}",
+        title=f"Churn probability of {format_count(len(scores), 'customer')} as of {scores['as_of'].iloc[0]:%Y-%m-%d}, "
+        f"version {scores['model_version'].iloc[0]}",
         xlabel="churn probability",
         ylabel="customers",
     )

@@ -47,9 +47,10 @@ def format_count(count: int, noun: str) -> str:
 
     Args:
         count: Number of things.
-        noun: Noun in the singular, whose plural ends in s.
+        noun: Noun in the singular, whose plural ends in s or, after ch, sh, s or x, in es.
 
     Returns:
-        Text such as ``1 row`` or ``3,210 rows``.
+        Text such as ``1 row``, ``3,210 rows`` or ``0 mismatches``.
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    plural = f"{noun}{'es' if noun.endswith(('ch', 'sh', 's', 'x')) else 's'}"
+    return f"{count:,} {noun if count == 1 else plural}"

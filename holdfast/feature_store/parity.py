@@ -17,6 +17,7 @@ from feature_repo.source_hash import transformations_version
 from feature_repo.timestamps import epoch_us
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Bools
 from holdfast.feature_store.historical_features import ARROW_TYPES, read_features_at
 from holdfast.models.contract import Feature, model_inputs
@@ -114,8 +115,9 @@ def require_parity(report: ParityReport) -> None:
     if report.mismatches:
         listed = "\n".join(f"  {example}" for example in report.examples)
         raise ParityError(
-            f"{report.mismatches} of {report.values_compared} values differ between the online store and the "
-            f"point-in-time values at {report.as_of:%Y-%m-%d %H:%M} UTC. The first {len(report.examples)}:\n{listed}"
+            f"The online store differs from the point-in-time values at {report.as_of:%Y-%m-%d %H:%M} UTC in "
+            f"{report.mismatches:,} of {format_count(report.values_compared, 'value')}. The first "
+            f"{len(report.examples)}:\n{listed}"
         )
 
 

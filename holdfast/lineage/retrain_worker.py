@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import format_count
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.models.fingerprint import fingerprint
@@ -78,12 +79,12 @@ def retrain_recipe(
     cutoffs = sorted({*recipe.development, *recipe.test, *recipe.refit})
     data = build_training_set(settings, cutoffs, recorded.as_of, recorded.known_at, report)
     development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
-    report(f"fitting {recipe.family} on {len(development.y):,} rows")
+    report(f"fitting {recipe.family} on {format_count(len(development.y), 'row')}")
     scores = test.keys.assign(churned=test.y, model=predict_churn(fit_recipe(recipe, data), test.x))
     digests = {"development": development.digests(), "test": test.digests()}
     if recipe.refit:
         refit = data.at_cutoffs(recipe.refit)
-        report(f"fitting {recipe.family} on {len(refit.y):,} rows")
+        report(f"fitting {recipe.family} on {format_count(len(refit.y), 'row')}")
         digests["refit"] = refit.digests()
         scores[SERVED] = predict_churn(fit_recipe(recipe, data, recipe.refit), test.x)
     return RetrainedModel(digests, scores)

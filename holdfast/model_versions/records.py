@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
+from holdfast.core.formatting import format_count
 from holdfast.model_versions.version_tags import EVENTS_TAG, TaggedRecord, events_error, read_events
 from holdfast.models.registered_version import TRAFFIC_TAG
 
@@ -193,7 +194,8 @@ class RolloutRecord(TaggedRecord):
         """Return the step, the verdict and its reason in plain text."""
         after = ""
         if self.verdict != "begun" and self.requests:
-            of = f" about {self.customers} active customers" if self.customers else ""  # older records lack it
+            # Older records lack the number of customers.
+            of = f" about {format_count(self.customers, 'active customer')}" if self.customers else ""
             inactive = f" (and {self.inactive_customers} inactive, not evaluated)" if self.inactive_customers else ""
             after = f" after {self.requests} requests{of}{inactive}"
         return f"rollout, {self.name}: {self.verdict}{after}{f': {self.why}' if self.why else ''}"

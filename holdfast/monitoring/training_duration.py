@@ -5,6 +5,7 @@ from statistics import median
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.champion_history import read_training_times
 from holdfast.models.registry_client import fail_fast_env
@@ -50,7 +51,7 @@ def check_training_duration(settings: Settings, window: Window, rules: DataQuali
     limit = usual * rules.max_training_ratio
     summary = (
         f"Training version {version} took {seconds:.0f} s of CPU time, {seconds / usual:.1f} times the median of the "
-        f"{len(earlier)} trainings before ({usual:.0f} s)."
+        f"{format_count(len(earlier), 'training')} before ({usual:.0f} s)."
     )
     payload = {"version": version, "seconds": seconds, "usual_seconds": usual, "limit": limit}
     finding = Finding(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
+from holdfast.core.formatting import format_count
 from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable, require
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion.gate_rules import (
@@ -140,7 +141,10 @@ def _measured_gain_over_champion(evidence: Evidence, settings: GateSettings) -> 
     if evidence.over_champion is None:
         return None, text
     if evidence.compared_rows < settings.min_shared_rows:
-        return None, f"{text}: {evidence.compared_rows} rows, fewer than {settings.min_shared_rows}, show noise"
+        return (
+            None,
+            f"{text}: {format_count(evidence.compared_rows, 'row')}, fewer than {settings.min_shared_rows}, show noise",
+        )
     return require(evidence.over_champion).value, text
 
 
@@ -150,7 +154,7 @@ def _slice_gap(evidence: Evidence, settings: GateSettings) -> Measurement:
     ranked = {name: item for name, item in large.items() if item.behind_simple is not None}
     skipped = describe_skipped([*small, *(name for name in large if name not in ranked)])
     if not ranked:
-        return None, f"no slice has {settings.min_slice_rows} rows and both outcomes{skipped}"
+        return None, f"no slice has {format_count(settings.min_slice_rows, 'row')} and both outcomes{skipped}"
     gaps = {name: item.behind_simple for name, item in ranked.items() if item.behind_simple}
     if unknown := [name for name, gap in gaps.items() if not math.isfinite(gap.low)]:
         raise NotComputedError(f"no interval of the ROC-AUC of {', '.join(unknown)}")

@@ -9,6 +9,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from feature_repo.names import ENTITY_KEY
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.model_versions.gate_settings import GateSettings
@@ -174,7 +175,10 @@ def largest_difference(rows: TrainingSet, scores: Floats, predictions: pd.DataFr
         NotComputedError: The rows differ from the test rows.
     """
     if rows.keys[_ROW].to_numpy().tolist() != predictions[_ROW].to_numpy().tolist():
-        raise NotComputedError(f"the {len(rows.y)} rows joined now differ from the {len(predictions)} rows of the test")
+        raise NotComputedError(
+            f"the {format_count(len(rows.y), 'row')} joined now differ from the "
+            f"{format_count(len(predictions), 'row')} of the test"
+        )
     recorded = predictions[SERVED if SERVED in predictions else "model"]
     return float(np.abs(scores - recorded.to_numpy()).max())
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from scipy.stats import norm
 
 from feature_repo.names import ENTITY_KEY
+from holdfast.core.formatting import format_count
 from holdfast.model_versions.evidence import Evidence, NotComputedError, require
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion.gate_rules import (
@@ -194,7 +195,10 @@ def _lower_bound(interval: Interval, z: float) -> float:
 def _signal_on_test(evidence: Evidence, _: GateSettings) -> Measurement:
     """Return the lower bound of the ROC-AUC within the months; without folds, a bound that holds for both tests."""
     evaluation, roc_auc = require(evidence.evaluation), require(evidence.signal)
-    label = f"ROC-AUC within the months {roc_auc} on {evaluation.rows:,} test rows of {len(evaluation.cutoffs)} months"
+    label = (
+        f"ROC-AUC within the months {roc_auc} on {format_count(evaluation.rows, 'test row')} of "
+        f"{format_count(len(evaluation.cutoffs), 'month')}"
+    )
     has_folds = evaluation.folds is not None
     low = _lower_bound(roc_auc, signal_z(has_folds))
     error = SIGNAL_ERROR if has_folds else SIGNAL_ERROR**2
@@ -208,8 +212,9 @@ def _signal_on_folds(evidence: Evidence, _: GateSettings) -> Measurement:
         return None, "history is too short for folds; the test is evaluated more strictly instead"
     low = _lower_bound(folds.log_loss_gain, signal_z(has_folds=True))
     return low, (
-        f"log loss saved over the base rate {folds.log_loss_gain}, ROC-AUC {folds.roc_auc}, {folds.rows:,} rows of "
-        f"{folds.months} months; lower bound {low:.4f} with an error of {SIGNAL_ERROR:.0%}"
+        f"log loss saved over the base rate {folds.log_loss_gain}, ROC-AUC {folds.roc_auc}, "
+        f"{format_count(folds.rows, 'row')} of {format_count(folds.months, 'month')}; lower bound {low:.4f} with an "
+        f"error of {SIGNAL_ERROR:.0%}"
     )
 
 
@@ -268,7 +273,7 @@ def _slice_bias(evidence: Evidence, settings: GateSettings) -> Measurement:
     """Return the largest sure bias of a large customer group, beyond the bias of all rows."""
     large, small = split_slices(evidence, settings)
     if not large:
-        return None, f"no slice has {settings.min_slice_rows} rows"
+        return None, f"no slice has {format_count(settings.min_slice_rows, 'row')}"
     overall = abs(_overall_bias(require(evidence.evaluation)).value)
     value, text = _largest_excess(
         {name: (item.bias, item.mean_score, item.base_rate, overall) for name, item in large.items()}, "all rows off by"
@@ -328,13 +333,16 @@ def _parity_mismatches(evidence: Evidence, _: GateSettings) -> Measurement:
             f"the last parity report is of other definitions than the model ({', '.join(parts)} differ); run "
             "`python -m flows.features`"
         )
-    return parity.mismatches, f"{parity.values_compared:,} values compared at {parity.as_of:%Y-%m-%d %H:%M} UTC"
+    return (
+        parity.mismatches,
+        f"{format_count(parity.values_compared, 'value')} compared at {parity.as_of:%Y-%m-%d %H:%M} UTC",
+    )
 
 
 def _forbidden_inputs(evidence: Evidence, settings: GateSettings) -> Measurement:
     inputs = require(evidence.inputs)
     found = [name for name in inputs if any(fnmatchcase(name.lower(), p.lower()) for p in settings.forbidden_inputs)]
-    return len(found), ", ".join(found) or f"none of {len(inputs)} inputs matches"
+    return len(found), ", ".join(found) or f"none of {format_count(len(inputs), 'input')} matches"
 
 
 def _rollback_count(evidence: Evidence, _: GateSettings) -> Measurement:

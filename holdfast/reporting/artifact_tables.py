@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from holdfast.core.formatting import format_minute
+from holdfast.core.formatting import format_count, format_minute
 from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
 
 if TYPE_CHECKING:
@@ -218,4 +218,4 @@ def quarantine_markdown(quarantine: "pd.DataFrame", rows: int = 10) -> str:
     positions = zip(sample["source_file"], sample["row_number"], sample["reasons"], strict=True)
     lines = [f"| {file} | {row} | {'; '.join(reasons)} |" for file, row, reasons in positions]
     table = "\n".join(["| file | row | reasons |", "|---|---|---|", *lines])
-    return f"The first {len(sample)} of {len(quarantine):,} bad rows.\n\n{table}"
+    return f"The first {len(sample)} of {format_count(len(quarantine), 'bad row')}.\n\n{table}"

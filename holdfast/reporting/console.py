@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from holdfast.core.formatting import format_count
 from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict
 from holdfast.reporting.flow_results import GatesResult
@@ -47,8 +48,9 @@ def format_reproduction(result: "Reproduction", seconds: float) -> str:
     label = f"{MODEL_NAME} version {result.version}"
     if result.identical:
         lines = [
-            f"[green]✓[/green] {label} reproduced in {seconds:.0f} s: all {result.rows:,} test predictions, and the "
-            "rows, labels and inputs behind them, are bit-identical"
+            f"[green]✓[/green] {label} reproduced in {seconds:.0f} s: all "
+            f"{format_count(result.rows, 'test prediction')}, and the rows, labels and inputs behind them, are "
+            "bit-identical"
         ]
         lines += ["  These differ without an effect:"] if result.differences else []
     else:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from holdfast.core.formatting import format_minute
+from holdfast.core.formatting import format_count, format_minute
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import CHAMPION
 from holdfast.promotion.gates import describe_verdict
@@ -38,7 +38,10 @@ class FeaturesResult:
     def state_summary(self) -> str:
         """Return the state of the store and the counts of the comparison, without a full stop."""
         state = "materialized" if self.materialized else "in place"
-        return f"{state}; {self.parity.values_compared:,} values compared, {self.parity.mismatches} mismatches"
+        return (
+            f"{state}; {format_count(self.parity.values_compared, 'value')} compared, "
+            f"{format_count(self.parity.mismatches, 'mismatch')}"
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class AlertsResult:
         lines = []
         for item in self.open:
             lines += [
-                f"{item.severity:8}  {item.key}  since {item.opened:%Y-%m-%d %H:%M}, raised {item.count} times",
+                f"{item.severity:8}  {item.key}  since {item.opened:%Y-%m-%d %H:%M}, raised "
+                f"{format_count(item.count, 'time')}",
                 f"          {item.text}",
             ]
             links = (("evidence", item.evidence_url), ("runbook", item.runbook))
@@ -215,8 +219,8 @@ class TrainResult:
         test = self.evaluation
         return (
             f"Version {self.model_version} {state}: {test.chosen}; ROC-AUC {test.metrics['model']['roc_auc']} on "
-            f"{test.rows:,} test rows, {test.cutoffs[0]:%Y-%m} to {test.cutoffs[-1]:%Y-%m}.\n"
-            f"It {describe_verdict(self.gates.failed)}{self._describe_role()}"
+            f"{format_count(test.rows, 'test row')}, {test.cutoffs[0]:%Y-%m} to {test.cutoffs[-1]:%Y-%m}.\nIt "
+            f"{describe_verdict(self.gates.failed)}{self._describe_role()}"
         )
 
     def _describe_role(self) -> str:
@@ -311,5 +315,4 @@ class RolloutResult:
 
 
 def _days(days: list[datetime]) -> str:
-    count = f"{len(days):,} day{'' if len(days) == 1 else 's'}"
-    return f"{count} ({days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d})" if days else "no day"
+    return f"{format_count(len(days), 'day')} ({days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d})" if days else "no day"

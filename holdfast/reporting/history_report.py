@@ -49,9 +49,9 @@ def find_short_history(
             return None
         needed = math.ceil((end - history.first) / timedelta(days=1))
         cause = (
-            f"The history covers {history.days} days, and a training needs {needed}: outcomes take "
-            f"{settings.horizon_days} days, and those of one month to learn from must be known before one month to "
-            f"test on begins.{_describe_gaps(history)}"
+            f"The history covers {format_count(history.days, 'day')}, and a training needs {needed}: outcomes take "
+            f"{format_count(settings.horizon_days, 'day')}, and those of one month to learn from must be known before "
+            f"one month to test on begins.{_describe_gaps(history)}"
         )
     rows = [
         ("days had", f"{history.days}"),
@@ -73,14 +73,14 @@ def find_short_history(
     else:
         missing = "the missing or " if history.data_gaps else ""
         lines.append(
-            f"- Ingest {missing}older transactions, or run again in {needed - history.days} days:\n\n"
-            f"      {options.command(settings)}"
+            f"- Ingest {missing}older transactions, or run again in {format_count(needed - history.days, 'day')}:\n\n  "
+            f"    {options.command(settings)}"
         )
     shorter = None if needed is None else _longest_horizon(history, min_history_days, settings)
     if shorter is not None:
         within = f", which covers {history.gaps.share_within(shorter):.0%} of the gaps between purchases"
         lines.append(
-            f"- Predict a shorter time: this history allows a horizon of {shorter} days"
+            f"- Predict a shorter time: this history allows a horizon of {format_count(shorter, 'day')}"
             f"{within if history.gaps.count else ''}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
         )
     fit = fit_horizon(history.gaps, settings.horizon_days)
@@ -120,7 +120,10 @@ def report_single_class(
         lines.append(
             f"- {describe_horizon(fit)}\n\n      {options.command(settings, horizon_days=str(fit.proposed_days))}"
         )
-    lines.append(f"- Ingest more customers or a longer history ({history.days} days, {history.customers:,} customers).")
+    lines.append(
+        f"- Ingest more customers or a longer history ({format_count(history.days, 'day')}, "
+        f"{format_count(history.customers, 'customer')})."
+    )
     return RunReport(outcome="no signal", text="\n\n".join(lines), champion=champion)
 
 
@@ -151,9 +154,9 @@ def describe_horizon(fit: HorizonFit) -> str:
         return ""
     return (
         f"{fit.covered:.0%} of the gaps between purchases are at most {format_count(fit.horizon_days, 'day')} long, "
-        f"every customer counted alike. Proposed horizon: {fit.proposed_days} days, which covers {COVERED_SHARE:.0%}. "
-        "With a shorter one many customers count as churned between two purchases; a longer one delays every outcome "
-        "and needs more history."
+        f"every customer counted alike. Proposed horizon: {format_count(fit.proposed_days, 'day')}, which covers "
+        f"{COVERED_SHARE:.0%}. With a shorter one many customers count as churned between two purchases; a longer one "
+        "delays every outcome and needs more history."
     )
 
 
@@ -174,5 +177,5 @@ def _find_needed_end(history: ShopHistory, horizon_days: int, min_history_days: 
 def _describe_gaps(history: ShopHistory) -> str:
     if not history.data_gaps:
         return ""
-    gaps = ", ".join(f"{gap} ({gap.days} days)" for gap in history.data_gaps)
+    gaps = ", ".join(f"{gap} ({format_count(gap.days, 'day')})" for gap in history.data_gaps)
     return f" Months whose outcomes or features need the days of a gap in the data cannot be used: {gaps}."

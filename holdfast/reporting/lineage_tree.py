@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.markup import escape
 from rich.tree import Tree
 
-from holdfast.core.formatting import format_cutoffs, format_minute
+from holdfast.core.formatting import format_count, format_cutoffs, format_minute
 from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.models.contract import MODEL_NAME
@@ -104,7 +104,9 @@ def _describe_evidence(history: VersionHistory) -> dict[str, str]:
     facts = {}
     if test := history.evaluation:
         roc_auc = test.metrics["model"]["roc_auc"]
-        facts["test"] = f"ROC-AUC {roc_auc} on {test.rows:,} rows of {test.customers:,} customers"
+        facts["test"] = (
+            f"ROC-AUC {roc_auc} on {format_count(test.rows, 'row')} of {format_count(test.customers, 'customer')}"
+        )
     facts["gates"] = "not evaluated yet"
     if gates := history.gates:
         failed = f": {', '.join(gates.failed)}" if gates.failed else ""
@@ -127,7 +129,9 @@ def format_batches(batches: Sequence[UsedBatch]) -> list[str]:
         rows = sum(batch.manifest.rows_added for batch in older if batch.manifest)
         missing = sum(batch.manifest is None for batch in older)
         note = f", {missing} no longer on disk" if missing else ""
-        lines.insert(0, f"{len(older)} earlier batches, {rows:,} rows{note} (--json lists all)")
+        lines.insert(
+            0, f"{format_count(len(older), 'earlier batch')}, {format_count(rows, 'row')}{note} (--json lists all)"
+        )
     return lines
 
 
@@ -136,7 +140,9 @@ def _format_batch(batch: UsedBatch) -> str:
     manifest, successor = batch.manifest, batch.replaced_by
     if manifest is None:
         return "no longer on disk"
-    rows = f"{manifest.rows_added:,} rows{'' if manifest.kind == 'transactions' else f' of {manifest.kind}'}"
+    rows = (
+        f"{format_count(manifest.rows_added, 'row')}{'' if manifest.kind == 'transactions' else f' of {manifest.kind}'}"
+    )
     events = f"no {manifest.kind}"
     if manifest.first_event and manifest.last_event:
         events = f"{manifest.first_event:%Y-%m-%d} to {manifest.last_event:%Y-%m-%d}"

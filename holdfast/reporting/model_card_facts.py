@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from holdfast.core.formatting import format_cutoffs, format_minute
+from holdfast.core.formatting import format_count, format_cutoffs, format_minute
 from holdfast.lineage.version_history import VersionHistory
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import MODEL_NAME
@@ -50,8 +50,8 @@ def build_card_context(history: VersionHistory, test: Evaluation, recipe: Recipe
 
 def _not_for(history: VersionHistory) -> list[str]:
     return [
-        f"customers without a purchase in {history.lineage.activity_days} days: the training set has none of them, and "
-        "the service flags them (active: false)",
+        f"customers without a purchase in {format_count(history.lineage.activity_days, 'day')}: the training set has "
+        "none of them, and the service flags them (active: false)",
         "decisions other than offers: it was not evaluated for prices, credit, or refusal of service",
         "choosing the customers that an offer would retain: it predicts who leaves, not who can be persuaded",
         "decisions about a single customer: a probability holds on average over many customers",
@@ -64,8 +64,9 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
     excluded = "" if recipe.refit else ": the outcomes of the test period and of the embargo before it are excluded"
     yield from history.gates.warnings if history.gates else ()
     yield (
-        f"The newest outcome in the training set was known on {closed:%Y-%m-%d}, {(lineage.as_of - closed).days} days "
-        f"before {lineage.as_of:%Y-%m-%d}{excluded}. Later changes of behavior are unknown to the model."
+        f"The newest outcome in the training set was known on {closed:%Y-%m-%d}, "
+        f"{format_count((lineage.as_of - closed).days, 'day')} before {lineage.as_of:%Y-%m-%d}{excluded}. Later "
+        "changes of behavior are unknown to the model."
     )
     if recipe.refit:
         yield (
@@ -81,7 +82,7 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
     if test.history_notes and test.level:  # rows far outside the flow of rows do not lengthen the history
         days = test.level.history_days
     if days is not None and days < 2 * 365:
-        yield f"The data cover {days} days, less than two years: season and trend cannot be separated."
+        yield f"The data cover {format_count(days, 'day')}, less than two years: season and trend cannot be separated."
     worst = max(test.months, key=lambda month: abs(month.mean_score - month.base_rate))
     yield (
         f"The churn rate changes over time and the probabilities do not follow: for {worst.cutoff:%Y-%m} the model "
@@ -109,15 +110,18 @@ def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator
     for line in format_batches(history.batches):
         yield "data", line.removesuffix(" (--json lists all)")
     yield "known at", f"{format_minute(lineage.known_at)}: later arrivals were not used"
-    yield "label", f"churned: no purchase in the {lineage.horizon_days} days after a cut-off"
-    yield "customers", f"with a purchase in the {lineage.activity_days} days before a cut-off"
-    rows = f", {history.training_rows:,} rows" if history.training_rows else ""
+    yield "label", f"churned: no purchase in the {format_count(lineage.horizon_days, 'day')} after a cut-off"
+    yield "customers", f"with a purchase in the {format_count(lineage.activity_days, 'day')} before a cut-off"
+    rows = f", {format_count(history.training_rows, 'row')}" if history.training_rows else ""
     yield "trained on", f"monthly cut-offs {format_cutoffs(recipe.shipped)}{rows}"
     yield "selected on", f"folds before the test, validated at {format_cutoffs([f.validation for f in recipe.folds])}"
     for note in test.history_notes:
         yield "history", note
-    yield "embargo", f"{lineage.horizon_days} days: no outcome behind the tested model lies in the test period"
-    yield "tested on", f"{format_cutoffs(recipe.test)}, {test.rows:,} rows, {test.base_rate:.1%} churned"
+    yield (
+        "embargo",
+        f"{format_count(lineage.horizon_days, 'day')}: no outcome behind the tested model lies in the test period",
+    )
+    yield "tested on", f"{format_cutoffs(recipe.test)}, {format_count(test.rows, 'row')}, {test.base_rate:.1%} churned"
     if test.served:
         yield "refit", test.served.reason
     yield "model", f"{test.chosen}, calibration {test.calibration}, seed {recipe.seed}"
@@ -161,8 +165,8 @@ def _importance(test: Evaluation) -> str:
     first = ", ".join(f"{item.feature} ({item.drop.value:.3f})" for item in test.importance[:3])
     return (
         f"ROC-AUC lost when the values of a feature are shuffled; highest: {first}. The 95% interval is above 0 for "
-        f"{len(significant)} of {len(test.importance)} features. Correlated features replace each other, so each of "
-        "them can seem unimportant."
+        f"{len(significant)} of {format_count(len(test.importance), 'feature')}. Correlated features replace each "
+        "other, so each of them can seem unimportant."
     )
 
 

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
-from holdfast.core.formatting import format_minute
+from holdfast.core.formatting import format_count, format_minute
 from holdfast.core.plot_style import png_data_url
 from holdfast.training.evaluation_report import Interval
 
@@ -48,6 +48,7 @@ def render_markdown(context: Mapping[str, Any], plots: Mapping[str, bytes]) -> s
         "minute": format_minute,
         "month": lambda time: f"{time:%Y-%m}",
         "count": lambda value: f"{value:,}",
+        "format_count": format_count,
         "number": lambda value, digits: f"{value:.{digits}f}",
         "percent": lambda value: f"{value:.1%}",
         "difference": format_difference,

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.batches import Batch
 from holdfast.reporting.flow_results import FeaturesResult, TrainResult
 from holdfast.reporting.run_report import REPORT_FILE, SUMMARY_FILE, RunReport
@@ -174,10 +175,11 @@ def print_summary(summary: RunSummary, data: Path, console: Console) -> None:
             "transactions",
             f"{summary.transactions_ingested:,} ingested, {summary.transactions_quarantined:,} quarantined",
         ),
-        ("customers", f"{summary.customers:,} in {len(summary.feature_views)} feature views"),
+        ("customers", f"{summary.customers:,} in {format_count(len(summary.feature_views), 'feature view')}"),
         (
             "parity",
-            f"{summary.parity.mismatches} mismatches in {summary.parity.values_compared:,} online values",
+            f"{format_count(summary.parity.mismatches, 'mismatch')} in "
+            f"{format_count(summary.parity.values_compared, 'online value')}",
         ),
         ("model", f"{summary.model_name} version {summary.model_version}, {summary.chosen}"),
         ("reason", summary.reason),
@@ -194,8 +196,9 @@ def print_summary(summary: RunSummary, data: Path, console: Console) -> None:
     roc_auc = summary.intervals["roc_auc"]
     performance = Table(
         box=box.SIMPLE_HEAD,
-        title=f"Test period: {summary.test_rows:,} rows; trained on {summary.training_rows:,} rows; "
-        f"95% interval of Holdfast's ROC-AUC: {roc_auc.low:.3f} to {roc_auc.high:.3f}",
+        title=f"Test period: {format_count(summary.test_rows, 'row')}; trained on "
+        f"{format_count(summary.training_rows, 'row')}; 95% interval of Holdfast's ROC-AUC: {roc_auc.low:.3f} to "
+        f"{roc_auc.high:.3f}",
         title_justify="left",
     )
     performance.add_column("")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.promotion.gate_rules import GateRule
 from holdfast.promotion.gates import GateResult, list_gate_rules
 from holdfast.promotion.safety_gates import SIGNAL_ERROR, SIGNAL_GATES
@@ -84,9 +85,9 @@ def report_no_signal(
         rows = "\n".join(f"| {item.roc_auc:.2f} | {item.rows:,} | {item.months} |" for item in needed)
         lines.append(
             f"Test rows and months with which a ROC-AUC would surely be above .5 with a power of {POWER:.0%} (the test "
-            f"had {test.rows:,} rows in {len(test.cutoffs)} months, ROC-AUC {roc_auc}). The same number of months is "
-            "needed before the test.\n\n"
-            f"| true ROC-AUC | test rows | test months |\n|---|---|---|\n{rows}"
+            f"had {format_count(test.rows, 'row')} in {format_count(len(test.cutoffs), 'month')}, ROC-AUC {roc_auc}). "
+            "The same number of months is needed before the test.\n\n| true ROC-AUC | test rows | test months "
+            f"|\n|---|---|---|\n{rows}"
         )
     else:
         lines.append("A power calculation is not possible: the test has one outcome only, or no interval.")
@@ -115,7 +116,7 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
     version, rules = trained.model_version, {rule.name: rule for rule in list_gate_rules()}
     failed = _list_failed(trained)
     lines = [
-        f"# Version {version} was refused by {len(failed)} of {len(trained.gates.gates)} gates",
+        f"# Version {version} was refused by {len(failed)} of {format_count(len(trained.gates.gates), 'gate')}",
         f"{trained.evaluation.chosen}. {describe_served(champion)}",
         *trained.evaluation.history_notes,
         *trained.evaluation.describe_skipped(),
@@ -173,13 +174,13 @@ def find_cause(gate: GateResult, evaluation: Evaluation) -> tuple[Literal["data"
     if gate.name in ("level", "calibration by month", "probabilities not surely worse than the base rate"):
         days = evaluation.level.history_days if evaluation.level else None
         if days is not None and days < _YEAR_DAYS:
-            return "season", f"{days} days of history hold no whole year, so the season is unknown"
+            return "season", f"the history of {format_count(days, 'day')} holds no whole year, so the season is unknown"
         signs = {math.copysign(1, month.mean_score - month.base_rate) for month in evaluation.months}
         if len(signs) > 1:
             return "season", "the model is too high in some months and too low in others"
         return "model", "the model is off in the same direction in every month"
     if gate.name == "stability":
-        return "size", f"{evaluation.customers:,} customers in the test: few customers decide the fit"
+        return "size", f"{format_count(evaluation.customers, 'customer')} in the test: few customers decide the fit"
     if gate.name == "parity":
         return "data", "the online store holds other values than the offline store"
     if gate.kind == "merit":

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.core.formatting import format_count
 from holdfast.retraining.settings import RetrainingRules
 
 Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
@@ -132,7 +133,7 @@ def _too_soon(past: Sequence[RetrainingAttempt], rules: RetrainingRules, as_of: 
     before = [item for item in past if item.as_of <= as_of and not (item.as_of == as_of and item.status == "begun")]
     today = sum(_utc_day(item.as_of) == _utc_day(as_of) for item in before)
     if today >= rules.per_day:
-        return f"{today} retraining(s) on {as_of:%Y-%m-%d}, at most {rules.per_day} a day"
+        return f"{format_count(today, 'retraining')} on {as_of:%Y-%m-%d}, at most {rules.per_day} a day"
     last = max((item.as_of for item in before if item.status == "done"), default=None)
     if last is not None and as_of - last < timedelta(days=rules.cool_down_days):
         return f"the last retraining was as of {last:%Y-%m-%d %H:%M}, the cool-down is {rules.cool_down_days:g} days"

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import binomtest, norm, spearmanr
 
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.monitoring.drift.psi import measure_psi
 
@@ -50,7 +51,7 @@ class Guardrail:
     @property
     def summary(self) -> str:
         """Return the measure with value and limit in plain text."""
-        return f"{self.description} is {self.value:.3g}, the limit {self.limit:.3g} ({self.rows} rows)"
+        return f"{self.description} is {self.value:.3g}, the limit {self.limit:.3g} ({format_count(self.rows, 'row')})"
 
 
 def check_share(name: str, hits: float, of: float, limit: float, certainty: float) -> Guardrail:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast.core.formatting import format_minute
+from holdfast.core.formatting import format_count, format_minute
 from holdfast.status_page import filters
 from holdfast.status_page.runbook import render_runbook
 from holdfast.status_page.system_status import CachedStatus, SystemStatus
@@ -50,6 +50,7 @@ def create_app(hosts: list[str], load: Callable[[], SystemStatus] | None = None)
         format_duration=filters.format_duration,
         safe_link=filters.safe_link,
         format_number=filters.format_number,
+        format_count=format_count,
     )
 
     def page(_request: Request) -> Response:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from feature_repo.labels import closed_cutoffs
 from holdfast.core.errors import HoldfastError
-from holdfast.core.formatting import format_cutoffs
+from holdfast.core.formatting import format_count, format_cutoffs
 from holdfast.ingestion.history_extent import DataGap
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import TimeSplit, split_by_time
@@ -40,8 +40,9 @@ class LabeledCutoffs:
         for gap in dict.fromkeys(self.left_out.values()):
             cutoffs = [cutoff for cutoff, found in self.left_out.items() if found == gap]
             notes.append(
-                f"Gap in the data: {gap} ({gap.days} days). Left out: the monthly cut-offs {format_cutoffs(cutoffs)}, "
-                f"whose outcomes or features need these days. Cut-offs that remain: {len(self.used)}."
+                f"Gap in the data: {gap} ({format_count(gap.days, 'day')}). Left out: the monthly cut-offs "
+                f"{format_cutoffs(cutoffs)}, whose outcomes or features need these days. Cut-offs that remain: "
+                f"{len(self.used)}."
             )
         return notes
 
@@ -67,9 +68,9 @@ class LabeledCutoffs:
             if len(latest) < needed <= len(self.used):
                 raise MaxCutoffsError(
                     f"The training setting max_cutoffs is {training.max_cutoffs}: the cut-offs "
-                    f"{format_cutoffs(latest)} lie within one horizon of {horizon_days} days, so the outcomes of none "
-                    f"are known before the test. Set max_cutoffs to {needed} or more, or shorten the horizon "
-                    "(HOLDFAST_HORIZON_DAYS)."
+                    f"{format_cutoffs(latest)} lie within one horizon of {format_count(horizon_days, 'day')}, so the "
+                    f"outcomes of none are known before the test. Set max_cutoffs to {needed} or more, or shorten the "
+                    "horizon (HOLDFAST_HORIZON_DAYS)."
                 )
         return split_by_time(
             latest,

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.training.evaluation_report import LevelResult
 
@@ -46,14 +47,15 @@ def find_level_warning(level: LevelResult | None) -> LevelWarning | None:
     bias, reasons, unobserved = level.bias, [], 0.0
     if max(bias.low, -bias.high) > KNOWN_WITHIN:
         reasons.append(
-            f"in the {level.months} test months the mean prediction was {'above' if bias.value > 0 else 'below'} the "
-            f"observed churn by {abs(bias.value):.3f} (95% interval {bias.low:+.3f} to {bias.high:+.3f})"
+            f"in the {format_count(level.months, 'test month')} the mean prediction was "
+            f"{'above' if bias.value > 0 else 'below'} the observed churn by {abs(bias.value):.3f} (95% interval "
+            f"{bias.low:+.3f} to {bias.high:+.3f})"
         )
     if level.history_days < _YEAR_DAYS:
         unobserved = level.month_spread
         reasons.append(
-            f"{level.history_days} days of history hold no whole year, so the season is unknown (observed months "
-            f"differ by up to {unobserved:.3f} from their mean)"
+            f"the history of {format_count(level.history_days, 'day')} holds no whole year, so the season is unknown "
+            f"(observed months differ by up to {unobserved:.3f} from their mean)"
         )
     if not reasons:
         return None

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from holdfast.core.formatting import format_count
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
     bootstrap_rows,
@@ -78,9 +79,10 @@ def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
                     f"No customer was active at the {period} cut-offs ({dates}): no customer bought before them within "
                     "HOLDFAST_ACTIVITY_DAYS. Ingest the missing transactions, or choose an as_of before the gap."
                 )
+            count = format_count(len(rows), f"{period} row")
             raise SingleClassError(
-                f"Of the {len(rows)} {period} rows ({dates}) {rows.sum()} churned: a model needs both outcomes. Ingest "
-                "more history, or choose another HOLDFAST_HORIZON_DAYS."
+                f"Of the {count} ({dates}) {rows.sum():,} churned: a model needs both outcomes. Ingest more history, "
+                "or choose another HOLDFAST_HORIZON_DAYS."
             )
     folds = [fold for fold in split.folds if has_both(*fold.fit) and has_both(fold.validation)]
     return replace(split, folds=tuple(folds))
@@ -153,7 +155,7 @@ def _choose_family(
     ]
     bootstrap = _pool_folds(scored[0], training)
     lowest = int(np.argmin([loss.mean() for loss in losses]))
-    reasons = [f"{best[lowest].name} has the lowest log loss on {len(split.folds)} folds"]
+    reasons = [f"{best[lowest].name} has the lowest log loss on {format_count(len(split.folds), 'fold')}"]
     for number, (trial, loss) in enumerate(zip(best[:lowest], losses, strict=False)):
         difference = compare_means(loss, losses[lowest], bootstrap)
         within = difference.mean <= difference.standard_error

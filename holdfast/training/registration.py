@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
@@ -61,11 +62,10 @@ class EvaluatedVersion:
         notes = [evaluation.served.reason] if evaluation.served else []
         notes += [*evaluation.search_notes, *evaluation.history_notes, *evaluation.describe_skipped()]
         return (
-            f"**{MODEL_NAME} version {self.registered.version}**: {evaluation.chosen}. {evaluation.reason}\n\n"
-            f"Calibration: {evaluation.calibration}. {evaluation.calibration_reason}\n\n"
-            f"{' '.join(notes)}\n\n"
-            f"MLflow run `{self.registered.run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, "
-            f"{len(lineage.batches)} batch(es)."
+            f"**{MODEL_NAME} version {self.registered.version}**: {evaluation.chosen}. "
+            f"{evaluation.reason}\n\nCalibration: {evaluation.calibration}. "
+            f"{evaluation.calibration_reason}\n\n{' '.join(notes)}\n\nMLflow run `{self.registered.run_id}`. Known at "
+            f"{lineage.known_at:%Y-%m-%d %H:%M} UTC, {format_count(len(lineage.batches), 'batch')}."
         )
 
 

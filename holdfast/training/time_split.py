@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import format_count
 from holdfast.training.recipe import FoldCutoffs
 
 
@@ -74,9 +75,9 @@ def split_by_time(
     usable = [split for split in splits if split.folds] or [split for split in splits if split.development]
     if not usable:
         raise NotEnoughHistoryError(
-            f"{len(cutoffs)} monthly cut-offs have a closed {horizon_days}-day horizon; fitting and testing with an "
-            f"embargo of {horizon_days} days between them needs more history. Ingest more, use a later as_of, or a "
-            f"shorter HOLDFAST_HORIZON_DAYS.{''.join(f' {note}' for note in notes)}"
+            f"Monthly cut-offs with a closed {horizon_days}-day horizon: {len(cutoffs)}. Fitting and testing with an "
+            f"embargo of {format_count(horizon_days, 'day')} between them needs more history. Ingest more, use a later "
+            f"as_of, or a shorter HOLDFAST_HORIZON_DAYS.{''.join(f' {note}' for note in notes)}"
         )
     return usable[0]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy import stats
 
+from holdfast.core.formatting import format_count
 from holdfast.monitoring.data_quality.queries import VALUES, Arrivals, DailyCounts, TransactionSample
 from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.findings import EventName, Finding, Severity
@@ -53,8 +54,8 @@ def check_volume(days: DailyCounts, window: Window, rules: DataQualityRules) -> 
         event: EventName = "holdfast.data.late" if is_low else "holdfast.data.broken"
         hint = "some may not have arrived" if is_low else "some may be duplicates"
         text = (
-            f"{days.rows:,} transactions of {days.day:%A, %Y-%m-%d}, {expected.mean:.0f} ({low:.0f} to {high:.0f}) are "
-            f"expected: {hint}."
+            f"{format_count(days.rows, 'transaction')} of {days.day:%A, %Y-%m-%d}, {expected.mean:.0f} ({low:.0f} to "
+            f"{high:.0f}) are expected: {hint}."
         )
         finding = _finding(event, "warning", ALL, text, payload | {"rows": days.rows})
     return [HypothesisTest(row, expected.p_value(0 if missing else days.rows), True, finding, table_row)]
@@ -79,7 +80,8 @@ def check_quarantine(now: Arrivals, before: Arrivals, rules: DataQualityRules) -
         count = now.reasons[reason]
         share, share_before = count / now.rows, before.reasons[reason] / before.rows
         text = (
-            f"{count:,} of {now.rows:,} new rows ({share:.0%}) were quarantined: {reason} (before: {share_before:.1%})."
+            f"Quarantined: {count:,} of {format_count(now.rows, 'new row')} ({share:.0%}, before: {share_before:.1%}): "
+            f"{reason}."
         )
         payload = {"reason": reason, "rows": count, "share": share, "share_before": share_before}
         severity: Severity = "critical" if share >= 0.2 else "warning"
@@ -130,7 +132,8 @@ def check_returns(now: TransactionSample, before: TransactionSample, rules: Data
     increase = fisher_exact_greater(now.returns, now.rows, before.returns, before.rows)
     decrease = fisher_exact_greater(now.rows - now.returns, now.rows, before.rows - before.returns, before.rows)
     text = (
-        f"{share:.1%} of the day's {now.rows:,} transactions are returns; in the weeks before, {share_before:.1%} were."
+        f"Returns are {share:.1%} of the day's {format_count(now.rows, 'transaction')}; in the weeks before, they were "
+        f"{share_before:.1%}."
     )
     return [
         HypothesisTest(
@@ -171,8 +174,8 @@ def check_values(now: TransactionSample, before: TransactionSample, rules: DataQ
         distance, p_value = float(test.statistic), float(test.pvalue)
         median, median_before = float(values.median()), float(values_before.median())
         text = (
-            f"The {name} of the day's {len(values):,} purchases has another distribution than in the weeks before: "
-            f"median {median:.2f}, before {median_before:.2f}; distance {distance:.2f}."
+            f"The {name} of the day's {format_count(len(values), 'purchase')} has another distribution than in the "
+            f"weeks before: median {median:.2f}, before {median_before:.2f}; distance {distance:.2f}."
         )
         payload = {"measure": name, "distance": distance, "median": median, "median_before": median_before}
         payload |= {"p_value": p_value, "rows": len(values)}

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.monitoring.data_quality.checks import (
     ALL,
     check_quarantine,
@@ -112,8 +113,9 @@ def _check_lateness(settings: Settings, now: Arrivals, before: Arrivals, rules: 
         return CheckResult()
     share, subject = late / added, f"{ALL}.delay"
     summary = (
-        f"{late:,} of {added:,} transactions that arrived ({share:.0%}) were more than {rules.max_delay_hours:g} hours "
-        f"late, the median was {median:.0f}. Features served before their arrival were computed without them."
+        f"{late:,} of {format_count(added, 'transaction')} that arrived ({share:.0%}) were more than "
+        f"{rules.max_delay_hours:g} hours late, the median was {median:.0f}. Features served before their arrival were "
+        "computed without them."
     )
     payload: dict[str, Any] = {"late": late, "rows": added, "share": share, "median_hours": median}
     finding = Finding(event="holdfast.data.late", severity="warning", subject=subject, summary=summary, payload=payload)
@@ -131,11 +133,11 @@ def _summarize(
 ) -> str:
     arrived = _count(len(now.batches), "batch", "es")
     parts = [
-        f"{days.rows:,} transactions on {days.day:%A, %Y-%m-%d}",
-        f"{arrived} arrived, {now.quarantined:,} of {now.rows:,} new rows quarantined",
+        f"{format_count(days.rows, 'transaction')} on {days.day:%A, %Y-%m-%d}",
+        f"{arrived} arrived, {now.quarantined:,} of {format_count(now.rows, 'new row')} quarantined",
     ]
     if not _is_volume_tested(tests):
-        parts.append(f"less than {rules.min_days} days of history: volume is not checked")
+        parts.append(f"less than {format_count(rules.min_days, 'day')} of history: volume is not checked")
     parts.append(_count(len(findings), "finding", "s") if findings else "no finding")
     return "; ".join(parts) + "."
 

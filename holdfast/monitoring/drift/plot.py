@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import AMBER, GRAY, GREEN, LIGHT, RED, draw_message, style_axes
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.rule import FeatureDrift
@@ -79,6 +80,8 @@ def _plot_bars(axes: Axes, shown: Sequence[FeatureDrift], rules: DriftRules) -> 
         tick.set_color(RED if item.drifted else "black")
     widest = max(max(item.vs_training.psi, item.vs_training_population.psi) for item in shown)
     axes.set_xlim(0, min(_MAX_SHOWN_PSI, max(widest, rules.max_psi)) * 1.12)
-    axes.set(title=f"PSI of {shown[0].rows:,} customers; drifted (red) if both bars pass {rules.max_psi:g}")
+    axes.set(
+        title=f"PSI of {format_count(shown[0].rows, 'customer')}; drifted (red) if both bars pass {rules.max_psi:g}"
+    )
     axes.legend(frameon=False, loc="lower right")
     style_axes(axes)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 
 _BINS = 10
@@ -44,7 +45,9 @@ def measure_psi(name: str, reference: Floats, current: Floats) -> PsiResult:
         ValueError: A sample has no rows.
     """
     if not len(reference) or not len(current):
-        raise ValueError(f"PSI of {len(reference)} reference and {len(current)} current rows: both need at least one")
+        raise ValueError(
+            f"PSI of {len(reference)} reference and {format_count(len(current), 'current row')}: both need at least one"
+        )
     edges = _edges(reference)
     counts = np.array([_counts(reference, edges), _counts(current, edges)])
     counts = counts[:, counts.any(axis=0)]

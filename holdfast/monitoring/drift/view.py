@@ -13,6 +13,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
+from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.monitoring.drift.plot import plot_drift
@@ -81,7 +82,10 @@ def _load_references(
     notes: list[str] = []
     for version, rows in by_version.items():
         if len(rows) < rules.min_rows:
-            notes.append(f"Version {version}: {len(rows)} active customers, at least {rules.min_rows} are needed.")
+            notes.append(
+                f"Version {version}: {format_count(len(rows), 'active customer')}, at least {rules.min_rows} are "
+                "needed."
+            )
             continue
         try:
             reference = load_reference(open_tracking(settings), settings, version)
@@ -126,7 +130,8 @@ def select_active(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
 
 def _summarize(counts: _Counts, results: list[FeatureDrift], rules: DriftRules) -> str:
     versions = ", ".join(
-        f"version {version} for {active:,} active customers" + (f" and {every - active:,} others" * (every > active))
+        f"version {version} for {format_count(active, 'active customer')}"
+        + (f" and {format_count(every - active, 'other')}" * (every > active))
         for version, (active, every) in counts.items()
     )
     if not results:
@@ -184,9 +189,9 @@ def _finding(item: FeatureDrift, window: Window, rules: DriftRules) -> Finding:
         event="holdfast.drift.detected",
         severity="warning",
         subject=item.name,
-        summary=f"{subject} of {item.rows:,} customers has drifted from both references of version {item.version}: PSI "
-        f"{item.vs_training.psi:.2f} vs. its training set, {item.vs_training_population.psi:.2f} vs. the population at "
-        f"training (limit {rules.max_psi:g}).",
+        summary=f"{subject} of {format_count(item.rows, 'customer')} has drifted from both references of version "
+        f"{item.version}: PSI {item.vs_training.psi:.2f} vs. its training set, {item.vs_training_population.psi:.2f} "
+        f"vs. the population at training (limit {rules.max_psi:g}).",
         payload={
             "version": item.version,
             "psi": item.psi,

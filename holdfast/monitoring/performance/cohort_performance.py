@@ -12,6 +12,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.outcomes import find_outcome_gap, is_mature, load_outcomes, maturity_time
 from holdfast.batch_scoring.performance import compute_intervals, measure_performance
+from holdfast.core.formatting import format_count
 from holdfast.ingestion.history_extent import DataGap
 from holdfast.monitoring.performance.cbpe import estimate_performance
 from holdfast.monitoring.performance.cohorts import ScoredCohort
@@ -107,7 +108,11 @@ def _evaluate(
         note = f"version {cohort.version} was trained on events up to {trained_at:%Y-%m-%d}"
         return replace(result, status="in hindsight", note=note)
     if customers < rules.min_rows:
-        return replace(result, status="too few", note=f"{customers} customers, at least {rules.min_rows} are needed")
+        return replace(
+            result,
+            status="too few",
+            note=f"{format_count(customers, 'customer')}, at least {rules.min_rows} are needed",
+        )
     scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
     ids = rows[ENTITY_KEY].to_numpy()
     if outcomes is None:

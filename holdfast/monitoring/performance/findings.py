@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from holdfast.core.formatting import format_count
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
@@ -211,8 +212,8 @@ def _finding(latest: "CohortPerformance", champion: str, degradations: Sequence[
         event="holdfast.quality.dropped",
         severity="critical",
         subject=f"version-{champion}",
-        summary=f"Version {champion} is worse than in its test on the {latest.customers:,} customers of cohort "
-        f"{latest.cohort.name}: {'; '.join(map(str, degradations))}.",
+        summary=f"Version {champion} is worse than in its test on the {format_count(latest.customers, 'customer')} of "
+        f"cohort {latest.cohort.name}: {'; '.join(map(str, degradations))}.",
         payload={
             "version": champion,
             "cohort": latest.cohort.name,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, read_latest_metrics
 
@@ -45,9 +46,10 @@ def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]])
         parts = sorted({part for version in versions for part in changed.get(version, ())})
         changed_parts = f" ({', '.join(parts)})" if cause == "changed definition" and parts else ""
         summary = (
-            f"{_MEANING[cause]}{changed_parts}: {len(rows):,} logged values of {customers:,} customers in {view} "
-            f"({_sample(features)}) differ from recomputed values. Customer {first[ENTITY_KEY]}, {first['feature']}: "
-            f"the model read {float(first['logged'])!r}, recomputed {float(first['recomputed'])!r}."
+            f"{_MEANING[cause]}{changed_parts}: logged and recomputed values differ in "
+            f"{format_count(len(rows), 'value')} of {format_count(customers, 'customer')} in {view} "
+            f"({_sample(features)}). Customer {first[ENTITY_KEY]}, {first['feature']}: the model read "
+            f"{float(first['logged'])!r}, recomputed {float(first['recomputed'])!r}."
         )
         payload = {
             "cause": cause,
@@ -85,8 +87,8 @@ def not_computable_finding(version: str, parts: Sequence[str], predictions: int,
         event="holdfast.skew.detected",
         severity="critical",
         subject=f"version-{version}.changed-definition",
-        summary=f"None of the inputs of {predictions:,} predictions of version {version} can be recomputed: the "
-        f"definition has changed ({', '.join(parts)}), and {problem}",
+        summary=f"None of the inputs of {format_count(predictions, 'prediction')} of version {version} can be "
+        f"recomputed: the definition has changed ({', '.join(parts)}), and {problem}",
         payload={
             "cause": "changed definition",
             "count": predictions,

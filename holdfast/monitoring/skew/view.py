@@ -8,6 +8,7 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.core.formatting import format_count
 from holdfast.feature_store.snapshots import NoDataError
 from holdfast.model_versions.aliases import get_contract
 from holdfast.models.registered_version import NotServableError
@@ -75,9 +76,14 @@ def run_skew_view(settings: Settings, window: Window, rules: MonitorSettings) ->
     for item in comparisons:
         counts.update(dict.fromkeys(item.logged.inputs, len(item.logged.x)))
     customers = pd.concat([item.keys[ENTITY_KEY] for item in logged]).nunique()
-    summary = f"{sum(counts.values()):,} values of {customers:,} customers compared, {len(different):,} differences"
+    summary = (
+        f"{format_count(sum(counts.values()), 'value')} of {format_count(customers, 'customer')} compared, "
+        f"{format_count(len(different), 'difference')}"
+    )
     if failures:
-        summary += f"; {sum(item.payload['count'] for item in failures):,} predictions could not be recomputed"
+        summary += (
+            f"; {format_count(sum(item.payload['count'] for item in failures), 'prediction')} could not be recomputed"
+        )
     return ViewResult(
         view="skew",
         summary=summary,

@@ -85,7 +85,7 @@ def test_message_to_a_removed_channel_is_given_up(settings: Settings, caplog: py
     assert deliver(settings, [log], NOW + timedelta(days=6)).waiting == 1
     later = deliver(settings, [log], NOW + timedelta(days=7))
     assert (later.given_up, later.waiting) == (1, 0)
-    assert "Gave up 1 message(s): their channel is no longer configured." in caplog.text
+    assert "Gave up 1 message: the channel is no longer configured." in caplog.text
     add_alert(settings, alert("b"), NOW + timedelta(days=8))
     assert deliver(settings, [log], NOW + timedelta(days=8)).waiting == 0, "the removed channel gets no new messages"
 

@@ -51,12 +51,12 @@ def test_decide_drift_of_inputs_reports_only() -> None:
     ]
     found = decide("drift", PolicyInputs("1", 200, drift), RULES)
     assert not found.train
-    assert found.why.endswith("2 of 3 inputs are above it, most tenure_days 4.20")
+    assert found.why.endswith("above it: 2 of 3 inputs, most tenure_days 4.20")
 
 
 def test_decide_drift_too_few_customers_does_not_train() -> None:
     found = decide("drift", PolicyInputs("1", 199, [PsiResult("score", 5)]), RULES)
-    assert found == TrainingDecision(False, "199 customers are too few for drift: at least 200 are needed")
+    assert found == TrainingDecision(False, "too few customers for drift: 199, at least 200 are needed")
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ class TestDifferentStores:
             require_parity(report)
         for part in (f"customer {customer}", f"{view}:{feature}", f"online {online!r}", f"offline {offline!r}"):
             assert part in str(error.value)
-        assert f"1 of {report.values_compared} values differ" in str(error.value)
+        assert f"UTC in 1 of {report.values_compared:,} values." in str(error.value)
 
     def test_integer_of_a_float_feature_is_reported(self, check: Callable[[], ParityReport]) -> None:
         write_online_values(QUIET, ACTIVITY, {"amount_30d": Value(int64_val=0)})

@@ -152,7 +152,7 @@ class TestWarnings:
         evidence = evidence_with(evaluation=good_evaluation(level=make_level(0.0, days=364, spread=0.09)))
         assert failed(evidence) == []
         (text,) = list_warnings(evidence)
-        assert "364 days of history hold no whole year" in text
+        assert "the history of 364 days holds no whole year" in text
         assert "off by 0.090 or more" in text
 
     def test_list_warnings_base_rate_states_what_it_is(self) -> None:

@@ -76,8 +76,8 @@ FAILURES: dict[str, tuple[Evidence, str, str]] = {
     "no signal on the test": (
         evidence_with(signal=make_interval(0.515)),
         "signal on the test",
-        "within the months 0.515 (0.495 to 0.535) on 4,000 test rows of 1 months; lower bound 0.491 "
-        "with an error of 1.00%",
+        "within the months 0.515 (0.495 to 0.535) on 4,000 test rows of 1 month; lower bound 0.491 with an error of "
+        "1.00%",
     ),
     "no signal on the folds": (
         evidence_with(evaluation=good_evaluation(folds=make_folds(gain=0.01))),

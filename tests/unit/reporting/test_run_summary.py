@@ -147,8 +147,8 @@ class TestStageTimer:
     def test_customer_id_is_not_parsed_as_markup(self, customer: str) -> None:
         console, text = _console()
         with StageTimer(console).stage("serve", "requesting a prediction") as stage:
-            stage.result = f"customer {customer} churns with 20%"
-        assert f"customer {customer} churns with 20%" in text.getvalue()
+            stage.result = f"customer {customer} churn probability 20%"
+        assert f"customer {customer} churn probability 20%" in text.getvalue()
 
 
 class TestProgress:

@@ -52,7 +52,7 @@ class TestLabeledCutoffs:
     def test_find_labeled_cutoffs_before_the_first_transaction_are_none(self, shop: Settings) -> None:
         found = find_labeled_cutoffs(shop, FIRST - timedelta(days=1), LATER, 30)
         assert found.used == []
-        with pytest.raises(NotEnoughHistoryError, match=r"^0 monthly cut-offs .* use a later as_of"):
+        with pytest.raises(NotEnoughHistoryError, match=r"^Monthly cut-offs .*: 0\. .* use a later as_of"):
             found.split(TrainingSettings(), 90)
 
     def test_split_of_the_remaining_cutoffs_has_no_other(self, shop: Settings) -> None:

@@ -120,7 +120,7 @@ def test_data_quality_view_missing_values_name_the_column(shop: Settings) -> Non
     )
     found = run_view(shop)
     assert list_findings(found) == [("holdfast.data.broken", "amount is missing", "critical")]
-    assert "30 of 90 new rows (33%) were quarantined: amount is missing (before: 0.0%)." in found.findings[0].summary
+    assert "Quarantined: 30 of 90 new rows (33%, before: 0.0%): amount is missing." in found.findings[0].summary
     assert get_metric(found, "missing_share", "amount").value == pytest.approx(1 / 3)
     assert get_metric(found, "refused_share", "amount is missing").breached
 
