@@ -30,6 +30,7 @@ class GateRule:
         measure: Function from the evidence and the settings to the measurement.
         meaning: What a failure means.
         setting: Threshold of GateSettings that moves the limit; None for a fixed limit.
+        remedy: What to do where the limit is fixed.
         of_first: Whether the gate is required of the first model of a shop: it needs safety, and to be the best of
             what can be served.
         of_constant: Whether the gate is required of the base rate, which ranks no customer.
@@ -42,6 +43,7 @@ class GateRule:
     measure: Callable[[Evidence, GateSettings], Measurement]
     meaning: str
     setting: str | None = None
+    remedy: str = ""
     of_first: bool = True
     of_constant: bool = True
 

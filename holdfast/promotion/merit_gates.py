@@ -88,6 +88,7 @@ def list_merit_rules() -> Iterator[GateRule]:
         lambda s: 0,
         lambda e, _: _gain_over_champion(e, e.over_champion, "high", "ROC-AUC"),
         "The champion ranks the same customers better.",
+        remedy="The champion stays. Train again when more outcomes are known.",
     )
     yield GateRule(
         "probabilities not surely worse than the champion",
@@ -96,6 +97,7 @@ def list_merit_rules() -> Iterator[GateRule]:
         lambda s: 0,
         lambda e, _: _gain_over_champion(e, e.brier_over_champion, "high", "Brier score"),
         "The champion's probabilities were closer to the outcomes of the same customers.",
+        remedy="The champion stays. Train again when more outcomes are known.",
     )
 
 

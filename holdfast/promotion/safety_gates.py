@@ -72,9 +72,19 @@ def list_safety_rules() -> Iterator[GateRule]:
         "max_calibration_error",
     )
     for name, measure, meaning, of_constant in (
-        ("level", _level, "The mean prediction is farther off than the churn rate moved.", True),
-        ("calibration by month", _monthly_bias, "In a month the prediction is farther off than churn moved.", True),
-        ("calibration by slice", _slice_bias, "In a customer group the prediction is farther off than overall.", False),
+        ("level", _level, "The predicted churn rate is off by more than churn itself moved between months.", True),
+        (
+            "calibration by month",
+            _monthly_bias,
+            "In one month the predicted churn rate is off by more than churn itself moved.",
+            True,
+        ),
+        (
+            "calibration by slice",
+            _slice_bias,
+            "In a customer group the predicted churn rate is off by more than for all customers.",
+            False,
+        ),
     ):
         yield GateRule(
             name, "safety", "at most", lambda s: s.max_bias, measure, meaning, "max_bias", of_constant=of_constant
@@ -107,6 +117,7 @@ def list_safety_rules() -> Iterator[GateRule]:
         lambda s: s.score_tolerance,
         _score_variance,
         "The score of a customer depends on the other customers of the request.",
+        remedy="No setting makes such scores usable: correct the model family, and train again.",
     )
     yield GateRule(
         "scores as tested",
@@ -118,6 +129,7 @@ def list_safety_rules() -> Iterator[GateRule]:
             "largest difference of the registered model's scores from those that its training recorded",
         ),
         "The registered model is not the one that its training recorded.",
+        remedy="The model file, a library or the data were changed after the training: train again.",
     )
     yield GateRule(
         "parity",
@@ -126,6 +138,7 @@ def list_safety_rules() -> Iterator[GateRule]:
         lambda s: 0,
         _parity_mismatches,
         "Served features differ from those of training.",
+        remedy="Fill the online store again with the command above, and run again.",
     )
     yield GateRule(
         "latency",
@@ -155,6 +168,8 @@ def list_safety_rules() -> Iterator[GateRule]:
         lambda s: 0,
         _forbidden_inputs,
         "The model reads an input that must not decide about customers.",
+        remedy="Remove the input from feature_repo/feature_services.py. If only its name resembles a forbidden one, "
+        "change the patterns of the threshold forbidden_inputs. Then run again.",
     )
     yield GateRule(
         "not rolled back",
@@ -172,6 +187,7 @@ def list_safety_rules() -> Iterator[GateRule]:
         lambda s: 0,
         _breach_count,
         "The version breached a guardrail in its rollout.",
+        remedy="Correct what the guardrail found. The command above without --dry-run evaluates the version again.",
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
-from holdfast.reporting.commands import JobOptions
+from holdfast.reporting.commands import JobOptions, format_command
 from holdfast.reporting.run_report import RunReport, describe_served
 from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, find_needed_end, fit_horizon
 from holdfast.training.labeled_cutoffs import select_labeled_cutoffs
@@ -49,9 +49,10 @@ def find_short_history(
             return None
         needed = math.ceil((end - history.first) / timedelta(days=1))
         cause = (
-            f"The history covers {format_count(history.days, 'day')}, and a training needs {needed}: outcomes take "
-            f"{format_count(settings.horizon_days, 'day')}, and those of one month to learn from must be known before "
-            f"one month to test on begins.{_describe_gaps(history)}"
+            f"The history covers {format_count(history.days, 'day')}, and a training needs {needed}: "
+            f"{format_count(min_history_days, 'day')} up to the first of a month to learn from, "
+            f"{format_count(settings.horizon_days, 'day')} until its outcomes are known (who bought again), and the "
+            f"same time after the next first of a month, to test on.{_describe_gaps(history)}"
         )
     rows = [
         ("days had", f"{history.days}"),
@@ -68,13 +69,13 @@ def find_short_history(
     if needed is None:
         lines.append(
             "- Check the column mapping: which column holds the amount, and its sign. Then ingest purchases, or choose "
-            "a later as_of."
+            f"a later as_of.{_inspection(settings, options)}"
         )
     else:
         missing = "the missing or " if history.data_gaps else ""
         lines.append(
-            f"- Ingest {missing}older transactions, or run again in {format_count(needed - history.days, 'day')}:\n\n  "
-            f"    {options.command(settings)}"
+            f"- Ingest {missing}older transactions, or run again once the data reach {end:%Y-%m-%d} "
+            f"({format_count(needed - history.days, 'day')} more):\n\n      {options.command(settings)}"
         )
     shorter = None if needed is None else _longest_horizon(history, min_history_days, settings)
     if shorter is not None:
@@ -110,21 +111,39 @@ def report_single_class(
     Returns:
         The report.
     """
-    fit = fit_horizon(history.gaps, settings.horizon_days)
     lines = [
         "# No signal: a model needs customers with both outcomes",
         f"{message} Nothing was trained. {describe_served(champion)}",
         "## What a person can do",
     ]
-    if fit.proposed_days is not None and fit.proposed_days != settings.horizon_days:
-        lines.append(
-            f"- {describe_horizon(fit)}\n\n      {options.command(settings, horizon_days=str(fit.proposed_days))}"
-        )
+    lines += propose_horizon(history, settings, options)
     lines.append(
         f"- Ingest more customers or a longer history ({format_count(history.days, 'day')}, "
         f"{format_count(history.customers, 'customer')})."
     )
     return RunReport(outcome="no signal", text="\n\n".join(lines), champion=champion)
+
+
+def propose_horizon(history: ShopHistory, settings: Settings, options: JobOptions) -> list[str]:
+    """Propose the horizon that fits the gaps between purchases, with the command if the history is long enough for it.
+
+    Args:
+        history: History of the shop.
+        settings: Settings with the horizon.
+        options: Options of the main job.
+
+    Returns:
+        An action as Markdown; none without a proposal other than the horizon.
+    """
+    fit = fit_horizon(history.gaps, settings.horizon_days)
+    if fit.proposed_days in (None, settings.horizon_days) or history.first is None or history.end is None:
+        return []
+    least = int(options.training.get("min_history_days", TrainingSettings().min_history_days))
+    end = _find_needed_end(history, fit.proposed_days, least, settings)
+    if end > history.end:
+        return [f"- {describe_horizon(fit)} It needs data up to {end:%Y-%m-%d}; these end on {history.end:%Y-%m-%d}."]
+    command = options.command(settings, horizon_days=str(fit.proposed_days))
+    return [f"- Try another horizon. {describe_horizon(fit)}\n\n      {command}"]
 
 
 def advise_horizon(history: ShopHistory, settings: Settings) -> str:
@@ -172,6 +191,12 @@ def _longest_horizon(history: ShopHistory, min_history_days: int, settings: Sett
 def _find_needed_end(history: ShopHistory, horizon_days: int, min_history_days: int, settings: Settings) -> datetime:
     assert history.first is not None
     return find_needed_end(history.first, horizon_days, min_history_days, settings.activity_days, history.data_gaps)
+
+
+def _inspection(settings: Settings, options: JobOptions) -> str:
+    """Return the command that shows how a source is read; "" for a data set, whose mapping is known."""
+    source = options.data.get("source")
+    return f"\n\n      {format_command(settings, 'flows.ingest', {'inspect': source})}" if source else ""
 
 
 def _describe_gaps(history: ShopHistory) -> str:

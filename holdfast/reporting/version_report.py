@@ -12,14 +12,18 @@ from holdfast.promotion.safety_gates import SIGNAL_ERROR, SIGNAL_GATES
 from holdfast.promotion.signal_power import POWER, compute_needed_data
 from holdfast.reporting.commands import JobOptions, format_command
 from holdfast.reporting.flow_results import TrainResult
-from holdfast.reporting.history_report import advise_horizon, report_single_class
+from holdfast.reporting.history_report import advise_horizon, propose_horizon, report_single_class
 from holdfast.reporting.run_report import RunReport, describe_served
 from holdfast.training.evaluation_report import Evaluation, Interval
-from holdfast.training.history import ShopHistory, fit_horizon
+from holdfast.training.history import ShopHistory
 from holdfast.training.recipe import BASE_RATE
 
 _YEAR_DAYS = 365
 _WEAK_ROC_AUC = 0.55  # below, a ranking is of no use to anybody
+_TERMS = (
+    "ROC-AUC: order of the customers, .5 is chance and 1 is perfect. Brier score and log loss: error of the "
+    "probabilities, smaller is better."
+)
 
 
 def report_training(
@@ -72,7 +76,8 @@ def report_no_signal(
     lines = [
         "# No signal: the purchase history of this shop does not surely predict churn",
         f"The best model of the search ({test.chosen}) is not surely better than one probability for all customers. "
-        f"That is a result about the data, not an error. {describe_served(champion)}",
+        f"That is a result about the data, not an error. {_describe_served(trained.model_version, champion)}",
+        _TERMS,
         _compare_with_base_rate(test),
         *test.history_notes,
         *test.describe_skipped(),
@@ -84,10 +89,10 @@ def report_no_signal(
     if needed := compute_needed_data(test, roc_auc):
         rows = "\n".join(f"| {item.roc_auc:.2f} | {item.rows:,} | {item.months} |" for item in needed)
         lines.append(
-            f"Test rows and months with which a ROC-AUC would surely be above .5 with a power of {POWER:.0%} (the test "
-            f"had {format_count(test.rows, 'row')} in {format_count(len(test.cutoffs), 'month')}, ROC-AUC {roc_auc}). "
-            "The same number of months is needed before the test.\n\n| true ROC-AUC | test rows | test months "
-            f"|\n|---|---|---|\n{rows}"
+            f"Test data with which {POWER:.0%} of all trainings would find a model of the given true ROC-AUC. The test "
+            f"had {format_count(test.rows, 'row')} in {format_count(len(test.cutoffs), 'month')}, with ROC-AUC "
+            f"{roc_auc}. The same number of months is needed before the test.\n\n"
+            f"| true ROC-AUC | test rows | test months |\n|---|---|---|\n{rows}"
         )
     else:
         lines.append("A power calculation is not possible: the test has one outcome only, or no interval.")
@@ -117,12 +122,16 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
     failed = _list_failed(trained)
     lines = [
         f"# Version {version} was refused by {len(failed)} of {format_count(len(trained.gates.gates), 'gate')}",
-        f"{trained.evaluation.chosen}. {describe_served(champion)}",
+        f"Model: {trained.evaluation.chosen}. {_describe_served(version, champion)}",
+        "A gate is a limit that a version must keep before it can be served. A `safety` gate holds for every version, "
+        "a `merit` gate compares the version with what could be served instead. The number of a gate with an interval "
+        f"is the end of the interval that is nearest to the limit: only what is sure fails. {_TERMS}",
         *trained.evaluation.history_notes,
         *trained.evaluation.describe_skipped(),
-        "`safety` holds for every version; `merit` compares the version with what could be served instead.",
     ]
     overrides = _find_overrides(failed, rules)
+    others = "; the other failed gates still refuse the version" if len(failed) > 1 else ""
+    past_gate = f"Run again with a limit that the version keeps{others}:"
     for gate in failed:
         rule = rules.get(gate.name)
         override = {rule.setting: overrides[rule.setting]} if rule and rule.setting in overrides else {}
@@ -134,13 +143,14 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
             f"| measurement | {gate.detail} |\n| meaning | {rule.meaning if rule else ''} |\n"
             f"| cause | {cause}: {explanation} |",
             f"Look closer:\n\n      {_inspection_command(gate, version, settings, options)}",
-            f"Go on past this gate:\n\n      {options.command(settings, override)}"
-            if override and gate.value is not None
-            else "This limit is fixed: correct the cause.",
+            f"{past_gate}\n\n      {options.command(settings, override)}" if override else _describe_remedy(gate, rule),
         ]
     lines += ["## All gates", f"      {options.gates_command(settings, version)}"]
-    if len(failed) > 1 and all(gate.name in rules and _find_overrides([gate], rules) for gate in failed):
-        lines.append(f"Go on past all of them:\n\n      {options.command(settings, overrides)}")
+    fixed = [gate.name for gate in failed if not _find_overrides([gate], rules)]
+    if fixed:
+        lines.append(f"No limit can be set for: {', '.join(fixed)}. While they fail, the version cannot be served.")
+    elif len(failed) > 1:
+        lines.append(f"Run again with limits that the version keeps:\n\n      {options.command(settings, overrides)}")
     if _may_serve_base_rate(trained, champion):
         lines.append(
             f"Serve one probability for all customers instead:\n\n      {options.command(settings, serve='base-rate')}"
@@ -152,6 +162,19 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
         champion=champion,
         failed=[gate.name for gate in failed],
     )
+
+
+def _describe_served(version: str, champion: str | None) -> str:
+    """Describe what is served; a champion that is evaluated again stays."""
+    stays = " It stays: the verdict on which it was promoted counts." if version == champion else ""
+    return f"{describe_served(champion)}{stays}"
+
+
+def _describe_remedy(gate: GateResult, rule: GateRule | None) -> str:
+    """Describe what to do about a gate whose limit cannot be set."""
+    if gate.value is None:
+        return "The gate could not be computed, which no limit changes: correct the cause, and run again."
+    return f"This limit is fixed. {rule.remedy if rule else ''}".strip()
 
 
 def find_cause(gate: GateResult, evaluation: Evaluation) -> tuple[Literal["data", "size", "season", "model"], str]:
@@ -167,7 +190,8 @@ def find_cause(gate: GateResult, evaluation: Evaluation) -> tuple[Literal["data"
     if gate.value is None:
         return "data", "an input of the gate is missing"
     if gate.name in SIGNAL_GATES:
-        upper = evaluation.metrics["model"]["roc_auc"].high
+        folds = evaluation.folds if gate.name == SIGNAL_GATES[1] else None
+        upper = (folds.roc_auc if folds else evaluation.metrics["model"]["roc_auc"]).high
         if upper > _WEAK_ROC_AUC:
             return "size", f"the ROC-AUC may be up to {upper:.3f}; more rows and months would show it"
         return "data", f"the ROC-AUC is at most {upper:.3f}: the purchase history hardly predicts"
@@ -183,6 +207,8 @@ def find_cause(gate: GateResult, evaluation: Evaluation) -> tuple[Literal["data"
         return "size", f"{format_count(evaluation.customers, 'customer')} in the test: few customers decide the fit"
     if gate.name == "parity":
         return "data", "the online store holds other values than the offline store"
+    if gate.name == "latency":
+        return "model", "the model is slow to compute, or the machine was busy: look closer to measure again"
     if gate.kind == "merit":
         return "model", "the search found nothing better on this history"
     return "model", "a property of the model, not of the amount of data"
@@ -262,8 +288,6 @@ def _signal_actions(
             f"and the monitoring run until there is a model:\n\n      {options.command(settings, serve='base-rate')}"
         )
     actions.append("- Ingest a longer history or more customers, and run again.")
-    if advice := advise_horizon(history, settings):
-        proposed = fit_horizon(history.gaps, settings.horizon_days).proposed_days
-        command = options.command(settings, horizon_days=str(proposed))
-        actions.append(f"- Try another horizon. {advice}\n\n      {command}")
+    if advise_horizon(history, settings):
+        actions += propose_horizon(history, settings, options)
     return actions

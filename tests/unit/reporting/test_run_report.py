@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.model_versions.evidence import Evidence
+from holdfast.model_versions.evidence import Evidence, Unavailable
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.promotion.gates import evaluate_gates
+from holdfast.promotion.gate_rules import GateRule
+from holdfast.promotion.gates import evaluate_gates, list_gate_rules
 from holdfast.reporting.commands import JobOptions, format_command
 from holdfast.reporting.flow_results import GatesResult, TrainResult
 from holdfast.reporting.history_report import find_short_history, report_single_class
@@ -120,7 +121,7 @@ class TestShortHistory:
         assert self._report(shop, self._history(report.days_needed)) is None
         assert self._report(shop, self._history(report.days_needed - 1)) is not None
         assert f"| days had | 120 |\n| days needed | {report.days_needed} |" in report.text
-        assert f"run again in {report.days_needed - 120} days" in report.text
+        assert f"({report.days_needed - 120} days more)" in report.text
 
     def test_find_short_history_proposes_a_horizon_that_the_history_allows(self, shop: Settings) -> None:
         history = self._history(160)
@@ -157,6 +158,8 @@ class TestShortHistory:
             report = find_short_history(history, TrainingSettings(), None, shop, make_options())
             assert report is not None and report.days_needed is None
             assert "no purchase" in report.text and "column mapping" in report.text
+            ((*_, option, source),) = list_commands(report)
+            assert (option, source) == ("--inspect", str(Path("my shop.csv").resolve()))
 
 
 def _with_horizon(shop: Settings, days: int) -> Settings:
@@ -182,7 +185,7 @@ class TestNoSignal:
         assert report.failed == ["signal on the test", "signal on the folds"]
         assert "| ROC-AUC | 0.510 (0.480 to 0.540) | .500 |" in report.text
         assert "| true ROC-AUC | test rows | test months |" in report.text
-        assert "power of 90%" in report.text
+        assert "with which 90% of all trainings would find a model" in report.text
         assert any("base-rate" in words for words in list_commands(report))
         assert any("flows.model_card" in words for words in list_commands(report))
 
@@ -199,6 +202,10 @@ class TestNoSignal:
     def test_report_no_signal_bad_horizon_is_proposed(self, shop: Settings) -> None:
         history = replace(HISTORY, gaps=make_gaps([[400.0]]))
         report = report_no_signal(make_trained(self._evidence()), None, history, shop, make_options())
+        assert not any("--horizon-days" in words for words in list_commands(report)), "the history is too short for it"
+        assert "It needs data up to 2026-06-05; these end on 2025-05-29." in report.text
+        longer = replace(history, end=FIRST + timedelta(days=900))
+        report = report_no_signal(make_trained(self._evidence()), None, longer, shop, make_options())
         assert any(words[-2:] == ["--horizon-days", "400"] for words in list_commands(report))
         assert "0% of the gaps between purchases are at most 90 days long" in report.text
 
@@ -268,7 +275,8 @@ class TestRefusal:
                 "Look closer:",
             ):
                 assert part in section
-        assert "This limit is fixed" in sections[3]
+        assert "This limit is fixed. Remove the input from feature_repo/feature_services.py." in sections[3]
+        assert "No limit can be set for: no forbidden input." in sections[4]
         assert "There is no champion, nothing is served." in report.text
 
     def test_report_refusal_command_passes_the_gate(self, shop: Settings) -> None:
@@ -300,6 +308,29 @@ class TestRefusal:
         everything = evaluate_gates(evidence, GateSettings(**overrides[-1]))
         assert [gate.name for gate in everything if gate.verdict == "failed"] == []
         assert "Version 1 is the champion and is served." in report.text
+
+    def test_report_refusal_of_the_champion_states_that_it_stays(self, shop: Settings) -> None:
+        assert "It stays: the verdict" in report_refusal(self._refused(), "4", shop, make_options()).text
+        assert "It stays" not in report_refusal(self._refused(), "3", shop, make_options()).text
+
+    def test_report_refusal_gates_command_changes_nothing_and_has_the_thresholds(self, shop: Settings) -> None:
+        report = report_refusal(self._refused(), None, shop, make_options(max_bias=0.09))
+        found = [words for words in list_commands(report) if "flows.gates" in words]
+        assert found
+        for words in found:
+            assert words[-1] == "--dry-run"
+            assert json.loads(words[words.index("--thresholds") + 1]) == {"max_bias": 0.09}
+
+    @pytest.mark.parametrize("rule", list_gate_rules(), ids=lambda rule: rule.name)
+    def test_every_gate_has_a_meaning_and_a_way_on(self, rule: GateRule) -> None:
+        assert rule.meaning.endswith(".")
+        assert bool(rule.setting) != bool(rule.remedy)
+        assert rule.setting is None or rule.setting in GateSettings.model_fields
+
+    def test_report_refusal_gate_without_value_is_not_called_fixed(self, shop: Settings) -> None:
+        report = report_refusal(make_trained(evidence_with(size_mb=Unavailable("gone"))), None, shop, make_options())
+        assert "| number | not computed |" in report.text
+        assert "could not be computed, which no limit changes" in report.text and "is fixed" not in report.text
 
     @pytest.mark.parametrize(
         ("evidence", "cause"),
