@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from holdfast.promotion.evaluation_context import EvaluationContext
     from holdfast.promotion.gate_report import GateReport
 
-_DRY_RUN = "Dry run: no verdict was recorded and no alias was set."
-_CHAMPION = "It is the champion: the verdict on which it was promoted stays, and this one was not recorded."
-
 
 @task(name="load evaluation context")
 def load_context_task(settings: Settings, version: str) -> "EvaluationContext":
@@ -104,7 +101,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None, dr
         dry_run: Evaluate and show the gates only: record no verdict and set no alias.
     """
     from holdfast.model_versions.aliases import get_challenger_version, get_version
-    from holdfast.promotion.gate_report import GateReport, find_report, retains_verdict
+    from holdfast.promotion.gate_report import GateReport, explain_unrecorded, find_report
     from holdfast.training.mlflow_client import open_registry
 
     settings, thresholds = configure(), thresholds or GateSettings()
@@ -114,7 +111,7 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None, dr
     context = load_context_task(settings, number)
     if version is not None and context.breach and not flow_run.parent_flow_run_id:
         context = context.ignore_breach()
-    unrecorded = _DRY_RUN if dry_run else _CHAMPION if retains_verdict(client, number) else ""
+    unrecorded = explain_unrecorded(client, number, dry_run)
     key = context.key(number, thresholds)
     found = report = find_report(client, number, key)
     if report is None:
@@ -137,16 +134,8 @@ def gates(version: str | None = None, thresholds: GateSettings | None = None, dr
         emit_challenger_task(report)
     if found is None and not unrecorded:
         refresh_model_cards(settings, number)
-    return GatesResult(
-        version=number,
-        champion=report.champion,
-        passed=not report.failed,
-        challenger=challenger,
-        computed=found is None,
-        gates=report.gates,
-        warnings=report.warnings,
-        unrecorded=unrecorded,
-    )
+    passed, computed = not report.failed, found is None
+    return GatesResult(number, report.champion, passed, challenger, computed, report.gates, report.warnings, unrecorded)
 
 
 def _print_and_exit(result: GatesResult) -> None:

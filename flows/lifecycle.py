@@ -22,7 +22,6 @@ from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
 from flows.train import load_result, train
-from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.ingestion.datasets import require_no_replay
@@ -81,7 +80,7 @@ def lifecycle(
     options = JobOptions.of(source, mapping, dataset, as_of, training, thresholds, serve)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)
-        stage.result = f"{ingested.status}: {ingested.rows_added:,} of {format_count(ingested.rows_read, 'row')} new"
+        stage.result = f"{ingested.status}: {ingested.rows_added:,} new of {ingested.rows_read:,} read"
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     history, champion = read_history_task(settings, time), find_champion_version(settings)

@@ -11,7 +11,6 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.core.errors import HoldfastError
-from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.monitoring.findings import View
 from holdfast.monitoring.settings import MonitorSettings
@@ -110,9 +109,7 @@ def monitor(
     if failed:
         errors = "; ".join(f"{view}: {type(error).__name__}: {error}" for view, error in failed.items())
         first = next(iter(failed.values()))
-        raise MonitorError(
-            f"{len(failed)} of {format_count(len(failed) + len(results), 'view')} failed: {errors}"
-        ) from first
+        raise MonitorError(f"Failed views ({len(failed)} of {len(failed) + len(results)}): {errors}") from first
     findings = tuple(finding for result in results.values() for finding in result.findings)
     empty = tuple(view for view, result in results.items() if result.is_empty)
     return MonitorResult(

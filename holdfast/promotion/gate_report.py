@@ -138,6 +138,24 @@ def retains_verdict(client: MlflowClient, version: str) -> bool:
     return record is not None and record.verdict == "passed" and get_champion_version(client) == version
 
 
+def explain_unrecorded(client: MlflowClient, version: str, dry_run: bool) -> str:
+    """Explain why the verdict of an evaluation is not recorded.
+
+    Args:
+        client: MLflow client.
+        version: Version number.
+        dry_run: Whether the evaluation only shows the gates.
+
+    Returns:
+        A sentence; "" if the verdict is recorded.
+    """
+    if dry_run:
+        return "Dry run: no verdict was recorded and no alias was set."
+    if retains_verdict(client, version):
+        return "It is the champion: the verdict on which it was promoted stays, and this one was not recorded."
+    return ""
+
+
 def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) -> bool:
     """Store the verdict on the version and set or drop the alias ``challenger``.
 

@@ -192,7 +192,7 @@ def test_main_job_second_run_changes_nothing(main_job: MainJob) -> None:
     summary = json.loads((main_job.data / "run-summary.json").read_text())
     assert summary | {"seconds": 0} == main_job.summary | {"seconds": 0}
     assert [line for line in output.splitlines() if NOISE.search(line)] == []
-    assert "already ingested: 0 of 69,659 rows new" in output
+    assert "already ingested: 0 new of 69,659 read" in output
     assert "in place;" in output
     assert "found version 1" in output
     assert "champion is version 1, as before" in output

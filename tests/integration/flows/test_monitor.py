@@ -65,7 +65,7 @@ def test_monitor_one_view_fails_runs_the_others(busy: Settings) -> None:
 
     (busy.monitoring / "metrics").mkdir(parents=True)
     (busy.monitoring / "metrics" / "drift").write_text("where a folder should be")
-    with pytest.raises(MonitorError, match=r"1 of 2 views failed: drift: \w+Error: .*metrics/drift"):
+    with pytest.raises(MonitorError, match=r"Failed views \(1 of 2\): drift: \w+Error: .*metrics/drift"):
         monitor(TODAY + DAY, TODAY + DAY + HOUR, ["drift", "data"])
     assert read_metrics(busy, "data")["breached"].any()
     assert [alert.source for alert in list_open_alerts(busy)] == ["monitor.data"]

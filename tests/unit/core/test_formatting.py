@@ -26,7 +26,6 @@ def test_format_count_noun_agrees_with_the_count(count: int, noun: str, text: st
 def test_messages_have_no_plural_in_brackets() -> None:
     files = [*ROOT.glob("holdfast/**/*.py"), *ROOT.glob("flows/*.py"), *ROOT.glob("services/**/*.py")]
     assert len(files) > 100
-    found = [
-        f"{file.name}: {text}" for file in files for text in re.findall(r"\w+\((?:s|es)\)[ .,\"]", file.read_text())
-    ]
+    bracket = re.compile(r"\b(?!log\()\w+\((?:s|es)\)[ .,\"]")
+    found = [f"{file.name}: {text}" for file in files for text in bracket.findall(file.read_text())]
     assert found == []
