@@ -77,7 +77,7 @@ class GateSettings(BaseModel):
     max_instability: float = Field(
         default=0.05,
         ge=0,
-        description="Mean change of a probability in the steadiest of a few fits on resampled customers, at most.",
+        description="Mean change of a probability by fits on resampled customers, near end of a 97% interval, at most.",
     )
     max_wrong_direction: float = Field(
         default=0.01, ge=0, le=1, description="Share of customers whose risk falls as their silence grows, at most."

@@ -331,7 +331,7 @@ def _overall_bias(evaluation: Evaluation) -> Interval:
 def _instability(evidence: Evidence, _: GateSettings) -> Measurement:
     change = require(evidence.evaluation).instability
     return change.low, (
-        f"a probability changes by {change.value:.3f} on average, by {change.low:.3f} to {change.high:.3f} in the few "
+        f"a probability changes by {change.value:.3f} on average, by {change.low:.3f} to {change.high:.3f} in six "
         "refits on resampled customers"
     )
 

@@ -47,7 +47,7 @@ from holdfast.training.profit import estimate_profit
 from holdfast.training.recipe import Recipe
 from holdfast.training.settings import DEFAULT_SLICES, Slice, TrainingSettings
 
-_REFITS = 6
+_REFITS = 6  # fewest of which smallest and largest contain the median of all refits with 95% confidence: 1 - 2 / 2**6
 _UNKNOWN_GROUP = "unknown"
 
 
@@ -245,7 +245,8 @@ def _measure_instability(
 ) -> Interval:
     """Measure the mean absolute change of a test row's probability when the model is fitted on resampled customers.
 
-    The ends are the smallest and the largest mean of a refit. Uncalibrated probabilities are compared, because the
+    The ends are the smallest and the largest mean of a refit: an interval for the median refit that assumes no
+    distribution (Thompson, 1936), with a confidence of 97%. Uncalibrated probabilities are compared, because the
     measure concerns the fit.
     """
     expected = _predict_uncalibrated(model, test.x)

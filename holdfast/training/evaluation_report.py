@@ -196,7 +196,7 @@ class Evaluation(_Record):
         metrics: "model" and each baseline to metric to interval.
         over_baselines: Baseline to the ROC-AUC of the model minus that of the baseline, on the same resamples.
         instability: Mean absolute change of a test row's probability when the model is fitted on resampled customers;
-            the ends are the smallest and the largest refit, not a 95% interval.
+            the ends are the smallest and the largest refit, a 97% interval of the median refit.
         log_loss_gains: Baseline to its log loss minus that of the model on the test rows, on the same resamples;
             positive where the model is better.
         folds: Result on the folds; None without folds and in older reports.

@@ -313,7 +313,7 @@ def test_evaluate_gates_incomplete_evaluation_fails_its_gate(evaluation: Any, st
 
 def test_evaluate_gates_passing_evidence_detail_states_measurement() -> None:
     detail = gate(PASSING_EVIDENCE, "stability").detail
-    assert "by 0.015 to 0.025 in the few refits" in detail
+    assert "by 0.015 to 0.025 in six refits" in detail
     assert "(" not in detail, "six refits make no 95% interval"
     assert "by the model alone" in gate(PASSING_EVIDENCE, "latency").detail
     assert "on the test rows" in gate(PASSING_EVIDENCE, "not surely worse than another family").detail

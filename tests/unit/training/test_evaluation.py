@@ -16,6 +16,7 @@ from holdfast.training.baselines import BASELINE_LABELS, score_baselines
 from holdfast.training.bootstrap import CustomerBootstrap, roc_auc_draws
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation import (
+    _REFITS,
     UnknownInputError,
     _assign_groups,
     _evaluate_slice,
@@ -388,6 +389,13 @@ def test_resample_draws_whole_customers_of_history() -> None:
     assert (drawn.last == drawn.age + 200).all()
     empty = PurchaseHistory(*(np.empty(0) for _ in range(3)))
     assert len(_resample(empty, np.random.default_rng(0)).age) == 0
+
+
+def test_refits_are_the_fewest_whose_range_is_a_95_percent_interval_of_the_median() -> None:
+    def confidence(refits: int) -> float:
+        return 1 - 2 * 0.5**refits
+
+    assert confidence(_REFITS) >= 0.95 > confidence(_REFITS - 1)
 
 
 def test_require_slice_inputs_unknown_input_raises() -> None:
