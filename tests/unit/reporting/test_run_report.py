@@ -328,7 +328,7 @@ class TestRefusal:
         assert rule.setting is None or rule.setting in GateSettings.model_fields
 
     def test_report_refusal_gate_without_value_is_not_called_fixed(self, shop: Settings) -> None:
-        report = report_refusal(make_trained(evidence_with(size_mb=Unavailable("gone"))), None, shop, make_options())
+        report = report_refusal(make_trained(evidence_with(size_mb=Unavailable("missing"))), None, shop, make_options())
         assert "| number | not computed |" in report.text
         assert "could not be computed, which no limit changes" in report.text and "is fixed" not in report.text
 
