@@ -1,8 +1,10 @@
 """Gate report of a version: artifact of its run, verdict on the version, alias ``challenger``."""
 
+import time
 from datetime import datetime
 
 from mlflow import MlflowClient
+from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -115,10 +117,10 @@ def record_report(client: MlflowClient, report: GateReport) -> None:
     run_id = str(get_version(client, report.version).run_id)
     for path in (_path(report.key), _GATES_FILE):
         client.log_text(run_id, report.model_dump_json(indent=2), path)
-    for gate in report.gates:
-        if gate.value is not None:
-            client.log_metric(run_id, f"gate.{gate.slug}", gate.value)
-    client.set_tag(run_id, GatesRecord.TAG, f"failed: {', '.join(report.failed)}" if report.failed else "passed")
+    now = int(time.time() * 1000)
+    metrics = [Metric(f"gate.{gate.slug}", gate.value, now, 0) for gate in report.gates if gate.value is not None]
+    verdict = f"failed: {', '.join(report.failed)}" if report.failed else "passed"
+    client.log_batch(run_id, metrics=metrics, tags=[RunTag(GatesRecord.TAG, verdict)])  # one commit, not one of each
 
 
 def retains_verdict(client: MlflowClient, version: str) -> bool:

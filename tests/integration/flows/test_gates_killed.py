@@ -23,7 +23,8 @@ def _judge_and_die(call: str, nth: int, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "nth"), [("log_text", 2), ("set_tag", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)]
+    ("call", "nth"),
+    [("log_text", 2), ("log_batch", 1), ("set_model_version_tag", 1), ("set_registered_model_alias", 1)],
 )
 def test_gates_killed_at_any_call_leave_no_challenger_without_verdict(
     registry_shop: tuple[Settings, Any], call: str, nth: int
