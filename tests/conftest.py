@@ -1,5 +1,6 @@
 """State of the test session, separate from the checkout's data folder, and session-wide fixtures."""
 
+import gc
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows import configure
+from tests.support.databases import skip_disk_waits
 from tests.support.main_job import STATE, STATE_VARIABLES, MainJob, environment_of, run
 
 for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
@@ -20,6 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{STATE / 'mlflow.db'}"  # MLflow's default is the working folder
 configure()
+skip_disk_waits()
 
 _SHARED = ("main_job", "trained")  # fixtures of a session that take longest
 
@@ -45,6 +48,13 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(STATE, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def frozen_heap() -> None:
+    """Exclude the imported libraries from garbage collections; statsmodels collects fully at each Holm correction."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Set an empty data folder, and the tracking server in it, for this process; return the folder."""
@@ -59,7 +69,7 @@ def prefect_server() -> Iterator[None]:
     """Start one Prefect server for all tests that run a flow in this process."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=90):
+    with prefect_test_harness(server_startup_timeout=240):
         yield
 
 

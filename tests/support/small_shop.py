@@ -21,6 +21,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
+from tests.support.databases import skip_disk_waits
 from tests.support.feature_oracle import Transaction
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.main_job import STATE
@@ -176,6 +177,7 @@ def join_process(child: ForkServerProcess, seconds: float = 60) -> int | None:
 
 
 def _run(function: Callable[..., None], data: Path, arguments: Any, api: str, variables: dict[str, str]) -> None:
+    skip_disk_waits()
     with use_data_folder(data, **variables):
         if not api:
             function(*arguments)
