@@ -23,7 +23,7 @@ from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
 from tests.support.waiting import wait_for
 
-_WITHIN = 30.0
+_WITHIN = 60.0
 PREDICT, BATCH = "/predict", "/predict_batch"
 STALE, EXPIRED, EARLY = "2024-03-04T00:00:00Z", "2024-05-01T00:00:00Z", "2024-02-01T00:00:00Z"
 

@@ -34,7 +34,7 @@ class OtlpReceiver:
             for span in scope.spans
         ]
 
-    def wait_for(self, condition: Callable[[list[Span]], bool], within: float = 15) -> list[Span]:
+    def wait_for(self, condition: Callable[[list[Span]], bool], within: float = 60) -> list[Span]:
         """Wait until the spans fulfil a condition; returns the spans."""
         wait_for(
             lambda: condition(self.spans), within, lambda: [(span.name, span.trace_id.hex()) for span in self.spans]

@@ -39,7 +39,7 @@ def assert_unavailable(response: Any) -> None:
     assert int(response.headers["retry-after"]) >= 1
 
 
-def wait_until_available(client: TestClient, within: float = 5) -> None:
+def wait_until_available(client: TestClient, within: float = 60) -> None:
     """Wait until the service predicts and is ready again, without a restart."""
     wait_for(
         lambda: predict(client).status_code == client.get("/readyz").status_code == 200,

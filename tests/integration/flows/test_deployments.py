@@ -141,7 +141,7 @@ def test_scheduler_plans_runs_of_active_schedules(deployed: Deployed) -> None:
         names = {name for name, item in deployed.deployments().items() if item["id"] in ids}
         return names if names >= wanted else None
 
-    names = wait_for(planned, 20, lambda: f"no scheduled runs:\n{deployed.server.output()[-3000:]}")
+    names = wait_for(planned, 60, lambda: f"no scheduled runs:\n{deployed.server.output()[-3000:]}")
     assert names == wanted
 
 

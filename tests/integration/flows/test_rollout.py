@@ -356,7 +356,7 @@ class TestResumedRollout:
 
         other = threading.Thread(target=look)
         other.start()
-        assert looking.wait(10)
+        assert looking.wait(60)
         assert self.answer(monkeypatch).version == challenger
         other.join()
 

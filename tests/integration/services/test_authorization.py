@@ -2,7 +2,6 @@
 
 import hashlib
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from tests.support.http_service import HttpService, serve_over_http
 from tests.support.service_fixtures import assert_error
 from tests.support.service_requests import problem_kind
+from tests.support.waiting import wait_for
 
 OLD, NEW, OTHER = "holdfast_old", "holdfast_new", "holdfast_other"
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
@@ -99,10 +99,7 @@ class TestKeys:
             temporary.touch(mode=0o600)
             temporary.write_text(text)
             temporary.replace(keys)
-            give_up = time.monotonic() + 5
-            while status(key) != wanted:
-                assert time.monotonic() < give_up
-                time.sleep(0.05)
+            wait_for(lambda: status(key) == wanted, describe_failure=lambda: f"still {status(key)}")
 
         before = keys.read_text()
         assert (status(OLD), status(NEW)) == (200, 401)

@@ -1,6 +1,5 @@
 """HOLDFAST_LAST_KNOWN: while the store is down, recent customers are scored from cached features."""
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.support.service_requests import (
     wait_until_available,
 )
 from tests.support.service_state import AS_OF
+from tests.support.waiting import wait_for
 
 KNOWN = ["c001", "c002"]
 
@@ -61,10 +61,7 @@ def test_cached_customer_gets_same_score_marked_stale(service: TestClient, shop:
     assert predict(service, "c001", explain=True).json()["explanation"] is not None
     assert service.get("/readyz").status_code == 200
     shop.server.start()
-    give_up = time.monotonic() + 5
-    while predict(service).json() != before:
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
+    wait_for(lambda: predict(service).json() == before, describe_failure=lambda: predict(service).text)
 
 
 def test_uncached_customer_gets_store_unavailable(service: TestClient, shop: RedisServiceState) -> None:

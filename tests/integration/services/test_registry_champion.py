@@ -46,13 +46,13 @@ def test_moved_alias_is_served_and_other_definitions_are_not(
         version, score = _answer(client)
         assert version == second  # version 1 is in the bento
         registry.set_alias(CHAMPION, other)
-        wait_for(lambda: f"Version {other} is named" in service_log.text, 20, lambda: service_log.text)
+        wait_for(lambda: f"Version {other} is named" in service_log.text, 60, lambda: service_log.text)
         assert _answer(client) == (second, score)
         assert client.get("/readyz").status_code == 200
         assert "on_demand differ" in service_log.text
         registry.set_alias(CHAMPION, third)
-        wait_for(lambda: _answer(client)[0] == third, 20, lambda: service_log.text)
+        wait_for(lambda: _answer(client)[0] == third, 60, lambda: service_log.text)
         assert _answer(client)[1] != score
         registry.set_alias(CHAMPION, second)
-        wait_for(lambda: _answer(client) == (second, score), 20, lambda: service_log.text)
+        wait_for(lambda: _answer(client) == (second, score), 60, lambda: service_log.text)
     assert first != second

@@ -62,7 +62,7 @@ def _champion(watch: RegistryWatcher) -> str:
 
 def _until(watch: RegistryWatcher, *expected: Callable[[ServingState], bool]) -> ServingState:
     for holds in expected:
-        wait_for(lambda: holds(watch.state), 20, lambda: watch.state)  # noqa: B023  called before the next one
+        wait_for(lambda: holds(watch.state), 60, lambda: watch.state)  # noqa: B023  called before the next one
     return watch.state
 
 
@@ -239,7 +239,7 @@ class TestUnservable:
         with running_watcher(registry.uri) as watch:
             with monkeypatch.context() as patch:
                 patch.setattr("services.models.model_selector.ModelSelector.reconcile", fails)
-                wait_for(lambda: "a defect" in service_log.text, 20, lambda: service_log.text)
+                wait_for(lambda: "a defect" in service_log.text, 60, lambda: service_log.text)
                 time.sleep(0.2)
             registry.set_alias(CHAMPION, another := registry.register_model(1))
             assert _champion(watch) == version

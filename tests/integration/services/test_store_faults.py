@@ -256,7 +256,7 @@ def test_store_filled_view_by_view_is_unavailable(service: TestClient, shop: Red
     assert_unavailable(predict(service, "c001"))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
     client.delete(FILLING)
-    wait_for(lambda: predict(service, "c002").status_code == 200, 5, lambda: "it never answered again")
+    wait_for(lambda: predict(service, "c002").status_code == 200, 60, lambda: "it never answered again")
     response = predict(service, "c001")
     assert (response.status_code, response.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")
     shop.restore()

@@ -203,7 +203,7 @@ def test_receiver_killed_during_a_request_gets_the_message_again(settings: Setti
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"up\n"
         assert deliver(settings, [webhook(receiver)], NOW).waiting == 1
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     with running_receiver(receiver.port, receiver):
         assert deliver(settings, [webhook(receiver)], NOW + timedelta(minutes=1)).sent == 1
     assert receiver.received() == ["opened"]

@@ -12,6 +12,7 @@ from holdfast.alerting.events import emit_event, emit_finding
 from holdfast.monitoring.findings import Finding
 from holdfast.runtime.endpoints import current_run_url, run_url
 from holdfast.runtime.processes import free_port
+from tests.support.prefect_server import post
 from tests.support.registered_versions import register_version, run_gates
 from tests.support.small_shop import join_process, prefect_api, start_process
 from tests.support.waiting import wait_for
@@ -26,12 +27,13 @@ def received_events(name: str, is_expected: Callable[[dict[str, Any]], bool]) ->
     """Wait for expected events of a name at the server of the test session."""
     import httpx
 
-    def query() -> list[dict[str, Any]] | None:
-        body = {"filter": {"event": {"name": [name]}}, "limit": 50}
-        events = httpx.post(f"{prefect_api()}/events/filter", json=body, timeout=30).json()["events"]
-        return [event for event in events if is_expected(event)] or None
+    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
 
-    return wait_for(query, 20, lambda: f"the server has no {name}")
+        def query() -> list[dict[str, Any]] | None:
+            found = post(api, "/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})["events"]
+            return [event for event in found if is_expected(event)] or None
+
+        return wait_for(query, describe_failure=lambda: f"the server has no {name}")
 
 
 def test_emit_finding_sends_payload(flows_in_process: None) -> None:

@@ -18,7 +18,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.promotion.decision import decide_automatically
 from holdfast.runtime.processes import free_port
 from tests.support.main_job import environment_of, run
-from tests.support.prefect_server import post
+from tests.support.prefect_server import post, send
 from tests.support.registered_versions import LENIENT, copy_base_shop, read_aliases, register_version
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 from tests.support.waiting import wait_for
@@ -49,7 +49,7 @@ class Office:
         """Wait for one of these states and return it."""
 
         def now() -> dict[str, Any]:
-            return dict(self.api.get(f"/flow_runs/{flow_run}").json()["state"])
+            return dict(send(self.api, "GET", f"/flow_runs/{flow_run}").json()["state"])
 
         def reached() -> dict[str, Any] | None:
             found = now()

@@ -54,7 +54,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
 
 def _alive(command: Command) -> list[int]:
     """List the processes of a command that still run."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (alive := [pid for pid in _pids(command) if _is_running(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     return alive

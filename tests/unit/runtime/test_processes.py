@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from holdfast.runtime.polling import poll_until
 from holdfast.runtime.processes import (
     ManagedProcess,
     ProcessNotReadyError,
@@ -17,6 +17,7 @@ from holdfast.runtime.processes import (
     health_problem,
     start_process,
 )
+from tests.support.waiting import wait_for
 
 # A server that starts a process in another session, as BentoML does with its workers.
 _SERVER = """
@@ -37,13 +38,15 @@ def _missing(path: Path) -> str | None:
     return None if path.exists() and path.read_text() else "not yet"
 
 
-def _has_ended(*pids: int, within: float = 20) -> bool:
-    deadline = time.monotonic() + within
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _has_ended(*pids: int) -> bool:
+    return poll_until(lambda: not any(_is_running(pid) for pid in pids), 60, 0.05)
 
 
 @pytest.mark.parametrize("method", ["terminate", "kill"])
@@ -72,10 +75,7 @@ def test_managed_process_caller_killed_leaves_no_process(tmp_path: Path) -> None
         "time.sleep(300)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 60
-    while _missing(tmp_path / "pid") or _missing(tmp_path / "guard"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: not _missing(tmp_path / "pid") and not _missing(tmp_path / "guard"))
     guard, child = (int((tmp_path / name).read_text()) for name in ("guard", "pid"))
     parent.send_signal(signal.SIGKILL)
     parent.wait()

@@ -216,16 +216,16 @@ def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_se
     running = {"type": "RUNNING", "name": "Running"}
     cancelled = {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}
     with httpx.Client(base_url=prefect_api(), timeout=60) as api:
-        flow = api.post("/flows/", json={"name": name}).json()["id"]
+        flow = post(api, "/flows/", {"name": name})["id"]
         about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
-        deployment = api.post("/deployments/", json=about).raise_for_status().json()["id"]
+        deployment = post(api, "/deployments/", about)["id"]
 
         def status_after(*states: dict[str, str], by: str | None = deployment) -> DeploymentStatus:
             run = {"flow_id": flow, "deployment_id": by}
-            number = api.post("/flow_runs/", json=run | {"state": {"type": "PENDING"}}).json()["id"]
+            number = post(api, "/flow_runs/", run | {"state": {"type": "PENDING"}})["id"]
             for state in states:
-                response = api.post(f"/flow_runs/{number}/set_state", json={"state": state, "force": True})
-                assert response.json()["status"] == "ACCEPT"
+                response = post(api, f"/flow_runs/{number}/set_state", {"state": state, "force": True})
+                assert response["status"] == "ACCEPT"
             endpoints = unreachable(prefect_api().removesuffix("/api"))
             (status,) = [item for item in load_deployments(endpoints) if item.deployment == name]
             return status
@@ -245,8 +245,8 @@ def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_se
             from_a_terminal = status_after(running, {"type": "COMPLETED", "name": "Completed"}, by=None)
             assert from_a_terminal.state == "Completed"
         finally:
-            api.delete(f"/deployments/{deployment}")
-            api.delete(f"/flows/{flow}")
+            send(api, "DELETE", f"/deployments/{deployment}")
+            send(api, "DELETE", f"/flows/{flow}")
 
 
 def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:

@@ -144,7 +144,7 @@ def end(process: "subprocess.Popen[str]", number: int) -> list[tuple[str, float]
         lines.append(process.stdout.readline())
     process.send_signal(number)
     lines += process.stdout.read().splitlines(keepends=True)
-    process.wait(20)
+    process.wait(60)
     return [(line.split()[0], float(line.split()[1])) for line in lines if line.endswith("\n")]
 
 
@@ -166,7 +166,7 @@ def test_ended_or_killed_process_has_logged_predictions(tmp_path: Path) -> None:
 def test_two_processes_write_concurrently_without_output(tmp_path: Path) -> None:
     processes = [answering(tmp_path, "count") for _ in range(2)]
     for process in processes:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         assert process.returncode == 0
     assert logged_request_ids(tmp_path) == sorted([f"{i:06d}" for i in range(99)] * 2)
     assert len({file.name.split("-")[1] for file in tmp_path.rglob("*.arrows")}) == 2

@@ -33,7 +33,7 @@ class DiskGate:
 
         def wait(files: PredictionFiles, key: LogKey, record: pa.RecordBatch) -> None:
             self.waiting.set()
-            assert self.open.wait(20)
+            assert self.open.wait(60)
             append(files, key, record)
 
         monkeypatch.setattr(PredictionFiles, "append", wait)
@@ -89,7 +89,7 @@ def test_append_micro_batches_writes_one_record(tmp_path: Path, monkeypatch: pyt
     gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path)
     log.append(make_batch(["first"]))
-    assert gate.waiting.wait(20)
+    assert gate.waiting.wait(60)
     for i in range(50):
         log.append(make_batch([f"{i}"]))
     gate.open.set()
@@ -104,7 +104,7 @@ def test_append_to_full_queue_drops_without_waiting(
     gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
     log.append(make_batch(["a", "b"]))
-    assert gate.waiting.wait(20)  # the disk hangs
+    assert gate.waiting.wait(60)  # the disk hangs
     log.append(make_batch(["c", "d"]))
     began = time.monotonic()
     log.append(make_batch(["e", "f"]))  # one too many: what is being written counts
@@ -125,7 +125,7 @@ def test_append_large_batch_to_empty_queue_is_written(tmp_path: Path, monkeypatc
     gate = DiskGate(monkeypatch)
     log = PredictionLog(tmp_path, max_queued_rows=5)
     log.append(make_batch(list("abcdefg")))
-    assert gate.waiting.wait(20)
+    assert gate.waiting.wait(60)
     log.append(make_batch(list("hijklmn")))  # what is being written counts
     assert (log.queued_rows, log.dropped_rows) == (7, 7)
     gate.open.set()
