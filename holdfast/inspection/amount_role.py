@@ -3,21 +3,18 @@
 from itertools import permutations
 
 import numpy as np
-import pandas as pd
 
 from holdfast.inspection.column_evidence import ColumnEvidence, measure_determination
 from holdfast.inspection.column_names import split_name
 from holdfast.inspection.debit_credit import find_debit_and_credit
+from holdfast.inspection.price_and_quantity import KEYS, multiply_price
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
-_AMOUNT, _QUANTITY, _PRICE = "columns.amount", "columns.quantity", "columns.unit_price"
-_KEYS = (_AMOUNT, _PRICE, _QUANTITY)
+_AMOUNT, _QUANTITY, _PRICE = KEYS
 _MAX_COMPARED = 12
 _COMPARED_ROWS = 20_000
 _MIN_REPEATED_ORDERS = 5
 _LARGE_COUNT = 1000  # median above which unnamed whole numbers are ids, no quantities
-_MIN_SEVERAL = 30  # rows with a quantity other than 1
-_LINE_CORRELATION = 0.3  # of quantity and price, above which the price may be that of the line
 
 
 def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
@@ -45,7 +42,7 @@ def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
     if totals:
         return _from_totals(totals, prices, quantities, columns, decimal)
     if prices and quantities:
-        return _from_price_and_quantity(prices, quantities, columns, decimal)
+        return multiply_price(prices, quantities, columns, decimal)
     return _from_rest(prices, quantities, unknown, columns, decimal)
 
 
@@ -82,7 +79,7 @@ def _from_relation(
     proposal = Proposal((Decision(_AMOUNT, total.text, reason), Decision(_QUANTITY, quantity.text, reason)))
     others = [c for c in totals if c not in relation and not _find_order(c, columns)]
     others = [c for c in others if not _equal_numbers(c, total, decimal)]
-    return _ask_for_total([total, *others], quantity) if others else proposal
+    return _ask_for_total([total, *others], quantity, columns) if others else proposal
 
 
 def _from_totals(
@@ -96,10 +93,12 @@ def _from_totals(
     if not of_lines:
         if len(prices) == 1 and len(quantities) == 1 and not _find_order(prices[0], columns):
             note = f"{totals[0].text} repeats on every row of an order and is left out: it would count several times."
-            return _from_price_and_quantity(prices, quantities, columns, decimal) + Proposal(notes=(note,))
+            return multiply_price(prices, quantities, columns, decimal) + Proposal(notes=(note,))
         return _ask_about_order_total(totals[0], columns)
     of_lines = [c for c in of_lines if "subtotal" not in c.name.letters] or of_lines
-    distinct = [c for i, c in enumerate(of_lines) if not any(_equal_numbers(c, d, decimal) for d in of_lines[:i])]
+    fullest = sorted(of_lines, key=lambda c: -c.present)
+    distinct = [c for i, c in enumerate(fullest) if not any(_equal_numbers(c, d, decimal) for d in fullest[:i])]
+    distinct = [c for c in of_lines if c in distinct]
     quantity = quantities[0] if len(quantities) == 1 else None
     if len(distinct) == 1 and (order := _find_order_with_one_amount(distinct[0], columns)):
         reason = f"each {order} has {distinct[0].text} on one of its rows"
@@ -107,7 +106,7 @@ def _from_totals(
     if len(distinct) > 1:
         summed = _find_sum(distinct, columns, decimal)
         if summed is None:
-            return _ask_for_total(distinct, quantity)
+            return _ask_for_total(distinct, quantity, columns)
         total, reason = summed
     else:
         total, reason = distinct[0], "the name speaks for a total"
@@ -136,45 +135,6 @@ def _find_sum(
     return None
 
 
-def _from_price_and_quantity(
-    prices: list[ColumnEvidence], quantities: list[ColumnEvidence], columns: list[ColumnEvidence], decimal: str
-) -> Proposal:
-    quantity, price = quantities[0], prices[0]
-    if len(prices) > 1 or len(quantities) > 1:
-        pairs = [(q, p) for p in prices for q in quantities][:6]
-        answers = tuple(Answer(f"{q.text} x {p.text}", {_QUANTITY: q.text, _PRICE: p.text}) for q, p in pairs)
-        listed = ", ".join(repr(c.text) for c in (*prices, *quantities))
-        return Proposal(questions=(Question(f"Which of {listed} make the amount of a row?", answers, _KEYS),))
-    if _may_be_line_price(quantity, price, columns, decimal):
-        answers = (
-            Answer(f"of the row: the amount is {price.text}", {_AMOUNT: price.text, _QUANTITY: quantity.text}),
-            Answer(
-                f"of one piece: the amount is {quantity.text} x {price.text}",
-                {_QUANTITY: quantity.text, _PRICE: price.text},
-            ),
-        )
-        text = f"{price.text} grows with {quantity.text}. Is it the price of the row, or of one piece?"
-        return Proposal(questions=(Question(text, answers, _KEYS),))
-    return Proposal(
-        (
-            Decision(_QUANTITY, quantity.text, "the name speaks for a quantity"),
-            Decision(_PRICE, price.text, "the name speaks for a price; no column is quantity x price"),
-        )
-    )
-
-
-def _may_be_line_price(
-    quantity: ColumnEvidence, price: ColumnEvidence, columns: list[ColumnEvidence], decimal: str
-) -> bool:
-    """Return whether a price rises with the quantity, as that of a row does, and is not one per product."""
-    if any(measure_determination(c, price) > 0.8 for c in columns if c.name.is_product and c is not price):
-        return False
-    values = pd.DataFrame({"quantity": quantity.read_numbers(decimal), "price": price.read_numbers(decimal)}).abs()
-    if (values["quantity"].dropna() != 1).sum() < _MIN_SEVERAL:
-        return False
-    return values["quantity"].rank().corr(values["price"].rank()) > _LINE_CORRELATION
-
-
 def _from_rest(
     prices: list[ColumnEvidence],
     quantities: list[ColumnEvidence],
@@ -185,7 +145,7 @@ def _from_rest(
     """Choose where no name speaks for a total, and none or one of price and quantity is known."""
     decimals = [c for c in unknown if not c.is_integer]
     candidates = prices or decimals or [c for c in unknown if not c.is_unique or c.rows < 50] or unknown
-    counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique]
+    counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique and not c.is_constant]
     counts = [c for c in counts if np.nanmedian(c.read_numbers(decimal)) < _LARGE_COUNT]
     if len(candidates) == 1 and not counts and not (quantities and not prices):
         if _find_order(candidates[0], columns):
@@ -202,7 +162,7 @@ def _from_rest(
         numeric = [c for c in numeric if not c.name.is_order and not c.is_constant]
         answers = [Answer(f"the amount is {c.text}", {_AMOUNT: c.text}) for c in numeric[:5]]
         answers.append(Answer("none: each row counts 1", {_AMOUNT: {"constant": 1}}))
-    return Proposal(questions=(Question("Which column is the amount of money of a row?", tuple(answers[:6]), _KEYS),))
+    return Proposal(questions=(Question("Which column is the amount of money of a row?", tuple(answers[:6]), KEYS),))
 
 
 def _find_order(column: ColumnEvidence, columns: list[ColumnEvidence]) -> str:
@@ -232,14 +192,25 @@ def _find_order_with_one_amount(total: ColumnEvidence, columns: list[ColumnEvide
 
 
 def _equal_numbers(one: ColumnEvidence, other: ColumnEvidence, decimal: str) -> bool:
-    return bool(np.allclose(one.read_numbers(decimal), other.read_numbers(decimal), equal_nan=True))
+    """Return whether a column has the numbers of another one, wherever it has any."""
+    numbers, others = one.read_numbers(decimal), other.read_numbers(decimal)
+    known = np.isfinite(numbers)
+    return bool(known.any() and np.allclose(numbers[known], others[known]))
 
 
-def _ask_for_total(totals: list[ColumnEvidence], quantity: ColumnEvidence | None) -> Proposal:
-    extra = {_QUANTITY: quantity.text} if quantity else {}
-    answers = tuple(Answer(f"the column {c.text!r}", {_AMOUNT: c.text, **extra}) for c in totals)
+def _ask_for_total(
+    totals: list[ColumnEvidence], quantity: ColumnEvidence | None, columns: list[ColumnEvidence]
+) -> Proposal:
+    answers = tuple(_answer_with_total(c, quantity, columns) for c in totals)
     names = " and ".join(repr(c.text) for c in totals)
     return Proposal(questions=(Question(f"{names} differ. Which is the amount of a row?", answers, (_AMOUNT, _PRICE)),))
+
+
+def _answer_with_total(total: ColumnEvidence, quantity: ColumnEvidence | None, columns: list[ColumnEvidence]) -> Answer:
+    if order := _find_order_with_one_amount(total, columns):
+        return Answer(f"the column {total.text!r}, once per {order}", {_AMOUNT: total.text, "one_row_per": order})
+    extra = {_QUANTITY: quantity.text} if quantity else {}
+    return Answer(f"the column {total.text!r}", {_AMOUNT: total.text, **extra})
 
 
 def _ask_about_order_total(total: ColumnEvidence, columns: list[ColumnEvidence]) -> Proposal:

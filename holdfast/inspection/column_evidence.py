@@ -13,9 +13,11 @@ from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_names import ColumnName, split_name
 from holdfast.inspection.number_evidence import NumberEvidence, measure_numbers, read_numbers
 from holdfast.inspection.source_sample import SourceSample
-from holdfast.inspection.time_evidence import TimeEvidence, measure_times
+from holdfast.inspection.time_evidence import TimeEvidence, measure_times, read_first_reading
 
 _NAMED_SHARE = 0.4
+_EPOCHS = ("epoch_milliseconds", "epoch_microseconds", "epoch_nanoseconds")
+_FIRST_EPOCH = np.datetime64("1995-01-01")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,18 @@ class ColumnEvidence:
         if self.times.share < 1 or self.times.readings not in (((ISO_8601,),), (("%Y%m%d",),)):
             return False
         return bool(pc.all(pc.match_substring_regex(texts, "^(19|20)[0-9]{6}$")).as_py())
+
+    @cached_property
+    def is_epoch(self) -> bool:
+        """Return whether every value is a number of milliseconds, or of less, since 1970, and they span days.
+
+        Ids in sequence span less, others leave the years until now.
+        """
+        if self.times.share < 1 or self.times.readings[0][0] not in _EPOCHS or len(self.times.readings) > 1:
+            return False
+        times = read_first_reading(self.column, self.times)
+        known = times[~np.isnat(times)]
+        return bool(known.min() > _FIRST_EPOCH and known.max() - known.min() > np.timedelta64(2, "D"))
 
     @property
     def is_number(self) -> bool:

@@ -62,10 +62,7 @@ def _choose_named(
     if len(chosen) > 1 and time is not None:
         repeating = [c for c in chosen if not is_order_like(c, time)]
         chosen = repeating or chosen
-    distinct: list[ColumnEvidence] = []
-    for column in sorted(chosen, key=lambda c: (not c.name.is_id, -c.present)):
-        if not any(_is_one_to_one(column, other) for other in distinct):
-            distinct.append(column)
+    distinct = _drop_equal(sorted(chosen, key=lambda c: (not c.name.is_id, -c.present)))
     best = distinct[0]
     if len(distinct) > 1:
         return _ask(f"{' and '.join(repr(c.text) for c in distinct)} may be customers. Which one?", distinct)
@@ -99,6 +96,7 @@ def _choose_unnamed(chosen: list[ColumnEvidence], free: list[ColumnEvidence], ti
     candidates = [*(c for c in chosen if not _is_category(c)), *rest]
     candidates = [c for c in candidates if not any(measure_determination(o, c) < 0.9 for o in orders if o is not c)]
     candidates = _drop_finer(candidates, time) if len(candidates) > 1 else candidates
+    candidates = _drop_equal(candidates)
     if len(candidates) != 1:
         listed = candidates or [c for c in free if not c.is_constant and not c.is_sentence and not c.is_decimal]
         text = "Which column is the customer? No name speaks for one."
@@ -122,6 +120,15 @@ def _drop_finer(candidates: list[ColumnEvidence], time: ColumnEvidence | None) -
         return candidates
     repeating = [c for c in candidates if not is_order_like(c, time)]
     return repeating or candidates
+
+
+def _drop_equal(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
+    """Leave out columns that name the values of another one, such as a name beside a number."""
+    distinct: list[ColumnEvidence] = []
+    for column in candidates:
+        if not any(_is_one_to_one(column, other) for other in distinct):
+            distinct.append(column)
+    return distinct
 
 
 def _is_one_to_one(one: ColumnEvidence, other: ColumnEvidence) -> bool:

@@ -105,7 +105,7 @@ def _mapping_table(inspection: Inspection) -> Table:
     for decision in inspection.proposal.decisions:
         table.add_row(_text(decision.key), _text(_show(decision.value)), _text(decision.reason))
     if all(decision.key != "time_zone" for decision in inspection.proposal.decisions):
-        table.add_row("time_zone", "UTC", "assumed for times without an offset; no export holds its zone")
+        table.add_row("time_zone", "UTC", "assumed for times without an offset; no column names a zone")
     return table
 
 

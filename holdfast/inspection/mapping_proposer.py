@@ -16,11 +16,12 @@ from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
 from holdfast.inspection.known_exports import find_recipe
+from holdfast.inspection.price_and_quantity import drop_unusable_quantity
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, list_named_columns
 from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
 from holdfast.inspection.source_sample import SourceSample, count_title_rows, read_sample
 from holdfast.inspection.text_format import detect_encoding, detect_layout
-from holdfast.inspection.time_role import choose_time
+from holdfast.inspection.time_role import choose_time, choose_zone
 
 _LAYOUT_SAMPLE = 1024 * 1024
 _DEFAULTS = {"encoding": "utf-8", "delimiter": ",", "quoted": True, "skip_rows": 0, "column_names": ()}
@@ -55,6 +56,7 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     free = [c for c in columns if c is not time and c.text not in list_named_columns(list(given.values()))]
     money = choose_amount(free, decimal)
     taken = _chosen_columns(money, given)
+    proposal += choose_zone(columns)
     customers = choose_customer(columns, time, taken)
     customer_name = given.get("columns.customer_id") or _chosen(customers, "columns.customer_id")
     customer = next((c for c in columns if c.text == customer_name), None)
@@ -74,6 +76,7 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     rule += find_row_rules(rest, customer, amounts, factors) + find_repeated_rows(columns)
     encoding = _ask_for_encoding(path, customer, given)
     whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)
+    whole = whole if "columns.quantity" in given else drop_unusable_quantity(whole, columns, decimal)
     if sample.absent and any(key.startswith("columns.") for q in whole.questions for key in q.keys):
         listed = ", ".join(f"{name!r} (not in {file})" for name, file in sample.absent.items())
         raise IngestError(
@@ -178,7 +181,7 @@ def _apply_given(proposal: Proposal, given: Mapping[str, Any]) -> Proposal:
         replaced |= {"columns.unit_price"} | ({"columns.quantity"} - set(given) if _has_price(proposal) else set())
     elif "columns.unit_price" in given:
         replaced |= {"columns.amount"}
-    decisions = [d for d in proposal.decisions if d.key not in replaced]
+    decisions = [d for d in proposal.decisions if d.key not in replaced and d.key.partition(".")[0] not in replaced]
     decisions += [Decision(key, value, "given") for key, value in given.items() if value is not None]
     questions = tuple(q for q in proposal.questions if not set(q.keys) & set(given))
     return Proposal(tuple(sorted(decisions, key=_position)), questions, tuple(dict.fromkeys(proposal.notes)))

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from holdfast.core.errors import IngestError
-from holdfast.inspection.proposal import Proposal
+from holdfast.inspection.proposal import Decision, Proposal
 
 _WIDTH = 100
 
@@ -22,12 +22,19 @@ def render_mapping(proposal: Proposal, source: str) -> str:
     Returns:
         YAML with a comment above each key.
     """
-    lines = [f"# Mapping of {source}, proposed by `python -m flows.ingest --inspect`.", "columns:"]
+    lines = [f"# Mapping of {source}, proposed by `python -m flows.ingest --inspect`."]
+    groups: dict[str, list[Decision]] = {"columns": []}
     for decision in proposal.decisions:
-        group, _, name = decision.key.rpartition(".")
-        indent = "  " if group else ""
-        lines += [f"{indent}# {line}" for line in textwrap.wrap(decision.reason, _WIDTH)]
-        lines.append(f"{indent}{name}: {_to_yaml(decision.value)}")
+        groups.setdefault(decision.key.partition(".")[0], []).append(decision)
+    for group, decisions in groups.items():
+        nested = [decision for decision in decisions if "." in decision.key]
+        for decision in decisions:
+            if decision not in nested:
+                lines += [*_comment(decision, ""), f"{group}: {_to_yaml(decision.value)}"]
+        lines += [f"{group}:"] if nested else []
+        for decision in nested:
+            name = decision.key.partition(".")[2]
+            lines += [*_comment(decision, "  "), f"  {_to_yaml(name)}: {_to_yaml(decision.value)}"]
     keys = {decision.key for decision in proposal.decisions}
     if "time_zone" not in keys:
         lines += [
@@ -35,6 +42,10 @@ def render_mapping(proposal: Proposal, source: str) -> str:
             "time_zone: UTC",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _comment(decision: Decision, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in textwrap.wrap(decision.reason, _WIDTH)]
 
 
 def write_mapping(text: str, path: Path, overwrite: bool) -> None:

@@ -157,7 +157,8 @@ def nest_keys(values: Mapping[str, Any]) -> dict[str, Any]:
         level = result
         for parent in parents:
             level = level.setdefault(parent, {})
-        level[last] = value
+        present = level.get(last)
+        level[last] = {**present, **value} if isinstance(present, dict) and isinstance(value, dict) else value
     return result
 
 

@@ -1,162 +1,199 @@
-"""Questions about columns whose values are kinds of rows: status, flag of cancellation, direction of money."""
+"""Classification of the values of a column as sales, returns and rows that are neither."""
 
 import re
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow.compute as pc
 
+from holdfast.inspection import words as w
 from holdfast.inspection.column_evidence import ColumnEvidence
-from holdfast.inspection.column_names import split_words
-from holdfast.inspection.proposal import Answer, Proposal, Question
 
-_SALES = split_words(
-    "paid complete completed fulfilled shipped delivered closed succeeded success successful captured settled done ok "
-    "invoiced posted cleared confirmed approved sale charge payment purchase order processing partially_refunded "
-    "partially_paid bezahlt abgeschlossen versendet geliefert checked_out purchased invoice order transaction pagado "
-    "completado aprovado pago payé livré"
-)
-_RETURNS = split_words(
-    "credit_note creditnote credit_memo avoir retoure rucksendung devolution reembolsado rembourse "
-    "refund refunded return returned chargeback credit reversal reversed storno erstattet"
-)
-_NO_SALES = split_words(
-    "cancelled canceled void voided failed declined rejected pending unpaid open draft expired abandoned storniert "
-    "cancelado annulé checked_in no_show overdue due payment_due view cart click add_to_cart remove_from_cart visit "
-    "session login search wishlist impression test created unavailable on_hold authorized offen ausstehend reverted "
-    "redeem earn"
-)
-_NO_SALE_STEMS = re.compile(r"cancel|void|storn|annul|refund|revers|declin|chargeback|zuruck|abgelehnt", re.IGNORECASE)
-_FLAG_STEMS = ("cancel", "void", "refund", "storn", "return", "deleted", "annul", "test")
-_TRUE = {"true", "t", "yes", "y", "1", "ja", "oui", "si", "x"}
-_FALSE = {"false", "f", "no", "n", "0", "nein", "non"}
-# Value of received money, then of money that leaves the account.
-_DIRECTIONS = (
-    ("credit", "debit"),
-    ("c", "d"),
-    ("cr", "dr"),
-    ("bij", "af"),
-    ("haben", "soll"),
-    ("h", "s"),
-    ("in", "out"),
-)
 _MAX_KINDS = 15
 _MIN_KNOWN = 0.8  # share of rows with a known word, in a column with another name
 _SIGNED_SHARE = 0.98
 
 
-def ask_about_kinds(column: ColumnEvidence, amounts: np.ndarray | None) -> Proposal:
-    """Ask which kinds of rows are purchases, where a column has kinds that may be none.
+@dataclass(frozen=True)
+class RowKinds:
+    """Values of a column with the kind of row that each one stands for.
+
+    Attributes:
+        column: Column.
+        counts: Rows of each value, most frequent first.
+        kinds: Kind of each value: ``sale``, ``return``, ``none`` (no sale), or "" (unknown).
+        is_direction: Whether the values are the two directions of money.
+        certain: Values whose kind has one reading.
+    """
+
+    column: ColumnEvidence
+    counts: dict[str, int]
+    kinds: dict[str, str]
+    is_direction: bool
+    certain: frozenset[str]
+
+    @property
+    def listed(self) -> str:
+        """Return the values with their numbers of rows."""
+        return ", ".join(f"{value} ({count:,})" for value, count in self.counts.items())
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """List the values of some kinds.
+
+        Args:
+            kinds: Kinds.
+
+        Returns:
+            Values, most frequent first.
+        """
+        return [value for value in self.counts if self.kinds[value] in kinds]
+
+    def find_rows(self, *kinds: str) -> np.ndarray:
+        """Find the rows of some kinds.
+
+        Args:
+            kinds: Kinds.
+
+        Returns:
+            True for the rows of these kinds, shape (rows,).
+        """
+        return self.column.column.text.to_pandas().isin(self.of_kind(*kinds)).to_numpy()
+
+    def accept_without_customer(self, is_missing: np.ndarray) -> "RowKinds":
+        """Accept values that are probably no sales where none of their rows has a customer.
+
+        Args:
+            is_missing: True for rows without a customer, shape (rows,).
+
+        Returns:
+            Kinds with more certain values.
+        """
+        texts = self.column.column.text.to_pandas()
+        accepted = {value for value in self.of_kind("none") if is_missing[texts.eq(value).to_numpy()].all()}
+        return replace(self, certain=self.certain | accepted)
+
+    @property
+    def may_hold_others(self) -> bool:
+        """Return whether some values may be no sales: by clear words, else by words in a column of kinds."""
+        if len(self.counts) < 2:
+            return False
+        found, name = set(self.kinds.values()), self.column.name
+        if self.is_direction or any(_has_stem(value) and kind != "sale" for value, kind in self.kinds.items()):
+            return True
+        known = sum(self.counts[value] for value, kind in self.kinds.items() if kind) / sum(self.counts.values())
+        if name.is_status and not name.is_region_or_status:
+            return found != {"sale"}
+        if name.is_status or (name.is_kind and known >= _MIN_KNOWN):
+            return bool(found & {"none", "return"}) or {"sale", ""} <= found
+        if name.is_kind:
+            return any(_join_words(value) in (*w.RETURNS, *w.NO_SALES) for value in self.counts)
+        return known >= _MIN_KNOWN and not found <= {"sale", ""}
+
+    @property
+    def are_certain(self) -> bool:
+        """Return whether each value is a sale or no sale for certain, and both occur."""
+        return set(self.kinds.values()) == {"sale", "none"} and set(self.counts) <= self.certain
+
+    def have_their_sign(self, amounts: np.ndarray | None) -> bool:
+        """Return whether all rows are sales or returns, and amounts below zero are those of the returns.
+
+        Args:
+            amounts: Amount or quantity of each row with its sign, shape (rows,); None where undecided.
+
+        Returns:
+            True where the sign shows what the column shows.
+        """
+        if amounts is None or set(self.kinds.values()) != {"sale", "return"}:
+            return False
+        known = np.isfinite(amounts) & (amounts != 0)
+        return bool(known.any() and ((amounts < 0) == self.find_rows("return"))[known].mean() > _SIGNED_SHARE)
+
+
+def classify_values(column: ColumnEvidence) -> RowKinds | None:
+    """Classify the values of a column.
 
     Args:
         column: Column without a role.
-        amounts: Amount or quantity of each row with its sign, shape (rows,); None where undecided.
 
     Returns:
-        Question, or nothing where each row is a purchase, or returns show by their sign.
+        Kinds; None for a column of many values, or one of means of payment.
     """
-    if not 1 <= column.distinct <= _MAX_KINDS:
-        return Proposal()
-    counts = column.column.text.to_pandas().value_counts()
-    values = [str(value) for value in counts.index]
-    shown = ", ".join(f"{value} ({count:,})" for value, count in counts.items())
-    directions = _classify_directions(values)
-    kinds = directions or {value: _classify(value) for value in values}
-    if _has_their_sign(column, kinds, amounts):
-        return Proposal()
-    if flagged := _find_flag(column, values):
-        return _ask_about_flag(column, flagged, int(counts[flagged]))
-    known = sum(counts[value] for value, kind in kinds.items() if kind) / counts.sum()
-    if column.distinct < 2 or not (directions or _may_hold_other_kinds(column, kinds, known)):
-        return Proposal()
-    question = Question(
-        f"{column.text} is {shown}. Which rows are purchases?",
-        _list_answers(column, kinds),
-        ("where", _condition_key(column, "where")),
-    )
-    return Proposal(questions=(question,))
+    if not 1 <= column.distinct <= _MAX_KINDS or column.name.is_means_of_payment:
+        return None
+    found = pc.value_counts(column.column.text.drop_null()).to_pylist()
+    counts = {row["values"]: row["counts"] for row in sorted(found, key=lambda row: -row["counts"])}
+    directions = _classify_directions(list(counts))
+    kinds = directions or {value: _classify(value) for value in counts}
+    if any(is_won(value) for value in counts):  # stages of deals: the others are not won, or not yet
+        kinds = {value: "sale" if is_won(value) else "none" for value in counts}
+        return RowKinds(column, counts, kinds, False, frozenset(counts))
+    certain = frozenset(value for value in counts if _is_certain(value))
+    return RowKinds(column, counts, kinds, bool(directions), certain)
 
 
-def _may_hold_other_kinds(column: ColumnEvidence, kinds: dict[str, str], known: float) -> bool:
-    """Return whether some values may be no sales: by clear words, else by words in a column of kinds."""
-    found = set(kinds.values())
-    if any(_NO_SALE_STEMS.search(value) and kind != "sale" for value, kind in kinds.items()):
-        return True
-    if column.name.is_status or column.name.is_kind:
-        return bool(found & {"none", "return"}) or {"sale", ""} <= found
-    return known >= _MIN_KNOWN and not found <= {"sale", ""}
+def find_flag(column: ColumnEvidence) -> str:
+    """Find the value that means yes in a column named cancelled, void or refunded.
 
+    Args:
+        column: Column.
 
-def _list_answers(column: ColumnEvidence, kinds: dict[str, str]) -> tuple[Answer, ...]:
-    known = [value for value, kind in kinds.items() if kind == "sale"]
-    sales = [value for value, kind in kinds.items() if kind in ("sale", "")]
-    returns = [value for value, kind in kinds.items() if kind == "return"]
-    key = _condition_key(column, "where")
-    nested = (lambda values: values) if key != "where" else (lambda values: {column.text: values})
-    answers = [
-        Answer(f"only {', '.join(part)}", {key: nested(part)})
-        for part in ([known] if known and known != sales else []) + ([sales] if sales else [])
-    ]
-    if returns and sales:
-        rule = {"column": column.text, "is": returns}
-        keys = {key: nested([*sales, *returns]), "cancellation": rule}
-        both = Answer(f"{', '.join(sales)}, and {', '.join(returns)} as returns", keys)
-        answers.insert(len(answers) if column.name.is_status else 0, both)
-    answers.append(Answer("all rows are purchases", {key: None if key != "where" else {}}))
-    return tuple(answers)
-
-
-def _ask_about_flag(column: ColumnEvidence, flagged: str, rows: int) -> Proposal:
-    key = _condition_key(column, "where_not")
-    condition = [flagged] if key != "where_not" else {column.text: [flagged]}
-    question = Question(
-        f"{column.text} is {flagged} in {rows:,} rows. Are they purchases?",
-        (
-            Answer("no: these rows are left out", {key: condition}),
-            Answer("they are returns", {"cancellation": {"column": column.text, "is": [flagged]}}),
-            Answer("yes", {key: None if key != "where_not" else {}}),
-        ),
-        ("where_not", key, "cancellation"),
-    )
-    return Proposal(questions=(question,))
-
-
-def _find_flag(column: ColumnEvidence, values: list[str]) -> str:
-    """Return the value that means yes in a column named cancelled, void or refunded; "" without one."""
-    if not column.name.has(_FLAG_STEMS) and not any(stem in column.name.letters for stem in _FLAG_STEMS[:4]):
+    Returns:
+        Value; "" without one.
+    """
+    if not column.name.has(w.FLAGS) and not any(stem in column.name.letters for stem in w.FLAGS_ANYWHERE):
         return ""
-    lowered = {value.lower(): value for value in values}
-    if not set(lowered) <= _TRUE | _FALSE:
+    lowered = {value.as_py().lower(): value.as_py() for value in pc.unique(column.column.text.drop_null())}
+    if not set(lowered) <= w.TRUE | w.FALSE:
         return ""
-    return next((value for word, value in lowered.items() if word in _TRUE), "")
-
-
-def _condition_key(column: ColumnEvidence, rule: str) -> str:
-    """Return the key of the condition on one column, so that two columns can have one each."""
-    return rule if "." in column.text or "=" in column.text else f"{rule}.{column.text}"
+    return next((value for word, value in lowered.items() if word in w.TRUE), "")
 
 
 def _classify_directions(values: list[str]) -> dict[str, str]:
     words = {value.strip().lower(): value for value in values}
-    for received, paid in _DIRECTIONS:
+    for received, paid in w.DIRECTIONS:
         if set(words) == {received, paid}:
             return {words[received]: "sale", words[paid]: "return"}
     return {}
 
 
+def _split_value(value: str) -> list[str]:
+    return re.findall(r"[^\W_]+", w.to_plain_text(value).lower())
+
+
+def _join_words(value: str) -> str:
+    return "_".join(_split_value(value))
+
+
 def _classify(value: str) -> str:
     """Classify a kind by its whole text, else by its words, of which a return counts most."""
-    words = re.findall(r"[^\W_]+", value.lower())
-    kinds = (("return", _RETURNS), ("none", _NO_SALES), ("sale", _SALES))
+    words = _split_value(value)
     for found in (["_".join(words)], words):
-        for kind, known in kinds:
+        for kind, known in (("return", w.RETURNS), ("none", w.NO_SALES), ("sale", w.SALES)):
             if any(word in known for word in found):
-                return kind
+                is_negated = kind == "sale" and any(word in w.NEGATIONS for word in words)
+                return "none" if is_negated else kind
     return ""
 
 
-def _has_their_sign(column: ColumnEvidence, kinds: dict[str, str], amounts: np.ndarray | None) -> bool:
-    """Return whether all rows are sales or returns, and the amounts of returns, and of no others, are below zero."""
-    if amounts is None or set(kinds.values()) != {"sale", "return"}:
-        return False
-    is_return = column.column.text.to_pandas().map(kinds).eq("return").to_numpy()
-    known = np.isfinite(amounts) & (amounts != 0)
-    return bool(known.any() and ((amounts < 0) == is_return)[known].mean() > _SIGNED_SHARE)
+def is_won(value: str) -> bool:
+    """Return whether a value is the stage of a won deal, also as a program joins it: closedwon.
+
+    Args:
+        value: Value of a column of stages.
+
+    Returns:
+        True for a won deal.
+    """
+    return "".join(_split_value(value.split("(")[0])).endswith(w.WON)
+
+
+def _is_certain(value: str) -> bool:
+    words = _split_value(value)
+    if any(word in w.UNCERTAIN for word in ("_".join(words), *words)):
+        whole = "_".join(words)
+        return whole in (*w.SALES, *w.NO_SALES) and whole not in w.UNCERTAIN
+    return True
+
+
+def _has_stem(value: str) -> bool:
+    return any(stem in w.to_plain_text(value).lower() for stem in w.NO_SALE_STEMS)

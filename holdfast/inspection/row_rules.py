@@ -6,14 +6,10 @@ import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.currency_codes import find_currency
 from holdfast.inspection.column_evidence import ColumnEvidence
-from holdfast.inspection.column_names import split_words
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
-from holdfast.inspection.row_kinds import ask_about_kinds
+from holdfast.inspection.row_kind_rules import choose_kinds
+from holdfast.inspection.words import PLACEHOLDERS
 
-_PLACEHOLDERS = split_words(
-    "guest unknown anonymous none na n/a null 0 -1 00000 999999 99999 walk-in walkin cash test default gast unbekannt "
-    "invitado invité noreply undefined"
-)
 _MANY_ROWS = 50
 _LARGE_SHARE = 0.1
 _CLEARLY_LARGEST = 5  # times the rows of the second id
@@ -35,7 +31,7 @@ def find_row_rules(
     """
     proposal = Proposal()
     for column in rest:
-        proposal += ask_about_kinds(column, amounts)
+        proposal += choose_kinds(column, customer, amounts)
         proposal += _ask_about_currency(column)
         proposal += _ask_about_refund(column)
         if column.name.has(["discount", "rabatt", "remise", "descuento"]) and _has_values(column):
@@ -114,7 +110,7 @@ def _find_placeholder(customer: ColumnEvidence) -> Proposal:
     row = int(np.flatnonzero(customer.codes == counts.argmax())[0])
     value = customer.column.text[row].as_py()
     share = f"{value!r} is the customer of {first / customer.rows:.0%} of the rows"
-    if value.lower().split("@")[0] in _PLACEHOLDERS:
+    if value.lower().split("@")[0] in PLACEHOLDERS:
         return Proposal((Decision("ignore_customers", [value], f"{share}, a placeholder"),))
     question = Question(
         f"{share}. Is it one customer, or a placeholder for many?",

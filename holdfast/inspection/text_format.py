@@ -15,6 +15,7 @@ _SAMPLE_LINES = 2000
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", "~": "tilde"}
 _SEPARATOR_LINE = re.compile(r"^sep=.\r?\n")
 _TITLE_LINES = 50
+_COMPARED_LINES = 19
 _VALUE = re.compile(r"^[-+]?[\d.,]*\d$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 _DEFAULT_ENCODING = "cp1252"
 _ALPHABETS = ("cp1250", "cp1251", "cp1253", "cp1254", "cp1257")
@@ -147,7 +148,9 @@ def detect_layout(text: str) -> Layout:
         counts = Counter(len(line.split()) for line in lines if line.strip())
         fields, rows = counts.most_common(1)[0] if counts else (0, 0)
         if fields > 1 and rows >= 0.9 * sum(counts.values()) and len(lines[0].split()) == fields:
-            return Layout("whitespace", False, f"blanks: lines have {fields} fields")
+            split = [line.split() for line in lines if line.strip()]
+            names = _name_columns(split[0], split[1:], fields)
+            return Layout("whitespace", False, f"blanks: lines have {fields} fields", column_names=names)
     blank = text[: len(text) - len(text.lstrip("\r\n"))].count("\n")
     found = _find_header(lines, best) if best.delimiter else best
     return replace(found, skip_rows=found.skip_rows + blank) if found.skip_rows else found
@@ -162,11 +165,15 @@ def _find_header(lines: list[str], layout: Layout) -> Layout:
     if 0 < first <= _TITLE_LINES:  # titles have no line ends within a value: count lines
         counts = [len(next(_read_rows(line, layout.delimiter, layout.quoted), [])) for line in lines]
         skipped = counts.index(usual)
-    names, following = rows[first], rows[first + 1 : first + 20]
-    valued = [i for i, cell in enumerate(names) if _VALUE.match(cell.strip())]
-    alike = [i for i in valued if all(_VALUE.match(row[i].strip()) for row in following if len(row) == usual)]
-    columns = tuple(f"column {i}" for i in range(1, usual + 1)) if following and len(alike) >= 2 else ()
-    return replace(layout, skip_rows=skipped, column_names=columns)
+    return replace(layout, skip_rows=skipped, column_names=_name_columns(rows[first], rows[first + 1 :], usual))
+
+
+def _name_columns(first: list[str], following: list[list[str]], fields: int) -> tuple[str, ...]:
+    """Name the columns of a file whose first line is a row: it has values where the lines below have some."""
+    below = [row for row in following[:_COMPARED_LINES] if len(row) == fields]
+    valued = [i for i, cell in enumerate(first) if _VALUE.match(cell.strip())]
+    alike = [i for i in valued if all(_VALUE.match(row[i].strip()) for row in below)]
+    return tuple(f"column {i}" for i in range(1, fields + 1)) if below and len(alike) >= 2 else ()
 
 
 def _score_delimiter(sample: str, delimiter: str, quoted: bool) -> tuple[float, int]:

@@ -85,6 +85,24 @@ def measure_times(column: TextColumn) -> TimeEvidence:
     return TimeEvidence(readings, share, reason, _show_difference(values, [times[r[0]] for r in readings]))
 
 
+def read_first_reading(column: TextColumn, evidence: TimeEvidence) -> np.ndarray:
+    """Read the times of a column in its likeliest reading.
+
+    Args:
+        column: Column as text.
+        evidence: Formats of the column, at least one reading.
+
+    Returns:
+        UTC times, NaT where a value is none, shape (rows,).
+    """
+    found = np.full(len(column.text), np.datetime64("NaT", "us"))
+    text = clean_text(column.text)
+    for name in evidence.readings[0]:
+        times = read_timestamps(text, name, "UTC").utc
+        found = np.where(np.isnat(found), times, found)
+    return found
+
+
 def _show_difference(values: Any, readings: list[np.ndarray]) -> tuple[str, ...]:
     """Show, in each reading, the first value that the readings read differently."""
     differs = ~np.all([reading == readings[0] for reading in readings], axis=0) | (len(readings) == 1)

@@ -1,13 +1,19 @@
 """Choice of the column with the time of a transaction, and of its format."""
 
+from zoneinfo import available_timezones
+
 import numpy as np
 import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_evidence import ColumnEvidence
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
+from holdfast.inspection.related_times import choose_earliest
+from holdfast.inspection.row_kinds import is_won
 
 _KEY = "columns.event_timestamp"
+_MAX_STAGES = 15
+_CLOSE_OF_DEAL = 3
 _CLOCK = r"^[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?: ?[AaPp][Mm])?$"
 
 
@@ -36,9 +42,13 @@ def choose_time(
             (_KEY,),
         )
         return None, Proposal(questions=(question,))
-    best = max(candidates, key=lambda column: _rank(column))
-    rivals = [other for other in candidates if other is not best and not _same_times(best, other)]
-    rivals = [other for other in rivals if _rank(other)[0] == _rank(best)[0]]
+    has_deals = any(_has_won_deals(column) for column in columns)
+    support = {column.text: _measure_support(column, has_deals) for column in candidates}
+    best = max(candidates, key=lambda column: (support[column.text], *_rank(column)))
+    rivals = [other for other in candidates if support[other.text] == support[best.text]]
+    if len(rivals) > 1:
+        best, rivals = choose_earliest(best, rivals)
+    rivals = [other for other in rivals if other is not best and not _same_times(best, other)]
     decision = Decision(_KEY, best.text, _explain(best, candidates))
     clock = _find_clock(best, columns)
     if clock is not None and not rivals:
@@ -56,6 +66,23 @@ def choose_time(
     return best, Proposal(decisions=(decision,)) + choose_format(best)
 
 
+def choose_zone(columns: list[ColumnEvidence]) -> Proposal:
+    """Choose the time zone where a column has the name of one on all rows.
+
+    Args:
+        columns: Evidence of all columns.
+
+    Returns:
+        Time zone, or nothing.
+    """
+    for column in columns:
+        if column.name.is_zone and column.distinct == 1 and column.present == column.rows:
+            zone = column.column.text[0].as_py()
+            if "/" in zone and zone in available_timezones():
+                return Proposal((Decision("time_zone", zone, f"{column.text} of all rows"),))
+    return Proposal()
+
+
 def _prefer_dates(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
     """Leave out bare numbers that read as dates unless no column holds written dates.
 
@@ -63,7 +90,7 @@ def _prefer_dates(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
     """
     written = [c for c in candidates if not c.is_number or c.column.is_time]
     named = [c for c in candidates if c.name.time_support > 0 or c.name.is_date]
-    return written or named or [c for c in candidates if c.is_compact_day]
+    return written or named or [c for c in candidates if c.is_compact_day or c.is_epoch]
 
 
 def _list_possible_times(columns: list[ColumnEvidence]) -> list[ColumnEvidence]:
@@ -73,8 +100,22 @@ def _list_possible_times(columns: list[ColumnEvidence]) -> list[ColumnEvidence]:
     return [c for c in free if c.name.is_date] or free or columns
 
 
-def _rank(column: ColumnEvidence) -> tuple[int, float, int]:
-    return (column.name.time_support, round(column.present / column.rows, 2), column.distinct)
+def _rank(column: ColumnEvidence) -> tuple[float, int]:
+    return (round(column.present / column.rows, 2), column.distinct)
+
+
+def _has_won_deals(column: ColumnEvidence) -> bool:
+    """Return whether a column has the stages of deals, of which some are won."""
+    if not column.name.is_status or column.distinct > _MAX_STAGES:
+        return False
+    return any(is_won(stage) for stage in pc.unique(column.column.text.drop_null()).to_pylist())
+
+
+def _measure_support(column: ColumnEvidence, has_deals: bool) -> int:
+    """Return the support of a name; a deal becomes a purchase when it is closed."""
+    if has_deals and column.name.is_close:
+        return _CLOSE_OF_DEAL
+    return column.name.time_support
 
 
 def _same_times(one: ColumnEvidence, other: ColumnEvidence) -> bool:

@@ -1,12 +1,14 @@
 """Made-up exports: one table of transactions, written in many notations, column names and layouts."""
 
-import gzip
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from tests.support.compressions import COMPRESSIONS
+from tests.support.exports.history import sort_table
 
 NAMES = (
     {
@@ -89,7 +91,7 @@ def write_export(folder: Path, seed: int) -> DressedExport:
         "first_days_only": draw.random() < 0.15,
         "returns": draw.choice((0.0, 0.05)),
         "quote_all": draw.random() < 0.3,
-        "gzip": draw.random() < 0.2,
+        "compression": draw.choice(("none",) * 15 + tuple(COMPRESSIONS)),
         "grouped": draw.random() < 0.3,
         "currency_sign": draw.choice(("", "", "", "$", "€ ")),
     }
@@ -129,20 +131,13 @@ def _write(folder: Path, dress: dict[str, object], rng: np.random.Generator, dra
     order = list(columns)
     draw.shuffle(order)
     frame = pd.DataFrame({name: columns[name] for name in order})
-    path = folder / f"export-{dress['seed']}.csv{'.gz' if dress['gzip'] else ''}"
+    ending, compress = COMPRESSIONS[str(dress["compression"])]
+    path = folder / f"export-{dress['seed']}.csv{ending}"
     text = frame.to_csv(index=False, sep=str(dress["delimiter"]), quoting=1 if dress["quote_all"] else 0)
     content = text.encode(str(dress["encoding"]))
-    path.write_bytes(gzip.compress(content) if dress["gzip"] else content)
+    path.write_bytes(compress(content))
     table = pd.DataFrame({"customer_id": ids, "event_timestamp": times.tz_localize("UTC"), "amount": amount})
     return DressedExport(path, sort_table(table), dress)
-
-
-def sort_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort a table of transactions so that equal tables compare as equal."""
-    frame = table[["customer_id", "event_timestamp", "amount"]].copy()
-    frame["event_timestamp"] = frame["event_timestamp"].dt.as_unit("us")
-    frame["amount"] = frame["amount"].astype(float).round(4)
-    return frame.sort_values(["customer_id", "event_timestamp", "amount"], ignore_index=True)
 
 
 def _id(customer: int, kind: str) -> str:

@@ -1,11 +1,7 @@
 """Random tables of transactions, and the files and mappings in which a shop may export them."""
 
-import bz2
 import csv
-import gzip
 import io
-import lzma
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +14,8 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
+
+from tests.support.compressions import COMPRESSIONS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GROUPS = ["", "'", "\u2019", " ", "\u00a0", "\u202f"]  # the last two: no-break space, narrow no-break space
@@ -100,8 +98,9 @@ class TableDress:
             mapping |= {"decimal": self.number.decimal, "delimiter": self.delimiter, "encoding": self.encoding}
             if not self.last_line_end:
                 mapping["unterminated_row"] = "keep"
-            path = path.with_name(path.name + COMPRESSIONS[self.compression][0])
-            path.write_bytes(COMPRESSIONS[self.compression][1](content))
+            ending, compress = COMPRESSIONS[self.compression]
+            path = path.with_name(path.name + ending)
+            path.write_bytes(compress(content))
             return path, mapping
         path = folder / f"export.{self.kind}"
         if self.kind == "parquet":
@@ -155,29 +154,6 @@ class TableDress:
             sheet.append([values[column][number] for column in self.columns])
         return workbook
 
-
-def _zip(content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("export.csv", content)
-    return buffer.getvalue()
-
-
-def _zstd(content: bytes) -> bytes:
-    buffer = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(buffer, "zstd") as stream:
-        stream.write(content)
-    return buffer.getvalue().to_pybytes()
-
-
-COMPRESSIONS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
-    "none": ("", bytes),
-    "gzip": (".gz", gzip.compress),
-    "bz2": (".bz2", bz2.compress),
-    "xz": (".xz", lzma.compress),
-    "zstd": (".zst", _zstd),
-    "zip": (".zip", _zip),
-}
 
 _TIMES = [
     TimeDress(None, timedelta(seconds=1), lambda local: local.strftime("%Y-%m-%d %H:%M:%S")),

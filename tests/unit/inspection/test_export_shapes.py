@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.ingestion.mapping_file import load_mapping
 from holdfast.inspection.column_names import split_name
 from holdfast.inspection.inspection import Inspection, inspect_source
+from holdfast.inspection.mapping_writer import render_mapping, write_mapping
 
 
 def look(path: Path, header: str, rows: list[str], **given: object) -> Inspection:
@@ -159,10 +161,19 @@ def test_support_of_a_column_name(name: str, support: int, kind: str) -> None:
     assert (split_name(name).customer_support, split_name(name).amount_class) == (support, kind)
 
 
-@pytest.mark.parametrize(("name", "value"), [("is_cancelled", "true"), ("VoidFlag", "Y"), ("Refund", "Yes")])
-def test_inspect_source_flag_of_a_cancelled_row_asks(tmp_path: Path, name: str, value: str) -> None:
-    other = {"true": "false", "Y": "N", "Yes": "No"}[value]
+@pytest.mark.parametrize(("name", "value"), [("is_cancelled", "true"), ("VoidFlag", "Y")])
+def test_inspect_source_flag_of_a_cancelled_row_leaves_it_out(tmp_path: Path, name: str, value: str) -> None:
+    other = {"true": "false", "Y": "N"}[value]
     rows = [f"c{i % 11},{day(i)},{i + 1}.00,{value if i % 10 == 3 else other}" for i in range(60)]
+    found = look(tmp_path / "a.csv", f"client,date,total,{name}", rows)
+    assert found.proposal.content["where_not"] == {name: [value]}
+    assert found.preview is not None
+    assert len(found.preview.transactions) == 54
+
+
+@pytest.mark.parametrize(("name", "value", "sign"), [("Refund", "Yes", ""), ("is_cancelled", "Yes", "-")])
+def test_inspect_source_flag_of_a_possible_return_asks(tmp_path: Path, name: str, value: str, sign: str) -> None:
+    rows = [f"c{i % 11},{day(i)},{sign * (i % 10 == 3)}{i + 1}.00,{'Yes' if i % 10 == 3 else 'No'}" for i in range(60)]
     (question,) = look(tmp_path / "a.csv", f"client,date,total,{name}", rows).proposal.questions
     assert question.answers[0].keys == {f"where_not.{name}": [value]}
     found = look(tmp_path / "a.csv", f"client,date,total,{name}", rows, **question.answers[0].keys)
@@ -178,7 +189,7 @@ def test_inspect_source_column_of_directions_offers_returns(tmp_path: Path, rece
 
 
 def test_inspect_source_two_columns_of_status_need_an_answer_each(tmp_path: Path) -> None:
-    states = [f"{'void' if i % 9 == 1 else 'paid'},{'done' if i % 7 else 'failed'}" for i in range(60)]
+    states = [f"{'unpaid' if i % 9 == 1 else 'paid'},{'done' if i % 7 else 'open'}" for i in range(60)]
     rows = [f"c{i % 11},{day(i)},{i + 1}.00,{state}" for i, state in enumerate(states)]
     header = "client,date,total,status,payment status"
     first, second = look(tmp_path / "a.csv", header, rows).proposal.questions
@@ -219,3 +230,88 @@ def test_inspect_source_few_words_of_one_alphabet_decide_the_encoding(
     rows = [f"{day(i):%d.%m.%Y};k{i % 7};{i},50" for i in range(40)]
     path.write_bytes("\n".join([header, *rows, ""]).encode(encoding))
     assert decided(inspect_source(path, {}, 90, 30))["encoding"] == encoding
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "bought"),
+    [
+        ("Estado", ("Cobrada", "Anulada"), ["Cobrada"]),
+        ("payment_status", ("captured", "failed"), ["captured"]),
+        ("Stage", ("Closed Won", "Negotiation"), ["Closed Won"]),
+        ("event", ("purchase", "view_item"), ["purchase"]),
+        ("a.status", ("paid", "voided"), ["paid"]),
+    ],
+)
+def test_inspect_source_known_states_without_a_purchase_are_left_out(
+    tmp_path: Path, name: str, states: tuple[str, str], bought: list[str]
+) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{states[i % 10 == 3]}" for i in range(60)]
+    found = look(tmp_path / "a.csv", f"client,date,total,{name}", rows)
+    assert found.proposal.content["where"] == {name: bought}
+    target = tmp_path / "a.yaml"
+    write_mapping(render_mapping(found.proposal, "a.csv"), target, overwrite=False)
+    assert load_mapping(target).where == found.proposal.build_mapping().where  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "states"),
+    [("Status", ("Klaar", "Bezig")), ("status", ("paid", "pending")), ("Status", ("Paid", "Not Paid"))],
+)
+def test_inspect_source_states_with_two_readings_ask(tmp_path: Path, name: str, states: tuple[str, str]) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{states[i % 10 == 3]}" for i in range(60)]
+    found = look(tmp_path / "a.csv", f"client,date,total,{name}", rows)
+    assert found.is_sure == (states[1] == "Not Paid")
+
+
+def test_inspect_source_status_of_each_customer_is_no_status_of_rows(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{('gold', 'silver')[i % 11 > 5]}" for i in range(60)]
+    assert look(tmp_path / "a.csv", "client,date,total,status", rows).is_sure
+
+
+@pytest.mark.parametrize(("name", "values"), [("Payment method", "Credit Card,Invoice"), ("Card type", "credit,debit")])
+def test_inspect_source_means_of_payment_are_no_kinds_of_rows(tmp_path: Path, name: str, values: str) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,{values.split(',')[i % 2]}" for i in range(60)]
+    assert look(tmp_path / "a.csv", f"client,date,total,{name}", rows).is_sure
+
+
+@pytest.mark.parametrize("terms", [(14,), (14, 30)])
+def test_inspect_source_date_after_a_fixed_term_is_not_the_purchase(tmp_path: Path, terms: tuple[int, ...]) -> None:
+    rows = [f"c{i % 11},{day(i + terms[i % len(terms)])},{day(i)},{i + 1}.00" for i in range(60)]
+    found = look(tmp_path / "a.csv", "client,until,on,total", rows)
+    assert found.is_sure
+    assert decided(found)["columns.event_timestamp"] == "on"
+
+
+def test_inspect_source_price_of_several_pieces_is_that_of_the_row(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},p{i % 5},{1 + i % 3},{(1 + i % 3) * (2 + i % 5)}.00" for i in range(120)]
+    found = look(tmp_path / "a.csv", "buyer,date,product,quantity,price", rows)
+    assert found.is_sure
+    assert decided(found)["columns.amount"] == "price"
+
+
+def test_inspect_source_quantity_of_another_sign_is_left_out(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},{-1 if i % 10 == 3 else 1}{i},1" for i in range(60)]
+    found = look(tmp_path / "a.csv", "buyer,date,total,quantity", rows)
+    assert "columns.quantity" not in decided(found)
+    assert found.preview is not None and not found.preview.quarantined
+
+
+def test_inspect_source_zone_in_a_column_is_the_time_zone(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.00,Europe/Paris" for i in range(60)]
+    assert decided(look(tmp_path / "a.csv", "buyer,date,total,TimeZone", rows))["time_zone"] == "Europe/Paris"
+
+
+@pytest.mark.parametrize("header", ["会員ID,注文日時,小計", "Клиент,Дата,Сумма", "Login kupującego,Data,Wartość"])
+def test_inspect_source_names_in_other_scripts_are_known(tmp_path: Path, header: str) -> None:
+    rows = [f"c{i % 11},{day(i)},{i + 1}.50,{i % 7}x" for i in range(60)]
+    assert look(tmp_path / "a.csv", f"{header},x", rows).is_sure
+
+
+def test_inspect_source_milliseconds_without_a_name_are_the_time(tmp_path: Path) -> None:
+    rows = [f"c{i % 11},{1_700_000_000_000 + i * 86_400_123},{i + 1}.50" for i in range(60)]
+    assert decided(look(tmp_path / "a.csv", "client,m,total", rows))["columns.event_timestamp"] == "m"
+
+
+def test_inspect_source_blanks_without_a_header_name_the_columns(tmp_path: Path) -> None:
+    rows = [f"{i % 11 + 100} {day(i):%Y%m%d} {i + 1}.50" for i in range(60)]
+    assert decided(look(tmp_path / "a.txt", rows[0], rows[1:]))["column_names"] == ["column 1", "column 2", "column 3"]

@@ -14,7 +14,8 @@ from holdfast.inspection.column_names import split_name
 from holdfast.inspection.inspection import Inspection, inspect_source
 from holdfast.inspection.mapping_writer import render_mapping, write_mapping
 from holdfast.inspection.proposal import parse_setting
-from tests.support.dressed_exports import sort_table, write_export
+from tests.support.dressed_exports import write_export
+from tests.support.exports.history import sort_table
 
 
 def inspect(path: Path, **given: object) -> Inspection:
@@ -150,8 +151,8 @@ def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
         write_mapping("x", target, overwrite=False)
 
 
-def test_inspect_source_status_with_cancelled_orders_asks_with_a_condition(tmp_path: Path) -> None:
-    rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},{i}.5,{'cancelled' if i % 7 == 0 else 'paid'}" for i in range(80)]
+def test_inspect_source_status_with_pending_orders_asks_with_a_condition(tmp_path: Path) -> None:
+    rows = [f"k{i % 9},2024-02-{1 + i % 28:02d},{i}.5,{'pending' if i % 7 == 0 else 'paid'}" for i in range(80)]
     (question,) = inspect(write_rows(tmp_path / "a.csv", "user,date,amount,state", rows)).proposal.questions
     assert question.answers[0].keys == {"where.state": ["paid"]}
 
