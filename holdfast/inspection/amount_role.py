@@ -145,8 +145,12 @@ def _from_rest(
     """Choose where no name speaks for a total, and none or one of price and quantity is known."""
     decimals = [c for c in unknown if not c.is_integer]
     candidates = prices or decimals or [c for c in unknown if not c.is_unique or c.rows < 50] or unknown
+    candidates = sorted(candidates, key=lambda c: not c.name.is_in_currency)
     counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique and not c.is_constant]
     counts = [c for c in counts if np.nanmedian(c.read_numbers(decimal)) < _LARGE_COUNT]
+    named = [c for c in columns if c.is_decimal and c.name.amount_class == "none" and not c.is_written_time]
+    if not prices and not decimals and named:  # a name against money, but the values are that of money: a fee
+        candidates = [*(c for c in named if not c.is_constant), *candidates]
     if len(candidates) == 1 and not counts and not (quantities and not prices):
         if _find_order(candidates[0], columns):
             return _ask_about_order_total(candidates[0], columns)

@@ -157,6 +157,11 @@ class ColumnName:
         return self.has(w.FEES)
 
     @property
+    def is_in_currency(self) -> bool:
+        """Return whether the name has a currency, or the word for a cost."""
+        return self.has((), w.CURRENCIES)
+
+    @property
     def is_credit(self) -> bool:
         """Return whether the name is that of the money that an account receives."""
         return self.has(w.CREDIT, w.CREDIT_WORDS)

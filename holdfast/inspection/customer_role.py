@@ -93,12 +93,14 @@ def _choose_unnamed(chosen: list[ColumnEvidence], free: list[ColumnEvidence], ti
         and not (c.rows > _MANY_ROWS and c.is_unique)
     ]
     orders = [c for c in free if c.name.is_order and not c.is_unique and not c.is_time and not c.is_decimal]
+    orders = [c for c in orders if not _is_category(c)]
     candidates = [*(c for c in chosen if not _is_category(c)), *rest]
     candidates = [c for c in candidates if not any(measure_determination(o, c) < 0.9 for o in orders if o is not c)]
     candidates = _drop_finer(candidates, time) if len(candidates) > 1 else candidates
     candidates = _drop_equal(candidates)
     if len(candidates) != 1:
-        listed = candidates or [c for c in free if not c.is_constant and not c.is_sentence and not c.is_decimal]
+        listed = candidates or [c for c in free if not c.is_constant and not c.is_decimal and not c.is_unique]
+        listed = sorted(listed, key=lambda c: c.is_sentence or _is_category(c))
         text = "Which column is the customer? No name speaks for one."
         return _ask(text, listed[:6])
     best = candidates[0]

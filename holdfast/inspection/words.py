@@ -39,9 +39,9 @@ CUSTOMER = split_words(
     "buyer kaufer iban konto klant counterparty payee auftraggeber zahlungspflicht beguenstigt begunstigt ordenante "
     "kaeufer acheteur comprador acquirente shopper subscriber abonnent patron donor household haushalt klient "
     "konsument consumer debitor debtor debiteur musteri kupuj zakaznik asiakas adherent afnemer koper titular socio "
-    "tegenpartij odbiorca nabywca kontrahent zahler bestillare kopare kober 会員 会员 顧客 顾客 お客様 購入者 客户 "
-    "客戶 用户 用戶 买家 買家 고객 회원 구매자 клиент покупател заказчик пользовател контрагент абонент плательщик "
-    "πελατ לקוח عميل"
+    "tegenpartij rekening odbiorca nabywca kontrahent zahler bestillare kopare kober 会員 会员 顧客 顾客 お客様 購入者 "
+    "客户 客戶 用户 用戶 买家 買家 고객 회원 구매자 клиент покупател заказчик пользовател контрагент абонент "
+    "плательщик πελατ לקוח عميل"
 )
 CUSTOMER_WORDS = split_words(
     "user users uid member members socio cust account acct payer patient guest contact card who person "
@@ -102,6 +102,9 @@ INCLUDING = split_words(
     "incl including inkl excl excluding exkl with without before after net gross ttc ht ex exc inc hors"
 )
 PHONE = split_words("phone telefon telephone mobile handy")
+CURRENCIES = split_words(
+    "eur euro euros usd dollar dollars gbp chf sek nok dkk pln czk huf jpy yen inr brl cost kosten cout"
+)
 FEES = split_words("fee fees commission gebuhr gebuehr frais")
 CREDIT = split_words("credit kredit haben gutschrift credito abono abonos ingreso ingresos avere deposit deposits")
 CREDIT_WORDS = split_words("in bij inflow")
@@ -124,7 +127,7 @@ TIME_LATER = split_words(
 )
 ZONES = ("timezone", "zeitzone", "fuseauhoraire", "tijdzone")
 TIME_WON = split_words("close closed closing won")
-STATUS = split_words("status zustand estatus statut stage situacao")
+STATUS = split_words("status zustand estatus statut stage situacao 状态 狀態 状態 ステータス 상태 статус")
 REGION_OR_STATUS = split_words("state etat estado stato stan stav tila")
 MEANS_OF_PAYMENT = split_words(
     "method methode zahlungsart zahlart zahlweise betaalwijze tender moyen metodo instrument wallet cardtype "
@@ -140,7 +143,7 @@ SALES = split_words(
     "partially_paid bezahlt abgeschlossen versendet geliefert checked_out purchased invoice order transaction pagado "
     "pagada completado completada aprovado aprovada entregado entregada cobrada cobrado pago pagata pagato paye payee "
     "livre livree expedie betaald verzonden afgerond geleverd betald betalt levererad leveret sendt maksettu oplacone "
-    "zrealizowane wyslane in_progress won accepted booked 完了 発送済 已完成 已付款 оплачен доставлен выполнен"
+    "zrealizowane wyslane in_progress won accepted booked 完了 発送済 交易成功 已完成 已付款 оплачен доставлен выполнен"
 )
 RETURNS = split_words(
     "credit_note creditnote credit_memo avoir retoure rucksendung devolution reembolsado rembourse devuelto "
@@ -152,7 +155,7 @@ NO_SALES = split_words(
     "abgebrochen abgelehnt fehlgeschlagen echoue mislukt error refused denied lost "
     "checked_in checkin no_show noshow overdue due payment_due view cart click add_to_cart remove_from_cart visit "
     "session login search wishlist impression test created unavailable on_hold authorized offen ausstehend reverted "
-    "redeem earn withdrawal payout キャンセル 取消 已取消 отменен отмена"
+    "redeem earn withdrawal payout キャンセル 取消 交易关闭 已取消 отменен отмена"
 )
 UNCERTAIN = split_words(
     "processing partially_refunded partially_paid in_progress pending unpaid open overdue due payment_due created "

@@ -62,12 +62,12 @@ def make_orders(rng: np.random.Generator, orders: int = 300, customers: int = 60
     return found.assign(total=found["order_total"])
 
 
-def make_table(ids: Sequence[Any], times: Any, amounts: Any, kept: Any = None) -> pd.DataFrame:
+def make_table(ids: Sequence[Any], times: Any, amounts: Any, is_sale: Any = None) -> pd.DataFrame:
     """Make a table of transactions in the order in which tables are compared."""
     times = pd.Series(pd.DatetimeIndex(times))
     times = times.dt.tz_localize("UTC") if times.dt.tz is None else times.dt.tz_convert("UTC")
     frame = pd.DataFrame({"customer_id": list(map(str, ids)), "event_timestamp": times, "amount": list(amounts)})
-    return sort_table(frame if kept is None else frame[np.asarray(kept, dtype=bool)])
+    return sort_table(frame if is_sale is None else frame[np.asarray(is_sale, dtype=bool)])
 
 
 def sort_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def eventbrite(rng: np.random.Generator) -> Export:
         "Net sales": (o.total - fees).round(2),
         "Attendee Status": status,
     }
-    tables = [make_table(email, o.time, o.total, kept) for kept in (status == "Attending", None)]
+    tables = [make_table(email, o.time, o.total, is_sale) for is_sale in (status == "Attending", None)]
     return write_csv("report.csv", columns, *tables)
 
 
@@ -213,10 +213,10 @@ def hotel(rng: np.random.Generator) -> Export:
         "Room Revenue": money(rate * nights),
         "Status": status,
     }
-    kept = status == "Checked Out"
+    is_sale = status == "Checked Out"
     times = (o.time.dt.normalize(), arrival)
     return write_csv(
-        "reservations.csv", columns, *[make_table(o.customer + 3000, t, rate * nights, kept) for t in times]
+        "reservations.csv", columns, *[make_table(o.customer + 3000, t, rate * nights, is_sale) for t in times]
     )
 
 

@@ -32,8 +32,8 @@ def shopware(rng: np.random.Generator) -> Export:
         "currency.isoCode": "EUR",
         "stateMachineState.technicalName": state,
     }
-    kept = state != "cancelled"
-    tables = [make_table(ids, o.time, o.total, kept) for ids in (o.customer + 20000, email)]
+    is_sale = state != "cancelled"
+    tables = [make_table(ids, o.time, o.total, is_sale) for ids in (o.customer + 20000, email)]
     return write_csv("orders.csv", columns, *tables, separator=";")
 
 
@@ -52,8 +52,8 @@ def prestashop(rng: np.random.Generator) -> Export:
         "Status": status,
         "Date": o.time.dt.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    kept = ~np.isin(status, ["Canceled", "Payment error"])
-    return write_csv("order_export.csv", columns, make_table(names, o.time, o.total, kept), separator=";")
+    is_sale = ~np.isin(status, ["Canceled", "Payment error"])
+    return write_csv("order_export.csv", columns, make_table(names, o.time, o.total, is_sale), separator=";")
 
 
 def amazon_orders_without_buyer(rng: np.random.Generator) -> Export:

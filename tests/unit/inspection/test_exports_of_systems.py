@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from holdfast.inspection.inspection import Inspection, inspect_source
+from tests.support.exports.further import FURTHER
 from tests.support.exports.history import Export, System, sort_table
 from tests.support.exports.ledgers import LEDGERS
 from tests.support.exports.payments import PAYMENTS
 from tests.support.exports.services import SERVICES
 from tests.support.exports.webshops import WEBSHOPS
 
-SYSTEMS = (*WEBSHOPS, *PAYMENTS, *LEDGERS, *SERVICES)
+SYSTEMS = (*WEBSHOPS, *PAYMENTS, *LEDGERS, *SERVICES, *FURTHER)
 # Two readings are possible: net or gross amounts, open orders, unknown states, payments of the shop; or no customer.
 ASKING = {
     *("shopware", "etsy", "nuvemshop", "sage_lines", "lightspeed_lines", "headless", "datev_accounts"),
     *("starling", "chargebee", "eventbrite", "amazon_orders_without_buyer", "klarna_without_customer"),
+    *("taobao", "revolut", "ing_netherlands", "odoo", "parking", "charging"),
 }
 
 
