@@ -10,39 +10,43 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from pandera.pandas import DataFrameModel
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
+from holdfast.core.threads import map_in_threads
+from holdfast.ingestion.arrow_columns import as_text
 from holdfast.ingestion.batches import (
     MANIFEST,
     Batch,
-    compute_batch_id,
     find_batch,
     list_batches,
     select_known,
+    transaction_files,
 )
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.corrections import find_correction, resolve_replaced
 from holdfast.ingestion.deduplication import QUARANTINE_KEY, find_new_rows, select_new_rows
-from holdfast.ingestion.history_extent import describe_changes, read_extent
+from holdfast.ingestion.history_extent import describe_changes
 from holdfast.ingestion.ingest_request import IngestRequest
 from holdfast.ingestion.kinds import KINDS
+from holdfast.ingestion.manifest import build_manifest
 from holdfast.ingestion.reading.source import Source
 from holdfast.ingestion.restatement_checks import check_rows
 from holdfast.ingestion.results import IngestResult
-from holdfast.ingestion.schemas import TABLE_SCHEMAS, TEXT, Quarantine
+from holdfast.ingestion.schemas import TABLE_SCHEMAS, Quarantine
 from holdfast.ingestion.validation import ValidationResult
 
 _LOCK_TIMEOUT_SECONDS = 1800
 _STAGED = "ingest-"
-_TEXT_COLUMNS = {"customer_id", "batch_id", "source_file", "raw"}
 _QUARANTINE = pa.schema(
     [
         ("source_file", pa.string()),
@@ -90,53 +94,24 @@ def commit_batch(
         spill = staging / f"{_STAGED}spill"
         new = select_new_rows(settings, KINDS[mapping.kind], validated.rows, remaining, spill)
         quarantines = [settings.batches / batch.batch_id / "quarantine.parquet" for batch in remaining]
-        quarantined = find_new_rows(validated.quarantine, QUARANTINE_KEY, quarantines, spill)
-        rows = validated.rows.iloc[new.positions]
-        first = None if rows.empty else rows["event_timestamp"].min().to_pydatetime()
-        ids = tuple(batch.batch_id for batch in replaced)
-        batch = Batch(
-            batch_id=_find_free_id(settings, source.sha256, mapping.sha256, ids),
-            source=source.name,
-            source_sha256=source.sha256,
-            mapping_sha256=mapping.sha256,
-            ingested_at=request.ingested_at or datetime.now(UTC),
-            rows_read=validated.rows_read,
-            rows_filtered=validated.rows_filtered,
-            rows_from_refunds=validated.rows_from_refunds,
-            rows_added=len(rows),
-            rows_already_known=len(validated.rows) - len(rows),
-            rows_quarantined=len(quarantined),
-            rows_already_quarantined=len(validated.quarantine) - len(quarantined),
-            first_event=first,
-            last_event=None if rows.empty else rows["event_timestamp"].max().to_pydatetime(),
-            replaces=ids,
-            first_change=min((time for time in (first, *(b.first_event for b in replaced)) if time), default=None),
-            repeats=new.repeats,
-            files_sha256=source.files_sha256,
-            mapping=mapping.model_dump(mode="json", exclude_defaults=True),
-            kind=mapping.kind,
-            rows_from_columns=validated.rows_from_columns,
+        rows = _select(validated.rows, new.positions)
+        quarantined = _select(
+            validated.quarantine, find_new_rows(validated.quarantine, QUARANTINE_KEY, quarantines, spill)
         )
+        batch = build_manifest(settings, validated, rows, quarantined, source, mapping, request, replaced, new.repeats)
         checked = check_rows(settings, validated.rows, new.positions, batch, replaced, remaining, request, spill)
         notes = (*validated.notes, *checked)
-        if rows.empty and len(quarantined) == 0 and not replaced:
+        if rows.empty and quarantined.empty and not replaced:
             return IngestResult.from_commit(batch, validated.reasons, notes, stored=False)
         _require_later(batches, batch.ingested_at)
-        folder = staging / f"{_STAGED}{batch.batch_id}"
-        extent = read_extent(settings)
-        _store(settings, batch, rows, validated.quarantine.iloc[quarantined], folder)
-        notes = (*notes, *describe_changes(extent, read_extent(settings)))
+        files = transaction_files(settings)
+        _store(settings, batch, rows, quarantined, staging / f"{_STAGED}{batch.batch_id}")
+        notes = (*notes, *describe_changes(settings, files, [batch, *replaced]))
         return IngestResult.from_commit(batch, validated.reasons, notes, stored=True)
 
 
-def _find_free_id(settings: Settings, source_sha256: str, mapping_sha256: str, replaces: tuple[str, ...]) -> str:
-    """Compute the batch id; a number is added where a batch that is no longer valid has the id."""
-    batch_id = compute_batch_id(source_sha256, mapping_sha256, *replaces)
-    number = 2
-    while (settings.batches / batch_id).exists():
-        batch_id = compute_batch_id(source_sha256, mapping_sha256, *replaces, str(number))
-        number += 1
-    return batch_id
+def _select(frame: pd.DataFrame, positions: np.ndarray) -> pd.DataFrame:
+    return frame if len(positions) == len(frame) else frame.iloc[positions]
 
 
 @contextmanager
@@ -177,16 +152,22 @@ def _store(settings: Settings, batch: Batch, rows: pd.DataFrame, quarantined: pd
     kind = KINDS[batch.kind]
     stamp = pd.Timestamp(batch.ingested_at).tz_convert("UTC").as_unit("us")
     folder.mkdir()
-    for name, model, schema, frame in (
-        (kind.file, TABLE_SCHEMAS[batch.kind], kind.table, rows),
-        ("quarantine.parquet", Quarantine, _QUARANTINE, quarantined),
-    ):
+
+    def write(name: str) -> None:
+        model, schema, frame = tables[name]
         stamped = frame.assign(
-            ingested_at=pd.Series(stamp, index=frame.index, dtype="datetime64[us, UTC]"), batch_id=batch.batch_id
-        ).astype(dict.fromkeys(_TEXT_COLUMNS & {*frame, "batch_id"}, TEXT))
+            ingested_at=pd.Series(stamp, index=frame.index, dtype="datetime64[us, UTC]"),
+            batch_id=as_text(pa.repeat(batch.batch_id, len(frame))).array,
+        )
         model.validate(stamped, lazy=True)
         table = pa.Table.from_pandas(stamped, schema=schema, preserve_index=False).replace_schema_metadata()
         pq.write_table(table, folder / name, compression="zstd")
+
+    tables: dict[str, tuple[type[DataFrameModel], pa.Schema, pd.DataFrame]] = {
+        kind.file: (TABLE_SCHEMAS[batch.kind], kind.table, rows),
+        "quarantine.parquet": (Quarantine, _QUARANTINE, quarantined),
+    }
+    map_in_threads(write, tables)
     manifest = json.dumps(json.loads(MANIFEST.dump_json(batch)), indent=2) + "\n"
     (folder / "batch.json").write_text(manifest, encoding="utf-8")
     for path in (*sorted(folder.iterdir()), folder):

@@ -1,18 +1,18 @@
 """Extent of the transactions known at a time: begin and end of the data, and gaps, by :mod:`.flow_breaks`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-import duckdb
 import numpy as np
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us, from_epoch_us
-from holdfast.core.parquet_files import create_parquet_view
-from holdfast.ingestion.batches import transaction_files
-from holdfast.ingestion.flow_breaks import DailyFlow, Days, find_breaks
+from holdfast.ingestion.batches import Batch, transaction_files
+from holdfast.ingestion.daily_rows import DailyRows, query_daily_rows, read_daily_rows
+from holdfast.ingestion.flow_breaks import DailyFlow, find_breaks
 from holdfast.ingestion.kinds import TRANSACTIONS
 
 
@@ -139,58 +139,59 @@ def read_extent(
 
 @lru_cache(maxsize=64)
 def _read_files(files: tuple[Path, ...], as_of_us: int | None) -> HistoryExtent | None:
-    days, customers, rows, first_us = _read_daily(files)
-    before = slice(None) if as_of_us is None else first_us < as_of_us
-    if not len(first_us[before]):
+    daily = read_daily_rows(files)
+    return _find_extent(daily if as_of_us is None else daily.select(daily.first_us < as_of_us))
+
+
+def _find_extent(daily: DailyRows) -> HistoryExtent | None:
+    if not len(daily.days):
         return None
-    flow = DailyFlow(days[before], customers[before], rows[before])
+    flow = DailyFlow(daily.days, daily.customers, daily.rows)
     breaks = find_breaks(flow)
     first, last = int(flow.days[0]), int(flow.days[-1])
-    begin, first_event = (from_epoch_us(int(first_us[np.searchsorted(days, day)])) for day in (breaks.begin, first))
     return HistoryExtent(
-        begin=begin,
+        begin=from_epoch_us(int(daily.first_us[np.searchsorted(daily.days, breaks.begin)])),
         end=_midnight(breaks.end),
         gaps=tuple(DataGap(_midnight(a), _midnight(b), flow.count_rows(a, b)) for a, b in breaks.gaps),
-        first_event=first_event,
+        first_event=from_epoch_us(int(daily.first_us[0])),
         last_day=_midnight(last),
         rows_before=flow.count_rows(first, breaks.begin),
         rows_after=flow.count_rows(breaks.end, last + 1),
     )
 
 
-@lru_cache(maxsize=16)  # batches are immutable
-def _read_daily(files: tuple[Path, ...]) -> tuple[Days, Days, Days, Days]:
-    """Read the days with rows, their customers and rows, and the first event of each."""
-    with duckdb.connect() as connection:
-        create_parquet_view(connection, "transactions", files, TRANSACTIONS.table)
-        table = connection.execute(
-            # not the cast of a zoned timestamp, which takes three times as long as the rest
-            "SELECT make_timestamp(epoch_us(event_timestamp))::DATE AS day, count(DISTINCT customer_id) AS customers, "
-            "count(*) AS rows, epoch_us(min(event_timestamp)) AS first_us FROM transactions GROUP BY day ORDER BY day"
-        ).fetchnumpy()
-    days = np.asarray(table["day"], dtype="datetime64[D]").astype(np.int64)
-    customers, rows, first_us = (np.asarray(table[name], dtype=np.int64) for name in ("customers", "rows", "first_us"))
-    return days, customers, rows, first_us
-
-
-def describe_changes(before: HistoryExtent | None, after: HistoryExtent | None) -> tuple[str, ...]:
+def describe_changes(settings: Settings, before: Sequence[Path], changed: Sequence[Batch]) -> tuple[str, ...]:
     """Describe gaps and outliers that an ingest added, and gaps that it filled.
 
     Args:
-        before: Extent before the ingest.
-        after: Extent after it.
+        settings: Settings with the data folder.
+        before: Files of the table before the ingest.
+        changed: Batch that the ingest added, and those that it replaced.
 
     Returns:
         Sentences; none where the ingest changed nothing of this.
     """
-    if after is None:
+    earlier = _read_files(tuple(before), None)
+    later = _find_extent(_update_days(read_daily_rows(tuple(before)), transaction_files(settings), changed))
+    if later is None:
         return ()
-    known = before.describe() if before else ()
-    filled = [gap for gap in before.gaps if not after.find_gap(gap.start, gap.end)] if before else []
+    known = earlier.describe() if earlier else ()
+    filled = [gap for gap in earlier.gaps if not later.find_gap(gap.start, gap.end)] if earlier else []
     return (
-        *(note for note in after.describe() if note not in known),
+        *(note for note in later.describe() if note not in known),
         *(f"Gap in the data filled: {gap} ({gap.days} days)." for gap in filled),
     )
+
+
+def _update_days(daily: DailyRows, files: Sequence[Path], changed: Sequence[Batch]) -> DailyRows:
+    """Query the days between the first and the last event of changed batches again; the others are as before."""
+    changed = [batch for batch in changed if batch.kind == TRANSACTIONS.name]
+    start = min((batch.first_event for batch in changed if batch.first_event), default=None)
+    end = max((batch.last_event for batch in changed if batch.last_event), default=None)
+    if start is None or end is None:
+        return daily
+    first, last = epoch_us(start) // DAY_US, epoch_us(end) // DAY_US
+    return daily.replace_days(first, last, query_daily_rows(files, first, last))
 
 
 def _midnight(day: int) -> datetime:

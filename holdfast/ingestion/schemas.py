@@ -6,13 +6,14 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow as arrow
 from pandera.typing import Series
 
 from holdfast.ingestion.kinds import KindName
 
 UtcMicroseconds = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
-TEXT = pd.StringDtype("pyarrow")  # of a column of objects, each value would be checked
-Text = Annotated[pd.StringDtype, "pyarrow", pd.NA]
+Text = Annotated[pd.StringDtype, "pyarrow", pd.NA]  # of a column of objects, each value would be checked
+Texts = Annotated[pd.ArrowDtype, arrow.list_(arrow.string())]
 
 _LONGEST_NAME, _LONGEST_VALUE = 64, 256  # characters
 _MAX_ABSOLUTE_VALUE = 1e12  # sums must fit the decimals of the transformations
@@ -23,6 +24,19 @@ def _check(column: str, problem: str, is_valid: Callable[[pd.Series], pd.Series]
     return pa.check(column, error=f"{column} {problem}", n_failure_cases=5)(lambda cls, values: is_valid(values))
 
 
+def _to_utc(times: pd.Series) -> np.ndarray:
+    return times.to_numpy(dtype="datetime64[us]")
+
+
+def _is_after_1970(times: pd.Series) -> pd.Series:
+    return pd.Series(~(_to_utc(times) < np.datetime64(0, "us")), index=times.index)
+
+
+def _is_before_next_day(rows: pd.DataFrame) -> pd.Series:
+    latest = _to_utc(rows["ingested_at"]) + np.timedelta64(1, "D")
+    return pd.Series(~(_to_utc(rows["event_timestamp"]) > latest), index=rows.index)
+
+
 def _is_in_range(values: pd.Series) -> pd.Series:
     return ~np.isfinite(values) | (values.abs() <= _MAX_ABSOLUTE_VALUE)
 
@@ -30,10 +44,6 @@ def _is_in_range(values: pd.Series) -> pd.Series:
 def _has_length(longest: int) -> Callable[[pd.Series], pd.Series]:
     """Check that a text has at least one character and at most so many; null is no text."""
     return lambda texts: texts.isna() | texts.str.len().between(1, longest)
-
-
-def _is_after_1970(times: pd.Series) -> pd.Series:
-    return ~(times < pd.Timestamp(0, tz="UTC"))
 
 
 class Transactions(pa.DataFrameModel):
@@ -74,7 +84,7 @@ class Transactions(pa.DataFrameModel):
     @pa.dataframe_check(error="event_timestamp is more than a day after ingestion", n_failure_cases=5)
     @classmethod
     def _not_in_the_future(cls, rows: pd.DataFrame) -> pd.Series:
-        return ~(rows["event_timestamp"] > rows["ingested_at"] + pd.Timedelta(days=1))
+        return _is_before_next_day(rows)
 
 
 class Attributes(pa.DataFrameModel):
@@ -122,7 +132,7 @@ class Events(pa.DataFrameModel):
     @pa.dataframe_check(error="event_timestamp is more than a day after ingestion", n_failure_cases=5)
     @classmethod
     def _not_in_the_future(cls, rows: pd.DataFrame) -> pd.Series:
-        return ~(rows["event_timestamp"] > rows["ingested_at"] + pd.Timedelta(days=1))
+        return _is_before_next_day(rows)
 
 
 class Quarantine(pa.DataFrameModel):
@@ -130,7 +140,7 @@ class Quarantine(pa.DataFrameModel):
 
     source_file: Series[Text] = pa.Field(nullable=False)
     row_number: Series[np.int64] = pa.Field(ge=1)
-    reasons: Series[object] = pa.Field(nullable=False)
+    reasons: Series[Texts] = pa.Field(nullable=False)
     raw: Series[Text] = pa.Field(nullable=False)
     ingested_at: Series[UtcMicroseconds] = pa.Field(nullable=False)
     batch_id: Series[Text] = pa.Field(nullable=False)

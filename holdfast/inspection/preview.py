@@ -98,7 +98,7 @@ class Preview:
 
     def _find_breaks(self) -> FlowBreaks:
         days = self.known["event_timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[D]").astype(np.int64)
-        frame = pd.DataFrame({"day": days, "customer_id": self.known["customer_id"].to_numpy()})
+        frame = pd.DataFrame({"day": days, "customer_id": self.known["customer_id"].array})
         flow = frame.groupby("day")["customer_id"].agg(["nunique", "size"])
         return find_breaks(DailyFlow(flow.index.to_numpy(), flow["nunique"].to_numpy(), flow["size"].to_numpy()))
 

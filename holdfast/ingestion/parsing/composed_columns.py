@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from holdfast.ingestion.arrow_columns import as_text
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import AmountSum, ColumnSource, Constant, FirstOf
 from holdfast.ingestion.parsing.amount_sums import parse_amount_sum
@@ -96,14 +97,14 @@ def _parse_composed_id(
     for name in names:
         column = read_text_column(files, name)
         parsed = parser(column, field, mapping)
-        text = pa.array(parsed.values, pa.string(), from_pandas=True)
+        text = pc.cast(pa.array(parsed.values), pa.large_string())
         for special in ("\\", "|"):  # escaped, so that different parts never join to the same id
             text = pc.replace_substring(text, special, "\\" + special)
         parts.append(text)
         missing |= column.missing
         issues += parsed.issues
         notes += parsed.notes
-    values: pd.Series = pc.binary_join_element_wise(*parts, "|").to_pandas()
+    values = as_text(pc.binary_join_element_wise(*parts, pa.scalar("|", pa.large_string())))
     return ParsedColumn(values, (RowIssue(f"{field} is missing", missing), *merge_issues(issues)), tuple(notes))
 
 

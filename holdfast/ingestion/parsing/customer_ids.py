@@ -1,11 +1,11 @@
 """Parser of customer ids: ids that spreadsheets and floats changed are restored where that is exact."""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.arrow_columns import as_text
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing.columns import ParsedColumn, RowIssue, TextColumn, describe_issue
 from holdfast.ingestion.parsing.customer_id_forms import apply_id_form
@@ -68,7 +68,7 @@ def parse_customer_ids(column: TextColumn, field: str, mapping: ColumnMapping) -
         f"{field} is an error value of a spreadsheet",
     )
     issues = tuple(RowIssue(text, rows) for text, rows in zip(reasons, by_row, strict=True) if rows.any())
-    values = pd.Series(np.array([*text.to_pylist(), None], dtype=object)[of_row], dtype=object)
+    values = as_text(text.take(encoded.indices))
     notes = [describe_issue(column, issue) for issue in issues]
     return ParsedColumn(values, issues, (*notes, *_describe_changes(column, ids, text)))
 

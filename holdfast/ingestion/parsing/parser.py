@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from holdfast.core.threads import map_in_threads
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.parsing.columns import Parser, RowIssue, read_text_column
 from holdfast.ingestion.parsing.composed_columns import parse_field
@@ -107,10 +108,9 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
     notes: list[str] = []
     values: dict[str, pd.Series] = {}
     parsers = _PARSERS | ({"value": parse_numbers} if mapping.kind == "events" else {})
-    for field, source in mapping.columns.by_field.items():
-        if field not in parsers:
-            continue
-        found = parse_field(files, field, source, mapping, parsers[field])
+    sources = {field: source for field, source in mapping.columns.by_field.items() if field in parsers}
+    columns = map_in_threads(lambda field: parse_field(files, field, sources[field], mapping, parsers[field]), sources)
+    for field, found in zip(sources, columns, strict=True):
         issues += [issue for issue in found.issues if field not in _OPTIONAL or issue.reason != f"{field} is missing"]
         values[field] = found.values
         notes += found.notes

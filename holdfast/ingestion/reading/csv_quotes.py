@@ -1,11 +1,15 @@
 """Quotes of CSV text that swallow rows."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.reading.source import MalformedLines
+
+_LINE_END = re.compile(rb"\n")
 
 
 def find_stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarray:
@@ -26,6 +30,8 @@ def find_stray_quotes(table: pa.Table, text: bytes, delimiter: str) -> np.ndarra
     if b'"' not in text:
         return stray_quotes
     for column in table.columns:
+        if not _has_line_end(column):
+            continue
         offset = 0  # values occur in the text in the order of their rows
         for row in np.flatnonzero(pc.match_substring(column, "\n").to_numpy(zero_copy_only=False)):
             value = column[int(row)].as_py()
@@ -63,6 +69,11 @@ def require_closed_quotes(name: str, text: bytes, table: pa.Table, malformed: Ma
             f"{name}: a quoted value that starts in row {total} is never closed and swallows the rest of "
             'the file. Correct the row, or set `quoted: false` in the mapping if the character " is an ordinary one.'
         )
+
+
+def _has_line_end(column: pa.ChunkedArray) -> bool:
+    """Search all values at once, which takes a fraction of the time of a search in each value."""
+    return any(_LINE_END.search(chunk.buffers()[2] or b"") for chunk in column.chunks)
 
 
 def _quote(value: str) -> bytes:

@@ -40,7 +40,7 @@ def read_csv(name: str, content: bytes, mapping: ColumnMapping) -> SourceFile:
     """
     text, notes = decode_text(name, content, mapping.encoding)
     text, mapping, skipped = _skip_to_header(text, mapping)
-    if not text.strip():
+    if not text or text.isspace():
         remedy = "lower `skip_rows` in the mapping" if mapping.skip_rows else "check the export that wrote it"
         raise IngestError(
             f"{name} is empty{f' below its first {mapping.skip_rows} lines' if mapping.skip_rows else ''}: {remedy}."

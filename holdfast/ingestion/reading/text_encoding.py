@@ -4,6 +4,7 @@ import codecs
 import re
 
 import charset_normalizer
+import numpy as np
 
 from holdfast.core.errors import IngestError
 
@@ -14,7 +15,7 @@ _MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.B
 }
 _ENCODINGS = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949", "mac_roman")
 _SINGLE_BYTE = re.compile(r"^(?:iso8859-\d+|cp125\d|cp437|cp85\d|mac-.*|koi8-.*)$")
-_C1_CONTROLS = re.compile(rb"[\x80-\x9f]")
+_BLOCK = 256 * 1024
 
 
 def decode_text(name: str, content: bytes, encoding: str) -> tuple[bytes, tuple[str, ...]]:
@@ -47,8 +48,8 @@ def decode_text(name: str, content: bytes, encoding: str) -> tuple[bytes, tuple[
             content = content[len(mark) :]
     if _SINGLE_BYTE.match(encoding) and not content.isascii():
         _reject_utf8(name, content, encoding)
-        if encoding == "iso8859-1" and (found := _C1_CONTROLS.search(content)):
-            notes += (_describe_control(name, content, found.start()),)
+        if encoding == "iso8859-1" and (position := _find_c1_control(content)) is not None:
+            notes += (_describe_control(name, content, position),)
     try:
         text = content.decode(encoding)
     except UnicodeError as error:
@@ -70,8 +71,11 @@ def _line(content: bytes, position: int) -> bytes:
 
 def _reject_utf8(name: str, content: bytes, encoding: str) -> None:
     """Reject UTF-8 text that the mapping declares as a single-byte encoding: every byte would pass, wrongly read."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        content.decode("utf-8")
+        for start in range(0, len(content), _BLOCK):  # the error of a decoder holds a copy of the bytes
+            decoder.decode(content[start : start + _BLOCK])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return
     position = next(i for i, byte in enumerate(content) if byte >= 0x80)
@@ -81,6 +85,16 @@ def _reject_utf8(name: str, content: bytes, encoding: str) -> None:
         f"{line.decode('utf-8', 'ignore')!r} as utf-8 and {line.decode(encoding, 'replace')!r} as {encoding}. "
         "Set `encoding: utf-8` in the mapping."
     )
+
+
+def _find_c1_control(content: bytes) -> int | None:
+    """Find the first byte from 0x80 to 0x9f."""
+    values = np.frombuffer(content, dtype=np.uint8)
+    for start in range(0, len(values), _BLOCK):
+        found = values[start : start + _BLOCK] - np.uint8(0x80) < 0x20  # lower bytes wrap around
+        if found.any():
+            return start + int(np.argmax(found))
+    return None
 
 
 def _describe_control(name: str, content: bytes, position: int) -> str:

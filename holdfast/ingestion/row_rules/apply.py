@@ -82,7 +82,7 @@ def _filter_groups(files: list[SourceFile], rules: list[ColumnMapping]) -> tuple
                 if files[position].issues
                 else False
             )
-            result[position] = files[position].take(np.flatnonzero(~mask | bad))
+            result[position] = files[position].take(np.flatnonzero(~mask | bad)) if mask.any() else files[position]
     return result, notes
 
 

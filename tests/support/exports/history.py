@@ -73,6 +73,7 @@ def make_table(ids: Sequence[Any], times: Any, amounts: Any, is_sale: Any = None
 def sort_table(table: pd.DataFrame) -> pd.DataFrame:
     """Sort a table of transactions so that equal tables compare as equal."""
     frame = table[["customer_id", "event_timestamp", "amount"]].copy()
+    frame["customer_id"] = frame["customer_id"].astype(object)
     frame["event_timestamp"] = frame["event_timestamp"].dt.as_unit("us")
     frame["amount"] = frame["amount"].astype(float).round(4)
     return frame.sort_values(["customer_id", "event_timestamp", "amount"], ignore_index=True)

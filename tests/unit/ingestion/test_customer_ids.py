@@ -108,7 +108,7 @@ def test_ids_with_fractions_keep_their_zeros() -> None:
 )
 def test_float_column_is_restored_below_its_exact_integers(kind: pa.DataType, good: list[float], beyond: float) -> None:
     values = np.array(good * 10).astype(kind.to_pandas_dtype())
-    assert _parse_typed([*values, None], kind).values.tolist() == [*[str(int(value)) for value in good] * 10, None]
+    assert _parse_typed([*values, None], kind).values.tolist() == [*[str(int(value)) for value in good] * 10, pd.NA]
     damaged = np.array([beyond], dtype=kind.to_pandas_dtype())
     found = _parse_typed([*values, *damaged], kind)
     assert found.values.isna().sum() == 1
@@ -135,7 +135,7 @@ def test_number_written_as_a_float_is_the_number_or_no_id(numbers: list[int], fo
     write = writers.get(form, form.format)
     found = _parse([*[f"C{n}" for n in range(200)], *[write(number) for number in numbers]]).values[200:]
     for number, value in zip(numbers, found, strict=True):
-        assert value is None or value == str(number)
+        assert value is pd.NA or value == str(number)
 
 
 @pytest.mark.parametrize(
