@@ -144,7 +144,7 @@ def test_render_mapping_read_again_gives_the_same_rows(tmp_path: Path) -> None:
     target = tmp_path / "mapping.yaml"
     write_mapping(render_mapping(found.proposal, export.path.name), target, overwrite=False)
     mapping = load_mapping(target)
-    stored = validate_source(read_source(export.path, mapping), mapping, datetime.now(UTC)).transactions
+    stored = validate_source(read_source(export.path, mapping), mapping, datetime.now(UTC)).rows
     assert sort_table(stored).equals(export.table)
     assert "# " in target.read_text()
     with pytest.raises(IngestError, match="exists"):
