@@ -12,7 +12,7 @@ from flows.features import features
 from flows.ingest import ingest
 from flows.score import score
 from holdfast.ingestion.as_of import resolve_daily_as_of
-from holdfast.ingestion.datasets import require_no_replay
+from holdfast.ingestion.datasets import pair_sources, require_no_replay
 from holdfast.models.contract import CHAMPION
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
@@ -36,18 +36,21 @@ def describe_missing_champion_task(settings: Settings) -> str | None:
 
 @flow(name="daily", flow_run_name=run_name, persist_result=False)
 def daily(
-    source: str | None = None, mapping: str | None = None, dataset: str = "cdnow", as_of: datetime | None = None
+    source: list[str] | None = None,
+    mapping: list[str] | None = None,
+    dataset: str = "cdnow",
+    as_of: datetime | None = None,
 ) -> DailyResult:
-    """Ingest new transactions, build features and score all customers; a failed step ends the run.
+    """Ingest the new rows of each source, build features and score all customers; a failed step ends the run.
 
     Args:
-        source: File or folder of transactions, with a mapping; HOLDFAST_SOURCE when left out.
-        mapping: YAML file that maps the columns; HOLDFAST_MAPPING when left out.
+        source: File or folder, with a mapping; HOLDFAST_SOURCE when left out. Repeat the option for several sources.
+        mapping: YAML file that maps the columns; HOLDFAST_MAPPING when left out. One for each source, in their order.
         dataset: Known data set, read where there is no source.
         as_of: Time of features and scores; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
     """
     configure()
-    ingested = ingest(*_source(source, mapping), dataset)
+    ingested = tuple(ingest(*pair, dataset) for pair in _sources(source, mapping))
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     built = features(time, apply=False)
@@ -57,13 +60,13 @@ def daily(
     return DailyResult(ingested, built, score(time))
 
 
-def _source(source: str | None, mapping: str | None) -> tuple[str | None, str | None]:
+def _sources(source: list[str] | None, mapping: list[str] | None) -> list[tuple[str | None, str | None]]:
     endpoints = EndpointSettings.from_environment()
-    source = source or (str(endpoints.source) if endpoints.source else None)
-    mapping = mapping or (str(endpoints.mapping) if endpoints.mapping else None)
-    if source is not None:
-        require_no_replay(Settings.from_environment(), source)
-    return source, mapping
+    pairs = pair_sources(source or map(str, endpoints.source), mapping or map(str, endpoints.mapping))
+    if not pairs:
+        return [(None, None)]  # the data set
+    require_no_replay(Settings.from_environment(), pairs[0][0])
+    return [*pairs]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ingest: validation of transactions, one batch of new rows, quarantine of bad rows.
+"""Ingest: validation of transactions, attributes or events, one batch of new rows, quarantine of bad rows.
 
 python -m flows.ingest --inspect export.csv --write export.yaml
 python -m flows.ingest --source export.csv --mapping export.yaml
@@ -85,7 +85,7 @@ def ingest(
     replace: list[str] | None = None,
     force: bool = False,
 ) -> IngestResult:
-    """Add the new transactions of a source to the table.
+    """Add the new rows of a source to the table of its kind: transactions, attributes or events.
 
     A first look, which proposes a mapping and stores nothing: python -m flows.ingest --inspect FILE_OR_FOLDER
     (--inspect --help lists its options).

@@ -96,7 +96,7 @@ class SimulatedShop:
         def run() -> None:
             # The rows become known on the simulated morning; the daily run finds them ingested.
             ingest(str(self.landing), str(self.mapping), ingested_at=self.tomorrow + _ARRIVAL)
-            daily(str(self.landing), str(self.mapping), as_of=self.tomorrow)
+            daily([str(self.landing)], [str(self.mapping)], as_of=self.tomorrow)
 
         start = time.time()
         self._run_step("daily", run)

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,28 @@ def locate_source(source: str | None, mapping: str | None, dataset: str) -> tupl
             f"python -m flows.ingest --inspect {source or 'FILE_OR_FOLDER'} --write"
         )
     return Path(source).expanduser(), Path(mapping).expanduser()
+
+
+def pair_sources(sources: Iterable[str], mappings: Iterable[str]) -> list[tuple[str, str]]:
+    """Pair sources with their mappings.
+
+    Args:
+        sources: Files or folders.
+        mappings: Mapping files, in the order of the sources.
+
+    Returns:
+        Source and mapping file of each ingest.
+
+    Raises:
+        IngestError: There are fewer mappings than sources, or more.
+    """
+    found, files = list(sources), list(mappings)
+    if len(found) != len(files):
+        raise IngestError(
+            f"Each source needs a mapping, in the same order: sources {', '.join(found) or 'none'}; mappings "
+            f"{', '.join(files) or 'none'}. Give both for each, or correct HOLDFAST_SOURCE and HOLDFAST_MAPPING."
+        )
+    return list(zip(found, files, strict=True))
 
 
 def require_no_replay(settings: Settings, source: str) -> None:

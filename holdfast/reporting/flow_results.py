@@ -49,10 +49,11 @@ class DailyResult:
     """Results of the three steps of a daily run.
 
     Attributes:
+        ingested: Result of each source.
         scored: None where there is no champion; ``not_scored`` is the reason then.
     """
 
-    ingested: "IngestResult"
+    ingested: "tuple[IngestResult, ...]"
     built: FeaturesResult
     scored: "ScoreResult | None"
     not_scored: str | None = None
@@ -64,7 +65,7 @@ class DailyResult:
             The lines.
         """
         lines = [
-            self.ingested.summary(),
+            *(ingested.summary() for ingested in self.ingested),
             f"Features as of {format_minute(self.built.as_of)} {self.built.state_summary}.",
             self.scored.summary() if self.scored else self.not_scored or "",
         ]

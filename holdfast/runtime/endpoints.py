@@ -1,15 +1,17 @@
-"""Addresses of the components and of their pages, and the source of the daily run."""
+"""Addresses of the components and of their pages, and the sources of the daily run."""
 
+import os
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from feature_repo.settings import EnvironmentSettings
 
 
 class EndpointSettings(EnvironmentSettings):
-    """Addresses and data source."""
+    """Addresses and data sources."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -21,8 +23,20 @@ class EndpointSettings(EnvironmentSettings):
     evidently_url: str = Field(default="http://127.0.0.1:8001", description="Evidently UI.")
     feast_url: str = Field(default="http://127.0.0.1:8888", description="Feast UI.")
     runbook_url: str = Field(default="docs/runbook.md", description="Runbook, which alerts link to.")
-    source: Path | None = Field(default=None, description="File or folder that the daily run ingests.")
-    mapping: Path | None = Field(default=None, description="YAML file that maps the columns of the source.")
+    source: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="File or folder that the daily run ingests; several are separated by colons, as in PATH, and "
+        "ingested in this order: /in/sales:/in/customers.csv:/in/tickets",
+    )
+    mapping: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="YAML file that maps the columns of the source; as many as sources, in their order.",
+    )
+
+    @field_validator("source", "mapping", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(os.pathsep)))) if isinstance(value, str) else value
 
 
 def current_run_url() -> str:

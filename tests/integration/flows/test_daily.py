@@ -19,16 +19,19 @@ NEXT = AS_OF + timedelta(days=1)
 
 
 @pytest.fixture
-def today(tmp_path: Path) -> tuple[str, str]:
+def today(tmp_path: Path) -> tuple[list[str], list[str]]:
     """What came in on the last day: a new customer, and one who is known."""
     (tmp_path / "today.csv").write_text(f"id,when,amount\nnew,{AS_OF.isoformat()},5\nc000,{AS_OF.isoformat()},7\n")
     (tmp_path / "today.yaml").write_text(MAPPING)
-    return str(tmp_path / "today.csv"), str(tmp_path / "today.yaml")
+    return [str(tmp_path / "today.csv")], [str(tmp_path / "today.yaml")]
 
 
 @pytest.mark.long
 def test_daily_new_transactions_are_in_the_scores_of_the_day(
-    registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    registry_shop: tuple[Settings, Any],
+    client: Any,
+    today: tuple[list[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from prefect.runtime import flow_run
 
@@ -38,7 +41,7 @@ def test_daily_new_transactions_are_in_the_scores_of_the_day(
     monkeypatch.setitem(vars(flow_run), "scheduled_start_time", NEXT + timedelta(hours=1))
     result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
     assert unscored_days(registry_shop[0], [NEXT]) == []
-    assert result.ingested.rows_added == 2
+    assert result.ingested[0].rows_added == 2
     assert (result.built.as_of, result.built.materialized, result.built.parity.mismatches) == (NEXT, True, 0)
     assert result.scored is not None
     table = result.scored.table
@@ -52,20 +55,31 @@ def test_daily_new_transactions_are_in_the_scores_of_the_day(
     assert scored.startswith("Scored ")
 
     again = daily(*today, as_of=NEXT)
-    assert again.ingested.rows_added == 0
+    assert again.ingested[0].rows_added == 0
     assert not again.built.materialized
     assert again.scored is not None and not again.scored.written
 
 
 def test_daily_without_champion_scores_no_customer(
-    flows_in_process: None, shop: Settings, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    flows_in_process: None,
+    shop: Settings,
+    tmp_path: Path,
+    today: tuple[list[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from flows.daily import daily
 
-    monkeypatch.setenv("HOLDFAST_SOURCE", today[0])
-    monkeypatch.setenv("HOLDFAST_MAPPING", today[1])
+    countries = tmp_path / "countries.yaml"
+    countries.write_text(
+        "kind: attributes\ncolumns: {customer_id: id, event_timestamp: when, attributes: {country: amount}}\n"
+    )
+    monkeypatch.setenv("HOLDFAST_SOURCE", ":".join(today[0] * 2))
+    monkeypatch.setenv("HOLDFAST_MAPPING", f"{today[1][0]}:{countries}")
     result = daily(as_of=NEXT)
-    assert result.ingested.rows_added == 2
+    assert [(ingested.kind, ingested.rows_added) for ingested in result.ingested] == [
+        ("transactions", 2),
+        ("attributes", 2),
+    ]
     assert result.built.parity.mismatches == 0
     assert result.scored is None
     assert result.summary().splitlines()[-1].startswith("No customer is scored. There is no registry at ")
@@ -73,7 +87,10 @@ def test_daily_without_champion_scores_no_customer(
 
 
 def test_daily_failed_step_ends_the_run(
-    registry_shop: tuple[Settings, Any], client: Any, today: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    registry_shop: tuple[Settings, Any],
+    client: Any,
+    today: tuple[list[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from flows.daily import daily
     from flows.features import materialize_task
@@ -84,7 +101,7 @@ def test_daily_failed_step_ends_the_run(
     with pytest.raises(OnlineStoreNewerError, match="would leave newer values in the store"):
         daily(*today, as_of=AS_OF - timedelta(days=1))
     batches = len(list_batches(settings))
-    Path(today[0]).write_text("id,amount\n1,5\n")
+    Path(today[0][0]).write_text("id,amount\n1,5\n")
     with pytest.raises(IngestError):
         daily(*today, as_of=NEXT)
     assert len(list_batches(settings)) == batches
@@ -93,7 +110,7 @@ def test_daily_failed_step_ends_the_run(
 
 
 def test_daily_source_with_replayed_data_set_raises(
-    flows_in_process: None, tmp_path: Path, today: tuple[str, str]
+    flows_in_process: None, tmp_path: Path, today: tuple[list[str], list[str]]
 ) -> None:
     from flows.daily import daily
 

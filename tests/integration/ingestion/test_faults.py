@@ -18,14 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.ingestion import batch_writer
-from holdfast.ingestion.batches import transaction_files
+from holdfast.ingestion import deduplication
+from holdfast.ingestion.batches import table_files
 from tests.support.ingest_pipeline import run_ingest
-from tests.support.ingestion_fixtures import SIMPLE
+from tests.support.kind_sources import KIND_SOURCES, KindSource
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
-KEY = ["customer_id", "event_timestamp", "amount", "quantity"]
 # (what to break off, at which call, before or after it is done)
 STEPS = [
     ("mkdir", 1, "after"),
@@ -36,6 +35,7 @@ STEPS = [
     ("rename", 1, "before"),
     ("rename", 1, "after"),
 ]
+every_kind = pytest.mark.parametrize("of_kind", KIND_SOURCES, ids=lambda source: source.kind)
 
 
 @pytest.fixture(scope="module")
@@ -76,19 +76,15 @@ def _files(data: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def _export(path: Path, first: int, last: int) -> Path:
-    rows = [f"{i % 7},2025-01-01,{i % 50 + 1},1" for i in range(first, last)] + [f",2025-01-01,{first},1"]
-    path.write_text("id,when,amount,quantity\n" + "\n".join(rows) + "\n")
-    return path
-
-
 @pytest.mark.long
-def test_rerun_after_kill_at_any_step_gives_the_same_files(tmp_path: Path, processes: ForkServerContext) -> None:
-    mapping = tmp_path / "simple.yaml"
-    mapping.write_text(SIMPLE)
+@every_kind
+def test_rerun_after_kill_at_any_step_gives_the_same_files(
+    tmp_path: Path, processes: ForkServerContext, of_kind: KindSource
+) -> None:
+    mapping = of_kind.write_mapping(tmp_path)
     base = tmp_path / "base"
-    run_ingest(Settings(data=base), _export(tmp_path / "a.csv", 0, 500), mapping, NOW)
-    grown = _export(tmp_path / "b.csv", 0, 900)
+    run_ingest(Settings(data=base), of_kind.write(tmp_path / "a.csv", 0, 500), mapping, NOW)
+    grown = of_kind.write(tmp_path / "b.csv", 0, 900)
     shutil.copytree(base, tmp_path / "undisturbed")
     run_ingest(Settings(data=tmp_path / "undisturbed"), grown, mapping, LATER)
     expected = _files(tmp_path / "undisturbed")
@@ -113,17 +109,19 @@ def _killed_replacing(data: Path, source: Path, mapping: Path, name: str, step: 
 
 
 @pytest.mark.long
+@every_kind
 def test_replace_killed_at_any_step_gives_the_old_or_the_new_table(
-    tmp_path: Path, processes: ForkServerContext
+    tmp_path: Path, processes: ForkServerContext, of_kind: KindSource
 ) -> None:
-    mapping = tmp_path / "simple.yaml"
-    mapping.write_text(SIMPLE)
+    mapping = of_kind.write_mapping(tmp_path)
     base = tmp_path / "base"
-    old = str(run_ingest(Settings(data=base), _export(tmp_path / "a.csv", 0, 500), mapping, NOW).batch_id)
-    source = _export(tmp_path / "b.csv", 100, 600)
+    old = str(run_ingest(Settings(data=base), of_kind.write(tmp_path / "a.csv", 0, 500), mapping, NOW).batch_id)
+    source = of_kind.write(tmp_path / "b.csv", 100, 600)
     shutil.copytree(base, tmp_path / "undisturbed")
     run_ingest(Settings(data=tmp_path / "undisturbed"), source, mapping, LATER, (old,), force=True)
-    old_files, new_files = (transaction_files(Settings(data=tmp_path / name)) for name in ("base", "undisturbed"))
+    old_files, new_files = (
+        table_files(Settings(data=tmp_path / name), of_kind.kind) for name in ("base", "undisturbed")
+    )
     for step, call, when in STEPS:
         settings = Settings(data=tmp_path / f"replace-{step}{call}{when}")
         shutil.copytree(base, settings.data)
@@ -135,25 +133,31 @@ def test_replace_killed_at_any_step_gives_the_old_or_the_new_table(
         assert child.exitcode == -signal.SIGKILL, f"{step} {call} was never reached"
         committed = (step, when) == ("rename", "after") or (step, call) == ("fsync", 5)
         expected = new_files if committed else old_files
-        assert [path.read_bytes() for path in transaction_files(settings)] == [path.read_bytes() for path in expected]
+        found = table_files(settings, of_kind.kind)
+        assert [path.read_bytes() for path in found] == [path.read_bytes() for path in expected]
         run_ingest(settings, source, mapping, LATER, (old,), force=True)
         assert _files(settings.data) == _files(tmp_path / "undisturbed"), f"another state after {step} {call} {when}"
 
 
-def _racing(data: Path, source: Path, mapping: Path, start: Any) -> None:
-    lookup = batch_writer.find_new_rows
+def _delay(module: Any, name: str) -> None:
+    lookup = getattr(module, name)
 
     def slow(*arguments: Any) -> Any:
         found = lookup(*arguments)
         time.sleep(0.1)  # long enough for the other process to commit in between, if nothing held it back
         return found
 
-    batch_writer.find_new_rows = slow
+    setattr(module, name, slow)
+
+
+def _racing(data: Path, source: Path, mapping: Path, start: Any) -> None:
+    _delay(deduplication, "find_new_rows")
+    _delay(deduplication, "find_changes")
     start.wait()
     run_ingest(Settings(data=data), source, mapping)
 
 
-def _race(processes: ForkServerContext, data: Path, sources: list[Path], mapping: Path) -> Counter:
+def _race(processes: ForkServerContext, data: Path, sources: list[Path], mapping: Path, of_kind: KindSource) -> Counter:
     start = processes.Barrier(len(sources))
     children = [processes.Process(target=_racing, args=(data, source, mapping, start)) for source in sources]
     for child in children:
@@ -161,22 +165,27 @@ def _race(processes: ForkServerContext, data: Path, sources: list[Path], mapping
     for child in children:
         child.join(60)
     assert [child.exitcode for child in children] == [0] * len(sources)
-    rows = pd.concat(pd.read_parquet(path) for path in (data / "batches").glob("*/transactions.parquet"))
-    return Counter(rows[KEY].itertuples(index=False, name=None))
+    rows = pd.concat(pd.read_parquet(path) for path in (data / "batches").glob(f"*/{of_kind.file}"))
+    rows = rows[of_kind.key].astype(object)
+    return Counter(rows.where(rows.notna(), None).itertuples(index=False, name=None))
 
 
 @pytest.mark.long
-def test_concurrent_ingests_neither_lose_nor_duplicate_rows(tmp_path: Path, processes: ForkServerContext) -> None:
-    mapping = tmp_path / "simple.yaml"
-    mapping.write_text(SIMPLE)
-    sources = [_export(tmp_path / "a.csv", 0, 600), _export(tmp_path / "b.csv", 400, 1000)]
-    alone: list[Counter] = [_race(processes, tmp_path / f"alone{i}", [s], mapping) for i, s in enumerate(sources)]
+@every_kind
+def test_concurrent_ingests_neither_lose_nor_duplicate_rows(
+    tmp_path: Path, processes: ForkServerContext, of_kind: KindSource
+) -> None:
+    mapping = of_kind.write_mapping(tmp_path)
+    sources = [of_kind.write(tmp_path / "a.csv", 0, 600), of_kind.write(tmp_path / "b.csv", 400, 1000)]
+    alone: list[Counter] = [
+        _race(processes, tmp_path / f"alone{i}", [source], mapping, of_kind) for i, source in enumerate(sources)
+    ]
     for round_ in range(2):
         data = tmp_path / f"overlapping{round_}"
-        assert _race(processes, data, sources, mapping) == alone[0] | alone[1]
+        assert _race(processes, data, sources, mapping, of_kind) == alone[0] | alone[1]
         assert len(list((data / "batches").iterdir())) == 2
     data = tmp_path / "same"
-    assert _race(processes, data, [sources[0]] * 3, mapping) == alone[0]
+    assert _race(processes, data, [sources[0]] * 3, mapping, of_kind) == alone[0]
     assert len(list((data / "batches").iterdir())) == 1
 
 
@@ -188,16 +197,18 @@ def _limited(data: Path, source: Path, mapping: Path, size: int, errors: Any) ->
         errors.put(type(error).__name__)
 
 
+@every_kind
 def test_file_size_limit_stores_no_batch(
-    tmp_path: Path, processes: ForkServerContext, batches: Callable, simple: Path
+    tmp_path: Path, processes: ForkServerContext, batches: Callable, of_kind: KindSource
 ) -> None:
-    source = _export(tmp_path / "a.csv", 0, 5000)
+    mapping = of_kind.write_mapping(tmp_path)
+    source = of_kind.write(tmp_path / "a.csv", 0, 5000)
     errors = processes.Queue()
-    child = processes.Process(target=_limited, args=(tmp_path / "data", source, simple, 2000, errors))
+    child = processes.Process(target=_limited, args=(tmp_path / "data", source, mapping, 2000, errors))
     child.start()
     assert errors.get(timeout=60) == "OSError"
     child.join(60)
     assert batches() == []
     assert list((tmp_path / "data" / "staging").iterdir()) == []
-    run_ingest(Settings(data=tmp_path / "data"), source, simple, NOW)
+    run_ingest(Settings(data=tmp_path / "data"), source, mapping, NOW)
     assert len(batches()) == 1
