@@ -1,6 +1,6 @@
 """Features of attributes and events: pure Ibis, parts of the transformation of a view.
 
-Each function returns one row per customer whom its table names. A transformation joins them to the customers with a
+Each function returns one row per customer in its table. A transformation joins them to the customers with a
 purchase::
 
     def customer_profile(transactions, attributes, events, as_of):
@@ -96,7 +96,7 @@ def join_to_customers(transactions: ir.Table, *features: ir.Table) -> ir.Table:
         features: Tables with one row per customer.
 
     Returns:
-        One row per customer with a purchase; features are null for a customer whom their table lacks.
+        One row per customer with a purchase; features are null for a customer that their table lacks.
     """
     customers = transactions.filter(transactions.amount > 0).select("customer_id").distinct()
     for table in features:

@@ -91,13 +91,15 @@ def _group_by_columns(files: Iterable[Path], schema: pa.Schema | None) -> list[l
     """Group files by the columns of the schema that each has: DuckDB reads one list of files with equal columns."""
     groups: dict[frozenset[str], list[Path]] = {}
     for file in files:
-        columns = frozenset() if schema is None else _read_columns(file) & frozenset(schema.names)
+        columns = (
+            frozenset() if schema is None else _read_columns(file, file.stat().st_mtime_ns) & frozenset(schema.names)
+        )
         groups.setdefault(columns, []).append(file)
     return list(groups.values())
 
 
-@lru_cache(maxsize=100_000)  # of stored tables, which never change
-def _read_columns(file: Path) -> frozenset[str]:
+@lru_cache(maxsize=100_000)
+def _read_columns(file: Path, _changed_at: int) -> frozenset[str]:
     return frozenset(pq.read_schema(file).names)
 
 

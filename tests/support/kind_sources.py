@@ -64,9 +64,9 @@ KIND_SOURCES = [
         "attributes",
         "kind: attributes\n"
         "columns: {customer_id: id, event_timestamp: when, attributes: {country: country, plan: plan}}\n"
-        "erased_values: [gone]\nmax_bad_share: 1\n",
+        "erased_values: [deleted]\nmax_bad_share: 1\n",
         "id,when,country,plan",
-        lambda number: f"{number // 12},{_day(number % 12)},{'gone' if number % 5 == 0 else f'c{number}'},",
+        lambda number: f"{number // 12},{_day(number % 12)},{'deleted' if number % 5 == 0 else f'c{number}'},",
         lambda number: f",2025-01-01,c{number},",
     ),
     KindSource(

@@ -24,7 +24,7 @@ FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 MAPPING = (
     "kind: attributes\ncolumns: {customer_id: id, event_timestamp: when, attributes: {country: country}}\n"
-    "erased_values: [gone]\nmax_bad_share: 1\n"
+    "erased_values: [deleted]\nmax_bad_share: 1\n"
 )
 Statement = tuple[str, int, str | None]  # customer, day, value
 
@@ -49,7 +49,7 @@ def _read(settings: Settings, known_at: datetime | None = None) -> list[tuple[st
 def test_row_with_the_valid_value_adds_nothing(settings: Settings) -> None:
     first = _ingest(settings, ["a,2025-01-01,UK", "a,2025-01-02,UK", "a,2025-01-03,FR", "a,2025-01-04,UK"], 0)
     assert (first.rows_added, first.rows_already_known) == (3, 1)
-    grown = _ingest(settings, ["a,2025-01-04,UK", "a,2025-01-05,UK", "a,2025-01-06,gone", "a,2025-01-07,gone"], 1)
+    grown = _ingest(settings, ["a,2025-01-04,UK", "a,2025-01-05,UK", "a,2025-01-06,deleted", "a,2025-01-07,deleted"], 1)
     assert (grown.rows_added, grown.rows_already_known) == (1, 3)
     assert _read(settings) == [("a", "01-01", "UK"), ("a", "01-03", "FR"), ("a", "01-04", "UK"), ("a", "01-06", None)]
 
@@ -61,7 +61,9 @@ def test_blank_states_nothing_unless_the_mapping_erases_by_it(settings: Settings
     assert (result.rows_added, result.rows_filtered, result.rows_read) == (1, 1, 2)
     if blank in ("", "unknown"):
         erased = "null" if blank == "" else blank
-        _ingest(settings, ["a,2025-01-02," + blank, "b,2025-01-02,"], 1, MAPPING.replace("gone", f"gone, {erased}"))
+        _ingest(
+            settings, ["a,2025-01-02," + blank, "b,2025-01-02,"], 1, MAPPING.replace("deleted", f"deleted, {erased}")
+        )
         assert ("a", "01-02", None) in _read(settings)
 
 
