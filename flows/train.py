@@ -82,7 +82,7 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
     data = assemble_training_set_task(settings, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
     require_categories(data)
-    require_slice_inputs(training.slices, data.feature_names)
+    require_slice_inputs(training.slices, data.feature_names, data.texts)
     with training_run(open_tracking(settings), settings, lineage) as run_id:
         best = search_task(settings, training, lineage, data, split, run_id)
         choice = choose_model_task(settings, training, best, data, split)

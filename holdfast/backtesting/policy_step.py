@@ -131,4 +131,4 @@ def _measure_drift(client: MlflowClient, settings: Settings, customers: ScoringP
     champion = load_champion(settings)
     reference = load_training_rows(client, settings, champion.contract.model_version)
     before, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
-    return measure_psi_by_column([*champion.contract.inputs, SCORE], before, now)
+    return measure_psi_by_column([*champion.contract.inputs, SCORE], before, now, champion.contract.categories)

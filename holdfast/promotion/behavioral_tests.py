@@ -91,7 +91,10 @@ def _stored(rows: TrainingSet) -> dict[str, Ints]:
 
 
 def _moved(rows: TrainingSet, stored: dict[str, Ints], last: Ints, compute: _RequestTime) -> Floats:
-    columns: dict[str, list[Any]] = {name: rows.column(name).tolist() for name in rows.feature_names}
+    columns: dict[str, list[Any]] = {
+        name: rows.text_column(name) if name in rows.texts else rows.column(name).tolist()
+        for name in rows.feature_names
+    }
     computed = compute(columns | {name: values.tolist() for name, values in (stored | {_LAST: last}).items()})
     return input_matrix(rows.inputs, columns | computed)
 

@@ -120,8 +120,20 @@ def fit_ranks(data: TrainingSet) -> FunctionTransformer | None:
     return FunctionTransformer(rank_categories, kw_args={"columns": columns, "codes": codes, "ranks": ranks})
 
 
+def learn_codes(data: TrainingSet, name: str) -> Floats:
+    """Learn the categories of an input; any other category is rare, and a model treats it as a new one.
+
+    Args:
+        data: Rows.
+        name: Name of the input.
+
+    Returns:
+        Codes of at least 30 customers, ascending, shape (categories,).
+    """
+    return _learn_codes(data, [feature.name for feature in data.inputs].index(name))
+
+
 def _learn_codes(data: TrainingSet, column: int) -> Floats:
-    """Return the codes of at least 30 customers, ascending; any other category is rare and treated as a new one."""
     counts = _customers_by_code(data, column)["code"].value_counts()
     return np.sort(counts.index[counts >= MIN_CUSTOMERS].to_numpy(dtype=np.float64))
 

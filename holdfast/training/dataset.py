@@ -29,6 +29,7 @@ from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effec
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.ingestion.tables import scan_table
+from holdfast.models.categories import category_code
 from holdfast.models.contract import RECENCY_FEATURE, Feature, MissingFeatureError, input_matrix, model_inputs
 from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
 
@@ -151,6 +152,18 @@ class TrainingSet:
         if name in self.other_features:
             return self.other_features[name]
         return self.x[:, [feature.name for feature in self.inputs].index(name)]
+
+    def text_column(self, name: str) -> list[str | None]:
+        """Return the texts of a categorical input.
+
+        Args:
+            name: Name of the input.
+
+        Returns:
+            Text per row; None where it is missing.
+        """
+        texts = {category_code(text): text for text in self.texts[name]}
+        return [texts.get(code) for code in self.column(name).tolist()]
 
     def digests(self) -> dict[str, str]:
         """Compute the digests of the keys ("rows"), the labels, the histories and the bits of each input.

@@ -1,6 +1,6 @@
 """Evaluation of a fitted model on the test period, compared with the baselines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Bools, Floats
+from holdfast.models.categories import category_code, locate_categories
 from holdfast.training.baselines import explain_skipped_baselines
 from holdfast.training.bootstrap import (
     CustomerBootstrap,
@@ -22,6 +23,7 @@ from holdfast.training.bootstrap import (
     percentile_interval,
     roc_auc_draws,
 )
+from holdfast.training.category_encoding import learn_codes
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation_report import (
     Evaluation,
@@ -48,7 +50,7 @@ from holdfast.training.recipe import Recipe
 from holdfast.training.settings import DEFAULT_SLICES, Slice, TrainingSettings
 
 _REFITS = 6  # fewest of which smallest and largest contain the median of all refits with 95% confidence: 1 - 2 / 2**6
-_UNKNOWN_GROUP = "unknown"
+_UNKNOWN_GROUP, _RARE_GROUP, _EMPTY_TEXT = "unknown", "rare ones", "empty"
 
 
 def evaluate_model(
@@ -136,21 +138,25 @@ class UnknownInputError(HoldfastError):
     """The settings name an unknown model input."""
 
 
-def require_slice_inputs(slices: Sequence[Slice], features: Sequence[str]) -> None:
+def require_slice_inputs(slices: Sequence[Slice], features: Sequence[str], texts: Collection[str] = ()) -> None:
     """Check that every slice, other than the default ones, is defined by a known feature.
 
     Args:
         slices: Slices of the settings.
         features: Names of the features of the training set.
+        texts: Those of them that are texts.
 
     Raises:
-        UnknownInputError: A slice is defined by an unknown feature.
+        UnknownInputError: A slice is defined by an unknown feature, or splits a text at numbers.
     """
     for group in slices:
         if group.feature not in features and group not in DEFAULT_SLICES:
             raise UnknownInputError(
                 f"slices: {group.feature!r} is no feature of the training set, which has {', '.join(sorted(features))}."
             )
+        if group.feature in features and (group.feature in texts) != group.by_category:
+            wrong = "text: leave out edges" if group.feature in texts else "number: give edges"
+            raise UnknownInputError(f"slices: {group.feature!r} is a {wrong}, quantiles and labels.")
 
 
 def _measure_bias(churned: Bools, scores: Floats, bootstrap: CustomerBootstrap) -> Interval:
@@ -197,14 +203,24 @@ def _assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     return numbers
 
 
+def _assign_categories(name: str, rows: TrainingSet) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Assign rows to their category, with its label; rare ones form a group, and so do rows without one."""
+    codes = learn_codes(rows, name)
+    texts = {category_code(text): text for text in rows.texts[name]}
+    labels = [texts[code] or _EMPTY_TEXT for code in codes.tolist()]
+    return locate_categories(rows.column(name), codes), [*labels, _RARE_GROUP]
+
+
 def _evaluate_slice(
     group: Slice, test: TrainingSet, scores: Mapping[str, Floats], bootstrap: CustomerBootstrap, overall: Floats
 ) -> list[SliceResult]:
     """Evaluate a model in each group of customers that has rows, beside the best simple model of the group."""
     overall_value = float(roc_auc_score(test.y, scores["model"]))
-    numbers = _assign_groups(group, test.column(group.feature))
+    numbers, labels = _assign_groups(group, test.column(group.feature)), group.labels
+    if group.by_category:
+        numbers, labels = _assign_categories(group.feature, test)
     results = []
-    for number, label in enumerate([*group.labels, _UNKNOWN_GROUP]):
+    for number, label in enumerate([*labels, _UNKNOWN_GROUP]):
         rows = numbers == number
         if not rows.any():
             continue

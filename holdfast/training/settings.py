@@ -42,17 +42,26 @@ class ValueSettings(BaseModel):
 
 
 class Slice(BaseModel):
-    """Groups of customers by one model input: split at edges, or by quantiles of the test rows."""
+    """Groups of customers by one model input: split at edges, by quantiles of the test rows, or one per category."""
 
     model_config = _FROZEN
 
     feature: str = Field(description="The model input.")
     edges: list[float] = Field(default=[], description="Ascending; a value on an edge belongs to the group above.")
     quantiles: int | None = Field(default=None, ge=2, description="Number of groups of equal size, instead of edges.")
-    labels: list[str] = Field(description="Label per group, lowest first.")
+    labels: list[str] = Field(
+        default=[], description="Label per group, lowest first. Without labels each category of a text is a group."
+    )
+
+    @property
+    def by_category(self) -> bool:
+        """Return whether each category is a group."""
+        return not (self.edges or self.quantiles or self.labels)
 
     @model_validator(mode="after")
     def _require_labels(self) -> Self:
+        if self.by_category:
+            return self
         groups = self.quantiles or len(self.edges) + 1
         if bool(self.edges) == bool(self.quantiles) or self.edges != sorted(set(self.edges)):
             raise ValueError(f"slice by {self.feature}: give either ascending edges or a number of quantiles")

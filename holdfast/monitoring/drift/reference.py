@@ -1,7 +1,7 @@
 """Reference data of a model version: its training set, and the population at training time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.snapshots import build_snapshots
+from holdfast.models.categories import InputCategories
 from holdfast.models.contract import MODEL_NAME, diff_registry_definitions, model_inputs
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
@@ -43,6 +44,7 @@ class DriftReference:
         as_of: Time of the training.
         training: Rows that the version was fitted on, over many months, shape (rows, names).
         training_population: Customers active at ``as_of``, for which the version was accepted, shape (rows, names).
+        categories: Categorical input to its categories.
     """
 
     version: str
@@ -50,6 +52,7 @@ class DriftReference:
     names: list[str]
     training: Floats
     training_population: Floats
+    categories: Mapping[str, InputCategories] = field(default_factory=dict)
 
 
 def load_training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
@@ -90,11 +93,12 @@ def load_reference(client: MlflowClient, settings: Settings, version: str) -> Dr
     try:
         registered = client.get_model_version(MODEL_NAME, version)
         path = settings.monitoring / "reference" / f"{version}-{registered.run_id}.parquet"
+        model = RegisteredVersion(version, dict(registered.tags))
         if not path.exists():
-            frame = _join(client, settings, RegisteredVersion(version, dict(registered.tags)))
+            frame = _join(client, settings, model)
             with replace_file(path) as temporary:
                 frame.to_parquet(temporary, index=False)
-        return _read(version, _read_times(registered.tags)[0], path)
+        return replace(_read(version, _read_times(registered.tags)[0], path), categories=model.contract().categories)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise

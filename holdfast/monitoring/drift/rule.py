@@ -9,6 +9,7 @@ import numpy as np
 from feature_repo.timestamps import DAY_US
 from holdfast.core.types import Floats
 from holdfast.models.contract import RECENCY_FEATURE
+from holdfast.monitoring.drift.categories import CategoryChange, find_category_change
 from holdfast.monitoring.drift.psi import PsiResult, measure_psi
 from holdfast.monitoring.drift.reference import DriftReference
 from holdfast.monitoring.hypothesis_tests import holm
@@ -25,6 +26,7 @@ class FeatureDrift:
         rows: Number of customers.
         vs_training: PSI vs. the training set.
         vs_training_population: Smaller of two PSIs vs. the population at training: unchanged, and aged to now.
+        categories: New and vanished categories of a categorical input.
     """
 
     version: str
@@ -33,6 +35,7 @@ class FeatureDrift:
     vs_training: PsiResult
     vs_training_population: PsiResult
     drifted: bool = False
+    categories: CategoryChange | None = None
 
     @property
     def psi(self) -> float:
@@ -60,12 +63,16 @@ def compare_with_reference(reference: DriftReference, current: Floats, as_of: da
     aged = age_reference(reference.names, reference.training_population, days)
     results = []
     for i, name in enumerate(reference.names):
-        vs_training = measure_psi(name, reference.training[:, i], current[:, i])
-        vs_population = measure_psi(name, reference.training_population[:, i], current[:, i])
+        of_input, change = reference.categories.get(name), None
+        vs_training = measure_psi(name, reference.training[:, i], current[:, i], of_input)
+        vs_population = measure_psi(name, reference.training_population[:, i], current[:, i], of_input)
         if not np.array_equal(aged[:, i], reference.training_population[:, i], equal_nan=True):
             vs_aged = measure_psi(name, aged[:, i], current[:, i])
             vs_population = min(vs_population, vs_aged, key=lambda result: result.psi)
-        results.append(FeatureDrift(reference.version, name, len(current), vs_training, vs_population))
+        if of_input is not None:
+            change = find_category_change(reference.training_population[:, i], current[:, i], of_input)
+        result = FeatureDrift(reference.version, name, len(current), vs_training, vs_population, categories=change)
+        results.append(result)
     return results
 
 

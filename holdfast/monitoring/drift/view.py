@@ -10,11 +10,14 @@ import pandas as pd
 import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY
+from feature_repo.reason_texts import NEW_CATEGORY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.category_texts import read_category_texts
 from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
@@ -30,6 +33,7 @@ from holdfast.training.mlflow_client import open_tracking
 
 _CUSTOMERS = "customers"  # metric
 _HISTORY_DAYS = 90  # in the plot
+_Texts = Mapping[str, Mapping[float, str]]  # categorical input to code and text
 _Counts = Mapping[str, tuple[int, int]]  # by version: active customers, all customers
 
 
@@ -61,15 +65,16 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
     since = window.as_of - timedelta(days=_HISTORY_DAYS)
     history = read_metrics(settings, "drift", since, window.as_of, last_of_day=True)
     largest = max(compared, key=lambda pair: len(pair[1]), default=None)
+    texts = read_category_texts(open_store()) if any(item.categories for item in results) else {}
     return ViewResult(
         view="drift",
         summary=_summarize(counts, results, rules.drift),
         metrics=_build_metric_rows(counts, results, rules.drift),
         table=_build_table(results, rules.drift),
         plot=plot_drift(results, history, window.as_of, rules.drift, largest[0].version if largest else ""),
-        findings=_find_drifted(results, window, rules.drift),
+        findings=_find_drifted(results, window, rules.drift, texts),
         report=partial(_report, *largest) if largest else None,
-        notes=notes,
+        notes=[*notes, *_describe_categories(results, texts)],
         evaluated_subjects=None if results else (),
     )
 
@@ -153,10 +158,17 @@ def _build_metric_rows(counts: _Counts, results: list[FeatureDrift], rules: Drif
         rows += [
             MetricRow("psi", name, item.psi, number, version, limit=rules.max_psi, breached=item.drifted),
             MetricRow("psi_training", name, item.vs_training.psi, number, version),
+            *_category_rows(item),
             MetricRow("psi_population", name, item.vs_training_population.psi, number, version),
             MetricRow("p_value", name, item.p_value, number, version, limit=rules.alpha),
         ]
     return rows
+
+
+def _category_rows(item: FeatureDrift) -> list[MetricRow]:
+    if item.categories is None:
+        return []
+    return [MetricRow("new_category_share", item.name, item.categories.new_share, item.rows, item.version)]
 
 
 def _build_table(results: list[FeatureDrift], rules: DriftRules) -> list[dict[str, Any]]:
@@ -174,16 +186,29 @@ def _build_table(results: list[FeatureDrift], rules: DriftRules) -> list[dict[st
     ]
 
 
-def _find_drifted(results: list[FeatureDrift], window: Window, rules: DriftRules) -> list[Finding]:
+def _describe_categories(results: list[FeatureDrift], texts: _Texts) -> list[str]:
+    """Describe new and vanished categories, also those too small for drift; a model treats new ones as rare ones."""
+    return [
+        f"Version {item.version}: categories of {item.name}: {text}."
+        for item in results
+        if (text := _describe_change(item, texts))
+    ]
+
+
+def _describe_change(item: FeatureDrift, texts: _Texts) -> str:
+    return item.categories.describe(texts.get(item.name, {})) if item.categories else ""
+
+
+def _find_drifted(results: list[FeatureDrift], window: Window, rules: DriftRules, texts: _Texts) -> list[Finding]:
     """Build one finding per drifted feature, of the version with the largest PSI."""
     largest: dict[str, FeatureDrift] = {}
     for result in results:
         if result.drifted:
             largest.setdefault(result.name, result)
-    return [_finding(result, window, rules) for result in largest.values()]
+    return [_finding(result, window, rules, _describe_change(result, texts)) for result in largest.values()]
 
 
-def _finding(item: FeatureDrift, window: Window, rules: DriftRules) -> Finding:
+def _finding(item: FeatureDrift, window: Window, rules: DriftRules, categories: str) -> Finding:
     subject = "The score" if item.name == SCORE else item.name
     return Finding(
         event="holdfast.drift.detected",
@@ -191,7 +216,7 @@ def _finding(item: FeatureDrift, window: Window, rules: DriftRules) -> Finding:
         subject=item.name,
         summary=f"{subject} of {format_count(item.rows, 'customer')} has drifted from both references of version "
         f"{item.version}: PSI {item.vs_training.psi:.2f} vs. its training set, {item.vs_training_population.psi:.2f} "
-        f"vs. the population at training (limit {rules.max_psi:g}).",
+        f"vs. the population at training (limit {rules.max_psi:g})." + f" Categories {categories}." * bool(categories),
         payload={
             "version": item.version,
             "psi": item.psi,
@@ -208,5 +233,9 @@ def _finding(item: FeatureDrift, window: Window, rules: DriftRules) -> Finding:
 
 def _report(reference: DriftReference, current: Floats) -> object | None:
     """Compare inputs and score of the window with the population at training, in Evidently's report."""
-    frames = (pd.DataFrame(rows, columns=reference.names) for rows in (current, reference.training_population))
+    frames = [pd.DataFrame(rows, columns=reference.names) for rows in (current, reference.training_population)]
+    for name, categories in reference.categories.items():
+        for frame in frames:
+            texts = frame[name].map(categories.texts)
+            frame[name] = texts.mask(texts.isna() & frame[name].notna(), NEW_CATEGORY)
     return build_drift_report(*frames)

@@ -1,9 +1,10 @@
 """Likely causes of differences between logged and recomputed features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.transformations import BUILDERS
 from holdfast.core.types import Bools, Floats
+from holdfast.feature_store.category_texts import read_category_texts
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at, list_known_at_times
 from holdfast.ingestion.batches import list_batches
 from holdfast.monitoring.skew.logged_features import (
@@ -66,7 +68,8 @@ def explain_differences(
         max_delay_hours: Hours after midnight UTC in which features of the day before may be served.
 
     Returns:
-        One row per difference, with ``COLUMNS``.
+        One row per difference, with ``COLUMNS``; the value of a categorical input is its text, or the code of a text
+        that the latest snapshot lacks.
     """
     logged, different = comparison.logged, comparison.different
     rows, columns = np.nonzero(different)
@@ -79,14 +82,23 @@ def explain_differences(
         causes[stale] = "stale store"
     causes[:, explained] = "changed definition"
     names = np.array(logged.inputs, dtype=object)[columns]
+    is_text = [feature.name in names for feature in definitions.inputs if feature.is_categorical]
+    texts = read_category_texts(definitions.store(known_at)) if any(is_text) else {}
     return logged.keys.loc[rows, [ENTITY_KEY, "as_of", "served"]].assign(
         version=logged.version,
         view=[views.get(name, "no view") for name in names],
         feature=names,
-        logged=logged.x[rows, columns],
-        recomputed=comparison.recomputed[rows, columns],
+        logged=_readable(names, logged.x[rows, columns], texts),
+        recomputed=_readable(names, comparison.recomputed[rows, columns], texts),
         cause=causes[rows, columns],
     )
+
+
+def _readable(names: Any, values: Floats, texts: Mapping[str, Mapping[float, str]]) -> Floats | list[float | str]:
+    """Replace the codes of categorical inputs by their texts."""
+    if not texts:
+        return values
+    return [texts.get(name, {}).get(value, value) for name, value in zip(names, values.tolist(), strict=True)]
 
 
 def _explained_by_definitions(inputs: Sequence[str], views: dict[str, str], changed: Sequence[str]) -> Bools:

@@ -49,7 +49,7 @@ def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]])
             f"{_MEANING[cause]}{changed_parts}: logged and recomputed values differ in "
             f"{format_count(len(rows), 'value')} of {format_count(customers, 'customer')} in {view} "
             f"({_sample(features)}). Customer {first[ENTITY_KEY]}, {first['feature']}: the model read "
-            f"{float(first['logged'])!r}, recomputed {float(first['recomputed'])!r}."
+            f"{_plain(first['logged'])!r}, recomputed {_plain(first['recomputed'])!r}."
         )
         payload = {
             "cause": cause,
@@ -148,8 +148,8 @@ def build_skew_table(different: pd.DataFrame, summary: str) -> list[dict[str, An
             "as_of": f"{row['as_of']:%Y-%m-%d %H:%M} UTC",
             "features of": _format_time(row["served"]),
             "version": row["version"],
-            "logged": repr(float(row["logged"])),
-            "recomputed": repr(float(row["recomputed"])),
+            "logged": repr(_plain(row["logged"])),
+            "recomputed": repr(_plain(row["recomputed"])),
             "likely cause": row["cause"],
         }
         for row in different.head(_TABLE_ROWS).to_dict("records")
@@ -192,9 +192,14 @@ def is_definition_change(settings: Settings) -> bool:
 
 def _to_json(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     """Convert a difference to JSON values."""
-    values = {name: None if row[name] != row[name] else float(row[name]) for name in ("logged", "recomputed")}
+    values = {name: None if row[name] != row[name] else _plain(row[name]) for name in ("logged", "recomputed")}
     keys = {name: row[name] for name in ("feature", "version", "cause")}
     return {"customer": row[ENTITY_KEY], "as_of": row["as_of"].isoformat(), **keys, **values}
+
+
+def _plain(value: Any) -> float | str:
+    """Return a value as a plain number, or the text of a category."""
+    return value if isinstance(value, str) else float(value)
 
 
 def _format_time(time: datetime | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
@@ -21,6 +22,7 @@ from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.parity import input_definitions
 from holdfast.feature_store.snapshots import build_snapshots
+from holdfast.models.categories import encode_categories
 from holdfast.models.contract import Feature, model_inputs
 from holdfast.models.fingerprint import differing_parts
 
@@ -113,7 +115,7 @@ def recompute_features(
         known_at: Data that arrived later are ignored.
 
     Returns:
-        Values by input, each of shape (rows,), NaN for null.
+        Values by input as the model reads them, each of shape (rows,), NaN for null.
 
     Raises:
         NoDataError: No data from before a timestamp had arrived by ``known_at``.
@@ -137,10 +139,15 @@ def recompute_features(
     joined = join_features(store, distinct)
     # Feast returns the rows in another order.
     order = np.argsort(joined[_ROW].to_numpy())[row_numbers]
-    return {
-        feature.name: joined[feature.name].to_pandas().to_numpy(np.float64, na_value=np.nan)[order]
-        for feature in definitions.inputs
-    }
+    return {feature.name: _to_floats(joined[feature.name], feature)[order] for feature in definitions.inputs}
+
+
+def _to_floats(column: pa.ChunkedArray, feature: Feature) -> Floats:
+    """Convert a column to what the model reads: numbers, or the codes of texts."""
+    if feature.is_categorical:
+        return encode_categories(column.to_pylist())
+    values: Floats = column.to_pandas().to_numpy(np.float64, na_value=np.nan)
+    return values
 
 
 def _in_temporary_store(config: "RepoConfig", registry: Path) -> "RepoConfig":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from feature_repo.feature_services import churn_v1
 from feature_repo.reason_texts import REASON_TEXTS
+from holdfast.models.categories import InputCategories, category_code
 from holdfast.models.reason_codes import select_reasons
 
 INPUTS = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
@@ -221,3 +222,21 @@ def test_select_reasons_any_customer_has_plain_words(values: dict[str, float], e
         assert item.direction == ("raises" if item.effect > 0 else "lowers")
         assert item.text[0].islower() or item.text[0].isdigit()
         assert not re.search(r"nan|None|inf\b|e\+|\b_|_|-\d|\b1 (purchase )?days|  |\b0\b(?!\.)", item.text), item.text
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (category_code("France"), "country is France"),
+        (category_code("Malta"), "country is Malta"),
+        (category_code(""), "country is empty"),
+        (category_code("Chile"), "country is new since the training"),
+        (NAN, "country is not known"),
+    ],
+)
+def test_select_reasons_category_has_its_text(code: float, text: str) -> None:
+    categories = {"country": InputCategories(known=("", "France"), rare=("Malta",))}
+    values = {**CUSTOMER, "country": code}
+    effects = [float(name == "country") for name in values]
+    [reason] = select_reasons(list(values), list(values.values()), effects, categories=categories)
+    assert (reason.text, reason.inputs) == (text, ("country",))

@@ -17,13 +17,11 @@ from holdfast.training.bootstrap import CustomerBootstrap, roc_auc_draws
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.evaluation import (
     _REFITS,
-    UnknownInputError,
     _assign_groups,
     _evaluate_slice,
     _measure_instability,
     _resample,
     evaluate_model,
-    require_slice_inputs,
 )
 from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, ServedFit, SliceResult
 from holdfast.training.fitting import fit_model, fit_recipe, predict_churn
@@ -396,10 +394,3 @@ def test_refits_are_the_fewest_whose_range_is_a_95_percent_interval_of_the_media
         return 1 - 2 * 0.5**refits
 
     assert confidence(_REFITS) >= 0.95 > confidence(_REFITS - 1)
-
-
-def test_require_slice_inputs_unknown_input_raises() -> None:
-    group = Slice(feature="color", edges=[1], labels=["low", "high"])
-    with pytest.raises(UnknownInputError, match=r"'color' is no feature of the training set, which has a, b"):
-        require_slice_inputs([group], ["b", "a"])
-    require_slice_inputs([group], ["color"])

@@ -85,7 +85,7 @@ def test_psi_without_rows_raises(reference: int, current: int) -> None:
 def test_measure_psi_by_column_sorts_by_psi() -> None:
     rng = np.random.default_rng(0)
     reference = rng.normal(size=(1000, 3))
-    results = measure_psi_by_column(["still", "far", "near"], reference, reference + np.array([0, 2, 0.5]))
+    results = measure_psi_by_column(["still", "far", "near"], reference, reference + np.array([0, 2, 0.5]), {})
     assert [result.name for result in results] == ["far", "near", "still"]
     assert results[-1] == PsiResult("still", 0.0)
 
