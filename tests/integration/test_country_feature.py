@@ -15,14 +15,15 @@ from holdfast.models.categories import category_code, encode_categories
 from holdfast.models.contract import CHAMPION, MODEL_NAME, ServedModel
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window
+from holdfast.promotion import behavioral_tests
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.settings import Slice
 from tests.support.country_shop import VIEW, country_transactions, use_country_shop
 from tests.support.online_values import write_online_values
 from tests.support.shop_fixtures import QUICK
-from tests.support.small_shop import AS_OF, KNOWN_AT, fast_flows
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features
+from tests.support.training_sets import default_split
 
-NOON = AS_OF + timedelta(hours=12)
 CUSTOMERS = sorted({row.customer_id for row in country_transactions()})
 RULES = MonitorSettings(drift=DriftRules(min_rows=50))
 TRAINING = QUICK.model_copy(update={"slices": [*QUICK.slices, Slice(feature="country")]})
@@ -40,35 +41,51 @@ class Country:
 
 
 @pytest.fixture(scope="module")
-def country(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
+def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
     """Train, score and serve; in the online store only, a customer moves to a new country and one loses theirs."""
-    with (
-        use_country_shop(tmp_path_factory.mktemp("country")) as settings,
-        fast_flows(),
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with use_country_shop(tmp_path_factory.mktemp("country")) as settings, pytest.MonkeyPatch.context() as patch:
         for family in FAMILIES.keys() - {"logistic"}:  # purchase models do not read the country
             patch.delitem(FAMILIES, family)
-        from flows.features import features
-        from flows.train import train
         from holdfast.batch_scoring.champion_model import load_champion
         from holdfast.batch_scoring.population import load_all_customers
         from holdfast.batch_scoring.scores_table import build_scores
         from holdfast.training.mlflow_client import open_registry
         from tests.support.service_fixtures import serve_in_process
 
-        features(AS_OF, KNOWN_AT)
-        trained = train(AS_OF, KNOWN_AT, TRAINING)
-        open_registry(settings).set_registered_model_alias(MODEL_NAME, CHAMPION, trained.model_version)
+        build_features(settings)
+        trained = train(settings)
+        open_registry(settings).set_registered_model_alias(MODEL_NAME, CHAMPION, trained.registered.version)
         champion = load_champion(settings)
-        scores = build_scores(load_all_customers(settings, NOON, KNOWN_AT), champion).set_index("customer_id")
+        scores = build_scores(load_all_customers(settings, AS_OF, KNOWN_AT), champion).set_index("customer_id")
         write_online_values("fr-001", VIEW, {"country": Value(string_val="Chile")})
         write_online_values("fr-002", VIEW, {"country": Value()})
-        with serve_in_process(settings.data, HOLDFAST_CLOCK=NOON.isoformat()) as client:
+        with serve_in_process(settings.data, HOLDFAST_CLOCK=AS_OF.isoformat()) as client:
             response = client.post("/predict_batch", json={"customer_ids": CUSTOMERS, "explain": True})
             assert response.status_code == 200, response.text
         predictions = {item["customer_id"]: item for item in response.json()["predictions"]}
         yield Country(settings, trained, champion.contract, predictions, scores)
+
+
+def train(settings: Settings) -> Any:
+    """Train with the steps of the flow, without a search."""
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.fingerprint import fingerprint
+    from holdfast.training.category_encoding import require_categories
+    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.lineage import build_lineage
+    from holdfast.training.mlflow_client import open_tracking
+    from holdfast.training.mlflow_tracking import training_run
+    from holdfast.training.model_selection import choose_model
+    from holdfast.training.registration import evaluate_and_register
+
+    cutoffs = list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+    data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
+    require_categories(data)
+    definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
+    lineage = build_lineage(settings, TRAINING, definition, AS_OF, KNOWN_AT)
+    choice = choose_model([], data, default_split(data), TRAINING, settings.horizon_days)
+    with training_run(open_tracking(settings), settings, lineage) as run_id:
+        return evaluate_and_register(settings, TRAINING, lineage, choice, data, run_id)
 
 
 def reason(prediction: dict[str, Any]) -> dict[str, Any]:
@@ -90,8 +107,20 @@ def test_training_finds_effect_of_country(country: Country) -> None:
     assert importance["country"].value > 0.01
     labels = [item.label for item in evaluation.slices if item.feature == "country"]
     assert {"France", "Österreich"} <= set(labels)
-    gates = {gate.name: gate.state for gate in country.trained.gates.gates}
-    assert gates == {}
+
+
+def test_candidate_keeps_direction_and_invariance(country: Country) -> None:
+    from holdfast.feast_stores.open_store import open_store
+    from holdfast.model_versions.candidate import ModelCandidate
+    from holdfast.models.fingerprint import fingerprint
+    from holdfast.training.mlflow_client import open_tracking
+
+    candidate = ModelCandidate(open_tracking(country.settings), country.trained.registered.version)
+    rows = candidate.test_rows(country.settings, fingerprint(open_store(), 90, 180))
+    view = open_store().get_on_demand_feature_view("customer_request_time")
+    udf = view.feature_transformation.udf
+    assert behavioral_tests.measure_wrong_direction(candidate.score, rows, udf, 1e-9) == 0.0
+    assert behavioral_tests.measure_variance(candidate.score, rows.x, 0) < 1e-12
 
 
 def test_service_scores_equal_batch_scores_bit_for_bit(country: Country) -> None:
