@@ -4,7 +4,9 @@
 values are served and flagged as stale. The tag ``nullable`` lists the fields that may be null, and the description of
 the view explains null there; in any other field a null is an error. The tag ``increasing`` lists the fields whose
 higher value can only raise the churn risk: a constraint of every model. The tag ``log_odds`` lists the fields that are
-in log-odds already, which a linear model uses as they are. A String is a category: few texts, each of many customers.
+in log-odds already, which a linear model uses as they are. The tag ``slice_only`` lists the fields that define groups
+in the evaluation of a model (training setting ``slices``) and may not be its inputs, such as a protected attribute. A
+String is a category: few texts, each of many customers.
 """
 
 from datetime import timedelta

@@ -163,6 +163,39 @@ def model_inputs(store: "FeatureStore") -> list[Feature]:
     return inputs
 
 
+class SliceOnlyInputError(HoldfastError):
+    """Feature that defines slices only, read by the feature service."""
+
+
+def slice_only_features(store: "FeatureStore") -> set[str]:
+    """List the features of the registry that define slices of the evaluation and are no inputs of a model.
+
+    Args:
+        store: The feature store.
+
+    Returns:
+        Names of the fields in the tag ``slice_only`` of their view.
+
+    Raises:
+        SliceOnlyInputError: The feature service contains one, or an on-demand feature that reads one.
+    """
+    tagged = {
+        (view.name, name)
+        for view in store.list_all_feature_views()
+        for name in view.tags.get("slice_only", "").split(",")
+    }
+    for projection in store.get_feature_service(FEATURE_SERVICE).feature_view_projections:
+        view = store.registry.get_any_feature_view(projection.name, store.project)
+        sources = getattr(view, "source_feature_view_projections", {}).values()
+        read = {(part.name, field.name) for part in (projection, *sources) for field in part.features}
+        if found := sorted(read & tagged):
+            raise SliceOnlyInputError(
+                f"The feature service {FEATURE_SERVICE} reads {':'.join(found[0])} through {projection.name}, but the "
+                "tag `slice_only` of its view excludes it from the inputs of a model. Remove it from one of both."
+            )
+    return {name for _, name in tagged if name}
+
+
 class UnorderedFeatureError(HoldfastError):
     """Declaration of a text that only a number can have."""
 

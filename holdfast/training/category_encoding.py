@@ -28,19 +28,18 @@ class NoCategoriesError(HoldfastError):
 
 
 def require_categories(data: TrainingSet) -> None:
-    """Check that the texts of each categorical input are categories.
+    """Check that the texts of each feature, whether or not the model reads it, are categories.
 
     Args:
         data: Rows of a training.
 
     Raises:
-        NoCategoriesError: An input has more than 300 texts, a text of more than 100 characters, or a text of one
+        NoCategoriesError: A feature has more than 300 texts, a text of more than 100 characters, or a text of one
             customer alone for more than half of the customers that have one.
     """
-    for column in _categorical_columns(data):
-        feature = data.inputs[column]
-        name, texts = f"{feature.view}:{feature.name}", data.texts[feature.name]
-        rows = _customers_by_code(data, column)
+    views = {feature.name: f"{feature.view}:" for feature in data.inputs}
+    for feature, texts in data.texts.items():
+        name, rows = views.get(feature, "") + feature, _customers_by_code(data, feature)
         counts, customers = rows["code"].value_counts(), rows["customer"].nunique()
         if len(texts) > MAX_CATEGORIES:
             raise NoCategoriesError(
@@ -71,7 +70,8 @@ def name_categories(data: TrainingSet) -> dict[str, InputCategories]:
     """
     named = {}
     for column in _categorical_columns(data):
-        name, known = data.inputs[column].name, _learn_codes(data, column)
+        name = data.inputs[column].name
+        known = learn_codes(data, name)
         fitted = set(data.x[:, column].tolist())
         texts = {text: code for text in data.texts[name] if (code := category_code(text)) in fitted}
         named[name] = InputCategories(
@@ -91,7 +91,7 @@ def fit_indicators(data: TrainingSet) -> FunctionTransformer | None:
         First step of the model's pipeline; None without a categorical input.
     """
     columns = _categorical_columns(data)
-    codes = [_learn_codes(data, column) for column in columns]
+    codes = [learn_codes(data, data.inputs[column].name) for column in columns]
     return FunctionTransformer(indicate_categories, kw_args={"columns": columns, "codes": codes}) if columns else None
 
 
@@ -110,7 +110,7 @@ def fit_ranks(data: TrainingSet) -> FunctionTransformer | None:
     columns = _categorical_columns(data)
     if not columns:
         return None
-    codes = [_learn_codes(data, column) for column in columns]
+    codes = [learn_codes(data, data.inputs[column].name) for column in columns]
     ranks = []
     for column, known in zip(columns, codes, strict=True):
         positions = locate_categories(data.x[:, column], known)
@@ -121,20 +121,16 @@ def fit_ranks(data: TrainingSet) -> FunctionTransformer | None:
 
 
 def learn_codes(data: TrainingSet, name: str) -> Floats:
-    """Learn the categories of an input; any other category is rare, and a model treats it as a new one.
+    """Learn the categories of a feature; any other category is rare, and a model treats it as a new one.
 
     Args:
         data: Rows.
-        name: Name of the input.
+        name: Name of the feature.
 
     Returns:
         Codes of at least 30 customers, ascending, shape (categories,).
     """
-    return _learn_codes(data, [feature.name for feature in data.inputs].index(name))
-
-
-def _learn_codes(data: TrainingSet, column: int) -> Floats:
-    counts = _customers_by_code(data, column)["code"].value_counts()
+    counts = _customers_by_code(data, name)["code"].value_counts()
     return np.sort(counts.index[counts >= MIN_CUSTOMERS].to_numpy(dtype=np.float64))
 
 
@@ -142,7 +138,7 @@ def _categorical_columns(data: TrainingSet) -> list[int]:
     return [column for column, feature in enumerate(data.inputs) if feature.is_categorical]
 
 
-def _customers_by_code(data: TrainingSet, column: int) -> pd.DataFrame:
+def _customers_by_code(data: TrainingSet, name: str) -> pd.DataFrame:
     """Return each code with each of its customers once."""
-    rows = pd.DataFrame({"code": data.x[:, column], "customer": data.keys["customer_id"]})
+    rows = pd.DataFrame({"code": data.column(name), "customer": data.keys["customer_id"]})
     return rows.dropna().drop_duplicates()

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.labels import churn_labels
@@ -29,8 +30,15 @@ from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effec
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.ingestion.tables import scan_table
-from holdfast.models.categories import category_code
-from holdfast.models.contract import RECENCY_FEATURE, Feature, MissingFeatureError, input_matrix, model_inputs
+from holdfast.models.categories import category_code, encode_categories
+from holdfast.models.contract import (
+    RECENCY_FEATURE,
+    Feature,
+    MissingFeatureError,
+    input_matrix,
+    model_inputs,
+    slice_only_features,
+)
 from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
 
 # Simple models, customer groups and behavioral tests read these features, whether or not the model does.
@@ -92,7 +100,7 @@ class TrainingSet:
             name to values, shape (rows,).
         histories: Cut-off to the purchase history of every customer known at it, active or not.
         horizon_days: Horizon of the label in days.
-        texts: Categorical input to its distinct texts, sorted; not only those of these rows.
+        texts: Each feature that is a text to its distinct texts, sorted; not only those of these rows.
     """
 
     keys: pd.DataFrame
@@ -256,6 +264,7 @@ def assemble_training_set(
 
     Raises:
         MissingFeatureError: A labeled customer without features, or no recency in the feature service.
+        SliceOnlyInputError: The feature service reads a feature that defines slices only.
     """
     labels = _labels(settings, cutoffs, as_of, known_at)
     entities = labels.rename(columns={"cutoff": "event_timestamp"})[[ENTITY_KEY, "event_timestamp"]]
@@ -264,7 +273,7 @@ def assemble_training_set(
     # Feast does not preserve the order of the requested rows.
     order = [("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")]
     joined, inputs = join_features(store, entities).sort_by(order), model_inputs(store)
-    unserved = set(EVALUATION_FEATURES) - {feature.name for feature in inputs}
+    unserved = {*EVALUATION_FEATURES, *slice_only_features(store)} - {feature.name for feature in inputs}
     if RECENCY_FEATURE in unserved:
         raise MissingFeatureError(
             f"The feature service {FEATURE_SERVICE} has no {RECENCY_FEATURE}, which defines the active customers of a "
@@ -277,13 +286,16 @@ def assemble_training_set(
         raise RuntimeError("The point-in-time join returned other rows than the labels.")
     x, churned = input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool)
     histories = {cutoff: read_purchase_history(settings, cutoff, known_at) for cutoff in sorted(cutoffs)}
+    other_columns = {name: others[name] for name in sorted(unserved) if name in others.column_names}
+    served_columns = {feature.name: joined[feature.name] for feature in inputs}
     texts = {
-        feature.name: tuple(pc.unique(joined[feature.name]).drop_null().sort().to_pylist())
-        for feature in inputs
-        if feature.is_categorical
+        name: tuple(pc.unique(column).drop_null().sort().to_pylist())
+        for name, column in (served_columns | other_columns).items()
+        if pa.types.is_string(column.type)
     }
     other_features = {
-        name: others[name].to_numpy().astype(np.float64) for name in sorted(unserved) if name in others.column_names
+        name: encode_categories(column.to_pylist()) if name in texts else column.to_numpy().astype(np.float64)
+        for name, column in other_columns.items()
     }
     return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days, texts, other_features)
 

@@ -25,6 +25,7 @@ from tests.support.small_shop import AS_OF, KNOWN_AT, build_features
 from tests.support.training_sets import default_split
 
 CUSTOMERS = sorted({row.customer_id for row in country_transactions()})
+WINDOW = Window(AS_OF - timedelta(days=1), AS_OF, datetime.now(UTC))
 RULES = MonitorSettings(drift=DriftRules(min_rows=50))
 TRAINING = QUICK.model_copy(update={"slices": [*QUICK.slices, Slice(feature="country")]})
 
@@ -43,7 +44,11 @@ class Country:
 @pytest.fixture(scope="module")
 def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
     """Train, score and serve; in the online store only, a customer moves to a new country and one loses theirs."""
-    with use_country_shop(tmp_path_factory.mktemp("country")) as settings, pytest.MonkeyPatch.context() as patch:
+    clock = {"HOLDFAST_CLOCK": AS_OF.isoformat()}
+    with (
+        use_country_shop(tmp_path_factory.mktemp("country"), **clock) as settings,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for family in FAMILIES.keys() - {"logistic"}:  # purchase models do not read the country
             patch.delitem(FAMILIES, family)
         from holdfast.batch_scoring.champion_model import load_champion
@@ -59,7 +64,7 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
         scores = build_scores(load_all_customers(settings, AS_OF, KNOWN_AT), champion).set_index("customer_id")
         write_online_values("fr-001", VIEW, {"country": Value(string_val="Chile")})
         write_online_values("fr-002", VIEW, {"country": Value()})
-        with serve_in_process(settings.data, HOLDFAST_CLOCK=AS_OF.isoformat()) as client:
+        with serve_in_process(settings.data, **clock) as client:
             response = client.post("/predict_batch", json={"customer_ids": CUSTOMERS, "explain": True})
             assert response.status_code == 200, response.text
         predictions = {item["customer_id"]: item for item in response.json()["predictions"]}
@@ -71,14 +76,14 @@ def train(settings: Settings) -> Any:
     from holdfast.feast_stores.open_store import open_store
     from holdfast.models.fingerprint import fingerprint
     from holdfast.training.category_encoding import require_categories
-    from holdfast.training.dataset import build_training_set, list_labeled_cutoffs
+    from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.lineage import build_lineage
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import training_run
     from holdfast.training.model_selection import choose_model
     from holdfast.training.registration import evaluate_and_register
 
-    cutoffs = list_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+    cutoffs = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30).used
     data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
     require_categories(data)
     definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
@@ -160,7 +165,7 @@ def test_prediction_log_has_codes(country: Country) -> None:
 def test_skew_view_names_the_texts_that_differ(country: Country) -> None:
     from holdfast.monitoring.skew.view import run_skew_view
 
-    result = run_skew_view(country.settings, Window(AS_OF, AS_OF + timedelta(days=1), datetime.now(UTC)), RULES)
+    result = run_skew_view(country.settings, WINDOW, RULES)
     rows = {row["customer"]: (row["feature"], row["logged"], row["recomputed"]) for row in result.table}
     assert rows == {
         "fr-001": (f"{VIEW}:country", repr(category_code("Chile")), "'France'"),
@@ -171,7 +176,7 @@ def test_skew_view_names_the_texts_that_differ(country: Country) -> None:
 def test_drift_view_notes_the_new_category(country: Country) -> None:
     from holdfast.monitoring.drift.view import run_drift_view
 
-    result = run_drift_view(country.settings, Window(AS_OF, AS_OF + timedelta(days=1), datetime.now(UTC)), RULES)
+    result = run_drift_view(country.settings, WINDOW, RULES)
     metrics = {(row.metric, row.subject): row.value for row in result.metrics}
     assert metrics["psi", "country"] < 0.1
     active = metrics["customers", "predictions"] * metrics["active_share", "predictions"]

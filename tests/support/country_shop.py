@@ -69,16 +69,16 @@ def _shop_folder() -> Path:
 
 
 @contextmanager
-def use_country_shop(folder: Path, **variables: str) -> Iterator[Settings]:
-    """Use a copy of the shop in this process, with the country as last input of the feature service."""
+def use_country_shop(folder: Path, slice_only: bool = False, **variables: str) -> Iterator[Settings]:
+    """Use a copy of the shop in this process, with the country as last input, or for slices only."""
     data = Path(shutil.copytree(_shop_folder(), folder / "data"))
     with use_data_folder(data, **variables) as settings, pytest.MonkeyPatch.context() as patch:
-        add_country(patch)
+        _add_country(patch, slice_only)
         yield settings
 
 
-def add_country(patch: pytest.MonkeyPatch, nullable: bool = True) -> None:
-    """Add the view of the country to the definitions of this process, and to the feature service."""
+def _add_country(patch: pytest.MonkeyPatch, slice_only: bool) -> None:
+    """Add the view of the country to the definitions of this process, and unless it is for slices to the service."""
     from feast import FeatureService, Field
     from feast.types import String
 
@@ -95,7 +95,7 @@ def add_country(patch: pytest.MonkeyPatch, nullable: bool = True) -> None:
         ttl=like.ttl,
         description="Profile of the customer. Null where the country is not known.",
         owner=like.owner,
-        tags={**like.tags, "nullable": "country" if nullable else ""},
+        tags=like.tags | {"nullable": "country"} | ({"slice_only": "country"} if slice_only else {}),
     )
     on_demand = definitions.customer_request_time
     service = FeatureService(
@@ -105,7 +105,7 @@ def add_country(patch: pytest.MonkeyPatch, nullable: bool = True) -> None:
             definitions.customer_recent_activity,
             definitions.customer_purchase_rhythm,
             on_demand,
-            view,
+            *([] if slice_only else [view]),
         ],
         tags=definitions.churn_v1.tags,
     )

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY
-from feature_repo.reason_texts import NEW_CATEGORY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
@@ -22,8 +21,8 @@ from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import DriftReference, load_reference
+from holdfast.monitoring.drift.report import build_report
 from holdfast.monitoring.drift.rule import FeatureDrift, compare_with_reference, mark_drifted
-from holdfast.monitoring.evidently_workspace import build_drift_report
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult, build_empty_result
@@ -73,7 +72,7 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
         table=_build_table(results, rules.drift),
         plot=plot_drift(results, history, window.as_of, rules.drift, largest[0].version if largest else ""),
         findings=_find_drifted(results, window, rules.drift, texts),
-        report=partial(_report, *largest) if largest else None,
+        report=partial(build_report, *largest) if largest else None,
         notes=[*notes, *_describe_categories(results, texts)],
         evaluated_subjects=None if results else (),
     )
@@ -229,13 +228,3 @@ def _finding(item: FeatureDrift, window: Window, rules: DriftRules, categories: 
             "window": {"start": window.start.isoformat(), "end": window.as_of.isoformat()},
         },
     )
-
-
-def _report(reference: DriftReference, current: Floats) -> object | None:
-    """Compare inputs and score of the window with the population at training, in Evidently's report."""
-    frames = [pd.DataFrame(rows, columns=reference.names) for rows in (current, reference.training_population)]
-    for name, categories in reference.categories.items():
-        for frame in frames:
-            texts = frame[name].map(categories.texts)
-            frame[name] = texts.mask(texts.isna() & frame[name].notna(), NEW_CATEGORY)
-    return build_drift_report(*frames)

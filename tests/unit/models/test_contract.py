@@ -15,6 +15,7 @@ from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import strip_formatting, transformations_version
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.settings import FEATURE_REPO
+from holdfast.models.categories import category_code
 from holdfast.models.contract import (
     Feature,
     MissingFeatureError,
@@ -289,6 +290,18 @@ class TestServedModel:
         assert served.reference == [1.5, None]
         assert ServedModel.model_validate_json(served.model_dump_json()) == served
 
+    def test_served_model_of_early_release_has_no_categories(self) -> None:
+        written = ServedModel(**self.CONTRACT).model_dump()
+        del written["categories"]
+        assert ServedModel(**written).categories == {}
+
+    def test_served_model_categories_of_no_input_raise(self) -> None:
+        categories = {"b": {"known": ["x", ""], "rare": []}}
+        served = ServedModel(**self.CONTRACT | {"categories": categories})
+        assert ServedModel.model_validate_json(served.model_dump_json()) == served
+        with pytest.raises(ValidationError, match="categories of c, which is no input"):
+            ServedModel(**self.CONTRACT | {"categories": {"c": categories["b"]}})
+
     @pytest.mark.parametrize(
         ("reference", "why"),
         [
@@ -345,6 +358,17 @@ class TestInputMatrix:
     def test_input_matrix_null_in_other_feature_raises(self, missing: float | None) -> None:
         with pytest.raises(MissingFeatureError, match=r"v:count is null in row 2, and is not declared nullable"):
             input_matrix(INPUTS, {"gap": [1.0, None, 2.0], "count": [1, 2, missing]})
+
+    def test_input_matrix_text_is_its_code(self) -> None:
+        inputs = [*INPUTS, Feature("v", "country", "String", True), Feature("v", "plan", "String", False)]
+        columns: dict[str, list[Any]] = {"count": [1, 2], "gap": [None, 0.5], "country": ["", None], "plan": ["x", "x"]}
+        matrix = input_matrix(inputs, columns)
+        assert matrix[:, :2].tobytes() == input_matrix(INPUTS, columns).tobytes()
+        assert matrix[:, 2].tolist()[0] == category_code("")
+        assert np.isnan(matrix[1, 2])
+        assert matrix[:, 3].tolist() == [category_code("x")] * 2
+        with pytest.raises(MissingFeatureError, match="v:plan is null in row 1"):
+            input_matrix(inputs, columns | {"plan": ["x", None]})
 
     def test_input_matrix_no_rows_returns_no_rows(self) -> None:
         assert input_matrix(INPUTS, {"gap": [], "count": []}).shape == (0, 2)
