@@ -16,6 +16,7 @@ from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
 from holdfast.inspection.known_exports import find_recipe
+from holdfast.inspection.other_kinds import NO_MONEY, OTHER_KINDS, draft_mapping
 from holdfast.inspection.price_and_quantity import drop_unusable_quantity
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question, list_named_columns
 from holdfast.inspection.row_rules import find_repeated_rows, find_row_rules
@@ -40,7 +41,8 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
         Proposal, and the sample that it rests on.
 
     Raises:
-        IngestError: The source is not readable, or the files of a folder differ in their format.
+        IngestError: The source is not readable, the files of a folder differ in their format, or the given kind has no
+            first look; the message has a draft of its mapping.
     """
     file_format = _propose_format(path, given)
     decided = {d.key: d.value for d in file_format.decisions}
@@ -60,6 +62,9 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     customers = choose_customer(columns, time, taken)
     customer_name = given.get("columns.customer_id") or _chosen(customers, "columns.customer_id")
     customer = next((c for c in columns if c.text == customer_name), None)
+    if (kind := given.get("kind")) in OTHER_KINDS:
+        formats = [*file_format.decisions, *(d for d in proposal.decisions if d.key == "timestamp_format")]
+        raise IngestError(draft_mapping(kind, columns, time, customer, formats))
     taken |= {customer_name} if customer_name else set()
     sign = choose_decimal([c for c in columns if c.text in taken and c is not customer], decimal)
     rest = [c for c in columns if c.text not in taken and c is not time]
@@ -69,6 +74,8 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     prices = _read_by_name(columns, decided_money.get("columns.unit_price"), decimal)
     amounts = _read_by_name(columns, signed, decimal)
     factors = tuple(decided_money.get(key, "") for key in ("columns.quantity", "columns.unit_price"))
+    if not any(key in decided_money for key in _MONEY):
+        money += Proposal(notes=(NO_MONEY,))
     factors = factors if all(factors) and "columns.amount" not in decided_money else ()
     rule = find_cancellation(rest, customer, amounts, prices)
     if recipe := find_recipe(sample.columns):

@@ -204,7 +204,7 @@ def test_file_size_limit_stores_no_batch(
     mapping = of_kind.write_mapping(tmp_path)
     source = of_kind.write(tmp_path / "a.csv", 0, 5000)
     errors = processes.Queue()
-    child = processes.Process(target=_limited, args=(tmp_path / "data", source, mapping, 2000, errors))
+    child = processes.Process(target=_limited, args=(tmp_path / "data", source, mapping, 1000, errors))
     child.start()
     assert errors.get(timeout=60) == "OSError"
     child.join(60)
