@@ -103,8 +103,10 @@ def measure_aging(settings: Settings) -> list[dict[str, Any]]:
     """
     from holdfast.batch_scoring.population import load_active_customers
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import apply_definitions
+    from holdfast.feature_store.definition_versions import open_version
+    from holdfast.feature_store.feast_registry import find_applied_version
     from holdfast.feature_store.snapshots import build_snapshots
+    from holdfast.monitoring.drift.aging import load_on_demand_functions
     from holdfast.monitoring.drift.reference import DriftReference
     from holdfast.monitoring.drift.rule import compare_with_reference, mark_drifted
     from holdfast.monitoring.settings import MonitorSettings
@@ -112,21 +114,23 @@ def measure_aging(settings: Settings) -> list[dict[str, Any]]:
     from holdfast.training.settings import TrainingSettings
     from holdfast.training.time_split import select_closed_cutoffs
 
-    apply_definitions(open_store())
+    definitions = find_applied_version(settings, open_store())
+    store = open_version(settings, definitions)
     now, training = datetime.now(UTC), TrainingSettings()
     cutoffs = find_labeled_cutoffs(settings, TRAINED, now, training.min_history_days).used
     first_test = cutoffs[-training.test_cutoffs]
-    rows = build_training_set(settings, select_closed_cutoffs(cutoffs, first_test, settings.horizon_days), TRAINED, now)
-    build_snapshots(settings, TRAINED, now)
-    population = load_active_customers(settings, TRAINED, now)
-    reference = DriftReference("1", TRAINED, [item.name for item in rows.inputs], rows.x, population.x)
+    closed = select_closed_cutoffs(cutoffs, first_test, settings.horizon_days)
+    rows = build_training_set(settings, definitions, closed, TRAINED, now)
+    build_snapshots(settings, store, TRAINED, now)
+    population = load_active_customers(settings, definitions, TRAINED, now)
+    names, functions = [item.name for item in rows.inputs], load_on_demand_functions(store)
+    reference = DriftReference("1", TRAINED, names, rows.x, population.x, functions)
     weeks, rules = [], MonitorSettings().drift
     for week in range(9):
         as_of = TRAINED + timedelta(weeks=week)
-        build_snapshots(settings, as_of, now)
-        drift = mark_drifted(
-            compare_with_reference(reference, load_active_customers(settings, as_of, now).x, as_of), rules
-        )
+        build_snapshots(settings, store, as_of, now)
+        active = load_active_customers(settings, definitions, as_of, now)
+        drift = mark_drifted(compare_with_reference(reference, active.x, as_of), rules)
         weeks.append(
             {
                 "as_of": f"{as_of:%Y-%m-%d}",

@@ -27,10 +27,9 @@ def _measure() -> dict[str, float]:
 
     from feature_repo.settings import Settings
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import apply_definitions
-    from holdfast.feature_store.snapshots import build_snapshots
+    from holdfast.feature_store.feast_registry import find_applied_version
     from holdfast.ingestion.datasets import locate_dataset
-    from holdfast.training.dataset import assemble_training_set, find_labeled_cutoffs
+    from holdfast.training.dataset import assemble_training_set, build_training_set, find_labeled_cutoffs
     from holdfast.training.fitting import fit_model
     from holdfast.training.hyperparameter_search import open_search_storage, search_families, select_best_trials
     from holdfast.training.settings import TrainingSettings
@@ -41,20 +40,18 @@ def _measure() -> dict[str, float]:
     known_at = datetime.now(UTC)
     labeled = find_labeled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
     split = labeled.split(training, settings.horizon_days)
-    apply_definitions(open_store())
-    for cutoff in split.cutoffs:
-        build_snapshots(settings, cutoff, known_at)
-    assemble_training_set(settings, split.cutoffs, AS_OF, known_at)  # warm imports and files for both
+    definitions = find_applied_version(settings, open_store())
+    build_training_set(settings, definitions, split.cutoffs, AS_OF, known_at)  # warm imports and files for both
 
     start = time.perf_counter()
-    data = assemble_training_set(settings, split.cutoffs, AS_OF, known_at)
+    data = assemble_training_set(settings, definitions, split.cutoffs, AS_OF, known_at)
     with open_search_storage(settings, "bench") as storage:
         trials = list(search_families(data, split.folds, training.search, training.seed, storage))
     search_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
     for trial in trials:
-        fetched = assemble_training_set(settings, split.cutoffs, AS_OF, known_at)
+        fetched = assemble_training_set(settings, definitions, split.cutoffs, AS_OF, known_at)
         for fold in split.folds:
             model = fit_model(trial.family, trial.params, fetched.at_cutoffs(fold.fit), training.seed)
             validation = fetched.at_cutoffs([fold.validation])

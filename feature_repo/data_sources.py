@@ -1,27 +1,27 @@
 """Snapshot sources of the feature views: one Parquet file per view, ``as_of`` and ``known_at``.
 
-The folder's name contains the version of the transformations: snapshots of two versions never mix, and `feast plan`
-shows a changed transformation.
+The tag ``sql`` holds the compiled transformation. The view names the folder (see ``feature_repo.snapshot_view``).
 """
 
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
 from feature_repo.settings import Settings
-from feature_repo.source_hash import transformations_version
+from feature_repo.source_tables import transformation_sql
+from feature_repo.transformations import BUILDERS
 
 
 def _snapshot_source(view: str, content: str) -> FileSource:
     return FileSource(
         name=f"{view}_snapshots",
         # Absolute, because Feast resolves a relative path against the current folder.
-        path=str(Settings.from_environment().snapshots / view / transformations_version()),
+        path=str(Settings.from_environment().snapshots / view / "unnamed"),
         file_format=ParquetFormat(),
         timestamp_field="as_of",
         created_timestamp_column="known_at",
         description=f"Snapshots of {content}: every customer known by as_of, from data that had arrived by known_at.",
         owner="data@holdfast.example",
-        tags={"built_by": "flows.features"},
+        tags={"built_by": "flows.features", "sql": transformation_sql(BUILDERS[view])},
     )
 
 

@@ -1,25 +1,32 @@
-"""Churn labels, as a pure Ibis expression.
+"""Churn labels, as a pure Ibis expression, and their compilation to SQL.
+
+The SQL is stored with each model version, so that its outcomes stay those of its training after the code has changed.
 
 A customer is active at a cut-off if they purchased in ``[cutoff - activity_days, cutoff)``. An active customer has
 churned if they made no purchase in ``[cutoff, cutoff + horizon_days)``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
+
+from feature_repo.source_tables import SOURCE_TABLES, UTC_TIMESTAMP
+
+CUTOFFS = "cutoffs"  # table with the column cutoff
+
+# As churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
+LabelFunction = Callable[[ir.Table, ir.Table, int, int], ir.Table]
 
 
-def churn_labels(
-    transactions: ir.Table, cutoffs: Sequence[datetime], horizon_days: int, activity_days: int
-) -> ir.Table:
+def churn_labels(transactions: ir.Table, cutoffs: ir.Table, horizon_days: int, activity_days: int) -> ir.Table:
     """Label the active customers of each cut-off.
 
     Args:
         transactions: Transactions known at the time of training.
-        cutoffs: Times that separate history from outcome. Their horizons must have closed: see :func:`closed_cutoffs`.
+        cutoffs: Column ``cutoff``: times that separate history from outcome. Their horizons must have closed: see
+            :func:`closed_cutoffs`.
         horizon_days: Days after the cut-off without a purchase that make a customer churned.
         activity_days: Days before the cut-off with a purchase that make a customer active.
 
@@ -27,12 +34,11 @@ def churn_labels(
         Table with one row per cut-off and active customer: ``customer_id``, ``cutoff``, ``churned`` (bool).
     """
     purchases = transactions.filter(transactions.amount > 0).select("customer_id", "event_timestamp")
-    times = ibis.memtable(pa.table({"cutoff": pa.array(cutoffs, pa.timestamp("us", "UTC"))}))
     joined = purchases.join(
-        times,
+        cutoffs,
         [
-            purchases.event_timestamp >= times.cutoff - ibis.interval(days=activity_days),
-            purchases.event_timestamp < times.cutoff + ibis.interval(days=horizon_days),
+            purchases.event_timestamp >= cutoffs.cutoff - ibis.interval(days=activity_days),
+            purchases.event_timestamp < cutoffs.cutoff + ibis.interval(days=horizon_days),
         ],
     )
     per_customer = joined.group_by("customer_id", "cutoff").aggregate(
@@ -40,6 +46,22 @@ def churn_labels(
         churned=~(joined.event_timestamp >= joined.cutoff).any(),
     )
     return per_customer.filter(per_customer.active).drop("active")
+
+
+def label_sql(horizon_days: int, activity_days: int, build: LabelFunction = churn_labels) -> str:
+    """Compile the label to SQL for DuckDB.
+
+    Args:
+        horizon_days: Days after the cut-off without a purchase that make a customer churned.
+        activity_days: Days before the cut-off with a purchase that make a customer active.
+        build: Label function.
+
+    Returns:
+        Query over the tables ``transactions`` and ``cutoffs``.
+    """
+    tables = {"transactions": SOURCE_TABLES["transactions"], CUTOFFS: {"cutoff": UTC_TIMESTAMP}}
+    transactions, cutoffs = (ibis.table(columns, name=name) for name, columns in tables.items())
+    return str(ibis.to_sql(build(transactions, cutoffs, horizon_days, activity_days), "duckdb"))
 
 
 def closed_cutoffs(

@@ -3,9 +3,6 @@
 import ast
 import hashlib
 from functools import lru_cache
-from pathlib import Path
-
-_FOLDER = Path(__file__).resolve().parent
 
 
 def sha256(text: str) -> str:
@@ -18,18 +15,6 @@ def sha256(text: str) -> str:
         64 hexadecimal digits.
     """
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def module_source(name: str) -> str:
-    """Read the source of a module of this folder, without importing the module.
-
-    Args:
-        name: Name of the module, such as ``labels``.
-
-    Returns:
-        Source as :func:`strip_formatting` returns it.
-    """
-    return strip_formatting((_FOLDER / f"{name}.py").read_text())
 
 
 @lru_cache(maxsize=256)  # each evaluation records the code of all gates
@@ -49,12 +34,3 @@ def strip_formatting(source: str) -> str:
         if isinstance(node, ast.FunctionDef):
             node.decorator_list = []
     return ast.unparse(tree)
-
-
-def transformations_version() -> str:
-    """Compute the version of the transformations, which names the folder of their snapshots.
-
-    Returns:
-        First 12 hexadecimal digits of the SHA-256 of the source of ``transformations``.
-    """
-    return sha256(module_source("transformations"))[:12]

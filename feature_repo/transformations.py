@@ -1,15 +1,16 @@
-"""Transformations of transactions to feature tables: pure Ibis, run by DuckDB here and by Spark on a cluster.
+"""Transformations of transactions to feature tables: pure Ibis, compiled to SQL when the definitions are applied.
 
-A builder takes the transactions known at some time (see :func:`known_transactions`) and ``as_of``, and returns one row
-per customer with at least one purchase before ``as_of``. Windows are half open: ``[as_of - days, as_of)``. A purchase
-is a row with ``amount > 0``; rows below zero are returns.
+The names of a builder's parameters are names of tables (``feature_repo.source_tables``) and ``as_of``. A table holds
+the rows known at some time (see :func:`known_rows`); ``as_of`` is an Ibis timestamp, not a ``datetime``, because the
+compiled SQL serves every time. A builder returns one row per customer with at least one purchase before ``as_of``.
+Windows are half open: ``[as_of - days, as_of)``. A purchase is a row with ``amount > 0``; rows below zero are returns.
 
 Results do not depend on the order or partitions in which the engine works, to the last bit: money is summed as
 decimals and gaps as whole days, and only the last step is floating point.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
@@ -18,29 +19,25 @@ import ibis.expr.types as ir
 _MONEY = "decimal(38, 6)"
 
 
-def known_transactions(transactions: ir.Table, as_of: datetime, known_at: datetime) -> ir.Table:
-    """Select the events before ``as_of`` that had arrived by ``known_at``.
+def known_rows(table: ir.Table, as_of: datetime, known_at: datetime) -> ir.Table:
+    """Select the rows of a source table before ``as_of`` that had arrived by ``known_at``.
 
     Args:
-        transactions: All transactions.
+        table: All rows, with the columns event_timestamp and ingested_at.
         as_of: Time that the features describe; later events are excluded.
-        known_at: Time by which a transaction must have been ingested.
+        known_at: Time by which a row must have been ingested.
 
     Returns:
-        The selected transactions.
+        The selected rows.
     """
-    return transactions.filter(
-        transactions.event_timestamp < ibis.literal(as_of),
-        transactions.ingested_at <= ibis.literal(known_at),
-    )
+    return table.filter(table.event_timestamp < ibis.literal(as_of), table.ingested_at <= ibis.literal(known_at))
 
 
-def purchase_history(transactions: ir.Table, as_of: datetime) -> ir.Table:
+def purchase_history(transactions: ir.Table) -> ir.Table:
     """Build purchase days, amounts, first and last purchase over the customer's whole history.
 
     Args:
-        transactions: Transactions as :func:`known_transactions` selects them.
-        as_of: Time that the features describe; not used here.
+        transactions: Known transactions before ``as_of``.
 
     Returns:
         Table of the feature view ``customer_purchase_history``.
@@ -65,11 +62,11 @@ def purchase_history(transactions: ir.Table, as_of: datetime) -> ir.Table:
     )
 
 
-def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
+def recent_activity(transactions: ir.Table, as_of: ir.TimestampScalar) -> ir.Table:
     """Build purchase days and net spend over the last 30, 90 and 180 days, and the 90-day trend.
 
     Args:
-        transactions: Transactions as :func:`known_transactions` selects them.
+        transactions: Known transactions before ``as_of``.
         as_of: End of the windows.
 
     Returns:
@@ -77,13 +74,12 @@ def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
     """
     t = transactions
     bought = t.amount > 0
-    now = as_of.astimezone(UTC)  # a zone with summer time would make some days 23 hours long
 
     def within(start_days: int, end_days: int = 0) -> ir.BooleanValue:
-        start = t.event_timestamp >= ibis.literal(now - timedelta(days=start_days))
+        start = t.event_timestamp >= as_of - ibis.interval(days=start_days)
         if end_days == 0:  # transactions end before as_of already
             return start
-        return start & (t.event_timestamp < ibis.literal(now - timedelta(days=end_days)))
+        return start & (t.event_timestamp < as_of - ibis.interval(days=end_days))
 
     days = {f"purchase_days_{n}d": t.event_timestamp.date().nunique(where=bought & within(n)) for n in (30, 90, 180)}
     money = {
@@ -99,12 +95,11 @@ def recent_activity(transactions: ir.Table, as_of: datetime) -> ir.Table:
     return table.select("customer_id", *days, *money, purchase_days_trend_90d=table.purchase_days_90d - table.previous)
 
 
-def purchase_rhythm(transactions: ir.Table, as_of: datetime) -> ir.Table:
+def purchase_rhythm(transactions: ir.Table) -> ir.Table:
     """Build statistics of the gaps between a customer's purchase days.
 
     Args:
-        transactions: Transactions as :func:`known_transactions` selects them.
-        as_of: Time that the features describe; not used here.
+        transactions: Known transactions before ``as_of``.
 
     Returns:
         Table of the feature view ``customer_purchase_rhythm``; null for customers with a single purchase day.
@@ -141,7 +136,7 @@ def _epoch_us(timestamp: ir.TimestampScalar) -> ir.IntegerScalar:
 
 
 # Name of the feature view, which is also the folder of its snapshots, to its builder.
-BUILDERS: dict[str, Callable[[ir.Table, datetime], ir.Table]] = {
+BUILDERS: dict[str, Callable[..., ir.Table]] = {
     "customer_purchase_history": purchase_history,
     "customer_recent_activity": recent_activity,
     "customer_purchase_rhythm": purchase_rhythm,

@@ -43,18 +43,6 @@ def retry_on(error: type[Exception]) -> Callable[[Any, Any, Any], bool]:
     return lambda _task, _run, state: isinstance(state.result(raise_on_failure=False), error)
 
 
-@task(name="require applied definitions")
-def require_applied_task() -> None:
-    """Refuse feature definitions that are not applied, under the features lock.
-
-    Training, scores and service have to use the same definitions; with others the service would respond 503.
-    """
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import require_applied
-
-    require_applied(open_store())
-
-
 @task(name="find affected versions")
 def affected_versions_task(settings: Settings, result: "IngestResult") -> "IngestResult":
     """Add a note on the versions that were trained on replaced rows."""

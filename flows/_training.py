@@ -10,6 +10,7 @@ from flows._tasks import task
 from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import open_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
@@ -29,13 +30,26 @@ if TYPE_CHECKING:
     from holdfast.training.registration import EvaluatedVersion
 
 
+@task(name="find definitions")
+def find_definitions_task(settings: Settings, definitions: str | None) -> str:
+    """Find the version of the feature definitions to train on, by default that of this checkout."""
+    from holdfast.feature_store.feast_registry import find_applied_version
+    from holdfast.feature_store.materialization import features_lock
+
+    with features_lock(settings):
+        if definitions is None:
+            return find_applied_version(settings, open_store())
+        open_version(settings, definitions)
+        return definitions
+
+
 @task(name="lineage")
 def collect_lineage_task(
-    settings: Settings, training: TrainingSettings, as_of: datetime, known_at: datetime
+    settings: Settings, training: TrainingSettings, definitions: str, as_of: datetime, known_at: datetime
 ) -> Lineage:
     """Collect what the training depends on: batches, definitions, settings, code."""
-    definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
-    return build_lineage(settings, training, definition, as_of, known_at)
+    parts = fingerprint(open_version(settings, definitions), settings.horizon_days, settings.activity_days)
+    return build_lineage(settings, training, parts, as_of, known_at)
 
 
 @task(name="find trained version")
@@ -51,10 +65,10 @@ def find_trained_version_task(settings: Settings, lineage: Lineage) -> "TrainedV
 
 @task(name="training set")
 def assemble_training_set_task(
-    settings: Settings, cutoffs: list[datetime], as_of: datetime, known_at: datetime
+    settings: Settings, definitions: str, cutoffs: list[datetime], as_of: datetime, known_at: datetime
 ) -> TrainingSet:
     """Join the labels of each cut-off with its point-in-time features."""
-    return assemble_training_set(settings, cutoffs, as_of, known_at)
+    return assemble_training_set(settings, definitions, cutoffs, as_of, known_at)
 
 
 @task(name="search")

@@ -11,7 +11,8 @@ from rich.console import Console
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import expected_flow_errors
-from flows._tasks import require_applied_task, task
+from flows._tasks import task
+from flows._training import find_definitions_task
 from flows.features import features, snapshots_task
 from flows.promote import promote
 from flows.train import train
@@ -22,7 +23,7 @@ from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
 from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.feature_store.materialization import features_lock, load_online_state
+from holdfast.feature_store.materialization import load_online_state
 from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.training.time_split import NotEnoughHistoryError
 
@@ -38,9 +39,9 @@ def find_matured_task(
 
 
 @task(name="load active customers")
-def load_customers_task(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
+def load_customers_task(settings: Settings, definitions: str, as_of: datetime, known_at: datetime) -> ScoringPopulation:
     """Load the features of the active customers."""
-    return load_active_customers(settings, as_of, known_at)
+    return load_active_customers(settings, definitions, as_of, known_at)
 
 
 @task(name="load policy inputs")
@@ -74,23 +75,24 @@ def replay_policy(job: BacktestJob) -> list[BacktestStep]:
     """
     settings, steps = configure(), list[BacktestStep]()
     (settings.data / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
-    with features_lock(settings):
-        require_applied_task()
+    definitions = find_definitions_task(settings, None)
     for as_of in job.plan.steps:
-        steps.append(_run_step(settings, job, steps, as_of))
+        steps.append(_run_step(settings, job, definitions, steps, as_of))
         Console(highlight=False, soft_wrap=True).print(format_step(steps[-1]), markup=False)
     write_steps(steps, settings.data / STEPS_FILE)
     return steps
 
 
-def _run_step(settings: Settings, job: BacktestJob, earlier: list[BacktestStep], as_of: datetime) -> BacktestStep:
+def _run_step(
+    settings: Settings, job: BacktestJob, definitions: str, earlier: list[BacktestStep], as_of: datetime
+) -> BacktestStep:
     start, known_at = time.perf_counter(), job.plan.known_at(as_of)
     matured = find_matured_task(settings, earlier, as_of, known_at)
-    snapshots_task(settings, as_of, known_at)
-    customers = load_customers_task(settings, as_of, known_at)
+    snapshots_task(settings, definitions, as_of, known_at)
+    customers = load_customers_task(settings, definitions, as_of, known_at)
     inputs = load_policy_inputs_task(settings, job, earlier, matured, customers)
     decision = decide(job.policy, inputs, job.plan.rules)
-    training = _train(settings, job.plan, as_of, known_at, decision) if decision.train else None
+    training = _train(settings, job.plan, definitions, as_of, known_at, decision) if decision.train else None
     return BacktestStep(
         as_of=as_of,
         matured=matured,
@@ -104,14 +106,19 @@ def _run_step(settings: Settings, job: BacktestJob, earlier: list[BacktestStep],
 
 
 def _train(
-    settings: Settings, plan: BacktestPlan, as_of: datetime, known_at: datetime, decision: TrainingDecision
+    settings: Settings,
+    plan: BacktestPlan,
+    definitions: str,
+    as_of: datetime,
+    known_at: datetime,
+    decision: TrainingDecision,
 ) -> StepTraining:
     """Train, evaluate gates and promote as in production.
 
     The online store is filled and compared only once: parity is evidence about the definitions, which do not change
     during a backtest, and nothing reads the online store.
     """
-    if load_online_state(settings) is None:
+    if load_online_state(settings, definitions) is None:
         features(as_of, known_at)
     try:
         result = train(as_of, known_at, plan.training, plan.thresholds)

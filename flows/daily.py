@@ -10,6 +10,7 @@ from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from flows.features import features
 from flows.ingest import ingest
+from flows.retire import retire_definitions_task
 from flows.score import score
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.datasets import pair_sources, require_no_replay
@@ -43,6 +44,8 @@ def daily(
 ) -> DailyResult:
     """Ingest the new rows of each source, build features and score all customers; a failed step ends the run.
 
+    Feature definitions that no model needs any more are retired.
+
     Args:
         source: File or folder, with a mapping; HOLDFAST_SOURCE when left out. Repeat the option for several sources.
         mapping: YAML file that maps the columns; HOLDFAST_MAPPING when left out. One for each source, in their order.
@@ -57,7 +60,9 @@ def daily(
     if problem := describe_missing_champion_task(settings):
         report_progress(problem)
         return DailyResult(ingested, built, None, problem)
-    return DailyResult(ingested, built, score(time))
+    scored = score(time)
+    retire_definitions_task(settings)
+    return DailyResult(ingested, built, scored)
 
 
 def _sources(source: list[str] | None, mapping: list[str] | None) -> list[tuple[str | None, str | None]]:

@@ -118,7 +118,7 @@ def lifecycle(
     with stages.stage("package", "building the bento") as stage:
         bento = stage.result = package()
     with stages.stage("serve", "starting the bento, requesting a prediction") as stage:
-        prediction = smoke_test_task(settings, bento, time, built.known_at)
+        prediction = smoke_test_task(settings, bento, time, built.current.known_at)
         stage.result = f"customer {prediction['customer_id']}: churn probability {prediction['churn_probability']:.0%}"
     served = [result for result in trained if result.model_version == champion] or [load_result(settings, champion)]
     summary = RunSummary.from_results(

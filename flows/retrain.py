@@ -47,6 +47,16 @@ def decide_retraining_task(
     return decision, attempt
 
 
+@task(name="find definitions of the champion")
+def find_champion_definitions_task(settings: Settings) -> str | None:
+    """Find the champion's version of the feature definitions: applied changes wait for a training by a person."""
+    from holdfast.model_versions.aliases import find_champion_version, get_contract
+    from holdfast.training.mlflow_client import open_registry
+
+    champion = find_champion_version(settings)
+    return get_contract(open_registry(settings), champion).definitions if champion else None
+
+
 @task(name="record cause")
 def record_cause_task(settings: Settings, attempt: RetrainingAttempt, version: str) -> None:
     """Record the cause on the version that the retraining registered; an older version keeps its own record."""
@@ -101,7 +111,7 @@ def retrain(
     if attempt is None:
         return skipped_state(decision.why, RetrainResult(False, decision.why))
     try:
-        trained = train(time, None, training, thresholds)
+        trained = train(time, None, training, thresholds, find_champion_definitions_task(settings))
     except Exception:
         save_attempt(settings, attempt.model_copy(update={"status": "failed"}))
         raise

@@ -1,7 +1,6 @@
 """Rollback: the previous champion becomes the champion again. `python -m flows.rollback --reason "many complaints"`."""
 
 import getpass
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,14 +25,12 @@ def move_champion_back_task(
     settings: Settings, to: str | None, leave: str | None, who: str, why: str
 ) -> "RollbackResult":
     """Move the alias champion back and record the reason on the version that was rolled back."""
-    from holdfast.promotion.rollback import RollbackCause, describe_changed_definitions, roll_back
+    from holdfast.promotion.rollback import RollbackCause, roll_back
     from holdfast.training.mlflow_client import open_registry
 
     client = open_registry(settings)
     cause = RollbackCause(who, why, datetime.now(UTC), str(flow_run.id or ""))
     result = roll_back(client, settings, to, cause, leave)
-    warning = describe_changed_definitions(client, settings, result.version) if result.moved else ""
-    result = replace(result, warning=warning)
     create_markdown_artifact(result.markdown(), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
     return result
 

@@ -9,7 +9,7 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
-from flows._tasks import require_applied_task, run_name, run_time, task
+from flows._tasks import run_name, run_time, task
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.ingestion.as_of import resolve_daily_as_of, resolve_known_at
 from holdfast.runtime.progress import report_progress
@@ -21,15 +21,10 @@ if TYPE_CHECKING:
 
 @task(name="champion")
 def load_champion_task(settings: Settings) -> "ScoringModel":
-    """Load the champion; refuse a champion that was trained on other feature definitions than the applied ones."""
-    from holdfast.batch_scoring.champion_model import load_champion, require_matching_definitions
-    from holdfast.feature_store.materialization import features_lock
+    """Load the champion."""
+    from holdfast.batch_scoring.champion_model import load_champion
 
-    champion = load_champion(settings)
-    with features_lock(settings):
-        require_applied_task()
-    require_matching_definitions(champion)
-    return champion
+    return load_champion(settings)
 
 
 @task(task_run_name="score {as_of:%Y-%m-%d}")

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 @task(name="set traffic")
 def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
     """Record the traffic on the version."""
-    from holdfast.model_versions.aliases import promotion_lock
-    from holdfast.promotion.challenger_traffic import set_traffic
+    from holdfast.model_versions.aliases import get_challenger_version, promotion_lock
+    from holdfast.promotion.challenger_traffic import require_features, set_traffic
     from holdfast.training.mlflow_client import open_registry
 
+    client = open_registry(settings)
+    challenger = version or get_challenger_version(client)
+    if challenger and traffic.mode != "off":
+        require_features(client, settings, challenger)
     with promotion_lock(settings):
-        change = set_traffic(open_registry(settings), version, traffic, who, datetime.now(UTC))
+        change = set_traffic(client, version, traffic, who, datetime.now(UTC))
     create_markdown_artifact(change.summary(), key="traffic", description=f"{MODEL_NAME}: challenger traffic")
     return change
 

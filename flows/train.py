@@ -8,11 +8,12 @@ from prefect import flow
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
-from flows._tasks import require_applied_task, run_name, run_time
+from flows._tasks import run_name, run_time
 from flows._training import (
     assemble_training_set_task,
     choose_model_task,
     collect_lineage_task,
+    find_definitions_task,
     find_trained_version_task,
     publish_evaluation_task,
     search_task,
@@ -21,7 +22,6 @@ from flows._training import (
 from flows.features import snapshots_task
 from flows.gates import gates
 from holdfast.core.formatting import format_count
-from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
@@ -41,6 +41,7 @@ def train(
     known_at: datetime | None = None,
     training: TrainingSettings | None = None,
     thresholds: GateSettings | None = None,
+    definitions: str | None = None,
 ) -> TrainResult:
     """Train a model, test it on the latest closed months, register it and evaluate its gates.
 
@@ -49,22 +50,22 @@ def train(
         known_at: Use only data that had arrived by then; all data when left out.
         training: Cut-offs, search, value, slices and seed.
         thresholds: Thresholds of the gates.
+        definitions: Id of a version of the feature definitions; that of this checkout when left out.
     """
     from holdfast.training.mlflow_tracking import training_lock
 
     settings, training = configure(), training or TrainingSettings()
     time, known = resolve_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
-    with features_lock(settings):
-        require_applied_task()
-    lineage = collect_lineage_task(settings, training, time, known)
+    version = find_definitions_task(settings, definitions)
+    lineage = collect_lineage_task(settings, training, version, time, known)
     with training_lock(settings):
         found = find_trained_version_task(settings, lineage)
-        registered = found or _train(settings, training, lineage)
+        registered = found or _train(settings, training, version, lineage)
     verdict = gates(registered.version, thresholds)
     return _result(settings, registered, verdict, trained=found is None)
 
 
-def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> "TrainedVersion":
+def _train(settings: Settings, training: TrainingSettings, definitions: str, lineage: Lineage) -> "TrainedVersion":
     from holdfast.training.category_encoding import require_categories
     from holdfast.training.evaluation import require_slice_inputs
     from holdfast.training.mlflow_client import open_tracking
@@ -78,8 +79,8 @@ def _train(settings: Settings, training: TrainingSettings, lineage: Lineage) -> 
         report_progress(note)
     report_progress(f"building the features of {format_count(len(split.cutoffs), 'cut-off')}")
     for cutoff in split.cutoffs:
-        snapshots_task(settings, cutoff, known_at)
-    data = assemble_training_set_task(settings, split.cutoffs, as_of, known_at)
+        snapshots_task(settings, definitions, cutoff, known_at)
+    data = assemble_training_set_task(settings, definitions, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
     require_categories(data)
     require_slice_inputs(training.slices, data.feature_names, data.texts)

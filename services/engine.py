@@ -15,9 +15,10 @@ from services.bentoml_patches import freeze_garbage_collector
 from services.errors import NotReadyError
 from services.inference.datatypes import ScoringRequest, ScoringResult
 from services.inference.feature_client import FeatureClient
+from services.inference.input_reader import InputReader
 from services.inference.micro_batcher import MicroBatcher
 from services.inference.predictor import Predictor
-from services.inference.recorder import record_scores
+from services.inference.recorder import ScoreRecorder
 from services.models.loader import load_saved_model, model_folder
 from services.models.registry_watcher import RegistryWatcher
 from services.observability.logs import LOG, log_once, reset_log_once
@@ -48,7 +49,8 @@ class PredictionEngine:
         self.watcher = RegistryWatcher(
             RegistryClient(settings.mlflow_tracking_uri),
             lambda: load_saved_model(model_folder(bento)),
-            self.features.matching_definitions,
+            self.features.require,
+            self.features.retain,
             poll_seconds=serving.registry_poll_seconds,
             start_timeout=serving.registry_start_seconds,
         )
@@ -56,7 +58,9 @@ class PredictionEngine:
         self.log: PredictionLog | None = None
         if serving.prediction_log:
             self.log = PredictionLog(settings.predictions, keep_days=serving.prediction_log_days)
-        self._predictor = Predictor(settings, self.features, lambda: self.watcher.models)
+        reader = InputReader(settings, self.features)
+        self._predictor = Predictor(reader, lambda: self.watcher.models)
+        self._recorder = ScoreRecorder(reader, self.log.append if self.log is not None else None)
         self._batcher: MicroBatcher[ScoringRequest, ScoringResult] = MicroBatcher(
             self._predictor.score, self._record, size=lambda request: len(request.customer_ids)
         )
@@ -93,10 +97,9 @@ class PredictionEngine:
         """Check that predictions are served now.
 
         Raises:
-            NotReadyError: No model is loaded, or the features cannot be read.
+            NotReadyError: No model is loaded, or the features of the champion cannot be read.
         """
-        contract = self.watcher.models.champion.contract
-        self.features.probe(self.features.definitions(contract), contract)
+        self.features.require_readable(self.watcher.models.champion.contract)
 
     def close(self) -> None:
         """Finish the waiting requests and write all predictions to the log."""
@@ -110,7 +113,7 @@ class PredictionEngine:
             self._spans.close()
 
     def _record(self) -> None:
-        record_scores(self._predictor.take_scored(), self.log.append if self.log is not None else None)
+        self._recorder.record(self._predictor.take_scored())
 
     def _warm_up(self) -> None:
         """Score once, so that the first request is as fast as the others."""
@@ -145,6 +148,7 @@ class PredictionEngine:
             METRICS.ready.set(0)
             log_once(repr(error), f"Not ready because of an unexpected error: {error!r}")
         self._update_model_gauges()
+        self._update_feature_gauges()
         METRICS.memory.set(self._process.memory_info().rss)
         if self.log is not None:
             METRICS.log_queue.set(self.log.queued_rows)
@@ -159,7 +163,7 @@ class PredictionEngine:
         if state.challenger and state.mode:
             METRICS.challenger.replace(1, (state.challenger, state.mode))
             METRICS.challenger_share.replace(state.share, (state.challenger,))
-            METRICS.challenger_failures.add(state.challenger, amount=0)
+            METRICS.start_challenger_series(state.challenger)
         else:
             METRICS.challenger.clear()
             METRICS.challenger_share.clear()
@@ -172,3 +176,11 @@ class PredictionEngine:
             METRICS.registry_reachable.set(state.reachable)
         if state.last_success is not None:
             METRICS.registry_success.set(state.last_success)
+
+    def _update_feature_gauges(self) -> None:
+        METRICS.materialized_to.clear()
+        METRICS.breaker_open.clear()
+        for version, store in self.features.stores().items():
+            METRICS.breaker_open.set(store.is_breaker_open, version)
+            if store.materialized_to is not None:
+                METRICS.materialized_to.set(store.materialized_to, version)

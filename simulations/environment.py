@@ -1,6 +1,6 @@
 """Running environment of a simulation: the simulated shop, and components that a scenario can kill or replace."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.runtime.processes import ManagedProcess
 from simulations.redis_server import RedisServer, running_redis
-from simulations.servers import mlflow_server, prefect_server, register_deployments, start_service, start_worker
+from simulations.servers import mlflow_server, prefect_server, run_command, start_worker
 from simulations.simulated_shop import SimulatedShop
 from simulations.workspace import Workspace
 
@@ -20,37 +20,32 @@ class Environment:
     """Components of a simulation.
 
     Attributes:
-        port: Port of the service.
         redis: Redis server of the online store; None: the store is SQLite.
-        service_variables: Environment variables of the service.
     """
 
     workspace: Workspace
     shop: SimulatedShop
-    port: int
     worker: ManagedProcess
     service: ManagedProcess
     redis: RedisServer | None
-    service_variables: Mapping[str, str]
 
     def restart_worker(self) -> None:
         """Start a killed worker again, as a process manager does."""
         self.worker.terminate()
         self.worker = start_worker(self.workspace)
 
-    def deploy_source(self, source: Path) -> None:
-        """Restart worker and service with another source tree, without `feast apply`.
+    def run_command(self, source: Path, module: str, *options: str) -> None:
+        """Run a flow from another source tree in a process, as a person does on another machine.
 
         Args:
             source: Source tree.
+            module: Module of the flow.
+            *options: Options on its command line.
+
+        Raises:
+            ComponentError: The command failed; contains the end of its log.
         """
-        variables = self.workspace.variables | {"HOLDFAST_PROJECT": str(source)}
-        workspace = replace(self.workspace, source=source, variables=variables)
-        self.terminate()
-        register_deployments(workspace)
-        self.shop.api.stop_schedules()
-        self.worker = start_worker(workspace)
-        self.service = start_service(workspace, self.port, self.service_variables)
+        run_command(replace(self.workspace, source=source), module, *options)
 
     def metric(self, name: str) -> float:
         """Read a metric of the service.

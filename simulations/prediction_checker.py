@@ -15,7 +15,7 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_contract
-from holdfast.models.contract import MODEL_NAME, input_matrix, model_inputs
+from holdfast.models.contract import MODEL_NAME, ServedModel, input_matrix, model_inputs
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.polling import poll_until
@@ -31,10 +31,12 @@ class Materialization:
     """Snapshot that was loaded into the online store.
 
     Attributes:
+        definitions: Version of the feature definitions.
         started: Unix time before which nothing of the snapshot was in the store.
         ended: Unix time from which all of the snapshot was in the store.
     """
 
+    definitions: str
     as_of: datetime
     known_at: datetime
     started: float
@@ -45,7 +47,7 @@ def possible_sources(materializations: Sequence[Materialization], result: Reques
     """Select the snapshots whose features may have served a prediction.
 
     Args:
-        materializations: All snapshots that were loaded.
+        materializations: All snapshots that were loaded, of the definitions of the model that answered.
         result: Result of a request.
 
     Returns:
@@ -65,7 +67,7 @@ def possible_sources(materializations: Sequence[Materialization], result: Reques
 
 @dataclass
 class PredictionChecker:
-    """Check of predictions during a simulation, with the feature definitions and versions at the time of the check.
+    """Check of predictions during a simulation, each by the feature definitions of the version that answered.
 
     Attributes:
         lost: Requests without a prediction, or without a row in the prediction log.
@@ -77,6 +79,7 @@ class PredictionChecker:
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     checked: int = 0
+    _contracts: dict[str, ServedModel] = field(default_factory=dict)
     _models: dict[str, LoadedModel] = field(default_factory=dict)
 
     def check(self, results: Sequence[RequestResult], materializations: Sequence[Materialization]) -> None:
@@ -92,7 +95,8 @@ class PredictionChecker:
         self._compare_with_log(predictions)
         groups: dict[tuple[str, datetime, datetime], list[RequestResult]] = defaultdict(list)
         for item in predictions:
-            sources = possible_sources(materializations, item)
+            definitions = self._contract(item.version).definitions
+            sources = possible_sources([one for one in materializations if one.definitions == definitions], item)
             if not sources:
                 self.wrong.append(f"{_describe(item)}: served with features as of {item.feature_timestamp}")
                 continue
@@ -124,7 +128,7 @@ class PredictionChecker:
     def _expected(
         self, version: str, as_of: datetime, known_at: datetime, requests: Sequence[RequestResult]
     ) -> list[float]:
-        store = open_store(known_at)
+        store = open_store(known_at, definitions=self._contract(version).definitions)
         entities = pd.DataFrame(
             {
                 ENTITY_KEY: [item.customer_id for item in requests],
@@ -142,10 +146,15 @@ class PredictionChecker:
         scores: list[float] = self._model(version).churn_probabilities(input_matrix(inputs, columns)).tolist()
         return scores
 
+    def _contract(self, version: str) -> ServedModel:
+        if version not in self._contracts:
+            self._contracts[version] = get_contract(open_registry(self.settings), version)
+        return self._contracts[version]
+
     def _model(self, version: str) -> LoadedModel:
         if version not in self._models:
-            contract = get_contract(open_registry(self.settings), version)
-            self._models[version] = RegistryClient(self.settings.mlflow_tracking_uri).download_and_load(contract)
+            registry = RegistryClient(self.settings.mlflow_tracking_uri)
+            self._models[version] = registry.download_and_load(self._contract(version))
         return self._models[version]
 
 

@@ -78,10 +78,24 @@ def register_deployments(workspace: Workspace) -> None:
     Raises:
         ComponentError: The registration failed; contains the end of its log.
     """
-    log = workspace.logs / "deploy.log"
+    run_command(workspace, "deploy.local.register_deployments")
+
+
+def run_command(workspace: Workspace, module: str, *options: str) -> None:
+    """Run a module of the workspace's source tree in a process.
+
+    Args:
+        workspace: Workspace with the addresses of the servers.
+        module: Module to run.
+        *options: Options on its command line.
+
+    Raises:
+        ComponentError: The command failed; contains the end of its log.
+    """
+    log = workspace.logs / f"{module}.log"
     with log.open("wb") as output:
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.local.register_deployments"],
+            [sys.executable, "-m", module, *options],
             cwd=workspace.source,
             env=workspace.environment(),
             stdin=subprocess.DEVNULL,
@@ -90,7 +104,7 @@ def register_deployments(workspace: Workspace) -> None:
             check=False,
         )
     if done.returncode:
-        raise ComponentError(f"The deployments of prefect.yaml cannot be registered.\n{log_tail(log)}")
+        raise ComponentError(f"`python -m {module}` ended with status {done.returncode}.\n{log_tail(log)}")
 
 
 def start_worker(workspace: Workspace) -> ManagedProcess:

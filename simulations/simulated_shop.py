@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 
 from feature_repo.settings import Settings
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.feature_store.definition_versions import list_versions, open_version
 from holdfast.feature_store.materialization import load_online_state
 from holdfast.feature_store.snapshots import snapshot_path
+from holdfast.model_versions.definitions_in_use import list_served_definitions
 from holdfast.monitoring.findings import Finding
 from simulations.daily_data import DailyTransactions, start_of_day, write_day
 from simulations.load_clients import LoadClients
@@ -63,7 +65,7 @@ class SimulatedShop:
 
     def __post_init__(self) -> None:
         self.checker = PredictionChecker(self.settings)
-        self._record_materialization(0.0)
+        self.record_materializations(0.0)
 
     @property
     def today(self) -> datetime:
@@ -100,7 +102,7 @@ class SimulatedShop:
 
         start = time.time()
         self._run_step("daily", run)
-        self._record_materialization(start)
+        self.record_materializations(start)
 
     def run_monitoring(self, at: datetime | None = None) -> list[ObservedFinding]:
         """Run monitoring.
@@ -183,7 +185,7 @@ class SimulatedShop:
                 if time.monotonic() > deadline:
                     raise ComponentError(f"Flow runs are active after {_IDLE_WITHIN:g} s: {active}")
                 time.sleep(0.5)
-        self._record_materialization(start)
+        self.record_materializations(start)
 
     def end_day(self) -> None:
         """End the day: check all predictions of the day."""
@@ -192,20 +194,27 @@ class SimulatedShop:
         self.checker.check(results, self.materializations)
         self.number += 1
 
+    def record_materializations(self, start: float) -> None:
+        """Record the content of the online store, for each version of the feature definitions, if it is new.
+
+        Args:
+            start: Unix time before which nothing new was loaded.
+        """
+        known = {(item.definitions, item.as_of, item.known_at) for item in self.materializations}
+        for definitions in list_versions(self.settings):
+            state = load_online_state(self.settings, definitions)
+            if state is not None and (definitions, state.as_of, state.known_at) not in known:
+                loaded = Materialization(definitions, state.as_of, state.known_at, start, time.time())
+                self.materializations.append(loaded)
+
     def _move_clients_to_materialized_day(self) -> None:
         """Let clients request predictions of the next day once its features are materialized."""
-        if self.materializations[-1].as_of == self.tomorrow:
+        latest = {item.definitions: item.as_of for item in self.materializations}
+        if set(latest.values()) == {self.tomorrow}:
             self.clients.customers, self.clients.day = _active_customers(self.settings), self.tomorrow
 
     def _active_runs(self) -> list[DeploymentRun]:
         return [run for run in self.api.list_runs() if not run.is_terminal]
-
-    def _record_materialization(self, start: float) -> None:
-        """Record the content of the online store if it is new; it was loaded after the Unix time ``start``."""
-        state = load_online_state(self.settings)
-        if state is None or any((m.as_of, m.known_at) == (state.as_of, state.known_at) for m in self.materializations):
-            return
-        self.materializations.append(Materialization(state.as_of, state.known_at, start, time.time()))
 
     def _run_step(self, name: str, run: Callable[[], object]) -> bool:
         try:
@@ -220,9 +229,11 @@ class SimulatedShop:
 
 def _active_customers(settings: Settings) -> Sequence[str]:
     """List the customers with a purchase in the last 180 days, by the snapshot in the online store if there is one."""
-    state = load_online_state(settings)
+    definitions = list_served_definitions(settings)[0]
+    state = load_online_state(settings, definitions)
     if state is None:
         return ()
-    path = snapshot_path(settings, "customer_recent_activity", state.as_of, state.known_at)
+    view = open_version(settings, definitions).get_feature_view("customer_recent_activity")
+    path = snapshot_path(view, state.as_of, state.known_at)
     table = read_parquet_file(path, columns=["customer_id", "purchase_days_180d"])
     return list(table.filter(pc.field("purchase_days_180d") > 0)["customer_id"].to_pylist())

@@ -119,7 +119,7 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
         started=started,
     )
     service = start_service(workspace, port, scenario.service_variables)
-    environment = Environment(workspace, shop, port, worker, service, redis, scenario.service_variables)
+    environment = Environment(workspace, shop, worker, service, redis)
     stack.callback(environment.terminate)
     _report(f"all components are ready after {time.monotonic() - start:.0f} s")
     scenario.run(environment)

@@ -13,6 +13,7 @@ from benchmarks.serving.processes import BenchmarkProcesses
 from feature_repo.database_urls import sqlite_url
 from feature_repo.settings import NO_TELEMETRY, Settings
 from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import version_folder
 from simulations.redis_server import RedisServer, running_redis
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +109,7 @@ def make_fixture(
     data.mkdir(parents=True)
     redis = processes.enter_context(running_redis(folder / "redis", append_only=False))
     address = redis.connection_string
-    store, stock = _store_files(folder, data, address)
+    store = ROOT / "feature_repo" / "feature_store.redis.yaml"
     environment = common_environment(data, AS_OF.isoformat()) | {"HOLDFAST_REDIS": address}
     command = [
         sys.executable,
@@ -131,17 +132,21 @@ def make_fixture(
         raise FixtureError(f"The data folder could not be built:\n{built.stderr[-3000:]}")
     settings = Settings(data=data)
     bento = build_bento(ROOT, settings, open_model_store(settings).get("holdfast-churn:latest").tag)
+    stock = _write_stock_store(store, folder, data, address)
     return BenchmarkFixture(data, str(bento), stock, store, environment), redis
 
 
-def _store_files(folder: Path, data: Path, address: str) -> tuple[Path, Path]:
-    """Write Feast's configuration of the online store; returns Holdfast's and Feast's configuration."""
-    profile = ROOT / "feature_repo" / "feature_store.redis.yaml"
-    config = yaml.safe_load(profile.read_text())
-    config["registry"] = {"path": str(data / config["registry"]["path"]), "cache_ttl_seconds": 60}
+def _write_stock_store(profile: Path, folder: Path, data: Path, address: str) -> Path:
+    """Write the configuration of Feast's own store of the only version of the feature definitions."""
+    from tests.support.definition_versions import only_version
+
+    config, version = yaml.safe_load(profile.read_text()), only_version(data)
+    registry = data / version_folder(version) / Path(config["registry"]["path"]).name
+    config["project"] = f"{config['project']}_{version}"
+    config["registry"] = {"path": str(registry), "cache_ttl_seconds": 60}
     config["offline_store"] = {"type": "duckdb"}
     config["online_store"] = {"type": "redis", "connection_string": address}
     stock = folder / "stock" / "feature_store.yaml"
     stock.parent.mkdir()
     stock.write_text(yaml.safe_dump(config))
-    return profile, stock
+    return stock

@@ -35,6 +35,7 @@ from holdfast.models.contract import (
     ServedModel,
     model_inputs,
 )
+from tests.support.definition_versions import only_version, open_only
 from tests.support.registry import Registry, make_registry
 from tests.support.service_state import AS_OF, build, fit, offline_matrix
 
@@ -73,7 +74,7 @@ def build_data(customers: list[str], family: str) -> None:
     _register(*challenger)
     # Consecutive requests must not read neighboring keys of the store.
     random.Random(0).shuffle(customers)
-    matrix = offline_matrix(customers, AS_OF)
+    matrix = offline_matrix(customers, AS_OF, only_version(Settings.from_environment().data))
     model = _saved_model()
     _save_for_mlflow(model, matrix, names)
     _write_requests(customers, matrix.tolist(), names)
@@ -81,15 +82,18 @@ def build_data(customers: list[str], family: str) -> None:
     _request_file("expected.json").write_text(json.dumps(dict(list(expected.items())[:_EXPECTED])))
 
 
+def _store() -> Any:
+    return open_only(Settings.from_environment().data)
+
+
 def _train(family: str, matrix: Any, churned: Any, seed: int) -> Any:
     import pandas as pd
 
-    from holdfast.feast_stores.open_store import open_store
     from holdfast.training.dataset import TrainingSet
     from holdfast.training.model_families import FAMILIES
 
     keys = pd.DataFrame({"customer_id": [str(row) for row in range(len(churned))], "cutoff": AS_OF})
-    data = TrainingSet(keys, matrix, churned, model_inputs(open_store()))
+    data = TrainingSet(keys, matrix, churned, model_inputs(_store()))
     return FAMILIES[family].fit(FAMILIES[family].defaults, data, seed)
 
 
@@ -154,9 +158,7 @@ def _save_for_mlflow(model: Any, matrix: Any, names: list[str]) -> None:
     import pandas as pd
     from mlflow.models import infer_signature
 
-    from holdfast.feast_stores.open_store import open_store
-
-    assert [feature.name for feature in model_inputs(open_store())] == names
+    assert [feature.name for feature in model_inputs(_store())] == names
     sample = pd.DataFrame(matrix[:5], columns=names)
     folder = Settings.from_environment().data / "mlflow-model"
     shutil.rmtree(folder, ignore_errors=True)

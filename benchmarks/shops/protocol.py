@@ -38,7 +38,7 @@ def measure() -> dict[str, tuple[float, float]]:
 
     from feature_repo.settings import Settings
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import apply_definitions
+    from holdfast.feature_store.feast_registry import find_applied_version
     from holdfast.ingestion.batches import list_batches
     from holdfast.ingestion.datasets import locate_dataset
     from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
@@ -51,10 +51,10 @@ def measure() -> dict[str, tuple[float, float]]:
     mapping.write_text(_MAPPING)
     run_ingest(settings, locate_dataset("cdnow")[0], mapping)
     known_at = list_batches(settings)[-1].ingested_at
-    apply_definitions(open_store())
+    definitions = find_applied_version(settings, open_store())
     cutoffs = find_labeled_cutoffs(settings, FIT_UNTIL, known_at, 30).used
-    fit = build_training_set(settings, cutoffs, FIT_UNTIL, known_at)
-    test = build_training_set(settings, [FIT_UNTIL], END, known_at)
+    fit = build_training_set(settings, definitions, cutoffs, FIT_UNTIL, known_at)
+    test = build_training_set(settings, definitions, [FIT_UNTIL], END, known_at)
     if len(test.y) != CUSTOMERS:
         raise RuntimeError(f"CDNOW has {CUSTOMERS} customers, the protocol found {len(test.y)}.")
     # Families without labels learn from the history at the latest cut-off of the rows, here that at the end of 1997.

@@ -110,8 +110,8 @@ def _run_date(settings: Settings, job: ShopJob, months: int, as_of: datetime, kn
         seconds=0,
     )
     try:
-        store_features(settings, as_of, known_at)
-        measured = _train(settings, job, measured, known_at)
+        definitions = store_features(settings, as_of, known_at)
+        measured = _train(settings, job, measured, definitions, known_at)
     except HoldfastError as error:
         measured = measured.model_copy(update={"status": _status(error), "reason": str(error)})
     except Exception as error:  # a fault of the library: the benchmark goes on and reports it
@@ -120,36 +120,43 @@ def _run_date(settings: Settings, job: ShopJob, months: int, as_of: datetime, kn
     return measured.model_copy(update={"seconds": round(time.perf_counter() - start, 1)})
 
 
-def store_features(settings: Settings, as_of: datetime, known_at: datetime) -> None:
-    """Build the snapshots of a time, fill the online store and compare every value.
+def store_features(settings: Settings, as_of: datetime, known_at: datetime) -> str:
+    """Register the feature definitions, build the snapshots of a time, fill the online store, compare every value.
 
     Args:
         settings: Settings with the data folder.
         as_of: Time of the features.
         known_at: Latest arrival of the data.
 
+    Returns:
+        Id of the version of the feature definitions.
+
     Raises:
         NoDataError: There is no transaction, or no customer.
         ParityError: Values of training and serving differ.
     """
     from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import apply_definitions
+    from holdfast.feature_store.definition_versions import open_version
+    from holdfast.feature_store.feast_registry import find_applied_version
     from holdfast.feature_store.materialization import materialize
-    from holdfast.feature_store.parity import check_parity, input_definitions, require_parity, save_parity
+    from holdfast.feature_store.parity import check_parity, require_parity, save_parity
     from holdfast.feature_store.snapshots import build_snapshots, read_customers
+    from holdfast.models.fingerprint import feature_fingerprint
 
-    snapshot = build_snapshots(settings, as_of, known_at)[0]
-    apply_definitions(open_store())
-    materialize(settings, open_store(snapshot.known_at), snapshot)
-    online = open_store()
-    report = check_parity(online, open_store(snapshot.known_at), read_customers(snapshot), as_of)
-    save_parity(settings, report, snapshot.known_at, input_definitions(online, settings))
+    definitions = find_applied_version(settings, open_store())
+    online = open_version(settings, definitions)
+    snapshot = build_snapshots(settings, online, as_of, known_at)[0]
+    materialize(settings, definitions, snapshot)
+    offline = open_version(settings, definitions, snapshot.known_at)
+    report = check_parity(online, offline, read_customers(snapshot), as_of)
+    save_parity(settings, definitions, report, snapshot.known_at, feature_fingerprint(online))
     require_parity(report)
+    return definitions
 
 
-def _train(settings: Settings, job: ShopJob, measured: ShopResult, known_at: datetime) -> ShopResult:
+def _train(settings: Settings, job: ShopJob, measured: ShopResult, definitions: str, known_at: datetime) -> ShopResult:
     """Search, choose, test and register a model, evaluate its gates, and score the simple models beside it."""
-    from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.definition_versions import open_version
     from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.models.fingerprint import fingerprint
     from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
@@ -163,10 +170,10 @@ def _train(settings: Settings, job: ShopJob, measured: ShopResult, known_at: dat
     as_of, training = measured.as_of, job.training
     labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
     split = labeled.split(training, settings.horizon_days)
-    data = build_training_set(settings, split.cutoffs, as_of, known_at)
+    data = build_training_set(settings, definitions, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
-    definitions = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
-    lineage = build_lineage(settings, training, definitions, as_of, known_at)
+    parts = fingerprint(open_version(settings, definitions), settings.horizon_days, settings.activity_days)
+    lineage = build_lineage(settings, training, parts, as_of, known_at)
     best = []
     if split.folds:
         with open_search_storage(settings, lineage.key) as storage:

@@ -21,6 +21,7 @@ from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, PolicyDifference, read_result
 from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, maturity_time
 from holdfast.batch_scoring.scores_table import read_scores, scores_path
+from holdfast.training.label_query import current_label
 
 _COLUMNS = [ENTITY_KEY, "churn_probability", "will_churn"]
 
@@ -96,12 +97,12 @@ def _read_score_tables(folder: Path, steps: Sequence[BacktestStep]) -> dict[date
 def _matured_cohorts(
     settings: Settings, plan: BacktestPlan, scored: Sequence[Mapping[datetime, pd.DataFrame]]
 ) -> list[MaturedCohort]:
-    cohorts = []
+    cohorts, label = [], current_label(settings)  # all models of a backtest are trained on this label
     for as_of in plan.steps:
         table = next((tables[as_of] for tables in scored if as_of in tables), None)
-        if table is not None and is_mature(settings, as_of, plan.arrived, plan.arrived):
-            churned = load_cohort_outcomes(settings, table, as_of, plan.arrived)
-            cohorts.append(MaturedCohort(as_of, maturity_time(settings, as_of), table[ENTITY_KEY].tolist(), churned))
+        if table is not None and is_mature(settings, label, as_of, plan.arrived, plan.arrived):
+            churned = load_cohort_outcomes(settings, label, table, as_of, plan.arrived)
+            cohorts.append(MaturedCohort(as_of, maturity_time(label, as_of), table[ENTITY_KEY].tolist(), churned))
     return cohorts
 
 

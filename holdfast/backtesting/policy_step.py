@@ -23,6 +23,7 @@ from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
 from holdfast.monitoring.drift.reference import load_training_rows
 from holdfast.training.bootstrap import CustomerBootstrap
+from holdfast.training.label_query import current_label
 from holdfast.training.metrics import compute_metric_intervals
 from holdfast.training.mlflow_client import open_tracking
 from holdfast.training.mlflow_tracking import read_evaluation
@@ -44,7 +45,8 @@ def find_newly_matured(
     """
     matured = {cohort for step in earlier for cohort in step.matured}
     scored = [step.as_of for step in earlier if step.customers and step.as_of not in matured]
-    return [cohort for cohort in scored if is_mature(settings, cohort, as_of, known_at)]
+    label = current_label(settings)  # all models of a backtest are trained on this label
+    return [cohort for cohort in scored if is_mature(settings, label, cohort, as_of, known_at)]
 
 
 def load_policy_inputs(
@@ -116,7 +118,7 @@ def _measure_decay(
 ) -> Performance:
     """Measure performance on a matured cohort, and read the test metrics of the version that scored it."""
     scored = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
-    churned = load_cohort_outcomes(settings, scored, cohort, job.plan.known_at(as_of))
+    churned = load_cohort_outcomes(settings, current_label(settings), scored, cohort, job.plan.known_at(as_of))
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), job.plan.training.resamples, job.plan.training.seed)
     run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
     return Performance(

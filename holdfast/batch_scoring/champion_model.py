@@ -9,8 +9,7 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
-from holdfast.feast_stores.open_store import open_store
-from holdfast.models.contract import CHAMPION, ServedModel, diff_registry_definitions, model_inputs
+from holdfast.models.contract import CHAMPION, ServedModel
 from holdfast.models.contributions import NotAdditiveError
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.models.reason_codes import ReasonCode, select_reasons
@@ -20,10 +19,6 @@ from holdfast.training.dataset import TrainingSet
 
 class InputMismatchError(HoldfastError):
     """Model inputs that differ from the inputs of the feature service."""
-
-
-class DefinitionMismatchError(HoldfastError):
-    """Model trained on other feature definitions than those in Feast's registry."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class ScoringModel:
         """
         if (given := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise InputMismatchError(
-                f"{self.contract.model_name} version {self.contract.model_version} reads {self.contract.inputs}, the "
+                f"{self.contract.model_name} version {self.contract.model_version} reads {self.contract.inputs}, its "
                 f"feature service gives {given}. Train again with `python -m flows.train`, then promote that version."
             )
         with threadpool_limits(limits=1):
@@ -96,23 +91,3 @@ def load_champion(settings: Settings) -> ScoringModel:
         RegistryUnavailableError: The registry or its files cannot be read.
     """
     return ScoringModel(load_verified_model(*RegistryClient(settings.mlflow_tracking_uri).download_by_alias(CHAMPION)))
-
-
-def require_matching_definitions(champion: ScoringModel) -> None:
-    """Check that the champion was trained on the definitions in Feast's registry, which the service uses.
-
-    Args:
-        champion: The champion.
-
-    Raises:
-        DefinitionMismatchError: The definitions differ; the message names the parts.
-    """
-    store = open_store()
-    inputs = [feature.name for feature in model_inputs(store)]
-    if parts := diff_registry_definitions(store, champion.contract, inputs):
-        raise DefinitionMismatchError(
-            f"The champion, version {champion.contract.model_version}, was trained on other definitions than those in "
-            f"use: {', '.join(parts)} differ. Its scores would be wrong, so there are none. Train and promote a "
-            "version on these definitions (`python -m flows.train`, `python -m flows.promote`), or go back to the code "
-            "that it was trained with."
-        )

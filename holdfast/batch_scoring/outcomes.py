@@ -1,6 +1,6 @@
-"""Outcomes of scored customers: churn labels after the horizon has passed."""
+"""Outcomes of scored customers, by the label of the model version that scored them, after the horizon has passed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import ibis
@@ -10,39 +10,46 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from feature_repo.labels import churn_labels
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from feature_repo.transformations import known_transactions
+from feature_repo.transformations import known_rows
 from holdfast.core.types import Bools
 from holdfast.ingestion.history_extent import DataGap, read_extent
 from holdfast.ingestion.tables import scan_table
+from holdfast.models.label import LabelDefinition
+from holdfast.training.label_query import query_labels
 
 _LABELS = 500_000  # at once: takes about 300 MB
 
 
-def maturity_time(settings: Settings, cohort: datetime) -> datetime:
+def maturity_time(label: LabelDefinition, cohort: datetime) -> datetime:
     """Return the time at which the horizon of a cohort ends.
 
     Args:
-        settings: Settings with the horizon in days.
+        label: Label of the version that scored.
         cohort: Scoring time of the cohort.
 
     Returns:
         The time, UTC.
     """
-    return cohort + timedelta(days=settings.horizon_days)
+    return cohort + timedelta(days=label.horizon_days)
 
 
 def is_mature(
-    settings: Settings, cohort: datetime, as_of: datetime, known_at: datetime, ends_at: datetime | None = None
+    settings: Settings,
+    label: LabelDefinition,
+    cohort: datetime,
+    as_of: datetime,
+    known_at: datetime,
+    ends_at: datetime | None = None,
 ) -> bool:
     """Check that the outcomes of a cohort are known.
 
     Days after the end of the data, or in a gap, are not days without purchases.
 
     Args:
-        settings: Settings with horizon and data folder.
+        settings: Settings with the data folder.
+        label: Label of the version that scored.
         cohort: Scoring time of the cohort; the earliest of several.
         as_of: Logical time of the evaluation.
         known_at: Arrival time up to which data count.
@@ -51,19 +58,25 @@ def is_mature(
     Returns:
         True for a mature cohort whose horizon is covered by data.
     """
-    extent, matures_at = read_extent(settings, known_at, as_of), maturity_time(settings, ends_at or cohort)
+    extent, matures_at = read_extent(settings, known_at, as_of), maturity_time(label, ends_at or cohort)
     if extent is None or min(as_of, extent.end) < matures_at:
         return False
     return extent.find_gap(cohort, matures_at) is None
 
 
 def find_outcome_gap(
-    settings: Settings, cohort: datetime, ends_at: datetime, as_of: datetime, known_at: datetime
+    settings: Settings,
+    label: LabelDefinition,
+    cohort: datetime,
+    ends_at: datetime,
+    as_of: datetime,
+    known_at: datetime,
 ) -> DataGap | None:
     """Find a gap in the data within the horizon of a cohort, whose outcomes it hides.
 
     Args:
-        settings: Settings with horizon and data folder.
+        settings: Settings with the data folder.
+        label: Label of the version that scored.
         cohort: Earliest scoring time of the cohort.
         ends_at: Latest scoring time of the cohort.
         as_of: Logical time of the evaluation.
@@ -73,14 +86,17 @@ def find_outcome_gap(
         The gap; None without one.
     """
     extent = read_extent(settings, known_at, as_of)
-    return None if extent is None else extent.find_gap(cohort, maturity_time(settings, ends_at))
+    return None if extent is None else extent.find_gap(cohort, maturity_time(label, ends_at))
 
 
-def load_cohort_outcomes(settings: Settings, scored: pd.DataFrame, cohort: datetime, known_at: datetime) -> Bools:
-    """Compute the outcomes of a mature cohort by the label definition of training.
+def load_cohort_outcomes(
+    settings: Settings, label: LabelDefinition, scored: pd.DataFrame, cohort: datetime, known_at: datetime
+) -> Bools:
+    """Compute the outcomes of a mature cohort.
 
     Args:
-        settings: Settings with horizon, activity window and data folder.
+        settings: Settings with the data folder.
+        label: Label of the version that scored.
         scored: Score table with ``customer_id``.
         cohort: Scoring time; the cohort must be mature at ``known_at``.
         known_at: Arrival time up to which data count.
@@ -91,21 +107,24 @@ def load_cohort_outcomes(settings: Settings, scored: pd.DataFrame, cohort: datet
     Raises:
         RuntimeError: A scored customer was never active: scores and data do not belong together.
     """
-    churned = load_outcomes(settings, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
+    churned = load_outcomes(settings, label, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
     if churned.isna().any():
         missing = scored[ENTITY_KEY][churned.isna().to_numpy()].iloc[0]
         raise RuntimeError(f"Customer {missing!r} was scored at {cohort:%Y-%m-%d} but is not in the data as active.")
     return churned.to_numpy(dtype=bool)
 
 
-def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) -> "pd.Series[bool]":
+def load_outcomes(
+    settings: Settings, label: LabelDefinition, rows: pd.DataFrame, known_at: datetime
+) -> "pd.Series[bool]":
     """Compute outcomes by customer and cut-off.
 
     Memory grows with ``rows``, not with the customers of the shop: other customers are filtered before labeling, and
     cut-offs are labeled in parts.
 
     Args:
-        settings: Settings with horizon, activity window and data folder.
+        settings: Settings with the data folder.
+        label: Label of the version that scored.
         rows: Columns ``customer_id`` and ``cutoff``; every cut-off must be mature at ``known_at``.
         known_at: Arrival time up to which data count.
 
@@ -119,7 +138,11 @@ def load_outcomes(settings: Settings, rows: pd.DataFrame, known_at: datetime) ->
     for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": positions, ENTITY_KEY: rows[ENTITY_KEY].iloc[positions], "cutoff": cutoffs.iloc[positions]}
         requested = pa.table({name: pa.array(values) for name, values in columns.items()})
-        found = connection.to_pyarrow(_label_rows(settings, transactions, requested, known_at))
+        table = connection.create_table("requested", requested, overwrite=True)
+        times = sorted(requested["cutoff"].unique().to_pylist())
+        known = _select_transactions(label, transactions, times, known_at).semi_join(table, ENTITY_KEY)
+        labels = query_labels(connection, label, known, times)
+        found = connection.to_pyarrow(table.join(labels, [ENTITY_KEY, "cutoff"]).select("row", "churned"))
         labeled = found["row"].to_numpy()
         churned[labeled], unknown[labeled] = found["churned"].to_numpy(), False
     connection.disconnect()
@@ -141,13 +164,9 @@ def _iter_label_batches(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> I
         yield order[start:]
 
 
-def _label_rows(settings: Settings, transactions: ir.Table, requested: pa.Table, known_at: datetime) -> ir.Table:
-    """Return ``row`` and ``churned`` for the active customers of ``requested`` (row, customer_id, cutoff)."""
-    cutoffs = sorted(requested["cutoff"].unique().to_pylist())
-    rows = ibis.memtable(requested)
-    known = known_transactions(transactions, maturity_time(settings, cutoffs[-1]), known_at)
+def _select_transactions(
+    label: LabelDefinition, transactions: ir.Table, cutoffs: Sequence[datetime], known_at: datetime
+) -> ir.Table:
+    known = known_rows(transactions, maturity_time(label, cutoffs[-1]), known_at)
     # Labels need no earlier rows, so the filter avoids reading whole files.
-    recent = known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=settings.activity_days)))
-    requested_transactions = recent.semi_join(rows, ENTITY_KEY)
-    labels = churn_labels(requested_transactions, cutoffs, settings.horizon_days, settings.activity_days)
-    return rows.join(labels, [ENTITY_KEY, "cutoff"]).select("row", "churned")
+    return known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=label.activity_days)))

@@ -90,6 +90,7 @@ def score_customers(
     Raises:
         NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
         NoActiveCustomersError: No customer was active.
+        MissingVersionError: The champion's version of the feature definitions is not registered.
         InputMismatchError: The inputs of the champion differ from the inputs of the feature service.
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
@@ -98,7 +99,7 @@ def score_customers(
         key = scores_key(champion.contract, as_of, effective)
         if earlier is not None and (earlier.key == key or not replace):
             return _result(earlier, written=False)
-        table = build_scores(load_all_customers(settings, as_of, effective), champion)
+        table = build_scores(load_all_customers(settings, champion.contract.definitions, as_of, effective), champion)
         if not table["active"].any():
             raise NoActiveCustomersError(
                 f"No customer bought in the {format_count(champion.contract.activity_days, 'day')} before "

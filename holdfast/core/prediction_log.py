@@ -2,8 +2,8 @@
 
 A file is an Arrow IPC stream of the predictions of one day, model version and route:
 ``FOLDER/2026-11-21/VERSION-PID-START-N.arrows``. Inputs are float64 in a fixed-size list per row; their names, the
-version and the route are in the schema's metadata. A killed writer leaves a file without an end, or with a partial
-record: such a file is read up to its last complete record.
+version, the route and the version of the feature definitions are in the schema's metadata. A killed writer leaves a
+file without an end, or with a partial record: such a file is read up to its last complete record.
 """
 
 import functools
@@ -33,10 +33,11 @@ _COLUMNS = {
     "as_of": TIMESTAMP_TYPE,
     "version": pa.string(),
     "route": pa.string(),
+    "definitions": pa.string(),
     "churn_probability": pa.float64(),
     "stale": pa.bool_(),
 }
-_IN_METADATA = ("version", "route")
+_IN_METADATA = ("version", "route", "definitions")
 INPUTS, TIMES = "inputs", "feature_timestamps"  # columns of lists
 TIMESTAMP_SUFFIX = "__timestamp"  # of a feature view's column of event times, in the returned table
 
@@ -50,6 +51,7 @@ class LogKey(NamedTuple):
         route: Route of the requests.
         input_names: Model inputs, in their order.
         views: Stored feature views behind the inputs.
+        definitions: Version of the feature definitions that the model reads; None: not recorded.
     """
 
     day: int
@@ -57,6 +59,7 @@ class LogKey(NamedTuple):
     route: str
     input_names: tuple[str, ...]
     views: tuple[str, ...]
+    definitions: str | None = None
 
     @property
     def date(self) -> str:
@@ -69,7 +72,8 @@ class ScoredBatch:
     """Batch of n predictions of one version, computed at one time. Its arrays must not change after creation.
 
     Times are microseconds since 1970, UTC. ``inputs`` has shape (n, len(input_names)) and ``timestamps_us``
-    (n, len(views)), with ``NO_TIME`` where the view does not contain the customer.
+    (n, len(views)), with ``NO_TIME`` where the view does not contain the customer. ``definitions`` is the version of
+    the feature definitions that the inputs have; None: not recorded.
     """
 
     version: str
@@ -84,6 +88,7 @@ class ScoredBatch:
     timestamps_us: Ints
     probabilities: Floats
     stale: Bools
+    definitions: str | None = None
 
     @property
     def rows(self) -> int:
@@ -94,7 +99,7 @@ class ScoredBatch:
     def key(self) -> LogKey:
         """Return the properties that select the file."""
         names, views = tuple(self.input_names), tuple(self.views)
-        return LogKey(self.answered_at_us // DAY_US, self.version, self.route, names, views)
+        return LogKey(self.answered_at_us // DAY_US, self.version, self.route, names, views, self.definitions)
 
 
 @functools.lru_cache(maxsize=64)
@@ -119,7 +124,8 @@ def log_schema(key: LogKey) -> pa.Schema:
         (TIMES, pa.list_(TIMESTAMP_TYPE, len(key.views))),
     ]
     lists = {INPUTS: json.dumps(key.input_names), "views": json.dumps(key.views)}
-    return pa.schema(fields, metadata={"version": key.version, "route": key.route} | lists)
+    definitions = {} if key.definitions is None else {"definitions": key.definitions}
+    return pa.schema(fields, metadata={"version": key.version, "route": key.route} | definitions | lists)
 
 
 def read_predictions(folder: Path | str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
@@ -132,9 +138,9 @@ def read_predictions(folder: Path | str, since: datetime | None = None, until: d
 
     Returns:
         Table in no particular order. Columns: ``request_id``, ``answered_at``, ``customer_id``, ``as_of``, ``version``,
-        ``route``, ``churn_probability``, ``stale``; one per model input; ``VIEW__timestamp`` per stored view. An input
-        is null if the version does not have it, and NaN if it had no value. A timestamp is null if the view did not
-        contain the customer.
+        ``route``, ``definitions`` (null in files of early releases), ``churn_probability``, ``stale``; one per model
+        input; ``VIEW__timestamp`` per stored view. An input is null if the version does not have it, and NaN if it had
+        no value. A timestamp is null if the view did not contain the customer.
     """
     tables = list(iter_predictions(folder, since, until))
     empty = pa.schema(list(_COLUMNS.items())).empty_table()
@@ -266,8 +272,8 @@ def _expand(table: pa.Table) -> pa.Table:
     """Convert the lists to one column per input and view, and add the columns that a file has in common."""
     metadata = {name.decode(): value.decode() for name, value in table.schema.metadata.items()}
     columns = {
-        name: pa.repeat(pa.scalar(metadata[name]), table.num_rows) if name in _IN_METADATA else table[name]
-        for name in _COLUMNS
+        name: pa.repeat(pa.scalar(metadata.get(name), dtype), table.num_rows) if name in _IN_METADATA else table[name]
+        for name, dtype in _COLUMNS.items()
     }
     for names, lists in (
         (json.loads(metadata[INPUTS]), table[INPUTS]),

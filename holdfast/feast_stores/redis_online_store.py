@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
+from feast import FeatureView
 from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.redis import RedisClient, RedisOnlineStore, RedisOnlineStoreConfig, RedisType
 from google.protobuf.message import DecodeError
@@ -23,7 +24,6 @@ from holdfast.feast_stores.redis_pipeline import hash_reader
 from holdfast.feast_stores.settings import FeatureStoreSettings
 
 _LIMIT_SECONDS = 1.0  # without a limit, a server that hangs would block each caller
-_FILLING_SECONDS = 120
 _READ_SECONDS = 2
 
 
@@ -83,7 +83,7 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         return client
 
     def is_empty(self, config: RepoConfig) -> bool:
-        """Check whether the server lost its data: it has no keys, or it is being filled again.
+        """Check whether the server lacks values of the project: it lost its data, or is being filled.
 
         Args:
             config: Configuration of the feature store.
@@ -98,32 +98,42 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
             return False
         client = redis_client(self, config.online_store)
         try:
-            return bool(client.exists(_filling_key(config)) or client.dbsize() == 0)
+            filled, filling = client.mget(_filled_key(config), _filling_key(config))
         except NoPermissionError:
             return False
-
-    @override
-    def online_write_batch(self, config: RepoConfig, *args: Any, **kwargs: Any) -> None:
-        """Write a batch and mark an empty server as being filled, until :meth:`mark_filled`; overrides Feast's method.
-
-        The mark of a killed run, or of Feast's own commands, expires two minutes after the last write.
-        """
-        if config.online_store.client == RedisClient.redis:
-            client = redis_client(self, config.online_store)
-            if client.dbsize() == 0 or client.exists(_filling_key(config)):
-                client.set(_filling_key(config), b"", ex=_FILLING_SECONDS)
-        super().online_write_batch(config, *args, **kwargs)
+        return filled is None or filling is not None
 
     def mark_filled(self, config: RepoConfig) -> None:
-        """Mark the materialization as complete: from now on, a customer without a key is unknown.
+        """Mark the first materialization of the project as complete: from now on, a customer without a key is unknown.
 
-        The mark of :meth:`online_write_batch` remains for the longest time of a read that has started before.
+        The mark is lost with the data of the server. A second mark lasts for the longest time of a read that has
+        started before.
 
         Args:
             config: Configuration of the feature store.
         """
         if config.online_store.client == RedisClient.redis:
-            redis_client(self, config.online_store).expire(_filling_key(config), _READ_SECONDS)
+            client = redis_client(self, config.online_store)
+            if not client.exists(_filled_key(config)):
+                client.set(_filling_key(config), b"", ex=_READ_SECONDS)
+                client.set(_filled_key(config), b"")
+
+    @override
+    def update(self, config: RepoConfig, tables_to_delete: Sequence[FeatureView], *args: Any, **kwargs: Any) -> None:
+        """Delete the values of views, after the mark of :meth:`mark_filled`; overrides Feast's method."""
+        if tables_to_delete:
+            self._remove_mark(config)
+        super().update(config, tables_to_delete, *args, **kwargs)
+
+    @override
+    def teardown(self, config: RepoConfig, *args: Any, **kwargs: Any) -> None:
+        """Delete all values of the project, after the mark of :meth:`mark_filled`; overrides Feast's method."""
+        self._remove_mark(config)
+        super().teardown(config, *args, **kwargs)
+
+    def _remove_mark(self, config: RepoConfig) -> None:
+        if config.online_store.client == RedisClient.redis:
+            redis_client(self, config.online_store).delete(_filled_key(config))
 
     def reader(self, config: RepoConfig, requests: Sequence[ViewRequest]) -> RawReader:
         """Create a reader of several views.
@@ -161,6 +171,10 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
             return RawColumns(list(columns[:value_count]), list(times))
 
         return read
+
+
+def _filled_key(config: RepoConfig) -> str:
+    return f"holdfast:filled:{config.project}"
 
 
 def _filling_key(config: RepoConfig) -> str:

@@ -4,9 +4,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
@@ -16,6 +17,9 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import NO_TIME
 from holdfast.feast_stores._feast_imports import RepoConfig
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
+
+if TYPE_CHECKING:
+    from feast import FeatureView
 
 _BATCH = 10_000  # SQLite binds at most 32,766 values in one statement
 _BUSY_SECONDS = 5.0  # default limit of a wait for a lock of the file
@@ -97,6 +101,26 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
         if self._conn is None:
             self._conn = sqlite3.connect(self._get_db_path(config), check_same_thread=False, factory=_UtcConnection)
         return self._conn
+
+    def repair(self, config: RepoConfig, views: "Sequence[FeatureView]") -> None:
+        """Create missing tables; a file that is no database is replaced by an empty one.
+
+        Args:
+            config: Configuration of the feature store.
+            views: Stored views.
+
+        Raises:
+            sqlite3.OperationalError: Another process locks the file.
+        """
+        path = Path(self._get_db_path(config))
+        try:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            path.unlink()
+        self.update(config, [], views, [], [], partial=True)
 
     def reader(self, config: RepoConfig, requests: Sequence[ViewRequest]) -> RawReader:
         """Create a reader that returns all views as of the same time. Threads may share it.

@@ -12,7 +12,10 @@ from feast.feature_view import DUMMY_ENTITY
 from feast.repo_contents import RepoContents
 from feast.repo_operations import apply_total_with_repo_instance
 
+from feature_repo.names import ENTITY_KEY
+from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
+from holdfast.feature_store.definition_versions import applied_version, list_versions, register_version
 
 
 def collect_definitions() -> RepoContents:
@@ -45,6 +48,10 @@ class NotAppliedError(HoldfastError):
     """Feast's registry contains other definitions than this checkout."""
 
 
+class EntityKeyError(HoldfastError):
+    """Entity with another key than the transformations and the service have."""
+
+
 def apply_definitions(store: FeatureStore) -> str:
     """Apply the definitions of this checkout, unless the registry is up to date.
 
@@ -53,8 +60,12 @@ def apply_definitions(store: FeatureStore) -> str:
 
     Returns:
         Output of `feast apply`.
+
+    Raises:
+        EntityKeyError: An entity has another key than customer_id; nothing is applied.
     """
     contents = collect_definitions()
+    _require_entity_key(contents)
     if _is_up_to_date(store, contents):
         return "No changes"
     output = io.StringIO()
@@ -63,23 +74,48 @@ def apply_definitions(store: FeatureStore) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", output.getvalue()).strip()
 
 
-def require_applied(store: FeatureStore) -> None:
-    """Check that the registry contains the definitions of this checkout; apply them to an empty registry.
+def find_applied_version(settings: Settings, store: FeatureStore) -> str:
+    """Find the version of the definitions of this checkout; they are applied and registered where nothing is yet.
+
+    The caller holds the features lock.
 
     Args:
+        settings: Settings with the data folder.
         store: Feast store of the registry.
 
+    Returns:
+        Id of the version.
+
     Raises:
-        NotAppliedError: The registry holds other definitions than this checkout.
+        NotAppliedError: The registry holds other definitions than this checkout, or the version has no features yet.
     """
-    if not store.list_feature_services():
+    versions = list_versions(settings)
+    if not versions:
         apply_definitions(store)
-    elif not _is_up_to_date(store, collect_definitions()):
+        return register_version(store)
+    if not _is_up_to_date(store, collect_definitions()):
         raise NotAppliedError(
             "Feast's registry holds other definitions than this checkout. See `feast -c feature_repo plan`. If the "
-            "change is intended, `python -m flows.features` applies the definitions and checks parity; then train and "
-            "promote. If not, go back to the code that was applied."
+            "change is intended, `python -m flows.features` applies the definitions and checks parity. If not, check "
+            "out the code that was applied, or train on a registered version: `python -m flows.train --definitions "
+            f"ID`, with ID one of {', '.join(versions)}."
         )
+    version = applied_version(store)
+    if version not in versions:
+        raise NotAppliedError(
+            f"The applied feature definitions, version {version}, have no features yet. Run `python -m flows.features`."
+        )
+    return version
+
+
+def _require_entity_key(contents: RepoContents) -> None:
+    for entity in contents.entities:
+        if entity.name != DUMMY_ENTITY.name and entity.join_key != ENTITY_KEY:
+            raise EntityKeyError(
+                f"The entity {entity.name} in feature_repo/entities.py has the join key {entity.join_key}; it must be "
+                f"{ENTITY_KEY}, the column of the ingested data and the field of requests. Restore it; to read another "
+                "column of a file, change customer_id in the mapping of `python -m flows.ingest`."
+            )
 
 
 def _is_up_to_date(store: FeatureStore, contents: RepoContents) -> bool:

@@ -13,27 +13,27 @@ from pydantic import TypeAdapter
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
-from feature_repo.source_hash import sha256, transformations_version
+from feature_repo.source_hash import sha256
 from feature_repo.timestamps import NO_TIME
-from feature_repo.transformations import BUILDERS
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import ONLINE_STATE, open_store, version_folder
+from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.snapshots import Snapshot, read_customers, require_customers, snapshot_path
+from holdfast.models.fingerprint import list_stored_views
 from holdfast.online_features.reader import OnlineReader
 
 
 @dataclass(frozen=True)
 class OnlineState:
-    """Record of the snapshot that an online store contains (``online_state.json``).
+    """Record of the snapshot that the online tables of a version contain (``online_state.json``).
 
     Attributes:
-        transformations: Version of the transformations that built the snapshot.
         store: Digest of the online store's configuration, which identifies the store.
     """
 
     as_of: datetime
     known_at: datetime
-    transformations: str
     store: str = ""
 
 
@@ -49,16 +49,17 @@ class UnserveableStoreError(HoldfastError):
     """The online store does not return the features that were materialized into it."""
 
 
-def load_online_state(settings: Settings) -> OnlineState | None:
-    """Load the record of the last materialization.
+def load_online_state(settings: Settings, version: str) -> OnlineState | None:
+    """Load the record of the last materialization of a version of the definitions.
 
     Args:
         settings: Settings with the data folder.
+        version: Id of the version.
 
     Returns:
         Record; None when nothing was materialized or the last materialization did not finish.
     """
-    path = _state_path(settings)
+    path = _state_path(settings, version)
     return _STATE.validate_json(path.read_bytes()) if path.exists() else None
 
 
@@ -90,18 +91,18 @@ def is_materializing(settings: Settings) -> bool:
         return True
 
 
-def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> bool:
+def materialize(settings: Settings, version: str, snapshot: Snapshot) -> bool:
     """Write the snapshots of ``snapshot.as_of`` to the online store, unless the store contains them already.
 
-    A store that has lost them, such as a restarted server without persistence, is filled again.
+    A store that has lost them, such as a restarted server without persistence or a deleted file, is filled again.
 
     Feast's incremental mode starts at the wall clock minus the TTL when there is no history, which misses every
     snapshot of a replayed past. A snapshot contains all customers, so the range is ``as_of`` alone.
 
     Args:
         settings: Settings with the data folder.
-        store: Feast store of the registry and the online store.
-        snapshot: Snapshot of any view; the snapshots of all views are written.
+        version: Id of the version of the definitions.
+        snapshot: Snapshot of any view of the version; the snapshots of all its views are written.
 
     Returns:
         False when the store contained the snapshots already.
@@ -110,12 +111,14 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
         NoDataError: The snapshot has no customer.
         OnlineStoreNewerError: The online store contains a later snapshot.
     """
+    store = open_store(snapshot.known_at, definitions=version)
     customers = read_customers(snapshot)
     require_customers(customers, snapshot.as_of)
     name = sha256(store.config.online_store.model_dump_json(exclude={"fast_reads"}))  # a switch, not another store
-    requested = OnlineState(snapshot.as_of, snapshot.known_at, transformations_version(), name)
-    current = load_online_state(settings)
-    if current == requested and not _count_missing_customers(store, customers):
+    requested = OnlineState(snapshot.as_of, snapshot.known_at, name)
+    current = load_online_state(settings, version)
+    if current == requested and _holds(store, customers):
+        _mark_filled(store)  # a server may have evicted the mark
         return False
     if current is not None and current.store != name:
         current = None  # the record is of another store
@@ -124,15 +127,30 @@ def materialize(settings: Settings, store: FeatureStore, snapshot: Snapshot) -> 
             f"The online store serves {_format_times(current)}; materializing {_format_times(requested)} would leave "
             "newer values in the store. To use past data, set HOLDFAST_DATA to another folder."
         )
-    delete_online_state(settings)
+    delete_online_state(settings, version)
+    repair = getattr(store.provider.online_store, "repair", None)
+    if repair is not None:
+        repair(store.config, store.list_feature_views())
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         store.materialize(start_date=requested.as_of, end_date=requested.as_of)
+    _mark_filled(store)
+    with replace_file(_state_path(settings, version)) as temporary:
+        temporary.write_bytes(_STATE.dump_json(requested))
+    return True
+
+
+def _holds(store: FeatureStore, customers: Sequence[str]) -> bool:
+    """Check that the online store holds the customers of a sample; a store that cannot be read holds none."""
+    try:
+        return not _count_missing_customers(store, customers)
+    except Exception:  # each kind of online store raises its own errors
+        return False
+
+
+def _mark_filled(store: FeatureStore) -> None:
     mark_filled = getattr(store.provider.online_store, "mark_filled", None)
     if mark_filled is not None:
         mark_filled(store.config)
-    with replace_file(_state_path(settings)) as temporary:
-        temporary.write_bytes(_STATE.dump_json(requested))
-    return True
 
 
 def _count_missing_customers(store: FeatureStore, customers: Sequence[str]) -> int:
@@ -142,29 +160,30 @@ def _count_missing_customers(store: FeatureStore, customers: Sequence[str]) -> i
     return sum(NO_TIME in view_times for view_times in zip(*times, strict=True))
 
 
-def check_serveable(settings: Settings, store: FeatureStore) -> None:
+def check_serveable(settings: Settings, version: str) -> None:
     """Check on a sample that the online store returns the snapshot that was materialized into it last.
 
     A store into which nothing was materialized, or whose snapshot file was deleted, is not checked.
 
     Args:
         settings: Settings with the data folder.
-        store: Feast store of the registry.
+        version: Id of the version of the definitions.
 
     Raises:
+        MissingVersionError: The version is not registered.
         UnserveableStoreError: The online store cannot be read, or lacks customers of the snapshot.
     """
-    state = load_online_state(settings)
+    store = open_version(settings, version)
+    state = load_online_state(settings, version)
     if state is None:
         return
-    view = next(iter(BUILDERS))
-    # The path depends on the definitions of that materialization, which may not be those of this checkout.
-    path = snapshot_path(settings, view, state.as_of, state.known_at, state.transformations)
+    view = list_stored_views(store)[0]
+    path = snapshot_path(view, state.as_of, state.known_at)
     if not path.exists():
         return
     try:
         missing = _count_missing_customers(
-            store, read_customers(Snapshot(view, state.as_of, state.known_at, path, built=False))
+            store, read_customers(Snapshot(view.name, state.as_of, state.known_at, path, built=False))
         )
     except Exception as error:  # each kind of online store raises its own errors
         raise UnserveableStoreError(f"The online store cannot be read: {type(error).__name__}.") from error
@@ -174,18 +193,19 @@ def check_serveable(settings: Settings, store: FeatureStore) -> None:
         )
 
 
-def delete_online_state(settings: Settings) -> None:
-    """Delete the record of the online store, so that the next run materializes again.
+def delete_online_state(settings: Settings, version: str) -> None:
+    """Delete the record of the online values of a version, so that the next run materializes them again.
 
     Args:
         settings: Settings with the data folder.
+        version: Id of the version.
     """
-    _state_path(settings).unlink(missing_ok=True)
+    _state_path(settings, version).unlink(missing_ok=True)
 
 
 def _format_times(state: OnlineState) -> str:
     return f"{state.as_of:%Y-%m-%d %H:%M} UTC as known at {state.known_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _state_path(settings: Settings) -> Path:
-    return settings.feast / "online_state.json"
+def _state_path(settings: Settings, version: str) -> Path:
+    return settings.data / version_folder(version) / ONLINE_STATE

@@ -13,15 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
-from feature_repo.source_hash import transformations_version
 from feature_repo.timestamps import epoch_us
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Bools
+from holdfast.feast_stores.open_store import version_folder
 from holdfast.feature_store.historical_features import ARROW_TYPES, read_features_at
 from holdfast.models.contract import Feature, model_inputs
-from holdfast.models.fingerprint import fingerprint
 
 _PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str, "Bool": bool}
 
@@ -149,11 +148,10 @@ def _bits(array: pa.Array) -> np.ndarray:
 
 
 class ParityRecord(BaseModel):
-    """Record of the last comparison (``parity.json``).
+    """Record of the last comparison of a version of the definitions (``parity.json``).
 
     Attributes:
         known_at: Time at which the compared data was known.
-        transformations: Version of the transformations.
         definitions: Fingerprint of the model inputs.
     """
 
@@ -161,46 +159,23 @@ class ParityRecord(BaseModel):
 
     as_of: datetime
     known_at: datetime
-    transformations: str
     definitions: dict[str, str]
     values_compared: int
     mismatches: int
 
 
-def input_definitions(store: FeatureStore, settings: Settings) -> dict[str, str]:
-    """Compute the fingerprint of the model inputs in Feast's registry, without that of the label.
-
-    Args:
-        store: Feast store of the registry.
-        settings: Settings with horizon and activity window.
-
-    Returns:
-        Part of the definitions to its digest.
-    """
-    return without_label(fingerprint(store, settings.horizon_days, settings.activity_days))
-
-
-def without_label(parts: dict[str, str]) -> dict[str, str]:
-    """Select the parts of a fingerprint that define the model inputs.
-
-    Args:
-        parts: Part of the definitions to its digest.
-
-    Returns:
-        Parts without the label.
-    """
-    return {part: value for part, value in parts.items() if part != "labels"}
-
-
 class MissingParityError(HoldfastError):
-    """The online store was not compared since the last write."""
+    """The online values were not compared since the last write."""
 
 
-def save_parity(settings: Settings, report: ParityReport, known_at: datetime, definitions: dict[str, str]) -> None:
+def save_parity(
+    settings: Settings, version: str, report: ParityReport, known_at: datetime, definitions: dict[str, str]
+) -> None:
     """Save the result of a comparison. The caller holds the features lock.
 
     Args:
         settings: Settings with the data folder.
+        version: Id of the version of the definitions.
         report: Result of the comparison.
         known_at: Time at which the compared data was known.
         definitions: Fingerprint of the model inputs.
@@ -208,29 +183,30 @@ def save_parity(settings: Settings, report: ParityReport, known_at: datetime, de
     record = ParityRecord(
         as_of=report.as_of,
         known_at=known_at,
-        transformations=transformations_version(),
         definitions=definitions,
         values_compared=report.values_compared,
         mismatches=report.mismatches,
     )
-    with replace_file(_record_path(settings)) as temporary:
+    with replace_file(_record_path(settings, version)) as temporary:
         temporary.write_text(record.model_dump_json(indent=2))
 
 
-def delete_parity(settings: Settings) -> None:
-    """Delete the record of the last comparison, before the online store changes.
+def delete_parity(settings: Settings, version: str) -> None:
+    """Delete the record of the last comparison, before the online values change.
 
     Args:
         settings: Settings with the data folder.
+        version: Id of the version of the definitions.
     """
-    _record_path(settings).unlink(missing_ok=True)
+    _record_path(settings, version).unlink(missing_ok=True)
 
 
-def load_parity(settings: Settings) -> ParityRecord:
+def load_parity(settings: Settings, version: str) -> ParityRecord:
     """Load the record of the last comparison.
 
     Args:
         settings: Settings with the data folder.
+        version: Id of the version of the definitions.
 
     Returns:
         Record of the comparison.
@@ -238,14 +214,15 @@ def load_parity(settings: Settings) -> ParityRecord:
     Raises:
         MissingParityError: There is no record, or the record cannot be read.
     """
-    path = _record_path(settings)
+    path = _record_path(settings, version)
     try:
         return ParityRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise MissingParityError(
-            f"There is no parity report of the online store ({path}). Run `python -m flows.features` to create one."
+            f"There is no parity report of version {version} of the feature definitions ({path}). Run "
+            "`python -m flows.features` to create one."
         ) from error
 
 
-def _record_path(settings: Settings) -> Path:
-    return settings.feast / "parity.json"
+def _record_path(settings: Settings, version: str) -> Path:
+    return settings.data / version_folder(version) / "parity.json"

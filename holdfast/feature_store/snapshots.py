@@ -1,30 +1,46 @@
-"""Feature snapshots, from which Feast reads: one Parquet file per view, ``as_of`` and ``known_at``."""
+"""Feature snapshots, from which Feast reads: one Parquet file per view, ``as_of`` and ``known_at``.
+
+A view runs the SQL that is stored with its data source, and the folder of the source is named after that SQL.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandera.pandas import DataFrameSchema
+from feast import FeatureStore, FeatureView, FileSource
 
+from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from feature_repo.source_hash import transformations_version
-from feature_repo.transformations import BUILDERS, known_transactions
+from feature_repo.transformations import known_rows
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.feast_stores.snapshot_folders import snapshot_folder
+from holdfast.feature_store.historical_features import ARROW_TYPES
 from holdfast.feature_store.schemas import snapshot_schema
+from holdfast.feature_store.transformation_run import create_source_tables, run_transformation
 from holdfast.ingestion.batches import Batch, list_batches, select_used
+from holdfast.ingestion.kinds import KINDS
 from holdfast.ingestion.tables import scan_table
+from holdfast.models.fingerprint import list_stored_views
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
 class NoDataError(HoldfastError):
     """No transaction was known at the requested time."""
+
+
+class NoTransformationError(HoldfastError):
+    """Feature view without a transformation."""
 
 
 @dataclass(frozen=True)
@@ -68,45 +84,40 @@ def effective_known_at(batches: Sequence[Batch], as_of: datetime, known_at: date
     return max(arrival for arrival, first in changes if arrival <= known_at and first is not None and first < as_of)
 
 
-def snapshot_path(
-    settings: Settings, view: str, as_of: datetime, known_at: datetime, transformations: str | None = None
-) -> Path:
+def snapshot_path(view: FeatureView, as_of: datetime, known_at: datetime) -> Path:
     """Return the path of a snapshot, which may not exist yet.
 
     Args:
-        settings: Settings with the data folder.
-        view: Name of the feature view.
+        view: Feature view, from Feast's registry.
         as_of: Time of the snapshot.
         known_at: Effective ``known_at`` of the snapshot.
-        transformations: Version of the transformations; default that of this checkout.
 
     Returns:
         Parquet file.
     """
-    version = transformations or transformations_version()
-    return settings.snapshots / view / version / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
+    return snapshot_folder(_source(view)) / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
 
 
-def list_known_at_times(settings: Settings, view: str, as_of: datetime) -> list[datetime]:
-    """List the ``known_at`` of each existing snapshot of a view, built by the transformations of this checkout.
+def list_known_at_times(view: FeatureView, as_of: datetime) -> list[datetime]:
+    """List the ``known_at`` of each existing snapshot of a view.
 
     Args:
-        settings: Settings with the data folder.
-        view: Name of the feature view.
+        view: Feature view, from Feast's registry.
         as_of: Time of the snapshots.
 
     Returns:
         Times in UTC, ascending.
     """
-    files = snapshot_path(settings, view, as_of, as_of).parent.glob("*.parquet")
+    files = snapshot_path(view, as_of, as_of).parent.glob("*.parquet")
     return sorted(datetime.strptime(file.stem, _STAMP).replace(tzinfo=UTC) for file in files)
 
 
-def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> list[Snapshot]:
-    """Build the snapshot of every view, except existing snapshots.
+def build_snapshots(settings: Settings, store: FeatureStore, as_of: datetime, known_at: datetime) -> list[Snapshot]:
+    """Build the snapshot of every stored view of the feature service, except existing snapshots.
 
     Args:
         settings: Settings with the data folder.
+        store: Feast store of the definitions.
         as_of: Time of the snapshots.
         known_at: Latest arrival of the data.
 
@@ -117,21 +128,44 @@ def build_snapshots(settings: Settings, as_of: datetime, known_at: datetime) -> 
         NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
-    connection = ibis.duckdb.connect()
-    transactions = scan_table(connection, settings, known_at=effective)
-    known = known_transactions(transactions, as_of, effective)
     snapshots = []
-    for view, build in BUILDERS.items():
-        path = snapshot_path(settings, view, as_of, effective)
-        missing = not path.exists()
-        if missing:
-            features = build(known, as_of).order_by("customer_id").to_pyarrow()
-            _view_schema(view).validate(features.to_pandas(), lazy=True)
-            with replace_file(path) as temporary:
-                pq.write_table(_stamped(features, as_of, effective), temporary)
-        snapshots.append(Snapshot(view, as_of, effective, path, built=missing))
-    connection.disconnect()
+    connection = ibis.duckdb.connect()
+    try:
+        tables = {str(kind): scan_table(connection, settings, kind, effective) for kind in KINDS}
+        create_source_tables(connection, tables, as_of, effective)
+        for view in list_stored_views(store):
+            path = snapshot_path(view, as_of, effective)
+            missing = not path.exists()
+            if missing:
+                with replace_file(path) as temporary:
+                    pq.write_table(_stamped(_compute_view(connection, view), as_of, effective), temporary)
+            snapshots.append(Snapshot(view.name, as_of, effective, path, built=missing))
+    finally:
+        connection.disconnect()
     return snapshots
+
+
+def _compute_view(connection: "Backend", view: FeatureView) -> pa.Table:
+    """Run the SQL of a view, and check and convert the result to the types of the view."""
+    types = {ENTITY_KEY: pa.string()} | {field.name: ARROW_TYPES[str(field.dtype)] for field in view.features}
+    features = run_transformation(connection, _source(view).tags["sql"], types)
+    snapshot_schema(view).validate(features.to_pandas(), lazy=True)
+    return features
+
+
+def _source(view: FeatureView) -> FileSource:
+    """Return the data source of a view.
+
+    Raises:
+        NoTransformationError: The source has no compiled transformation.
+    """
+    source = view.batch_source
+    if not isinstance(source, FileSource) or "sql" not in source.tags:
+        raise NoTransformationError(
+            f"The data source of the feature view {view.name} has no tag sql, so that its snapshots cannot be built. "
+            "Create the source as in feature_repo/data_sources.py, and run `feast -c feature_repo apply`."
+        )
+    return source
 
 
 def read_customers(snapshot: Snapshot) -> list[str]:
@@ -144,12 +178,6 @@ def read_customers(snapshot: Snapshot) -> list[str]:
         Customer ids, sorted.
     """
     return read_parquet_file(snapshot.path, columns=["customer_id"])["customer_id"].to_pylist()
-
-
-def _view_schema(view: str) -> DataFrameSchema:
-    from feature_repo import feature_views  # imports Feast
-
-    return snapshot_schema(getattr(feature_views, view))
 
 
 def _stamped(features: pa.Table, as_of: datetime, known_at: datetime) -> pa.Table:
@@ -186,8 +214,8 @@ def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime
 
     Args:
         settings: Settings with the data folder.
-        as_of: Time of the snapshot.
-        known_at: Effective ``known_at`` of the snapshot.
+        as_of: Latest time of the purchase.
+        known_at: Latest arrival of the data.
 
     Returns:
         Customer id; the first one of those who bought at the same time.
@@ -195,10 +223,14 @@ def find_recent_customer(settings: Settings, as_of: datetime, known_at: datetime
     Raises:
         NoDataError: There is no customer.
     """
-    table = read_parquet_file(
-        snapshot_path(settings, "customer_purchase_history", as_of, known_at),
-        columns=["customer_id", "last_purchase_us"],
-    ).sort_by([("last_purchase_us", "descending"), ("customer_id", "ascending")])
-    customers: list[str] = table["customer_id"].to_pylist()
+    connection = ibis.duckdb.connect()
+    try:
+        rows = scan_table(connection, settings, known_at=known_at)
+        purchases = known_rows(rows, as_of, known_at).filter(lambda row: row.amount > 0)
+        latest = purchases.group_by("customer_id").aggregate(time=purchases.event_timestamp.max())
+        first = latest.order_by(latest.time.desc(), latest.customer_id).limit(1)
+        customers: list[str] = first.to_pyarrow()["customer_id"].to_pylist()
+    finally:
+        connection.disconnect()
     require_customers(customers, as_of)
     return customers[0]

@@ -1,6 +1,7 @@
 """Retraining of a version in a clean process, which has the batches and settings of the version and no registry."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,14 +11,17 @@ from pathlib import Path
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.feast_stores.open_store import open_store, version_folder
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
+from holdfast.models.fingerprint import definitions_version
 from holdfast.runtime.processes import log_tail, start_process
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
 from holdfast.training.numeric_environment import PINNING_VARIABLES, pinned_environment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
-# No variable that names a store or a registry: the definitions of this checkout go into the registry of the workspace.
+# No variable that names a store or a registry: those of the clean process are in its data folder.
+_REGISTRY = "registry.db"  # of feature_repo/feature_store.yaml, which the clean process uses
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -64,10 +68,20 @@ def retrain_isolated(
         batches.mkdir(parents=True)
         for batch_id in lineage.batches:
             (batches / batch_id).symlink_to(settings.batches / batch_id)
+        _copy_definitions(settings, folder / "data", definitions_version(lineage.fingerprint))
         (folder / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
         (folder / RECIPE_FILE).write_text(recipe.model_dump_json())
         _run(folder, _environment(folder / "data", lineage), report)
         return _read_outcome(folder)
+
+
+def _copy_definitions(settings: Settings, data: Path, version: str) -> None:
+    """Copy the registry of the recorded feature definitions, where this data folder still has it."""
+    folder = version_folder(version)
+    registry = settings.data / folder / Path(open_store().config.registry.path).name
+    if registry.exists():
+        (data / folder).mkdir(parents=True)
+        shutil.copy(registry, data / folder / _REGISTRY)
 
 
 def _environment(data: Path, lineage: Lineage) -> dict[str, str]:

@@ -16,8 +16,9 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.feast_registry import apply_definitions
-from holdfast.models.fingerprint import fingerprint
+from holdfast.feature_store.definition_versions import list_versions, open_version
+from holdfast.feature_store.feast_registry import find_applied_version
+from holdfast.models.fingerprint import definitions_version, fingerprint
 from holdfast.training.dataset import build_training_set
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.lineage import LINEAGE, Lineage, build_lineage
@@ -45,8 +46,6 @@ class RetrainedModel:
 def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
     """Compute the lineage that this checkout would record for a training on the data folder.
 
-    The definitions are applied to the feature registry of the folder.
-
     Args:
         settings: Name the data folder.
         recorded: Gives ``as_of`` and ``known_at``.
@@ -54,9 +53,23 @@ def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
     Returns:
         The lineage.
     """
-    apply_definitions(open_store())
-    definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
+    store = open_version(settings, find_recorded_definitions(settings, recorded))
+    definition = fingerprint(store, settings.horizon_days, settings.activity_days)
     return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
+
+
+def find_recorded_definitions(settings: Settings, recorded: Lineage) -> str:
+    """Find the feature definitions to retrain with: those recorded, or those of this checkout.
+
+    Args:
+        settings: Name the data folder.
+        recorded: Gives the fingerprint of the definitions.
+
+    Returns:
+        Id of a registered version.
+    """
+    version = definitions_version(recorded.fingerprint)
+    return version if version in list_versions(settings) else find_applied_version(settings, open_store())
 
 
 def retrain_recipe(
@@ -77,7 +90,8 @@ def retrain_recipe(
         HoldfastError: The batches do not give a training set.
     """
     cutoffs = sorted({*recipe.development, *recipe.test, *recipe.refit})
-    data = build_training_set(settings, cutoffs, recorded.as_of, recorded.known_at, report)
+    definitions = find_recorded_definitions(settings, recorded)
+    data = build_training_set(settings, definitions, cutoffs, recorded.as_of, recorded.known_at, report)
     development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
     report(f"fitting {recipe.family} on {format_count(len(development.y), 'row')}")
     scores = test.keys.assign(churned=test.y, model=predict_churn(fit_recipe(recipe, data), test.x))

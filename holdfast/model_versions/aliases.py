@@ -1,5 +1,7 @@
 """Registered model versions and the aliases champion and challenger."""
 
+from contextlib import suppress
+
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -7,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
-from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion
+from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
 from holdfast.training.mlflow_client import UNKNOWN_VERSION, UnknownVersionError, open_registry
 
@@ -105,6 +107,22 @@ def list_versions(client: MlflowClient) -> list[ModelVersion]:
         The versions with their tags, in MLflow's order.
     """
     return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
+
+
+def read_contracts(client: MlflowClient) -> dict[str, ServedModel]:
+    """Read the contract of each version that can be served.
+
+    Args:
+        client: MLflow's client.
+
+    Returns:
+        Version to its contract.
+    """
+    contracts = {}
+    for version in list_versions(client):
+        with suppress(NotServableError):
+            contracts[str(version.version)] = RegisteredVersion.from_mlflow(version).contract()
+    return contracts
 
 
 def get_champion_version(client: MlflowClient) -> str | None:

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
-from holdfast.feature_store.parity import without_label
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
+from holdfast.models.fingerprint import definitions_version, without_label
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
@@ -94,27 +94,41 @@ class ModelCandidate:
         probabilities: Floats = self.model.predict_proba(x)[:, 1]
         return probabilities
 
-    def test_rows(self, settings: Settings, definitions: dict[str, str]) -> TrainingSet:
+    def test_rows(self, settings: Settings) -> TrainingSet:
         """Join the test rows again, with the data known at the training.
 
         Args:
             settings: Settings of the feature store.
-            definitions: Fingerprints of the definitions in Feast's registry.
 
         Returns:
             The rows of the test cut-offs.
 
         Raises:
-            NotComputedError: The version was trained on other definitions, or reads other inputs.
+            MissingVersionError: The version of the feature definitions is not registered.
+            NotComputedError: The feature service of that version has other inputs.
         """
-        if parts := sorted(part for part, value in self.definitions.items() if definitions.get(part) != value):
-            raise NotComputedError(
-                f"version {self.version} was trained on other definitions than Feast's registry holds "
-                f"({', '.join(parts)} differ); train again with `python -m flows.train`"
-            )
-        lineage = json.loads(self._artifact(LINEAGE_FILE))
+        return self.rows_of_test(settings, self)
+
+    def rows_of_test(self, settings: Settings, tested: "ModelCandidate") -> TrainingSet:
+        """Join the test rows of another version, by its label, with the inputs of this version.
+
+        Args:
+            settings: Settings of the feature store.
+            tested: Version with the test cut-offs and the times of its training.
+
+        Returns:
+            The same customers, cut-offs and outcomes as the test rows of ``tested``.
+
+        Raises:
+            MissingVersionError: The version of the feature definitions is not registered.
+            NotComputedError: The feature service of that version has other inputs.
+            UnknownLabelError: ``tested`` was registered without the SQL of its label.
+        """
+        lineage = json.loads(tested._artifact(LINEAGE_FILE))
         as_of, known_at = (datetime.fromisoformat(lineage[name]) for name in ("as_of", "known_at"))
-        rows = build_training_set(settings, self.recipe.test, as_of, known_at)
+        definitions = definitions_version(self.definitions)
+        label = tested.contract.label
+        rows = build_training_set(settings, definitions, tested.recipe.test, as_of, known_at, label=label)
         if (names := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise NotComputedError(f"version {self.version} reads {self.contract.inputs}, the feature service {names}")
         return rows

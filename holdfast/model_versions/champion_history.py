@@ -73,6 +73,19 @@ class ChampionHistory:
         """
         return [(name, record) for name, found in self.rollbacks.items() for record in found if record.to == version]
 
+    def rollback_target(self) -> str | None:
+        """Find the previous champion, skipping versions that were rolled back since they last became champion.
+
+        Returns:
+            Version number; None without one.
+        """
+        visited, version = {self.champion}, self.champion
+        while version and (version := self.previous(version)) and version not in visited:
+            visited.add(version)
+            if not self.is_rolled_back(version):
+                return version
+        return None
+
     def is_rolled_back(self, version: str) -> bool:
         """Check if a version was rolled back since it last became champion.
 

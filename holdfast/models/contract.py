@@ -12,7 +12,15 @@ from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.categories import InputCategories, encode_categories
-from holdfast.models.fingerprint import DECLARATION_TAGS, differing_parts, fingerprint
+from holdfast.models.fingerprint import (
+    DECLARATION_TAGS,
+    definitions_version,
+    differing_parts,
+    feature_fingerprint,
+    without_label,
+)
+from holdfast.models.label import LabelDefinition
+from holdfast.models.remedies import RETRAIN
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -42,6 +50,10 @@ TRUSTED_TYPES = [
 ]
 
 
+class UnknownLabelError(HoldfastError):
+    """Model version without its label."""
+
+
 class ScoredExample(BaseModel):
     """Example row with the score of the model at the time of training.
 
@@ -68,6 +80,8 @@ class ServedModel(BaseModel):
         threshold: Churn probability from which a retention offer pays.
         horizon_days: Days without a purchase that define churn.
         activity_days: Days with a purchase that define an active customer.
+        label_sql: Query of the label, by which outcomes are computed after its code has changed; empty in versions of
+            early releases.
         fingerprint: SHA-256 per part of the feature and label definitions.
         model_sha256: SHA-256 of the model file.
         examples: Synthetic rows with the scores that the model must return wherever it is served. Versions of early
@@ -85,6 +99,7 @@ class ServedModel(BaseModel):
     threshold: float
     horizon_days: int
     activity_days: int
+    label_sql: str = ""
     fingerprint: dict[str, str]
     model_sha256: str
     examples: list[ScoredExample] = []
@@ -99,6 +114,21 @@ class ServedModel(BaseModel):
         if others := sorted(self.categories.keys() - set(self.inputs)):
             raise ValueError(f"categories of {', '.join(others)}, which is no input")
         return self
+
+    @property
+    def definitions(self) -> str:
+        """Return the id of the version of the feature definitions that the model reads."""
+        return definitions_version(self.fingerprint)
+
+    @property
+    def label(self) -> LabelDefinition:
+        """Return the label; raises UnknownLabelError for a version of an early release."""
+        if not self.label_sql:
+            raise UnknownLabelError(
+                f"Version {self.model_version} of {self.model_name} was registered without the SQL of its label, so "
+                f"that its outcomes cannot be computed. {RETRAIN}"
+            )
+        return LabelDefinition(self.horizon_days, self.activity_days, self.label_sql)
 
     def differing_definitions(self, other: "ServedModel") -> list[str]:
         """List the parts in which the definitions of two models differ; with none, both score the same row of inputs.
@@ -280,7 +310,9 @@ def input_matrix(inputs: list[Feature], columns: dict[str, list[Any]]) -> Floats
 
 
 def diff_registry_definitions(store: "FeatureStore", contract: ServedModel, inputs: list[str]) -> list[str]:
-    """List the parts in which the definitions in the registry differ from those of a model.
+    """List the parts in which the feature definitions in the registry differ from those of a model.
+
+    The label has no effect on the inputs of a model, so its code may have changed since the training.
 
     Args:
         store: The feature store.
@@ -290,7 +322,7 @@ def diff_registry_definitions(store: "FeatureStore", contract: ServedModel, inpu
     Returns:
         Names of the parts.
     """
-    parts = differing_parts(contract.fingerprint, fingerprint(store, contract.horizon_days, contract.activity_days))
+    parts = differing_parts(without_label(contract.fingerprint), feature_fingerprint(store))
     if inputs != contract.inputs:
         parts.append("inputs")
     if contract.feature_service != FEATURE_SERVICE:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ class LoadedModel:
     churn_column: int
     scorer: CompiledScorer | None = None
     scorer_mismatch: str = ""
+
+    @cached_property
+    def definitions(self) -> str:
+        """Return the id of the version of the feature definitions that the model reads."""
+        return self.contract.definitions
 
     def churn_probabilities(self, matrix: Floats) -> Floats:
         """Compute churn probabilities.

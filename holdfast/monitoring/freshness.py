@@ -1,17 +1,20 @@
 """Freshness of the online store, the batch scores and the champion."""
 
+import math
 from datetime import timedelta
 from typing import Any
 
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import list_score_tables
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.materialization import (
     UnserveableStoreError,
     check_serveable,
     is_materializing,
     load_online_state,
 )
+from holdfast.feature_store.missing_versions import MissingVersionError
+from holdfast.model_versions.definitions_in_use import list_served_definitions
 from holdfast.models.contract import CHAMPION, freshness_limits
 from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavailableError
 from holdfast.models.registry_client import RegistryClient, fail_fast_env
@@ -23,52 +26,78 @@ from holdfast.monitoring.window import Window
 
 ONLINE, SCORES = "online store", "scores"  # subjects, beside CHAMPION
 _AGE = "age_hours"
+_NEVER_FILLED = "The online store was never materialized: run `python -m flows.features`."
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _LOOKBACK = timedelta(days=30)
 
 
 def check_online_store(settings: Settings, window: Window) -> CheckResult:
-    """Compare the age of the online store with the limits of the model's feature views.
+    """Compare the age of the features in the online store with the limits of the feature views.
 
-    Beyond the soft limit the service flags its predictions as stale, beyond the hard limit it refuses them. These
-    states of the store are critical, too: the store cannot be read; it lost its rows; its age is unknown because the
-    latest materialization was interrupted or failed the parity check, and an earlier run knew the age. A store that is
-    being filled is not checked.
+    Each version of the feature definitions that the champion or the challenger needs is checked. Beyond the soft limit
+    the service flags its predictions as stale, beyond the hard limit it refuses them. These states of the store are
+    critical, too: a version is not registered; the store cannot be read; it lost its rows; its age is unknown because
+    the latest materialization was interrupted or failed the parity check, and an earlier run knew the age. A store that
+    is being filled is not checked.
 
     Args:
-        settings: Settings with the data folder.
+        settings: Settings with the data folder and the registry's URL.
         window: Monitoring window; the age is that at its end.
 
     Returns:
-        The age in hours (NaN if unknown), and a finding if a limit is exceeded.
+        The largest age in hours (NaN if one is unknown), and one finding if a limit is exceeded.
     """
-    store = open_store()
-    limits = freshness_limits(store).values()
-    state = load_online_state(settings)
+    versions = list_served_definitions(settings)
+    if not versions:
+        return CheckResult(notes=[_NEVER_FILLED])
+    named = len(versions) > 1
+    checks = [_check_version(settings, window, version, named) for version in versions]
+    rows = sorted(
+        (row for check in checks for row in check.metrics),
+        key=lambda row: (row.breached, math.isnan(row.value), row.value),
+    )
+    findings = [finding for check in checks for finding in check.findings]
+    findings.sort(key=lambda finding: finding.severity != "critical")
+    summary = " ".join(finding.summary for finding in findings)
+    return CheckResult(
+        rows[-1:],
+        [finding.model_copy(update={"summary": summary}) for finding in findings[:1]],
+        [note for check in checks for note in check.notes],
+    )
+
+
+def _check_version(settings: Settings, window: Window, version: str, named: bool) -> CheckResult:
+    """Check the features of one version of the feature definitions, which texts name where there are several."""
+    about = f"Version {version} of the feature definitions: " if named else ""
+    try:
+        limits = freshness_limits(open_version(settings, version)).values()
+    except MissingVersionError as error:
+        return _unknown_age(str(error))
+    state = load_online_state(settings, version)
     if state is None and is_materializing(settings):
-        state = load_online_state(settings)  # the materialization may have ended since the first read
+        state = load_online_state(settings, version)  # the materialization may have ended since the first read
         if state is None:
-            return CheckResult(notes=["The online store is being filled: its age is not checked."])
+            return CheckResult(notes=[f"{about}The online store is being filled: its age is not checked."])
     if state is None or not limits:
         known = read_metrics(settings, "data", since=window.as_of - _LOOKBACK, before=window.as_of)
         if known[(known["metric"] == _AGE) & (known["subject"] == ONLINE)].empty:
-            return CheckResult(notes=["The online store was never materialized: run `python -m flows.features`."])
+            return CheckResult(notes=[f"{about}{_NEVER_FILLED}"])
         summary = "The latest materialization of the online store was interrupted or failed the parity check."
-        return _unknown_age(summary)
+        return _unknown_age(f"{about}{summary}")
     try:
-        check_serveable(settings, store)
+        check_serveable(settings, version)
     except UnserveableStoreError as error:
-        return _unknown_age(f"{error} The service refuses customers.")
+        return _unknown_age(f"{about}{error} The service refuses customers.")
     soft, hard = min(limit.soft for limit in limits), min(limit.hard for limit in limits)
     age = max(window.as_of - state.as_of, timedelta())
     soft_hours, hard_hours, age_hours = soft / _HOUR, hard / _HOUR, age / _HOUR
     severity: Severity = "critical" if age > hard else "warning"
     consequence = "refuses predictions" if age > hard else "flags its predictions as stale"
     summary = (
-        f"The online store holds features of {state.as_of:%Y-%m-%d %H:%M} UTC, {age_hours:.0f} hours old, beyond "
-        f"{hard_hours if age > hard else soft_hours:.0f}: the service {consequence}."
+        f"{about}The online store holds features of {state.as_of:%Y-%m-%d %H:%M} UTC, {age_hours:.0f} hours old, "
+        f"beyond {hard_hours if age > hard else soft_hours:.0f}: the service {consequence}."
     )
-    payload = {"age_hours": age_hours, "soft_hours": soft_hours, "hard_hours": hard_hours}
+    payload = {"age_hours": age_hours, "soft_hours": soft_hours, "hard_hours": hard_hours, "definitions": version}
     return check_limit(
         MetricRow(_AGE, ONLINE, age_hours, 1, limit=soft_hours), _finding(severity, ONLINE, summary, payload)
     )

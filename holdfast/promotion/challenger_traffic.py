@@ -8,13 +8,15 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
+from holdfast.feature_store.parity import load_parity
 from holdfast.model_versions.aliases import (
     get_challenger_version,
     get_champion_version,
-    get_contract,
     get_version,
     promotion_lock,
 )
+from holdfast.model_versions.definitions_in_use import find_definitions
+from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
 from holdfast.model_versions.records import TrafficRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
@@ -144,10 +146,31 @@ def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
             f"{about} is not the {CHALLENGER}; {is_now}. `python -m flows.gates --version {tried.number}` makes it "
             "the one if it passes. Nothing was changed."
         )
-    if parts := tried.contract().differing_definitions(get_contract(client, champion)):
+    for version in (tried, RegisteredVersion.from_mlflow(get_version(client, champion))):
+        version.contract()  # refused if training did not make it
+
+
+def require_features(client: MlflowClient, settings: Settings, version: str) -> None:
+    """Check that a service can read the features of a challenger.
+
+    Args:
+        client: MLflow's client.
+        settings: Settings with the data folder.
+        version: Version number.
+
+    Raises:
+        TrafficError: The version of its feature definitions has no online values, or wrong ones.
+        UnknownVersionError: There is no such version.
+    """
+    definitions = find_definitions(client, version)
+    if definitions is None:
+        return  # not made by flows.train: refused with that reason
+    parity = compute_or_unavailable(lambda: load_parity(settings, definitions))
+    if isinstance(parity, Unavailable) or parity.mismatches:
+        problem = parity.reason if isinstance(parity, Unavailable) else f"{parity.mismatches} online values are wrong."
         raise TrafficError(
-            f"{about} was trained on other definitions than the {CHAMPION}, version {champion}: {', '.join(parts)} "
-            "differ. One service cannot serve both. Nothing was changed."
+            f"{MODEL_NAME} version {version} reads version {definitions} of the feature definitions, which a service "
+            f"cannot serve now. {problem} Nothing was changed."
         )
 
 

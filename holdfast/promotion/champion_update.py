@@ -13,15 +13,13 @@ from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import (
     drop_challenger,
     get_champion_version,
-    get_contract,
     promotion_lock,
     set_champion,
 )
 from holdfast.model_versions.champion_history import find_last_breach
-from holdfast.model_versions.evidence import compute_or_unavailable
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.monitoring.skew.findings import describe_open_skew, is_definition_change
+from holdfast.monitoring.skew.findings import describe_open_skew
 from holdfast.runtime.endpoints import runbook_entry_url
 
 
@@ -86,33 +84,14 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
     return record
 
 
-def _require_no_skew(client: MlflowClient, settings: Settings, version: str, champion: str | None) -> None:
-    """Refuse a promotion while a skew is open, as the gates do not hold for other served values.
-
-    A version trained on changed definitions may be promoted: the promotion ends the skew of that change. Rollbacks are
-    not checked.
-    """
+def _require_no_skew(settings: Settings, version: str, champion: str | None) -> None:
+    """Refuse a promotion, not a rollback, while a skew is open: the gates do not hold for other served values."""
     if skew := describe_open_skew(settings):
-        if is_definition_change(settings) and _matches_current_definitions(client, settings, version):
-            return
         raise PromotionRefusedError(
             f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged_message(champion)} "
             f"Fix the skew ({runbook_entry_url('holdfast.skew.detected')}), then run `python -m flows.monitor --views "
             "skew` and try again. `python -m flows.rollback` still works."
         )
-
-
-def _matches_current_definitions(client: MlflowClient, settings: Settings, version: str) -> bool:
-    """Check if checkout, Feast's registry and a version have equal definitions; False if they cannot be compared."""
-    # Feast, which takes seconds
-    from holdfast.monitoring.skew.recompute import checkout_definitions
-
-    def matches() -> bool:
-        fingerprint = get_contract(client, version).fingerprint
-        with checkout_definitions(settings) as current:
-            return not current.changed_since(fingerprint)
-
-    return compute_or_unavailable(matches) is True
 
 
 def promote_champion(
@@ -152,7 +131,7 @@ def promote_champion(
             return champion
         if objection := find_objection():
             raise PromotionRefusedError(f"{objection}. {unchanged_message(champion)}")
-        _require_no_skew(client, settings, version, champion)
+        _require_no_skew(settings, version, champion)
         gates = require_passed_gates(client, version, champion)
         if gates.key != decision.gates:
             raise PromotionRefusedError(

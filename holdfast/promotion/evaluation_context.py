@@ -8,13 +8,15 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
-from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.parity import ParityRecord, input_definitions, load_parity
+from holdfast.feature_store.definition_versions import open_version
+from holdfast.feature_store.parity import ParityRecord, load_parity
 from holdfast.model_versions.aliases import get_champion_version
+from holdfast.model_versions.candidate import ModelCandidate
 from holdfast.model_versions.champion_history import RolloutBreach, find_last_breach
 from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord, RollbackRecord
+from holdfast.models.fingerprint import definitions_version, feature_fingerprint
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 _EVALUATION_CODE = [
@@ -22,6 +24,7 @@ _EVALUATION_CODE = [
     "model_versions/*.py",
     "training/bootstrap.py",
     "training/dataset.py",
+    "training/label_query.py",
     "training/metrics.py",
 ]
 
@@ -32,8 +35,8 @@ class EvaluationContext:
 
     Attributes:
         champion: Champion to compare with, None without one.
-        definitions: Fingerprint of the definitions in Feast's registry.
-        parity: Last parity report.
+        definitions: Fingerprint of the version of the feature definitions that the model was trained on, as registered.
+        parity: Last parity report of that version.
         rollback: Rollback of the version, None without one.
         breach: Breach of the version in a rollout, None without one.
     """
@@ -91,14 +94,18 @@ def load_evaluation_context(client: MlflowClient, settings: Settings, version: s
     Returns:
         The context.
     """
+
+    def definitions() -> str:
+        return definitions_version(ModelCandidate(client, version).definitions)
+
     champion = get_champion_version(client)
     if champion == version:
         record = GatesRecord.load(client, version)
         champion = record.champion if record else None
     return EvaluationContext(
         champion,
-        compute_or_unavailable(lambda: input_definitions(open_store(), settings)),
-        compute_or_unavailable(lambda: load_parity(settings)),
+        compute_or_unavailable(lambda: feature_fingerprint(open_version(settings, definitions()))),
+        compute_or_unavailable(lambda: load_parity(settings, definitions())),
         RollbackRecord.load(client, version),
         find_last_breach(client, version),
     )

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import open_version
 from holdfast.model_versions.candidate import ModelCandidate
 from holdfast.model_versions.evidence import Evidence, Unavailable, compute_or_unavailable, require
 from holdfast.model_versions.gate_settings import GateSettings
@@ -41,20 +41,23 @@ def collect_evidence(
         lambda: subject.definitions
     )
     with threadpool_limits(limits=1):  # as in training: threads that wait for each other are slower than one
-        rows = compute_or_unavailable(lambda: subject.test_rows(settings, require(context.definitions)))
+        rows = compute_or_unavailable(lambda: subject.test_rows(settings))
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
 
         def pair(champion: ModelCandidate) -> pd.DataFrame:
-            if not same:
+            inputs = rows if same else compute_or_unavailable(lambda: champion.rows_of_test(settings, subject))
+            if isinstance(inputs, Unavailable):  # its version of the feature definitions was retired
                 return model_comparison.pair_shared_scores(subject.predictions, champion.predictions)
             # A refitted model has learned the outcomes of the test rows; its tested model has not.
             predictions = subject.predictions
             tested = predictions["model"].to_numpy() if SERVED in predictions else require(scores)
-            paired = model_comparison.pair_scores(require(rows), tested, champion.score(require(rows).x))
-            return model_comparison.use_tested_scores(paired, champion.predictions, champion.recipe.refit)
+            paired = model_comparison.pair_scores(require(rows), tested, champion.score(inputs.x))
+            return model_comparison.use_tested_scores(paired, champion.predictions, champion.recipe.shipped)
 
         pairs = compute_or_unavailable(lambda: pair(champion)) if champion else None
-        compared_on = "the same test rows" if same else "the test rows they share"
+        compared_on = "the same test rows"
+        if champion is not None and (difference := _describe_labels(subject, champion)):
+            compared_on += difference
         if champion is None:
             compared_on = "there is no champion to compare with"
         elif isinstance(pairs, pd.DataFrame) and pairs["churned"].nunique() < 2:
@@ -87,7 +90,9 @@ def collect_evidence(
             as_tested=compute_or_unavailable(
                 lambda: model_comparison.largest_difference(require(rows), require(scores), subject.predictions)
             ),
-            wrong_direction=compute_or_unavailable(lambda: _wrong_direction(subject, require(rows), thresholds)),
+            wrong_direction=compute_or_unavailable(
+                lambda: _wrong_direction(settings, subject, require(rows), thresholds)
+            ),
             variance=compute_or_unavailable(
                 lambda: behavioral_tests.measure_variance(subject.score, require(rows).x, thresholds.seed)
             ),
@@ -103,8 +108,25 @@ def collect_evidence(
         )
 
 
-def _wrong_direction(subject: ModelCandidate, rows: TrainingSet, thresholds: GateSettings) -> float:
-    view = open_store().get_on_demand_feature_view(behavioral_tests.find_request_time_view(rows.inputs))
+def _describe_labels(subject: ModelCandidate, champion: ModelCandidate) -> str:
+    """Describe the outcomes of the comparison if the versions were trained on different labels."""
+    contracts = compute_or_unavailable(lambda: (subject.contract, champion.contract))
+    if isinstance(contracts, Unavailable):
+        return ""
+    new, old = contracts
+    if new.fingerprint.get("labels") == old.fingerprint.get("labels"):
+        return ""
+    windows = [f"{item.horizon_days}-day horizon, {item.activity_days}-day activity window" for item in contracts]
+    by = f"{windows[0]}; the champion was trained on another label: {windows[1]}"
+    if windows[0] == windows[1]:
+        by = f"{windows[0]}; the code of the champion's label differs"
+    return f", with the outcomes of version {subject.version} for both ({by})"
+
+
+def _wrong_direction(settings: Settings, subject: ModelCandidate, rows: TrainingSet, thresholds: GateSettings) -> float:
+    view = open_version(settings, subject.contract.definitions).get_on_demand_feature_view(
+        behavioral_tests.find_request_time_view(rows.inputs)
+    )
     assert view.feature_transformation is not None
     return behavioral_tests.measure_wrong_direction(
         subject.score, rows, view.feature_transformation.udf, thresholds.score_tolerance

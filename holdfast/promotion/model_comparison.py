@@ -57,26 +57,25 @@ def pair_shared_scores(model: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFr
     return model[[*_ROW, "churned", "model"]].merge(champion_scores, on=_ROW, validate="1:1")
 
 
-def use_tested_scores(rows: pd.DataFrame, predictions: pd.DataFrame, refit: Sequence[datetime]) -> pd.DataFrame:
-    """Replace the scores of a refitted champion for rows on which it was fitted.
+def use_tested_scores(rows: pd.DataFrame, predictions: pd.DataFrame, fitted: Sequence[datetime]) -> pd.DataFrame:
+    """Replace the scores of the champion for rows on which it was fitted.
 
     A refitted champion has learned the outcomes of its own test months, which the tests of the next trainings share.
-    For these rows its tested model, which has not, is compared.
+    For these rows its tested model, which has not, is compared. A model with a longer horizon than the champion is
+    tested on earlier months, which the champion may have learned too.
 
     Args:
         rows: Paired scores.
         predictions: Test predictions of the champion.
-        refit: Cut-offs on which the champion was refitted; empty when its tested model serves.
+        fitted: Cut-offs on which the champion was fitted.
 
     Returns:
         Paired scores without the rows on which the champion was fitted and not tested.
     """
-    if not refit:
-        return rows
     tested = rows[_ROW].merge(predictions[[*_ROW, "model"]], on=_ROW, how="left", validate="1:1")["model"].to_numpy()
-    fitted = rows["cutoff"].isin(list(refit)).to_numpy()
-    usable = ~fitted | np.isfinite(tested)
-    return rows.assign(champion=np.where(fitted, tested, rows["champion"]))[usable]
+    learned = rows["cutoff"].isin(list(fitted)).to_numpy()
+    usable = ~learned | np.isfinite(tested)
+    return rows.assign(champion=np.where(learned, tested, rows["champion"]))[usable]
 
 
 def compare_roc_auc(rows: pd.DataFrame, settings: GateSettings) -> Interval:

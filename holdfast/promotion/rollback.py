@@ -7,8 +7,8 @@ from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import RollbackError
-from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.parity import input_definitions
+from holdfast.feature_store.definition_versions import list_versions as list_versions_of_definitions
+from holdfast.feature_store.materialization import is_materializing, load_online_state
 from holdfast.model_versions.aliases import (
     get_champion_version,
     get_version,
@@ -16,9 +16,8 @@ from holdfast.model_versions.aliases import (
     promotion_lock,
     set_champion,
 )
-from holdfast.model_versions.candidate import ModelCandidate
 from holdfast.model_versions.champion_history import ChampionHistory, read_champion_history
-from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
+from holdfast.model_versions.definitions_in_use import find_definitions
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.promotion.champion_update import unchanged_message
@@ -50,24 +49,21 @@ class RollbackResult:
         version: Champion after the call.
         rolled_back: Version that was champion before.
         moved: False if the alias was there already.
-        warning: Set where ``version`` was trained on other feature definitions than the registry holds.
     """
 
     version: str
     rolled_back: str
     moved: bool
     why: str
-    warning: str = ""
 
     def summary(self) -> str:
         """Describe the champion and the next step.
 
         Returns:
-            One line, and one for a warning.
+            One line.
         """
-        warning = f"Warning: {self.warning}\n" if self.warning else ""
         again = " again" if self.moved else ", as before"
-        return f"{warning}{CHAMPION} is version {self.version}{again}. `python -m flows.package` puts it into a bento."
+        return f"{CHAMPION} is version {self.version}{again}. `python -m flows.package` puts it into a bento."
 
     def markdown(self) -> str:
         """Describe the rollback and its reason for the Prefect UI.
@@ -77,8 +73,7 @@ class RollbackResult:
         """
         if not self.moved:
             return f"{CHAMPION} is version {self.version}, as before."
-        text = f"{CHAMPION} is version {self.version} again. Version {self.rolled_back} was rolled back: {self.why}"
-        return f"{text}\n\n**Warning.** {self.warning}" if self.warning else text
+        return f"{CHAMPION} is version {self.version} again. Version {self.rolled_back} was rolled back: {self.why}"
 
 
 def roll_back(
@@ -103,8 +98,8 @@ def roll_back(
         Both versions.
 
     Raises:
-        RollbackError: There is no champion, no earlier one that passed its gates, ``to`` was never champion, or the
-            champion is not ``expected_champion``.
+        RollbackError: There is no champion, no earlier one that passed its gates, ``to`` was never champion, its
+            features are not in the online store, or the champion is not ``expected_champion``.
         UnknownVersionError: There is no version ``to``.
     """
     with promotion_lock(settings):
@@ -122,6 +117,7 @@ def roll_back(
             return RollbackResult(to, champion, moved=False, why=cause.why)
         past = read_champion_history(client)
         target = _former_champion(client, past, to) if to else _passed(client, _find_target(past, champion))
+        _require_features(client, settings, target, champion)
         times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
         record = RollbackRecord(
             to=target, when=cause.when, who=cause.who, why=cause.why, times=times, flow_run=cause.flow_run
@@ -157,43 +153,29 @@ def _finish(
 
 
 def _find_target(past: ChampionHistory, champion: str) -> str:
-    """Find the previous champion, skipping versions that were rolled back since they last became champion."""
-    visited, version = {champion}, champion
-    while (before := past.previous(version)) and before not in visited:
-        version = before
-        visited.add(version)
-        if not past.is_rolled_back(version):
-            return version
+    if target := past.rollback_target():
+        return target
     raise RollbackError(
         f"There is no champion before version {champion} that was not rolled back itself. "
         f"{unchanged_message(champion)} Name a former champion with `--to`, or train and promote another."
     )
 
 
-def describe_changed_definitions(client: MlflowClient, settings: Settings, version: str) -> str:
-    """Describe differences between the definitions of a version and Feast's registry, without the features lock.
-
-    Args:
-        client: MLflow client.
-        settings: Settings with the data folder.
-        version: Version to check.
-
-    Returns:
-        A warning; empty if the definitions match.
-    """
-    now = compute_or_unavailable(lambda: input_definitions(open_store(), settings))
-    then = compute_or_unavailable(lambda: ModelCandidate(client, version).definitions)
-    if isinstance(now, Unavailable) or isinstance(then, Unavailable):
-        missing = now if isinstance(now, Unavailable) else then
-        assert isinstance(missing, Unavailable)
-        return f"Whether version {version} matches the current definitions is unknown: {missing.reason}"
-    if parts := sorted(part for part, value in then.items() if now.get(part) != value):
-        return (
-            f"Version {version} was trained on other definitions than Feast's registry holds now ({', '.join(parts)} "
-            "differ): a service with the current definitions responds with 503 for it. Restore its definitions, or "
-            "train again."
+def _require_features(client: MlflowClient, settings: Settings, version: str, champion: str) -> None:
+    """Refuse a version whose feature definitions have no online values: a service could not score with it."""
+    if (definitions := find_definitions(client, version)) is None:
+        return  # a version of an early release, which the service refuses with its own reason
+    problem = ""
+    if definitions not in list_versions_of_definitions(settings):
+        problem = "is not registered: it was retired, or its features are in another data folder"
+    elif load_online_state(settings, definitions) is None and not is_materializing(settings):
+        problem = "has no online values"
+    if problem:
+        raise RollbackError(
+            f"Version {version} reads version {definitions} of the feature definitions, which {problem}. "
+            f"{unchanged_message(champion)} Run `python -m flows.features` on the code that version {version} was "
+            "trained with, then roll back; or train and promote another version."
         )
-    return ""
 
 
 def _passed(client: MlflowClient, version: str) -> str:

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FeaturesResult:
-    """State of the online store after a run of features.
+class VersionFeatures:
+    """Online values of one version of the feature definitions.
 
     Attributes:
+        version: Id of the version.
         materialized: False where the online store held these features already.
     """
 
-    as_of: datetime
+    version: str
     known_at: datetime
     feature_views: list[str]
     materialized: bool
@@ -42,6 +43,30 @@ class FeaturesResult:
             f"{state}; {format_count(self.parity.values_compared, 'value')} compared, "
             f"{format_count(self.parity.mismatches, 'mismatch')}"
         )
+
+
+@dataclass(frozen=True)
+class FeaturesResult:
+    """Online values of every version of the feature definitions after a run of features.
+
+    Attributes:
+        versions: At least one; the version of the applied definitions, where it is registered, is the last one.
+    """
+
+    as_of: datetime
+    versions: list[VersionFeatures]
+
+    @property
+    def current(self) -> VersionFeatures:
+        """Return the values of the latest version."""
+        return self.versions[-1]
+
+    @property
+    def state_summary(self) -> str:
+        """Return the state of each version, without a full stop; ids only where there are several versions."""
+        if len(self.versions) == 1:
+            return self.current.state_summary
+        return "; ".join(f"version {item.version} {item.state_summary}" for item in self.versions)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class RunSummary(BaseModel):
         Returns:
             The summary.
         """
-        evaluation, parity, gates = trained.evaluation, built.parity, trained.gates
+        evaluation, parity, gates = trained.evaluation, built.current.parity, trained.gates
         values = {
             name: {metric: interval.value for metric, interval in intervals.items()}
             for name, intervals in evaluation.metrics.items()
@@ -121,7 +121,7 @@ class RunSummary(BaseModel):
             transactions_ingested=sum(batch.rows_added for batch in of_sales),
             transactions_quarantined=sum(batch.rows_quarantined for batch in of_sales),
             customers=parity.customers,
-            feature_views=built.feature_views,
+            feature_views=built.current.feature_views,
             training_rows=trained.training_rows,
             test_rows=evaluation.rows,
             model_name=trained.model_name,

@@ -26,8 +26,8 @@ class ChallengerPredictions:
         x: Inputs of the model, shape (customers, inputs).
         active: Mask of active customers, shape (customers,).
         active_requests: Number of requests about active customers.
-        input_mismatch: Description of a customer for which two versions got different inputs from the same stored
-            features for the same ``as_of``; None without one.
+        input_mismatch: Description of a customer for which two versions on the same feature definitions got different
+            inputs from the same stored features for the same ``as_of``; None without one.
     """
 
     requests: int
@@ -92,7 +92,7 @@ class IncrementalPredictions:
                 has_new = True
                 self._own_hashes, new = _with_hashes(self._own_hashes, rows, inputs)
                 self._is_suspect = self._is_suspect or _disagree(new, self._other_hashes)
-            elif not is_own and set(inputs) <= set(rows.column_names):
+            elif not is_own and _is_comparable(rows, self._contract):
                 self._other_hashes, new = _with_hashes(self._other_hashes, rows, inputs)
                 self._is_suspect = self._is_suspect or _disagree(new, self._own_hashes)
         if has_new:
@@ -101,7 +101,7 @@ class IncrementalPredictions:
             active = _is_active(latest, self._contract)
             self.predictions = ChallengerPredictions(self._requests, scores, x, active, self._active_requests)
         if self._is_suspect:
-            mismatch = _find_mismatch(self._settings, self._version, self._route, inputs, self._since)
+            mismatch = _find_mismatch(self._settings, self._version, self._route, self._contract, self._since)
             if mismatch != self.predictions.input_mismatch:
                 self.predictions = replace(self.predictions, input_mismatch=mismatch)
         return self.predictions
@@ -143,7 +143,13 @@ def _is_active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
     return active_mask(recency, contract.activity_days)
 
 
-def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[str], since: datetime) -> str | None:
+def _is_comparable(rows: pa.Table, contract: ServedModel) -> bool:
+    """Check that a file of another version has the inputs of the contract, by the same feature definitions."""
+    definitions = rows["definitions"][0].as_py()
+    return definitions in (None, contract.definitions) and set(contract.inputs) <= set(rows.column_names)
+
+
+def _find_mismatch(settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> str | None:
     """Describe a customer with different inputs in two model versions, from the whole log; None without one."""
     own: list[pa.Table] = []
     others: list[pa.Table] = []
@@ -152,7 +158,7 @@ def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[st
         if not rows.num_rows:
             continue
         if rows["version"][0].as_py() != version:
-            if set(inputs) <= set(rows.column_names):
+            if _is_comparable(rows, contract):
                 others.append(rows)
         elif rows["route"][0].as_py() == route:
             own.append(rows)
@@ -163,7 +169,7 @@ def _find_mismatch(settings: Settings, version: str, route: str, inputs: list[st
     by = [ENTITY_KEY, "as_of", *views]
     other = other.filter(pc.is_in(other[ENTITY_KEY], pc.unique(table[ENTITY_KEY])))
     both = _latest_rows(table, by).merge(_latest_rows(other, by), on=by, suffixes=("", "_other"))
-    for name in inputs:
+    for name in contract.inputs:
         own_values, other_values = both[name].to_numpy(np.float64), both[f"{name}_other"].to_numpy(np.float64)
         is_equal = (own_values == other_values) | (np.isnan(own_values) & np.isnan(other_values))
         different: Ints = np.flatnonzero(~is_equal)

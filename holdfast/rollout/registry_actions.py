@@ -9,7 +9,7 @@ from holdfast.core.errors import RollbackError
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
-from holdfast.promotion.challenger_traffic import set_traffic
+from holdfast.promotion.challenger_traffic import require_features, set_traffic
 from holdfast.promotion.champion_update import promote_champion
 from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import RollbackCause, roll_back
@@ -53,6 +53,7 @@ def begin_step(
             return override
         record.save(client, version)
         if step.name != "watch":
+            require_features(client, settings, version)
             set_traffic(client, version, step.traffic(now + settings_of(record).lease), ACTOR, now)
     return None
 

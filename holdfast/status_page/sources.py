@@ -1,7 +1,8 @@
 """Sections from the data folder: features, parity, scores, monitoring, alerts."""
 
 import math
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from feature_repo.settings import Settings
@@ -21,50 +22,58 @@ from holdfast.status_page.status_models import (
 _SHOWN_BREACHES = 8
 
 
-def load_freshness(settings: Settings) -> FreshnessStatus:
-    """Compute the age of the online store at the logical time (``HOLDFAST_CLOCK``).
+def load_definitions(settings: Settings) -> list[str]:
+    """List the versions of the feature definitions that the served models need.
+
+    Args:
+        settings: Names the data folder and the registry.
+
+    Returns:
+        Ids, that of the champion first.
+    """
+    from holdfast.model_versions.definitions_in_use import list_served_definitions
+
+    return list_served_definitions(settings)
+
+
+def load_freshness(settings: Settings, versions: Sequence[str]) -> list[FreshnessStatus]:
+    """Compute the age of the online features at the logical time (``HOLDFAST_CLOCK``).
 
     Args:
         settings: Names the data folder and the clock.
+        versions: Ids of the versions of the feature definitions.
 
     Returns:
-        The age and its limits.
+        The age and its limits by version.
     """
-    from holdfast.feature_store.feast_registry import collect_definitions
-    from holdfast.feature_store.materialization import load_online_state
-
-    online, now = load_online_state(settings), resolve_as_of(None, settings, datetime.now(UTC))
-    feature_views = collect_definitions().feature_views
-    soft = min(float(view.tags["soft_limit_hours"]) for view in feature_views)
-    hard = min((view.ttl.total_seconds() / 3600 for view in feature_views if view.ttl), default=math.inf)
-    age = max(0.0, (now - online.as_of).total_seconds() / 3600) if online else None
-    return FreshnessStatus(
-        now=now,
-        as_of=online.as_of if online else None,
-        known_at=online.known_at if online else None,
-        age_hours=age,
-        soft_hours=soft,
-        hard_hours=hard,
-        state="unknown" if age is None else "expired" if age > hard else "stale" if age > soft else "fresh",
-    )
+    if not versions:
+        return []
+    now = resolve_as_of(None, settings, datetime.now(UTC))
+    return [_freshness(settings, version, now) for version in versions]
 
 
-def load_parity_status(settings: Settings) -> ParityStatus:
-    """Read the latest parity report.
+def load_parity(settings: Settings, versions: Sequence[str]) -> list[ParityStatus]:
+    """Read the latest parity reports.
 
     Args:
         settings: Names the data folder.
+        versions: Ids of the versions of the feature definitions.
 
     Returns:
-        Its counts.
-
-    Raises:
-        MissingParityError: There is none since the last materialization.
+        Their counts by version; a version without a report since its last materialization has a problem.
     """
-    from holdfast.feature_store.parity import load_parity
+    from holdfast.feature_store.parity import MissingParityError, load_parity
 
-    report = load_parity(settings)
-    return ParityStatus(as_of=report.as_of, values_compared=report.values_compared, mismatches=report.mismatches)
+    found = []
+    for version in versions:
+        try:
+            report = load_parity(settings, version)
+        except MissingParityError as error:
+            found.append(ParityStatus(version=version, problem=str(error)))
+            continue
+        counts = {"values_compared": report.values_compared, "mismatches": report.mismatches}
+        found.append(ParityStatus(version=version, as_of=report.as_of, **counts))
+    return found
 
 
 def load_scores(settings: Settings) -> ScoresStatus | None:
@@ -118,6 +127,32 @@ def load_alerts(settings: Settings) -> list[AlertStatus]:
     if not settings.alerts.exists():
         return []
     return [AlertStatus(since=alert.opened, **alert.model_dump()) for alert in list_open_alerts(settings)]
+
+
+def _freshness(settings: Settings, version: str, now: datetime) -> FreshnessStatus:
+    from holdfast.feature_store.definition_versions import open_version
+    from holdfast.feature_store.materialization import load_online_state
+    from holdfast.feature_store.missing_versions import MissingVersionError
+    from holdfast.models.contract import freshness_limits
+
+    try:
+        limits = freshness_limits(open_version(settings, version)).values()
+    except MissingVersionError as error:
+        return FreshnessStatus(version=version, now=now, state="unknown", problem=str(error))
+    online = load_online_state(settings, version)
+    hour = timedelta(hours=1)
+    soft, hard = min(limit.soft for limit in limits) / hour, min(limit.hard for limit in limits) / hour
+    age = max(0.0, (now - online.as_of) / hour) if online else None
+    return FreshnessStatus(
+        version=version,
+        now=now,
+        as_of=online.as_of if online else None,
+        known_at=online.known_at if online else None,
+        age_hours=age,
+        soft_hours=soft,
+        hard_hours=hard,
+        state="unknown" if age is None else "expired" if age > hard else "stale" if age > soft else "fresh",
+    )
 
 
 def _view_status(settings: Settings, view: View) -> ViewStatus:

@@ -65,26 +65,31 @@ class ModelStatus(_Status):
 
 
 class FreshnessStatus(_Status):
-    """Age of the online store, in hours; ``now`` is the logical time.
+    """Age of the online features of one version of the feature definitions, in hours; ``now`` is the logical time.
 
-    Predictions are flagged beyond ``soft_hours`` and refused beyond ``hard_hours``.
+    Predictions are flagged beyond ``soft_hours`` and refused beyond ``hard_hours``. A version that is not registered
+    has a ``problem`` instead.
     """
 
+    version: str
     now: datetime
-    as_of: datetime | None
-    known_at: datetime | None
-    age_hours: float | None
-    soft_hours: float
-    hard_hours: float
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+    age_hours: float | None = None
+    soft_hours: float | None = None
+    hard_hours: float | None = None
     state: Literal["fresh", "stale", "expired", "unknown"]
+    problem: str = ""
 
 
 class ParityStatus(_Status):
-    """Latest comparison of online values with point-in-time values."""
+    """Latest comparison of online values of one version of the feature definitions with point-in-time values."""
 
-    as_of: datetime
-    values_compared: int
-    mismatches: int
+    version: str
+    as_of: datetime | None = None
+    values_compared: int = 0
+    mismatches: int = 0
+    problem: str = ""
 
 
 class DeploymentStatus(_Status):

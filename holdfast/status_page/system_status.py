@@ -1,5 +1,6 @@
 """System state at one time: all sections of the page."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -38,8 +39,8 @@ class SystemStatus(BaseModel):
     data: str
     components: Section[list[ComponentStatus]] = Field(alias="parts")
     models: Section[ModelStatus]
-    freshness: Section[FreshnessStatus]
-    parity: Section[ParityStatus]
+    freshness: Section[list[FreshnessStatus]]
+    parity: Section[list[ParityStatus]]
     scores: Section[ScoresStatus | None]
     views: Section[list[ViewStatus]]
     alerts: Section[list[AlertStatus]]
@@ -50,13 +51,15 @@ class SystemStatus(BaseModel):
         """Return the worst level: bad for critical, wrong or down, warning for stale, unknown or not ready."""
         severities = {alert.severity for alert in self.alerts.value or []}
         states = {component.state for component in self.components.value or []}
-        freshness = self.freshness.value.state if self.freshness.value else "unknown"
-        mismatches = self.parity.value.mismatches if self.parity.value else 0
-        if "critical" in severities or "down" in states or mismatches or freshness == "expired":
+        freshness = {item.state for item in self.freshness.value or []}
+        parity = self.parity.value or []
+        wrong = any(item.mismatches for item in parity)
+        if "critical" in severities or "down" in states or wrong or "expired" in freshness:
             return "bad"
         sections = (self.models, self.freshness, self.parity, self.views, self.alerts, self.deployments)
-        unknown = any(section.error for section in sections) or "not ready" in states
-        return "warning" if "warning" in severities or unknown or freshness != "fresh" else "good"
+        unknown = any(section.error for section in sections) or any(item.problem for item in parity)
+        attention = "warning" in severities or "not ready" in states
+        return "warning" if attention or unknown or freshness != {"fresh"} else "good"
 
 
 def load_system_status(settings: Settings, endpoints: EndpointSettings, at: datetime) -> SystemStatus:
@@ -70,13 +73,14 @@ def load_system_status(settings: Settings, endpoints: EndpointSettings, at: date
     Returns:
         The state.
     """
+    definitions = functools.cache(lambda: sources.load_definitions(settings))
     return SystemStatus(
         at=at,
         data=str(settings.data),
         components=load_section(lambda: check_components(endpoints)),
         models=load_section(lambda: load_models(settings, endpoints)),
-        freshness=load_section(lambda: sources.load_freshness(settings)),
-        parity=load_section(lambda: sources.load_parity_status(settings)),
+        freshness=load_section(lambda: sources.load_freshness(settings, definitions())),
+        parity=load_section(lambda: sources.load_parity(settings, definitions())),
         scores=load_section(lambda: sources.load_scores(settings)),
         views=load_section(lambda: sources.load_views(settings)),
         alerts=load_section(lambda: sources.load_alerts(settings)),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from feature_repo.labels import label_sql
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
@@ -47,6 +48,7 @@ def build_contract(
         threshold=recipe.threshold,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,
+        label_sql=label_sql(settings.horizon_days, settings.activity_days),
         fingerprint=fingerprint,
         model_sha256=sha256,
         examples=score_examples(model, build_example_rows(reference, latest, categorical)),

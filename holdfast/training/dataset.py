@@ -9,25 +9,22 @@ from datetime import datetime
 from typing import NamedTuple
 
 import ibis
-import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.labels import churn_labels
+from feature_repo.labels import LabelFunction, churn_labels
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
-from feature_repo.transformations import known_transactions
-from holdfast.core.parquet_files import read_parquet_file
+from feature_repo.transformations import known_rows
 from holdfast.core.types import Bools, Floats
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.historical_features import join_features, join_unserved_features
 from holdfast.feature_store.schemas import Labels
-from holdfast.feature_store.snapshots import NoDataError, build_snapshots, effective_known_at, snapshot_path
-from holdfast.ingestion.batches import list_batches
+from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.ingestion.tables import scan_table
 from holdfast.models.categories import category_code, encode_categories
@@ -39,6 +36,8 @@ from holdfast.models.contract import (
     model_inputs,
     slice_only_features,
 )
+from holdfast.models.label import LabelDefinition
+from holdfast.training.label_query import current_label, query_labels
 from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
 
 # Simple models, customer groups and behavioral tests read these features, whether or not the model does.
@@ -51,8 +50,6 @@ EVALUATION_FEATURES = (
     "mean_gap_days",
 )
 
-# As feature_repo.labels.churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
-LabelFunction = Callable[[ir.Table, Sequence[datetime], int, int], ir.Table]
 _label_function: ContextVar[LabelFunction] = ContextVar("label_function", default=churn_labels)
 
 
@@ -195,21 +192,32 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
 
     Args:
         settings: Settings with the data folder.
-        cutoff: Cut-off, whose snapshot exists.
+        cutoff: Cut-off.
         known_at: Latest arrival of the data.
 
     Returns:
         History of the customers with a purchase.
     """
-    batches = list_batches(settings)
-    path = snapshot_path(settings, "customer_purchase_history", cutoff, effective_known_at(batches, cutoff, known_at))
-    table = read_parquet_file(path, columns=["purchase_days", "first_purchase_us", "last_purchase_us"])
-    days, first, last = (table[name].to_numpy().astype(np.float64) for name in table.column_names)
-    bought = days > 0  # customers with returns only have no first purchase
-    repeats = days[bought] - 1
+    connection = ibis.duckdb.connect()
+    try:
+        rows = scan_table(connection, settings, known_at=known_at)
+        purchases = known_rows(rows, cutoff, known_at).filter(lambda row: row.amount > 0)
+        histories = purchases.group_by("customer_id").aggregate(
+            days=purchases.event_timestamp.date().nunique(),
+            first=purchases.event_timestamp.min(),
+            last=purchases.event_timestamp.max(),
+        )
+        table = histories.order_by("customer_id").drop("customer_id").to_pyarrow()
+    finally:
+        connection.disconnect()
+    days = table["days"].to_numpy().astype(np.float64)
+    first, last = (
+        table[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() for name in ("first", "last")
+    )
+    repeats = days - 1
     # Two purchases on one day are no repeat purchase.
-    last_day = np.where(repeats > 0, (last - first)[bought] / DAY_US, 0.0)
-    return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first[bought]) / DAY_US)
+    last_day = np.where(repeats > 0, (last - first) / DAY_US, 0.0)
+    return PurchaseHistory(repeats, last_day, (epoch_us(cutoff) - first) / DAY_US)
 
 
 def find_labeled_cutoffs(
@@ -249,15 +257,22 @@ def find_labeled_cutoffs(
 
 
 def assemble_training_set(
-    settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime
+    settings: Settings,
+    definitions: str,
+    cutoffs: Sequence[datetime],
+    as_of: datetime,
+    known_at: datetime,
+    label: LabelDefinition | None = None,
 ) -> TrainingSet:
     """Label every active customer at every cut-off and join the point-in-time features.
 
     Args:
-        settings: Settings with the data folder, the horizon and the activity window.
+        settings: Settings with the data folder.
+        definitions: Id of the version of the feature definitions.
         cutoffs: Cut-offs, whose snapshots must exist.
         as_of: Latest event of the labels.
         known_at: Latest arrival of the data.
+        label: Label of a model version; None for the label of the code and ``settings``.
 
     Returns:
         Training set.
@@ -266,10 +281,11 @@ def assemble_training_set(
         MissingFeatureError: A labeled customer without features, or no recency in the feature service.
         SliceOnlyInputError: The feature service reads a feature that defines slices only.
     """
-    labels = _labels(settings, cutoffs, as_of, known_at)
+    label = label or current_label(settings, _label_function.get())
+    labels = _labels(settings, label, cutoffs, as_of, known_at)
     entities = labels.rename(columns={"cutoff": "event_timestamp"})[[ENTITY_KEY, "event_timestamp"]]
     entities[REQUEST_TIME] = entities["event_timestamp"].astype("int64")  # datetime64[us]
-    store = open_store(known_at)
+    store = open_version(settings, definitions, known_at)
     # Feast does not preserve the order of the requested rows.
     order = [("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")]
     joined, inputs = join_features(store, entities).sort_by(order), model_inputs(store)
@@ -297,24 +313,28 @@ def assemble_training_set(
         name: encode_categories(column.to_pylist()) if name in texts else column.to_numpy().astype(np.float64)
         for name, column in other_columns.items()
     }
-    return TrainingSet(keys, x, churned, inputs, histories, settings.horizon_days, texts, other_features)
+    return TrainingSet(keys, x, churned, inputs, histories, label.horizon_days, texts, other_features)
 
 
 def build_training_set(
     settings: Settings,
+    definitions: str,
     cutoffs: Sequence[datetime],
     as_of: datetime,
     known_at: datetime,
     report: Callable[[str], object] = lambda text: None,
+    label: LabelDefinition | None = None,
 ) -> TrainingSet:
     """Build the snapshots of the cut-offs and assemble the training set.
 
     Args:
         settings: Settings with the data folder, the horizon and the activity window.
+        definitions: Id of the version of the feature definitions.
         cutoffs: Cut-offs.
         as_of: Latest event of the labels.
         known_at: Latest arrival of the data.
         report: Called with a description of each step.
+        label: As in :func:`assemble_training_set`.
 
     Returns:
         Training set.
@@ -323,17 +343,20 @@ def build_training_set(
         NoDataError: No transaction before a cut-off had arrived by ``known_at``.
         MissingFeatureError: A labeled customer without features.
     """
+    store = open_version(settings, definitions)
     for number, cutoff in enumerate(cutoffs, start=1):
         report(f"building the features of cut-off {number} of {len(cutoffs)}")
-        build_snapshots(settings, cutoff, known_at)
+        build_snapshots(settings, store, cutoff, known_at)
     report("joining labels and features")
-    return assemble_training_set(settings, cutoffs, as_of, known_at)
+    return assemble_training_set(settings, definitions, cutoffs, as_of, known_at, label)
 
 
-def _labels(settings: Settings, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime) -> pd.DataFrame:
+def _labels(
+    settings: Settings, label: LabelDefinition, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime
+) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(scan_table(connection, settings, known_at=known_at), as_of, known_at)
-    labels = _label_function.get()(transactions, cutoffs, settings.horizon_days, settings.activity_days)
+    transactions = known_rows(scan_table(connection, settings, known_at=known_at), as_of, known_at)
+    labels = query_labels(connection, label, transactions, cutoffs)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()
     return Labels.validate(frame, lazy=True)

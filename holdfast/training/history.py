@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.settings import Settings
-from feature_repo.transformations import known_transactions
+from feature_repo.transformations import known_rows
 from holdfast.core.types import Floats
 from holdfast.ingestion.history_extent import DataGap, read_extent
 from holdfast.ingestion.tables import scan_table
@@ -144,7 +144,7 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     if extent is None:
         return ShopHistory(0, None, None, NO_GAPS)
     connection = ibis.duckdb.connect()
-    transactions = known_transactions(scan_table(connection, settings, known_at=known_at), as_of, known_at)
+    transactions = known_rows(scan_table(connection, settings, known_at=known_at), as_of, known_at)
     days = (
         transactions.filter(transactions.amount > 0)
         .select("customer_id", day=lambda t: t.event_timestamp.date())

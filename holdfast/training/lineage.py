@@ -22,7 +22,15 @@ from holdfast.training.numeric_environment import (
 from holdfast.training.settings import TrainingSettings
 
 # Modules of holdfast.models that decide a model; the others only serve it.
-_MODEL_MODULES = ("additive_terms", "calibrated_classifier", "contract", "fingerprint", "purchase_models")
+_MODEL_MODULES = (
+    "additive_terms",
+    "calibrated_classifier",
+    "categories",
+    "category_columns",
+    "contract",
+    "fingerprint",
+    "purchase_models",
+)
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")
 Utc = Annotated[datetime, AfterValidator(as_utc)]  # a stored time in another zone would change the training key
 ROOT = Path(__file__).resolve().parents[2]

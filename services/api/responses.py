@@ -25,13 +25,14 @@ def to_prediction(result: "ScoringResult") -> Prediction:
         ServiceError: The customer was rejected.
     """
     batch, row = result.batch, result.start
-    checked, features = batch.checked, batch.checked.features
+    checked, scores = batch.inputs.checked, batch.scores
+    features = checked.features
     if rejected := checked.rejected.get(row):
         status = status_of(rejected.reason, result.request.as_of is not None)
         raise ServiceError(status, rejected.reason, rejected.detail)
-    contract = batch.scores.models[row].contract
-    probability = float(batch.scores.probabilities[row])
-    newest = int(checked.newest_us[row])
+    contract = scores.models[row].contract
+    probability = float(scores.probabilities[row])
+    newest = int(scores.newest_us[row])
     return Prediction(
         customer_id=features.customer_ids[row],
         churn_probability=probability,
@@ -41,8 +42,8 @@ def to_prediction(result: "ScoringResult") -> Prediction:
         feature_service=contract.feature_service,
         feature_timestamp=from_epoch_us(newest),
         feature_age_seconds=(int(features.as_of_us[row]) - newest) / _SECOND_US,
-        stale=bool(checked.stale[row]),
-        active=bool(checked.active[row]),
+        stale=bool(scores.stale[row]),
+        active=bool(scores.active[row]),
         explanation=result.explanations.get(row),
     )
 
@@ -62,24 +63,25 @@ def to_batch_prediction(result: "ScoringResult") -> BatchPrediction:
         model_version=contract.model_version,
         feature_service=contract.feature_service,
         threshold=contract.threshold,
-        as_of=from_epoch_us(int(batch.checked.features.as_of_us[result.start])),
+        as_of=from_epoch_us(int(batch.inputs.checked.features.as_of_us[result.start])),
         predictions=_items(result),
     )
 
 
 def _items(result: "ScoringResult") -> list[BatchItem]:
     batch, rows = result.batch, slice(result.start, result.stop)
-    checked, features = batch.checked, batch.checked.features
-    times = {newest: from_epoch_us(newest) for newest in set(checked.newest_us[rows].tolist()) if newest >= 0}
-    ages = ((features.as_of_us[rows] - checked.newest_us[rows]) / _SECOND_US).tolist()
+    checked, scores = batch.inputs.checked, batch.scores
+    features = checked.features
+    times = {newest: from_epoch_us(newest) for newest in set(scores.newest_us[rows].tolist()) if newest >= 0}
+    ages = ((features.as_of_us[rows] - scores.newest_us[rows]) / _SECOND_US).tolist()
     items = []
     for position, (row, probability, newest, stale, active) in enumerate(
         zip(
             range(result.start, result.stop),
-            batch.scores.probabilities[rows].tolist(),
-            checked.newest_us[rows].tolist(),
-            checked.stale[rows].tolist(),
-            checked.active[rows].tolist(),
+            scores.probabilities[rows].tolist(),
+            scores.newest_us[rows].tolist(),
+            scores.stale[rows].tolist(),
+            scores.active[rows].tolist(),
             strict=True,
         )
     ):
@@ -87,7 +89,7 @@ def _items(result: "ScoringResult") -> list[BatchItem]:
         if rejected := checked.rejected.get(row):
             items.append(BatchItem(customer_id=customer_id, status=rejected.reason, detail=rejected.detail))
             continue
-        contract = batch.scores.models[row].contract
+        contract = scores.models[row].contract
         items.append(
             BatchItem(
                 customer_id=customer_id,

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from holdfast.core.types import Bools, Floats
+from holdfast.core.types import Bools, Floats, Ints
 from holdfast.models.loaded_model import LoadedModel
-from holdfast.online_features.reader import OnlineFeatures
-from services.inference.feature_checks import CheckedInputs, RejectedCustomer
+from services.inference.feature_checks import CheckedInputs
+from services.inference.feature_definitions import FeatureDefinitions
 from services.observability.stage_times import StageTimes
 from services.schemas import Explanation
 
 if TYPE_CHECKING:
-    from services.inference.feature_definitions import FeatureDefinitions
     from services.models.served_models import ServedModels
 
 
@@ -37,11 +36,49 @@ class ScoringRequest:
 
 
 @dataclass(frozen=True)
+class VersionInputs:
+    """Checked inputs of rows of a batch, under one version of the feature definitions.
+
+    Attributes:
+        definitions: Feature definitions of the version.
+        checked: Checked inputs of the rows that were read.
+        positions: Position in ``checked`` of each row of the batch, and -1 for a row that was not read; None: all rows
+            were read, in order.
+    """
+
+    definitions: FeatureDefinitions
+    checked: CheckedInputs
+    positions: Ints | None = None
+
+    def locate(self, rows: Ints) -> Ints:
+        """Return the positions of rows in ``checked``.
+
+        Args:
+            rows: Rows of the batch that were read.
+
+        Returns:
+            Positions, in the order of ``rows``.
+        """
+        return rows if self.positions is None else self.positions[rows]
+
+
+@dataclass(frozen=True)
 class BatchScores:
-    """Churn probability (NaN: not scored) and scoring model of each row."""
+    """Score of each row, and properties of the inputs that its model received.
+
+    Attributes:
+        probabilities: Churn probability; NaN: not scored.
+        models: Scoring model.
+        newest_us: As in ``CheckedInputs``.
+        stale: As in ``CheckedInputs``.
+        active: As in ``Prediction``.
+    """
 
     probabilities: Floats
     models: list[LoadedModel]
+    newest_us: Ints
+    stale: Bools
+    active: Bools
 
 
 @dataclass(frozen=True)
@@ -51,8 +88,8 @@ class ScoredRequests:
     Attributes:
         requests: The requests.
         models: Models in service.
-        definitions: Feature definitions.
-        checked: Checked model inputs, with the rejected customers.
+        inputs: Inputs under the champion's version of the feature definitions, with the rejected customers.
+        challenger_inputs: Inputs of the rows that were read under another version for the challenger; None: no row.
         usable: Rows that were scored.
         scores: Scores.
         stages: Times of the stages.
@@ -60,11 +97,23 @@ class ScoredRequests:
 
     requests: Sequence[ScoringRequest]
     models: "ServedModels"
-    definitions: "FeatureDefinitions"
-    checked: CheckedInputs
+    inputs: VersionInputs
+    challenger_inputs: VersionInputs | None
     usable: Bools
     scores: BatchScores
     stages: StageTimes
+
+    def inputs_of(self, model: LoadedModel) -> VersionInputs:
+        """Return the inputs under the version that a model reads.
+
+        Args:
+            model: Model that has scored a row.
+
+        Returns:
+            Inputs of the model's rows.
+        """
+        is_challenger = self.challenger_inputs is not None and model is self.models.challenger
+        return self.challenger_inputs if self.challenger_inputs is not None and is_challenger else self.inputs
 
 
 @dataclass(frozen=True)
@@ -86,47 +135,37 @@ class ScoringResult:
     explanations: dict[int, Explanation]
 
 
-def merge_batches(batches: Sequence[ScoredRequests]) -> ScoredRequests:
-    """Concatenate batches of the same models and definitions.
+def new_scores(champion: LoadedModel, inputs: VersionInputs, copy: bool) -> BatchScores:
+    """Create the scores of a batch before any model has scored.
 
     Args:
-        batches: At least one batch.
+        champion: Champion.
+        inputs: Inputs of the champion.
+        copy: Another model may replace properties of a row; otherwise these are those of ``inputs``.
 
     Returns:
-        One batch, with the stages of the last.
+        Scores without probabilities.
     """
-    if len(batches) == 1:
-        return batches[0]
-    last = batches[-1]
-    checked = [batch.checked for batch in batches]
-    features = [one.features for one in checked]
-    rejected: dict[int, RejectedCustomer] = {}
-    start = 0
-    for batch in batches:
-        rejected |= {start + row: customer for row, customer in batch.checked.rejected.items()}
-        start += len(batch.usable)
-    return ScoredRequests(
-        requests=[request for batch in batches for request in batch.requests],
-        models=last.models,
-        definitions=last.definitions,
-        checked=CheckedInputs(
-            features=OnlineFeatures(
-                customer_ids=[customer for one in features for customer in one.customer_ids],
-                as_of_us=np.concatenate([one.as_of_us for one in features]),
-                inputs=np.concatenate([one.inputs for one in features]),
-                faults=np.concatenate([one.faults for one in features]),
-                timestamps_us=np.concatenate([one.timestamps_us for one in features]),
-            ),
-            statuses=np.concatenate([one.statuses for one in checked]),
-            newest_us=np.concatenate([one.newest_us for one in checked]),
-            stale=np.concatenate([one.stale for one in checked]),
-            active=np.concatenate([one.active for one in checked]),
-            rejected=rejected,
-        ),
-        usable=np.concatenate([batch.usable for batch in batches]),
-        scores=BatchScores(
-            np.concatenate([batch.scores.probabilities for batch in batches]),
-            [model for batch in batches for model in batch.scores.models],
-        ),
-        stages=last.stages,
+    checked = inputs.checked
+    rows = len(checked.newest_us)
+    return BatchScores(
+        probabilities=np.full(rows, np.nan),
+        models=[champion] * rows,
+        newest_us=checked.newest_us.copy() if copy else checked.newest_us,
+        stale=checked.stale.copy() if copy else checked.stale,
+        active=active_rows(champion, inputs),
     )
+
+
+def active_rows(model: LoadedModel, inputs: VersionInputs) -> Bools:
+    """Decide which customers are active, by the activity window of a model.
+
+    Args:
+        model: Model.
+        inputs: Inputs of the model.
+
+    Returns:
+        Mask of the rows of ``inputs.checked``.
+    """
+    recency = inputs.checked.features.inputs[:, inputs.definitions.recency]
+    return np.asarray(recency <= model.contract.activity_days)

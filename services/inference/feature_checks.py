@@ -71,7 +71,6 @@ class CheckedInputs:
         newest_us: Event time of the newest view, µs since 1970, shape (n,); all views of a customer who may be scored
             have this time.
         stale: As in ``Prediction``, shape (n,).
-        active: As in ``Prediction``, shape (n,).
         rejected: Rejected customers by row.
     """
 
@@ -79,22 +78,17 @@ class CheckedInputs:
     statuses: npt.NDArray[np.uint8]
     newest_us: Ints
     stale: Bools
-    active: Bools
     rejected: dict[int, RejectedCustomer]
 
 
 def check_inputs(
-    features: OnlineFeatures,
-    definitions: FeatureDefinitions,
-    activity_days: int,
-    unknown: Bools | None = None,
+    features: OnlineFeatures, definitions: FeatureDefinitions, unknown: Bools | None = None
 ) -> CheckedInputs:
     """Apply the policy to each customer.
 
     Args:
         features: Features of n customers.
         definitions: Feature definitions.
-        activity_days: Days since the last purchase up to which a customer is active.
         unknown: Given while the online store is down: mask of customers without cached features, shape (n,). Cached
             features are stale at any age.
 
@@ -102,10 +96,9 @@ def check_inputs(
         Checked inputs.
     """
     newest = features.timestamps_us.max(axis=1)
-    active = features.inputs[:, definitions.recency] <= activity_days
     if unknown is None and _is_valid(features, definitions, newest):
         stale = np.zeros(len(newest), dtype=bool)
-        return CheckedInputs(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, stale, active, {})
+        return CheckedInputs(features, np.zeros(features.inputs.shape, dtype=np.uint8), newest, stale, {})
     statuses = _statuses(features, definitions)
     times, as_of = features.timestamps_us, features.as_of_us
     materialized_to = definitions.materialized_to_us
@@ -126,7 +119,7 @@ def check_inputs(
     if unknown is not None:
         stale[:] = True
         rejected |= dict.fromkeys(np.flatnonzero(unknown).tolist(), _UNAVAILABLE)
-    return CheckedInputs(features, statuses, newest, stale, active, rejected)
+    return CheckedInputs(features, statuses, newest, stale, rejected)
 
 
 def _is_valid(features: OnlineFeatures, definitions: FeatureDefinitions, newest: Ints) -> bool:

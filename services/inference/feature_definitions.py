@@ -28,10 +28,10 @@ _CENTURY = timedelta(days=36_525)
 
 @dataclass(frozen=True)
 class FeatureDefinitions:
-    """Feature definitions of one version of the registry.
+    """Feature definitions of one state of a version's registry.
 
     Attributes:
-        version: Version of the registry.
+        registry_state: State of the registry.
         reader: Reader of the feature service.
         soft_limits: Age at which each of ``reader.views`` is stale, µs, shape (views,).
         hard_limits: Age at which each of ``reader.views`` is expired, µs, shape (views,).
@@ -42,7 +42,7 @@ class FeatureDefinitions:
         recency: Index of the input that defines active customers.
     """
 
-    version: object
+    registry_state: object
     reader: OnlineReader
     soft_limits: Ints
     hard_limits: Ints
@@ -53,12 +53,12 @@ class FeatureDefinitions:
     recency: int
 
 
-def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitions:
+def read_definitions(store: "FeatureStore", state: object) -> FeatureDefinitions:
     """Read the definitions from the registry in memory.
 
     Args:
         store: Feature store.
-        version: Version of the registry.
+        state: State of the registry.
 
     Returns:
         Definitions.
@@ -68,7 +68,11 @@ def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitio
             soft limit.
     """
     if FEATURE_SERVICE not in [service.name for service in store.list_feature_services()]:
-        raise NotReadyError(f"The registry has no feature service {FEATURE_SERVICE}.", "Run `feast apply`.")
+        raise NotReadyError(
+            f"The registry has no feature service {FEATURE_SERVICE}.",
+            f"Project {store.project} was not built, or retired: run `python -m flows.features` with the code that the "
+            "model was trained with, or serve another model.",
+        )
     reader = OnlineReader(store, FEATURE_SERVICE)
     limits = freshness_limits(store)
     names = [feature.name for feature in reader.inputs]
@@ -78,7 +82,7 @@ def read_definitions(store: "FeatureStore", version: object) -> FeatureDefinitio
     soft_limits = _microseconds([limits[view].soft for view in reader.views])
     materialized_to = _materialized_to([view for view in store.list_feature_views() if view.name in reader.views])
     return FeatureDefinitions(
-        version=version,
+        registry_state=state,
         reader=reader,
         soft_limits=soft_limits,
         hard_limits=_microseconds([limits[view].hard for view in reader.views]),
@@ -103,10 +107,10 @@ def require_definitions_of_model(store: "FeatureStore", definitions: FeatureDefi
     """
     if parts := diff_registry_definitions(store, contract, definitions.input_names):
         raise NotReadyError(
-            f"Model version {contract.model_version} was trained on other definitions than those in use: "
-            f"{', '.join(parts)} differ.",
-            "Serve the code and run `feast apply` of the version it was trained with, or train and promote a model "
-            "on these definitions.",
+            f"Model version {contract.model_version} was trained on other definitions than those in the registry of "
+            f"version {contract.definitions}: {', '.join(parts)} differ.",
+            f"A version never changes: project {store.project} was changed by other means. Restore its registry from a "
+            "backup, or delete it and run `python -m flows.features` with the code that the model was trained with.",
         )
 
 
@@ -120,7 +124,7 @@ def _require_order(limits: Mapping[str, FreshnessLimits]) -> None:
     if wrong:
         raise NotReadyError(
             f"The hard freshness limit is below the soft one ({'; '.join(wrong)}).",
-            "Make ttl at least soft_limit_hours in `feature_repo/feature_views.py`, and run `feast apply`.",
+            "Make soft_limit_hours at most ttl in `feature_repo/feature_views.py`; run `python -m flows.features`.",
         )
 
 
@@ -149,14 +153,14 @@ def _materialized_to(views: Sequence["FeatureView"]) -> datetime:
     return as_utc(last)
 
 
-def registry_version(store: "FeatureStore") -> object:
+def registry_state(store: "FeatureStore") -> object:
     """Return a value that changes with every change of the registry in memory.
 
     Args:
         store: Feature store.
 
     Returns:
-        Version of the registry.
+        State of the registry.
     """
     proto: Any = store.registry.proto()
     return proto.version_id, proto.last_updated.ToNanoseconds()

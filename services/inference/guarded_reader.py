@@ -29,6 +29,11 @@ class GuardedReader:
         self._read_at = 0.0
 
     @property
+    def is_breaker_open(self) -> bool:
+        """Return True while the circuit breaker stops reads."""
+        return self._breaker.is_open
+
+    @property
     def age(self) -> float:
         """Return the seconds since the last read; a large number if that read failed."""
         return time.monotonic() - self._read_at
@@ -56,7 +61,6 @@ class GuardedReader:
             self._breaker.record_failure()
             self._read_at = 0.0
             METRICS.store_failures.add(type(error).__name__)
-            METRICS.breaker_open.set(self._breaker.is_open)
             unavailable = StoreUnavailableError(f"{type(error).__name__}: {error}")
             if self._reachable:
                 LOG.error("Not ready: %s", unavailable)
@@ -66,7 +70,6 @@ class GuardedReader:
             LOG.info("The online store can be read again.")
             self._reachable = True
         self._breaker.record_success()
-        METRICS.breaker_open.set(0)
         self._read_at = time.monotonic()
         return raw
 

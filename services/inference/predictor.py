@@ -1,31 +1,31 @@
-"""Scoring of request batches: one read of the store, one check and one call of each model per batch."""
+"""Scoring of request batches: one read of the store and one call of each model per batch."""
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from feature_repo.settings import Settings
-from feature_repo.timestamps import as_utc, epoch_us
-from holdfast.core.types import Bools, Floats
-from holdfast.models.contract import ServedModel
-from holdfast.models.contributions import NotAdditiveError
-from holdfast.models.loaded_model import LoadedModel
-from holdfast.models.reason_codes import select_reasons
+from holdfast.core.types import Bools
 from services.errors import NoReasonsError
-from services.inference.datatypes import BatchScores, ScoredRequests, ScoringRequest, ScoringResult
-from services.inference.feature_checks import CheckedInputs, check_inputs
-from services.inference.feature_client import FeatureClient
-from services.observability.logs import LOG, log_once
-from services.observability.metrics import METRICS
+from services.inference.challenger import read_for_challenger, score, score_by_challenger
+from services.inference.datatypes import (
+    BatchScores,
+    ScoredRequests,
+    ScoringRequest,
+    ScoringResult,
+    VersionInputs,
+    active_rows,
+    new_scores,
+)
+from services.inference.explanations import explain
+from services.inference.input_reader import InputReader
+from services.observability.logs import log_once
 from services.observability.stage_times import StageTimes
-from services.schemas import Explanation, Reason
+from services.schemas import Explanation
 
 if TYPE_CHECKING:
-    from holdfast.online_features.reader import OnlineFeatures
-    from services.inference.feature_definitions import FeatureDefinitions
+    from holdfast.models.loaded_model import LoadedModel
     from services.models.served_models import ServedModels
 
 
@@ -33,19 +33,12 @@ class Predictor:
     """Scorer of the batches that ``services.inference.micro_batcher`` forms.
 
     Args:
-        settings: Shared settings.
-        features: Client of the feature store.
+        reader: Reader of the inputs.
         models: Returns the models in service.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        features: FeatureClient,
-        models: "Callable[[], ServedModels]",
-    ) -> None:
-        self._settings = settings
-        self._features = features
+    def __init__(self, reader: InputReader, models: "Callable[[], ServedModels]") -> None:
+        self._reader = reader
         self._models = models
         self._scored: list[ScoredRequests] = []
 
@@ -63,16 +56,19 @@ class Predictor:
         """
         models = self._models()  # once: the same models score the whole batch
         stages = StageTimes()
-        definitions, features, unknown = self._read(models.champion.contract, requests, stages)
-        checked = check_inputs(features, definitions, models.champion.contract.activity_days, unknown)
+        inputs = self._reader.read_requests(models.champion, requests, stages)
+        usable = np.ones(len(inputs.checked.newest_us), dtype=bool)
+        if inputs.checked.rejected:
+            usable[list(inputs.checked.rejected)] = False
+        canary = _canary_rows(models, inputs, usable)
+        challenger_inputs = None
+        if canary is not None and models.challenger is not None and models.has_two_definitions:
+            challenger_inputs, canary = read_for_challenger(self._reader, models.challenger, inputs, canary)
         stages.transformed = time.time()
-        usable = np.ones(len(features.customer_ids), dtype=bool)
-        if checked.rejected:
-            usable[list(checked.rejected)] = False
-        scores = BatchScores(np.full(len(usable), np.nan), [models.champion] * len(usable))
-        self._score(models, checked, usable, scores)
+        scores = new_scores(models.champion, inputs, copy=challenger_inputs is not None)
+        batch = ScoredRequests(requests, models, inputs, challenger_inputs, usable, scores, stages)
+        _score(batch, canary)
         stages.scored = time.time()
-        batch = ScoredRequests(requests, models, definitions, checked, usable, scores, stages)
         results: list[ScoringResult | Exception] = []
         start = 0
         for request in requests:
@@ -93,49 +89,39 @@ class Predictor:
         scored, self._scored = self._scored, []
         return scored
 
-    def _read(
-        self, contract: ServedModel, requests: Sequence[ScoringRequest], stages: StageTimes
-    ) -> "tuple[FeatureDefinitions, OnlineFeatures, Bools | None]":
-        ids = [customer for request in requests for customer in request.customer_ids]
-        now = self._now()
-        refreshed = False
-        while True:
-            definitions = self._features.definitions(contract)
-            default = now or definitions.materialized_to
-            as_of = np.array([epoch_us(request.as_of or default) for request in requests], dtype=np.int64)
-            if len(ids) > len(requests):
-                as_of = np.repeat(as_of, [len(request.customer_ids) for request in requests])
-            raw, unknown = self._features.fetch(definitions, contract, ids)
-            stages.fetched = time.time()
-            features = definitions.reader.decode(ids, raw, as_of)
-            if not refreshed and now is None and (features.timestamps_us > definitions.materialized_to_us).any():
-                # in replay, the store is ahead of the registry that Feast has cached
-                self._features.refresh()
-                refreshed = True
-            elif self._features.is_current(definitions):
-                return definitions, features, unknown
 
-    def _score(self, models: "ServedModels", checked: CheckedInputs, usable: Bools, scores: BatchScores) -> None:
-        if models.mode is None and usable.all():
-            scores.probabilities[:] = _probabilities(models.champion, checked.features.inputs)
-            return
-        champion = usable.copy()
-        if models.challenger is not None and models.mode == "canary":
-            ids = checked.features.customer_ids
-            canary = np.array(
-                [bool(is_usable) and models.routes_to_canary(ids[row]) for row, is_usable in enumerate(usable)]
-            )
-            if canary.any() and score_by_challenger(models.challenger, checked, canary, scores):
-                champion &= ~canary
-        if champion.any():
-            scores.probabilities[champion] = _probabilities(models.champion, checked.features.inputs[champion])
+def _canary_rows(models: "ServedModels", inputs: VersionInputs, usable: Bools) -> Bools | None:
+    """Return the mask of the rows that the challenger scores; None: no row."""
+    if models.mode != "canary":
+        return None
+    ids = inputs.checked.features.customer_ids
+    canary = np.array([bool(is_usable) and models.routes_to_canary(ids[row]) for row, is_usable in enumerate(usable)])
+    return canary if canary.any() else None
 
-    def _now(self) -> datetime | None:
-        """Return the default as_of of a request; None in replay, where it is the time of the stored features."""
-        clock = self._settings.clock
-        if isinstance(clock, datetime):
-            return as_utc(clock)
-        return datetime.now(UTC) if clock == "wall" else None
+
+def _score(batch: ScoredRequests, canary: Bools | None) -> None:
+    models, scores = batch.models, batch.scores
+    rest = batch.usable
+    if canary is not None and models.challenger is not None and canary.any():
+        inputs = batch.inputs_of(models.challenger)
+        probabilities = score_by_challenger(models.challenger, inputs, canary)
+        if probabilities is not None:
+            scores.probabilities[canary] = probabilities
+            _replace_properties(models.challenger, inputs, canary, scores)
+            rest = rest & ~canary
+    if rest.any():
+        scores.probabilities[rest] = score(models.champion, batch.inputs, rest)
+
+
+def _replace_properties(challenger: "LoadedModel", inputs: VersionInputs, rows: Bools, scores: BatchScores) -> None:
+    numbers = np.flatnonzero(rows)
+    located = inputs.locate(numbers)
+    for row in numbers.tolist():
+        scores.models[row] = challenger
+    scores.active[rows] = active_rows(challenger, inputs)[located]
+    if inputs.positions is not None:
+        scores.newest_us[rows] = inputs.checked.newest_us[located]
+        scores.stale[rows] = inputs.checked.stale[located]
 
 
 def _result(batch: ScoredRequests, request: ScoringRequest, start: int, stop: int) -> ScoringResult | Exception:
@@ -143,7 +129,7 @@ def _result(batch: ScoredRequests, request: ScoringRequest, start: int, stop: in
     if request.explain:
         rows = [row for row in range(start, stop) if batch.usable[row]]
         try:
-            explanations = _explanations(batch.checked, rows, batch.scores)
+            explanations = _explanations(batch, rows)
         except NoReasonsError as error:
             log_once(error.message, error.remedy)  # the remedy names the first row that failed
             return error
@@ -152,72 +138,12 @@ def _result(batch: ScoredRequests, request: ScoringRequest, start: int, stop: in
     return ScoringResult(request, batch, start, stop, explanations)
 
 
-def _probabilities(model: LoadedModel, inputs: Floats) -> Floats:
-    probabilities = model.churn_probabilities(inputs)
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
-        raise ValueError(f"Model version {model.contract.model_version} returned a value that is not a probability.")
-    return probabilities
-
-
-def score_by_challenger(challenger: LoadedModel, checked: CheckedInputs, rows: Bools, scores: BatchScores) -> bool:
-    """Score rows with the challenger; an error is logged, and the champion then scores instead.
-
-    Args:
-        challenger: Challenger.
-        checked: Checked inputs of n customers.
-        rows: Mask of the rows to score, shape (n,).
-        scores: Scores, changed in place.
-
-    Returns:
-        True if the challenger has scored the rows.
-    """
-    try:
-        scores.probabilities[rows] = _probabilities(challenger, checked.features.inputs[rows])
-    except Exception:
-        METRICS.challenger_failures.add(challenger.contract.model_version)
-        LOG.exception("Challenger version %s failed; the champion scores instead", challenger.contract.model_version)
-        return False
-    for row in np.flatnonzero(rows).tolist():
-        scores.models[row] = challenger
-    return True
-
-
-def _explanations(checked: CheckedInputs, rows: Sequence[int], scores: BatchScores) -> dict[int, Explanation]:
+def _explanations(batch: ScoredRequests, rows: Sequence[int]) -> dict[int, Explanation]:
     explanations: dict[int, Explanation] = {}
-    for model in {id(scores.models[row]): scores.models[row] for row in rows}.values():
-        own_rows = [row for row in rows if scores.models[row] is model]
-        explanations |= dict(zip(own_rows, explain(model, checked.features.inputs[own_rows]), strict=True))
+    models = batch.scores.models
+    for model in {id(models[row]): models[row] for row in rows}.values():
+        own_rows = [row for row in rows if models[row] is model]
+        inputs = batch.inputs_of(model)
+        matrix = inputs.checked.features.inputs[inputs.locate(np.array(own_rows))]
+        explanations |= dict(zip(own_rows, explain(model, matrix), strict=True))
     return explanations
-
-
-def explain(model: LoadedModel, matrix: Floats) -> list[Explanation]:
-    """Explain scores.
-
-    Args:
-        model: Model.
-        matrix: Model inputs, shape (n, inputs).
-
-    Returns:
-        One explanation per row.
-
-    Raises:
-        NoReasonsError: The model's log-odds are not a sum over its inputs.
-    """
-    try:
-        parts = model.contributions(matrix)
-    except NotAdditiveError as error:
-        version = model.contract.model_version
-        raise NoReasonsError(version, f"Model version {version} cannot be explained. {error}") from error
-    names = model.contract.inputs
-    return [
-        Explanation(
-            typical_log_odds=parts.base,
-            log_odds=log_odds,
-            contributions=dict(zip(names, values, strict=True)),
-            reasons=[
-                Reason(text=reason.text, effect=reason.effect, direction=reason.direction, inputs=list(reason.inputs))
-                for reason in select_reasons(names, row, values, categories=model.contract.categories)
-            ],
-        )
-        for row, log_odds, values in zip(matrix.tolist(), parts.log_odds.tolist(), parts.values.tolist(), strict=True)
-    ]

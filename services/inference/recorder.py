@@ -8,36 +8,121 @@ from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_model import LoadedModel
 from services.errors import status_of
-from services.inference.datatypes import BatchScores, ScoredRequests, merge_batches
+from services.inference.challenger import read_for_challenger, score_by_challenger
+from services.inference.datatypes import ScoredRequests, VersionInputs
 from services.inference.feature_checks import InputStatus
-from services.inference.predictor import score_by_challenger
+from services.inference.input_reader import InputReader
+from services.inference.merged_batches import merge_batches
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
 
 _HOUR_US = 3.6e9
 _MAX_ROWS = 8_000
+_MAX_READ_ROWS = 2_000  # as many as a micro-batch: a read of the store has a time limit
+
+Append = Callable[[ScoredBatch], None]
 
 
-def record_scores(batches: Sequence[ScoredRequests], append: Callable[[ScoredBatch], None] | None) -> None:
-    """Log and count scored requests, those of the same models and definitions together.
+class ScoreRecorder:
+    """Recorder of scored requests.
 
     Args:
-        batches: Scored requests in order.
+        reader: Reader of the inputs of a challenger in shadow on another version of the feature definitions.
         append: Appends to the prediction log; None: no log.
     """
-    for group in _same_version_groups(batches):
-        try:
-            scored = merge_batches(group)
-            _record_predictions(scored, append)
-            _record_rejections(scored)
-            _record_statuses(scored)
-        except Exception:  # an error in one group must not lose the others
-            rows = sum(int(batch.usable.sum()) for batch in group)
-            METRICS.log_dropped.add(amount=rows)
-            LOG.exception("%d predictions could not be recorded", rows)
-    for batch in batches:
-        for name, start, end in batch.stages.intervals():
-            METRICS.stage_seconds.observe(end - start, name)
+
+    def __init__(self, reader: InputReader, append: Append | None) -> None:
+        self._reader, self._append = reader, append
+
+    def record(self, batches: Sequence[ScoredRequests]) -> None:
+        """Log and count scored requests, those of the same models and definitions together.
+
+        Args:
+            batches: Scored requests in order.
+        """
+        for group in _same_version_groups(batches):
+            try:
+                scored = merge_batches(group)
+                self._record_predictions(scored)
+                _record_rejections(scored)
+                _record_statuses(scored)
+            except Exception:  # an error in one group must not lose the others
+                rows = sum(int(batch.usable.sum()) for batch in group)
+                METRICS.log_dropped.add(amount=rows)
+                LOG.exception("%d predictions could not be recorded", rows)
+        for batch in batches:
+            for name, start, end in batch.stages.intervals():
+                METRICS.stage_seconds.observe(end - start, name)
+
+    def _record_predictions(self, scored: ScoredRequests) -> None:
+        models, usable, scores = scored.models, scored.usable, scored.scores
+        if not usable.any():
+            return
+        is_canary = np.array([model is models.challenger for model in scores.models])
+        champion_rows = usable & ~is_canary
+        self._record_scores(
+            scored, models.champion, scored.inputs, "champion", champion_rows, scores.probabilities[champion_rows]
+        )
+        if models.challenger is None:
+            return
+        if models.mode == "canary":
+            rows = usable & is_canary
+            inputs = scored.inputs_of(models.challenger)
+            self._record_scores(scored, models.challenger, inputs, "canary", rows, scores.probabilities[rows])
+        else:
+            self._record_shadow(scored, models.challenger)
+
+    def _record_shadow(self, scored: ScoredRequests, challenger: LoadedModel) -> None:
+        inputs: VersionInputs | None = scored.inputs
+        rows = scored.usable
+        if scored.models.has_two_definitions:
+            inputs, rows = read_for_challenger(self._reader, challenger, scored.inputs, rows)
+        if inputs is None or not rows.any():
+            return
+        probabilities = score_by_challenger(challenger, inputs, rows)
+        if probabilities is not None:
+            self._record_scores(scored, challenger, inputs, "shadow", rows, probabilities)
+            METRICS.challenger_difference.observe_all(
+                np.abs(probabilities - scored.scores.probabilities[rows]), challenger.contract.model_version
+            )
+
+    def _record_scores(
+        self,
+        scored: ScoredRequests,
+        model: LoadedModel,
+        inputs: VersionInputs,
+        route: Route,
+        rows: Bools,
+        probabilities: Floats,
+    ) -> None:
+        """Log and count the scores of some rows; ``probabilities`` has one value per row of the mask."""
+        numbers = np.flatnonzero(rows)
+        if not len(numbers):
+            return
+        version = model.contract.model_version
+        if self._append is not None:
+            located = inputs.locate(numbers)
+            checked, features = inputs.checked, inputs.checked.features
+            request_ids = [request.request_id for request in scored.requests for _ in request.customer_ids]
+            self._append(
+                ScoredBatch(
+                    version=version,
+                    route=route,
+                    answered_at_us=int(scored.stages.scored * 1e6),
+                    request_ids=[request_ids[number] for number in numbers.tolist()],
+                    customer_ids=[features.customer_ids[position] for position in located.tolist()],
+                    as_of_us=features.as_of_us[located],
+                    input_names=model.contract.inputs,
+                    inputs=features.inputs[located],
+                    views=inputs.definitions.reader.views,
+                    timestamps_us=features.timestamps_us[located],
+                    probabilities=probabilities,
+                    stale=checked.stale[located],
+                    definitions=model.definitions,
+                )
+            )
+        METRICS.predictions.add(version, route, amount=len(numbers))
+        METRICS.scores.observe_all(probabilities, version, route)
 
 
 def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[ScoredRequests]]:
@@ -45,8 +130,8 @@ def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[Sco
     group: list[ScoredRequests] = []
     rows = 0
     for batch in batches:
-        is_other = group and (batch.models is not group[0].models or batch.definitions is not group[0].definitions)
-        if is_other or rows >= _MAX_ROWS:
+        limit = _MAX_READ_ROWS if batch.models.has_two_definitions else _MAX_ROWS
+        if rows >= limit or any(not _are_mergeable(other, batch) for other in group):
             yield group
             group, rows = [], 0
         group.append(batch)
@@ -55,38 +140,26 @@ def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[Sco
         yield group
 
 
-def _record_predictions(scored: ScoredRequests, append: Callable[[ScoredBatch], None] | None) -> None:
-    models, usable, scores = scored.models, scored.usable, scored.scores
-    if not usable.any():
-        return
-    is_canary = np.array([model is models.challenger for model in scores.models])
-    _record_scores(scored, models.champion, "champion", usable & ~is_canary, scores.probabilities, append)
-    if models.challenger is None:
-        return
-    if models.mode == "canary":
-        _record_scores(scored, models.challenger, "canary", usable & is_canary, scores.probabilities, append)
-        return
-    shadow = BatchScores(np.full(len(usable), np.nan), list(scores.models))
-    if score_by_challenger(models.challenger, scored.checked, usable, shadow):
-        _record_scores(scored, models.challenger, "shadow", usable, shadow.probabilities, append)
-        METRICS.challenger_difference.observe_all(
-            np.abs(shadow.probabilities - scores.probabilities)[usable], models.challenger.contract.model_version
-        )
+def _are_mergeable(one: ScoredRequests, other: ScoredRequests) -> bool:
+    if one.models is not other.models or one.inputs.definitions is not other.inputs.definitions:
+        return False
+    challengers = one.challenger_inputs, other.challenger_inputs
+    return challengers[0] is None or challengers[1] is None or challengers[0].definitions is challengers[1].definitions
 
 
 def _record_rejections(scored: ScoredRequests) -> None:
     """Count rejections; log a rejection that the client did not cause, once per cause and snapshot."""
-    if not scored.checked.rejected:
+    if not scored.inputs.checked.rejected:
         return
     caller_chose_time = [request.as_of is not None for request in scored.requests for _ in request.customer_ids]
-    for row, rejected in scored.checked.rejected.items():
+    for row, rejected in scored.inputs.checked.rejected.items():
         METRICS.refusals.add(rejected.reason)
         if rejected.remedy and status_of(rejected.reason, caller_chose_time[row]) >= 500:
             log_once(rejected.remedy, rejected.remedy)
 
 
 def _record_statuses(scored: ScoredRequests) -> None:
-    names, statuses = scored.definitions.input_names, scored.checked.statuses
+    names, statuses = scored.inputs.definitions.input_names, scored.inputs.checked.statuses
     if not statuses.any():
         for name in names:
             METRICS.features.add(name, "present", amount=len(statuses))
@@ -95,40 +168,5 @@ def _record_statuses(scored: ScoredRequests) -> None:
             for name, count in zip(names, (statuses == status).sum(axis=0).tolist(), strict=True):
                 if count:
                     METRICS.features.add(name, status.name.lower(), amount=count)
-    age = scored.checked.features.as_of_us[scored.usable] - scored.checked.newest_us[scored.usable]
+    age = (scored.inputs.checked.features.as_of_us - scored.scores.newest_us)[scored.usable]
     METRICS.feature_age_hours.observe_all(age / _HOUR_US)
-
-
-def _record_scores(
-    scored: ScoredRequests,
-    model: LoadedModel,
-    route: Route,
-    rows: Bools,
-    probabilities: Floats,
-    append: Callable[[ScoredBatch], None] | None,
-) -> None:
-    positions: Sequence[int] = np.flatnonzero(rows).tolist()
-    if not positions:
-        return
-    version = model.contract.model_version
-    if append is not None:
-        features = scored.checked.features
-        request_ids = [request.request_id for request in scored.requests for _ in request.customer_ids]
-        append(
-            ScoredBatch(
-                version=version,
-                route=route,
-                answered_at_us=int(scored.stages.scored * 1e6),
-                request_ids=[request_ids[position] for position in positions],
-                customer_ids=[features.customer_ids[position] for position in positions],
-                as_of_us=features.as_of_us[rows],
-                input_names=model.contract.inputs,
-                inputs=features.inputs[rows],
-                views=scored.definitions.reader.views,
-                timestamps_us=features.timestamps_us[rows],
-                probabilities=probabilities[rows],
-                stale=scored.checked.stale[rows],
-            )
-        )
-    METRICS.predictions.add(version, route, amount=len(positions))
-    METRICS.scores.observe_all(probabilities[rows], version, route)

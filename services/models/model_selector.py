@@ -59,11 +59,12 @@ class ModelSelector:
     """Selector of the served models; not thread-safe.
 
     If a version cannot be served, the models in service stay. A problem with a version's file is remembered for a
-    minute, or until another version is named; the match with the definitions in use is checked at each call.
+    minute, or until another version is named. That the features of a version can be read is checked at each call; a
+    challenger loses its traffic meanwhile.
 
     Args:
         download: Downloads the file of a version.
-        require_definitions: Raises NotReadyError if the definitions in use differ from those of a contract.
+        require_definitions: Raises NotReadyError if the definitions of a contract cannot be read.
         bento_model: Served until the registry names another version.
         clock: Current time; a challenger's lease ends by it.
     """
@@ -77,7 +78,7 @@ class ModelSelector:
     ) -> None:
         self._download, self._require_definitions, self._clock = download, require_definitions, clock
         self._bento_model = weakref.ref(bento_model) if bento_model else None
-        self._previous: LoadedModel | None = None  # served until no model matched the definitions
+        self._previous: LoadedModel | None = None  # served until the definitions of no model could be read
         self._failed_loads: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
         self.models = ServedModels(bento_model) if bento_model else None
         self.problems: dict[str, ServingProblem] = {}
@@ -86,6 +87,11 @@ class ModelSelector:
     def is_from_bento(self) -> bool:
         """Return True if the champion is the model in the bento."""
         return bool(self.models and self._bento_model and self._bento_model() is self.models.champion)
+
+    @property
+    def definitions(self) -> set[str]:
+        """Return the versions of the feature definitions that the loaded models read."""
+        return {model.definitions for model in self._loaded()}
 
     def reconcile(self, named: NamedVersions) -> None:
         """Serve the named versions as far as possible; ``problems`` holds the others by version.
@@ -123,7 +129,7 @@ class ModelSelector:
                     self._previous = None
                     problems[version.number] = problem
                     return matching
-            # If no model matches the definitions, or they cannot be read, no request is served: use the named version.
+            # If the definitions of no model can be read, no request is served: use the named version.
             model = model or self._load(contract)
             previous = self._previous or (current if current is not model else None)
             self._previous = previous if problem is not None else None
@@ -142,19 +148,20 @@ class ModelSelector:
             if traffic.mode == "off":
                 return None, _OFF
             contract = version.contract()
-            if parts := contract.differing_definitions(champion.contract):
-                raise NotServableError(
-                    f"Version {version.number} was trained on other definitions than version "
-                    f"{champion.contract.model_version}, beside which it would serve: {', '.join(parts)} differ."
-                )
+            same = contract.definitions == champion.definitions and contract.inputs == champion.contract.inputs
+            if not same and (problem := self._match_problem(contract)):
+                raise _NotServedError(problem)
             return self._find_loaded(contract) or self._load(contract), traffic
         except (RegistryError, _NotServedError) as error:
             problems[version.number] = _to_problem(error, version.number)
             return None, _OFF
 
     def _find_loaded(self, contract: ServedModel) -> LoadedModel | None:
-        loaded = [self.models.champion, self.models.challenger] if self.models else []
-        return next((model for model in (*loaded, self._previous) if model and model.contract == contract), None)
+        return next((model for model in self._loaded() if model.contract == contract), None)
+
+    def _loaded(self) -> list[LoadedModel]:
+        models = [self.models.champion, self.models.challenger] if self.models else []
+        return [model for model in (*models, self._previous) if model is not None]
 
     def _load(self, contract: ServedModel) -> LoadedModel:
         version = contract.model_version

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
 from holdfast.models.loaded_model import LoadedModel
@@ -26,8 +26,9 @@ class RegistryWatcher:
     Args:
         registry: Registry; None: the model in the bento is served, and no thread is started.
         load_bento_model: Loads the model in the bento; raises NotReadyError without one.
-        require_definitions: Raises NotReadyError if the definitions in use differ from those of a contract. Called from
-            the thread and from ``start``.
+        require_definitions: Raises NotReadyError if the definitions of a contract cannot be read. Called from the
+            thread and from ``start``.
+        retain_definitions: Takes the versions of the definitions that the loaded models read; called after each poll.
         poll_seconds: Seconds between two polls. A moved alias is served after this time plus download and loading.
         start_timeout: Seconds that a start waits for the registry's champion, so that an outdated model in the bento
             is not served; afterwards it is served until the registry responds.
@@ -39,16 +40,14 @@ class RegistryWatcher:
         registry: RegistryClient | None,
         load_bento_model: Callable[[], LoadedModel],
         require_definitions: Callable[[ServedModel], object],
+        retain_definitions: Callable[[Collection[str]], None],
         *,
         poll_seconds: float = 3.0,
         start_timeout: float = 3.0,
         load_timeout: float = 30.0,
     ) -> None:
-        self._registry, self._load_bento_model, self._require_definitions = (
-            registry,
-            load_bento_model,
-            require_definitions,
-        )
+        self._registry, self._load_bento_model = registry, load_bento_model
+        self._require_definitions, self._retain_definitions = require_definitions, retain_definitions
         self._poll_seconds, self._start_timeout, self._load_timeout = poll_seconds, start_timeout, load_timeout
         self._selector: ModelSelector | None = None
         self._named: NamedVersions | None = None
@@ -127,7 +126,7 @@ class RegistryWatcher:
         assert self._selector is not None
         self._read_aliases()
         self._responded.set()
-        if self._named is not None:  # also the last response: the version may match the definitions now
+        if self._named is not None:  # also the last response: the features of the version may be readable now
             self._selector.reconcile(self._named)
         self._publish()
 
@@ -162,6 +161,7 @@ class RegistryWatcher:
     def _publish(self) -> None:
         assert self._selector is not None
         models = self._models = self._selector.models
+        self._retain_definitions(self._selector.definitions)
         if models is None:
             problems = self._selector.problems.values()
             self._not_ready = next((problem.to_error() for problem in problems), self._not_ready)

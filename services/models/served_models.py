@@ -12,7 +12,7 @@ from holdfast.models.loaded_model import LoadedModel
 class ServedModels:
     """Models in service at one time; immutable, so that a request uses consistent models.
 
-    The challenger has the same inputs and definitions as the champion.
+    Each model reads the version of the feature definitions that its contract names.
 
     Attributes:
         champion: Champion.
@@ -29,6 +29,11 @@ class ServedModels:
     def __post_init__(self) -> None:
         if (self.challenger is None) != (self.mode is None) or (self.mode == "canary") != (self.share > 0):
             raise ValueError(f"inconsistent models: challenger {self.challenger}, mode {self.mode}, share {self.share}")
+
+    @cached_property
+    def has_two_definitions(self) -> bool:
+        """Return True if the challenger reads another version of the feature definitions than the champion."""
+        return self.challenger is not None and self.challenger.definitions != self.champion.definitions
 
     def routes_to_canary(self, customer_id: str) -> bool:
         """Decide whether the challenger scores a customer.

@@ -30,10 +30,16 @@ class ServiceMetrics:
         self.scores = histogram("score", "Churn probabilities.", _SHARES, ["version", "route"])
         self.features = counter("features", "Model inputs by status.", ["feature", "status"])
         self.feature_age_hours = histogram("feature_age_hours", "Age of the features at the request.", _AGE_HOURS)
-        self.materialized_to = gauge("materialised_to_seconds", "End of the last finished materialization, Unix time.")
+        self.materialized_to = gauge(
+            "materialised_to_seconds",
+            "End of the last finished materialization, Unix time; 0 for a version that is not served any more.",
+            ["definitions"],
+        )
         self.last_known = counter("last_known", "Customers scored from cached features.")
         self.store_failures = counter("store_failures", "Reads of the online store that failed.", ["error"])
-        self.breaker_open = gauge("breaker_open", "1 while the circuit breaker of the online store is open.")
+        self.breaker_open = gauge(
+            "breaker_open", "1 while the circuit breaker of the online store is open.", ["definitions"]
+        )
         self.champion = gauge("champion", "1 for the version that is champion.", ["version", "source"])
         self.challenger = gauge("challenger", "1 for the version that is challenger.", ["version", "mode"])
         self.challenger_share = gauge("challenger_share", "Traffic share; 0 in shadow.", ["version"])
@@ -41,6 +47,9 @@ class ServiceMetrics:
             "challenger_difference", "Challenger's less champion's probability, absolute.", _DIFFERENCES, ["version"]
         )
         self.challenger_failures = counter("challenger_failures", "Batches the challenger failed on.", ["version"])
+        self.challenger_refusals = counter(
+            "challenger_refusals", "Customers whose features the challenger cannot use.", ["version", "reason"]
+        )
         self.registry_reachable = gauge(
             "registry_reachable", "1 if the last read of the model registry succeeded.", mode="livemin"
         )
@@ -72,6 +81,16 @@ class ServiceMetrics:
         version = version or "none"
         self.requests.add(path, str(status), version)
         self.request_seconds.observe(seconds, path, version)
+
+    def start_challenger_series(self, version: str) -> None:
+        """Create the series of a challenger at 0: rate() does not count the event that creates a series.
+
+        Args:
+            version: Model version of the challenger.
+        """
+        self.challenger_failures.add(version, amount=0)
+        for reason in (*get_args(RejectionReason), "not_ready"):
+            self.challenger_refusals.add(version, reason, amount=0)
 
     def publish(self) -> None:
         """Publish all buffers to Prometheus."""

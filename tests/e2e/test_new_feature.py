@@ -41,9 +41,10 @@ from holdfast.training.mlflow_client import open_registry
 
 settings = Settings.from_environment()
 version = get_version(open_registry(settings), None)
-parity = load_parity(settings)
+contract = RegisteredVersion(str(version.version), version.tags).contract()
+parity = load_parity(settings, contract.definitions)
 print(json.dumps({
-    "model": RegisteredVersion(str(version.version), version.tags).contract().inputs,
+    "model": contract.inputs,
     "service": [feature.name for feature in model_inputs(open_store())],
     "mismatches": parity.mismatches,
 }))

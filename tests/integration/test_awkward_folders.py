@@ -21,6 +21,7 @@ from tests.support.small_shop import (
     build_features,
     copy_shop,
     ingest,
+    registered_store,
     transactions,
     use_data_folder,
 )
@@ -57,11 +58,10 @@ def test_features_in_an_awkward_folder_equal_those_of_a_plain_folder(awkward: Pa
 
 
 def test_online_values_in_an_awkward_folder_equal_the_offline_values(awkward: Path) -> None:
-    from holdfast.feast_stores.open_store import open_store
 
     with use_data_folder(awkward) as settings:
         snapshot = build_features(settings)
-        report = check_parity(open_store(), open_store(snapshot.known_at), read_customers(snapshot), AS_OF)
+        report = check_parity(registered_store(), registered_store(snapshot.known_at), read_customers(snapshot), AS_OF)
 
     assert report.customers == 300
     assert report.mismatches == 0

@@ -1,8 +1,10 @@
 """Changes of definitions in the registry, as by `feast apply` of another repository."""
 
+from pathlib import Path
 from typing import Any
 
 from feature_repo.names import FEATURE_SERVICE
+from feature_repo.snapshot_view import snapshot_digest
 
 
 def change_limit(store: Any) -> None:
@@ -22,4 +24,16 @@ def change_function(store: Any) -> None:
     view = store.get_on_demand_feature_view("customer_request_time")
     transformation = view.feature_transformation
     transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
+    store.registry.apply_feature_view(view, store.project)
+
+
+def change_window(store: Any, sql: str = "") -> None:
+    """Make the window of 30 days one of 45, in the compiled transformation; or set another ``sql``."""
+    view = store.get_feature_view("customer_recent_activity")
+    source = view.batch_source
+    sql = sql or source.tags["sql"].replace("INTERVAL '30' DAY", "INTERVAL '45' DAY")
+    assert sql != source.tags["sql"]
+    source.tags = source.tags | {"sql": sql}
+    source.file_options.uri = str(Path(source.file_options.uri).with_name(snapshot_digest(view, sql)))
+    store.registry.apply_data_source(source, store.project)
     store.registry.apply_feature_view(view, store.project)

@@ -2,7 +2,7 @@
 
 # A second run of these waits; a second run of the other deployments is cancelled.
 ENQUEUED = {
-    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "rollback", "traffic"), 1),
+    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "retire", "rollback", "traffic"), 1),
     "rollout": 2,
 }
 
@@ -22,6 +22,7 @@ SCHEDULES = {
     "rollout": "*/15 * * * *",
     "promote": None,
     "rollback": None,
+    "retire": None,
     "traffic": None,
     "model-card": None,
     "package": None,
@@ -48,10 +49,11 @@ PARAMETERS = {
     "image": {"name", "engine", "base_image"},
     "ingest": {"source", "mapping", "dataset", "ingested_at", "replace", "force"},
     "features": {"as_of", "known_at", "apply"},
-    "train": {"as_of", "known_at", "training", "thresholds"},
-    "gates": {"version", "thresholds"},
+    "train": {"as_of", "known_at", "training", "thresholds", "definitions"},
+    "gates": {"version", "thresholds", "dry_run"},
     "promote": {"version", "approval", "reason", "timeout_hours"},
     "rollback": {"reason", "to", "leave", "who"},
+    "retire": {"definitions", "reason"},
     "traffic": {"mode", "version", "share", "who"},
     "package": set(),
     "model-card": {"version"},

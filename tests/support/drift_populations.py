@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from feature_repo.names import REQUEST_TIME
 from holdfast.core.types import Floats
+from holdfast.monitoring.drift.aging import OnDemandFunction
 from holdfast.monitoring.drift.reference import DriftReference
 
 FEATURES = 18
@@ -26,3 +28,11 @@ def reference(rng: np.random.Generator, training: int = 4000, population: int = 
     """Generate a reference whose two populations have the same distribution."""
     names = [f"f{number}" for number in range(FEATURES)]
     return DriftReference("1", TRAINED, names, customers(rng, training), customers(rng, population))
+
+
+def request_time_functions() -> list[OnDemandFunction]:
+    """Return the on-demand function of this checkout."""
+    from feature_repo.on_demand_feature_views import customer_request_time
+
+    inputs = {REQUEST_TIME, "purchase_days", "first_purchase_us", "last_purchase_us", "mean_gap_days"}
+    return [OnDemandFunction(frozenset(inputs), customer_request_time.feature_transformation.udf)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from feature_repo.timestamps import epoch_us
+from tests.support.definition_versions import open_only
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import AS_OF
 
@@ -21,9 +22,7 @@ def add_edge_case_customers(service_data: Path, folder: Path) -> Path:
     """Copy ``service_data`` to ``folder`` and add the customers, as variants of customer c001."""
     shutil.copytree(service_data, folder)
     with service_environment(folder):
-        from holdfast.feast_stores.open_store import open_store
-
-        store = open_store()
+        store = open_only(folder)
 
         def write(view: str, customer: str, age: timedelta = timedelta(0), **values: object) -> None:
             rows = pd.concat([pd.read_parquet(file) for file in (service_data / "snapshots" / view).rglob("*.parquet")])

@@ -133,7 +133,6 @@ PASSING_EVIDENCE = Evidence(
     parity=ParityRecord(
         as_of=NOON,
         known_at=NOON,
-        transformations="c",
         definitions=DEFINITIONS,
         values_compared=5400,
         mismatches=0,

@@ -18,6 +18,7 @@ from prometheus_client.samples import Sample
 from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.packaging.smoke_test import serve_bento
 from services.observability.metric_files import is_empty
+from tests.support.definition_versions import online_file
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
 from tests.support.service_state import CUSTOMERS, fit
@@ -180,7 +181,7 @@ def _run(service_data: Path) -> MetricsRun:
             _until_both_serve(data, "canary")
             caller.send_every_kind()
             healthy = caller.wait_for(caller.all_counted)
-            (data / "feast" / "online_store.db").write_bytes(b"no database" * 1000)
+            online_file(data).write_bytes(b"no database" * 1000)
             for _ in range(12):
                 caller.post(PREDICT, {"customer_id": "c001"}, 503, 1)
             store_down = caller.wait_for(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))

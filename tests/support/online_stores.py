@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores._feast_imports import FeatureStore
-from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
 from tests.support.redis_server import FaultyRedisServer, temporary_redis
-from tests.support.small_shop import AS_OF, build_features, copy_shop, use_data_folder
+from tests.support.small_shop import AS_OF, build_features, copy_shop, registered_store, use_data_folder, version_files
 
 REDIS_PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
@@ -50,23 +50,22 @@ class OnlineShop:
         """Overwrite the stored bytes of one feature; None deletes the feature."""
         (key,) = entity_keys([customer])
         if self.server is not None:
-            name, hashed = key + b"holdfast", _mmh3(f"{view}:{field}")
+            name, hashed = key + self.store.project.encode(), _mmh3(f"{view}:{field}")
             client = self.server.client()
             changed = client.hdel(name, hashed) if value is None else client.hset(name, hashed, value) == 0
         else:
             place = (key, field)
-            where = f"{_table(view)} WHERE entity_key = ? AND feature_name = ?"
-            with contextlib.closing(sqlite3.connect(self.settings.feast / "online_store.db")) as database, database:
+            where = f"{self.store.project}_{view} WHERE entity_key = ? AND feature_name = ?"
+            with (
+                contextlib.closing(sqlite3.connect(version_files(self.settings.data) / "online_store.db")) as database,
+                database,
+            ):
                 if value is None:
                     changed = database.execute(f"DELETE FROM {where}", place).rowcount
                 else:
                     where = where.replace(" WHERE", " SET value = ? WHERE")
                     changed = database.execute(f"UPDATE {where}", (value, *place)).rowcount
         assert changed, "the feature is not in the store"
-
-
-def _table(view: str) -> str:
-    return f"holdfast_{view}"
 
 
 @contextmanager
@@ -77,8 +76,18 @@ def online_shop(online_store: str, folder: Path) -> Iterator[OnlineShop]:
         variables = REDIS_PROFILE | {"HOLDFAST_REDIS": server.connection_string} if server else {}
         settings = stack.enter_context(use_data_folder(copy_shop(folder), **variables))
         build_features(settings)
-        store = open_store()
+        store = registered_store()
         yield OnlineShop(settings, store, OnlineReader(store, FEATURE_SERVICE), server)
+
+
+@contextmanager
+def connect_reader(
+    server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, options: str = ""
+) -> Iterator[OnlineReader]:
+    """Create a reader with a new connection pool, as a starting service does."""
+    with monkeypatch.context() as patch:
+        patch.setenv("HOLDFAST_REDIS", server.connection_string + options)
+        yield OnlineReader(registered_store(), FEATURE_SERVICE)
 
 
 def as_feast_reads(store: FeatureStore, customer_ids: list[str], as_of_us: Any) -> tuple[np.ndarray, np.ndarray]:

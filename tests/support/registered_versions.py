@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from feature_repo.labels import label_sql
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.model_versions.gate_settings import GateSettings
@@ -37,7 +38,15 @@ from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from tests.support.gate_evidence import good_evaluation
 from tests.support.main_job import STATE
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, use_data_folder
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    build_features,
+    copy_shop,
+    register_definitions,
+    registered_store,
+    use_data_folder,
+)
 
 # The evaluation is to order, the rest is real: on so few customers no interval of a comparison is narrow.
 LENIENT: dict[str, Any] = {"max_loss_to_champion": 0.05, "max_latency_ms": 1000}
@@ -56,10 +65,9 @@ class BaseShop:
 @functools.cache
 def base_shop() -> BaseShop:
     """Build the base shop once per process."""
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.parity import check_parity, input_definitions, save_parity
+    from holdfast.feature_store.parity import check_parity, save_parity
     from holdfast.feature_store.snapshots import read_customers
-    from holdfast.models.fingerprint import fingerprint
+    from holdfast.models.fingerprint import feature_fingerprint, fingerprint
     from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.time_split import select_closed_cutoffs
@@ -67,11 +75,11 @@ def base_shop() -> BaseShop:
     folder = Path(tempfile.mkdtemp(dir=STATE, prefix="base-shop-"))
     with use_data_folder(copy_shop(folder)) as settings:
         snapshot = build_features(settings)
-        store = open_store()
-        report = check_parity(store, open_store(KNOWN_AT), read_customers(snapshot), AS_OF)
-        save_parity(settings, report, KNOWN_AT, input_definitions(store, settings))
+        version, store = register_definitions(), registered_store()
+        report = check_parity(store, registered_store(KNOWN_AT), read_customers(snapshot), AS_OF)
+        save_parity(settings, version, report, KNOWN_AT, feature_fingerprint(store))
         cutoffs = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30).used
-        data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
+        data = build_training_set(settings, version, cutoffs, AS_OF, KNOWN_AT)
         development = data.at_cutoffs(select_closed_cutoffs(cutoffs, cutoffs[-4], settings.horizon_days))
         open_tracking(settings).create_registered_model(MODEL_NAME)
         return BaseShop(settings.data, development, data.at_cutoffs(cutoffs[-4:]), fingerprint(store, 90, 180))
@@ -146,6 +154,7 @@ def register_version(
         "threshold": 0.4,
         "horizon_days": 90,
         "activity_days": 180,
+        "label_sql": label_sql(90, 180),
         "fingerprint": base_shop().fingerprint,
         "examples": score_examples(fitted, [[0.0] * len(names)]),
     }
@@ -196,6 +205,12 @@ def kill_process_at(call: str, nth: int = 1) -> None:
 def read_aliases(client: Any) -> dict[str, str]:
     """Return alias to version."""
     return {name: str(version) for name, version in client.get_registered_model(MODEL_NAME).aliases.items()}
+
+
+def list_failed_gates(result: Any) -> dict[str, str]:
+    """Return the name of each failed gate and its detail."""
+    assert result.passed is (not result.failed)
+    return {gate.name: gate.detail for gate in result.gates if gate.name in result.failed}
 
 
 def run_gates(version: str, **settings: Any) -> Any:

@@ -36,7 +36,9 @@ def running_watcher(
 ) -> Iterator[RegistryWatcher]:
     """Start a watcher that polls every 50 ms; stops with the block."""
     options = {"poll_seconds": 0.05, "start_timeout": 10.0} | options
-    watcher = RegistryWatcher(RegistryClient(uri) if uri else None, load_bento_model, require_definitions, **options)
+    watcher = RegistryWatcher(
+        RegistryClient(uri) if uri else None, load_bento_model, require_definitions, lambda _: None, **options
+    )
     watcher.start()
     try:
         yield watcher

@@ -13,7 +13,7 @@ from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.support.main_job import STATE
 from tests.support.registered_versions import copy_base_shop, register_version
-from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
+from tests.support.small_shop import AS_OF, KNOWN_AT, registered_store, use_data_folder
 
 TRAINED = datetime(2024, 1, 20, tzinfo=UTC)
 MONTHS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 7)]  # the first is before the training
@@ -41,7 +41,7 @@ def score(settings: Settings, times: list[datetime]) -> None:
 
     champion = load_champion(settings)
     for time in times:
-        build_snapshots(settings, time, KNOWN_AT)
+        build_snapshots(settings, registered_store(), time, KNOWN_AT)
         score_customers(settings, champion, time, KNOWN_AT)
 
 

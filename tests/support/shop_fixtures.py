@@ -10,7 +10,15 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.training.settings import SearchSettings, TrainingSettings
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, fast_flows, use_data_folder
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    build_features,
+    copy_shop,
+    fast_flows,
+    register_definitions,
+    use_data_folder,
+)
 
 
 @pytest.fixture
@@ -62,16 +70,14 @@ class Dataset:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Build the read-only training set as known at ``KNOWN_AT``."""
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.feast_registry import apply_definitions
     from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.time_split import split_by_time
 
     with use_data_folder(copy_shop(tmp_path_factory.mktemp("dataset"))) as settings:
-        apply_definitions(open_store())
+        version = register_definitions()
         cutoffs = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30).used
         split = split_by_time(cutoffs, 90, 4, 5, 2)
-        return Dataset(settings, cutoffs, split, build_training_set(settings, cutoffs, AS_OF, KNOWN_AT))
+        return Dataset(settings, cutoffs, split, build_training_set(settings, version, cutoffs, AS_OF, KNOWN_AT))
 
 
 # Few trials and resamples: the tests check the training flow, not the performance of the model.

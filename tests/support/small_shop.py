@@ -58,6 +58,7 @@ _PRELOAD += [
     "holdfast.feature_store.materialization",
     "holdfast.feature_store.parity",
     "holdfast.feature_store.feast_registry",
+    "holdfast.feature_store.definition_versions",
 ]
 
 
@@ -138,17 +139,39 @@ def use_data_folder(data: Path, **variables: str) -> Iterator[Settings]:
                 mlflow.set_tracking_uri(before)
 
 
-def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
-    """Build snapshots, registry and online store at ``as_of`` as the flow does, and return the first snapshot."""
+def register_definitions() -> str:
+    """Apply the definitions of this checkout, register their version and return its id."""
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.feature_store.definition_versions import register_version
     from holdfast.feature_store.feast_registry import apply_definitions
+
+    apply_definitions(open_store())
+    return register_version(open_store())
+
+
+def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: datetime = KNOWN_AT) -> Any:
+    """Build registry, snapshots and online values at ``as_of`` as the flow does, and return the first snapshot."""
+    from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.materialization import materialize
     from holdfast.feature_store.snapshots import build_snapshots
 
-    snapshot = build_snapshots(settings, as_of, known_at)[0]
-    apply_definitions(open_store())
-    materialize(settings, open_store(snapshot.known_at), snapshot)
+    version = register_definitions()
+    snapshot = build_snapshots(settings, open_store(definitions=version), as_of, known_at)[0]
+    materialize(settings, version, snapshot)
     return snapshot
+
+
+def version_files(data: Path) -> Path:
+    """Return the folder of the only version of the definitions in a data folder."""
+    (folder,) = (path for path in (data / "feast" / "versions").iterdir() if path.is_dir())
+    return folder
+
+
+def registered_store(known_at: datetime | None = None) -> Any:
+    """Open the store of the version of this checkout's definitions, which is registered before if it is not."""
+    from holdfast.feast_stores.open_store import open_store
+
+    return open_store(known_at, definitions=register_definitions())
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Reference data of a model version: its training set, and the population at training time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.types import Floats
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import open_version
+from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.categories import InputCategories
-from holdfast.models.contract import MODEL_NAME, diff_registry_definitions, model_inputs
+from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
+from holdfast.monitoring.drift.aging import OnDemandFunction, load_on_demand_functions
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
@@ -44,6 +46,7 @@ class DriftReference:
         as_of: Time of the training.
         training: Rows that the version was fitted on, over many months, shape (rows, names).
         training_population: Customers active at ``as_of``, for which the version was accepted, shape (rows, names).
+        on_demand: Functions of the version's on-demand views.
         categories: Categorical input to its categories.
     """
 
@@ -52,13 +55,12 @@ class DriftReference:
     names: list[str]
     training: Floats
     training_population: Floats
+    on_demand: list[OnDemandFunction] = field(default_factory=list)
     categories: Mapping[str, InputCategories] = field(default_factory=dict)
 
 
 def load_training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
-    """Load the rows that a version was fitted on, joined again as known at its training.
-
-    Feast's registry must hold the definitions of the training, because they determine the order of the inputs.
+    """Load the rows that a version was fitted on, joined again as known at its training, by its definitions and label.
 
     Args:
         client: MLflow client.
@@ -71,13 +73,14 @@ def load_training_rows(client: MlflowClient, settings: Settings, version: str) -
     registered = client.get_model_version(MODEL_NAME, version)
     recipe = Recipe.model_validate_json(read_file(client, str(registered.run_id), RECIPE_FILE))
     as_of, known_at = _read_times(registered.tags)
-    return build_training_set(settings, recipe.shipped, as_of, known_at)
+    contract = RegisteredVersion.from_mlflow(registered).contract()
+    return build_training_set(settings, contract.definitions, recipe.shipped, as_of, known_at, label=contract.label)
 
 
 def load_reference(client: MlflowClient, settings: Settings, version: str) -> DriftReference:
     """Load the reference data of a version.
 
-    The data are joined once and stored as Parquet, so that a later change of the definitions does not affect them.
+    The data are joined once and stored as Parquet, so that they outlive the version's feature definitions.
 
     Args:
         client: MLflow client.
@@ -88,17 +91,18 @@ def load_reference(client: MlflowClient, settings: Settings, version: str) -> Dr
         The reference data.
 
     Raises:
-        NoReferenceError: The version or its run is missing, or the definitions have changed since its training.
+        NoReferenceError: The version or its run is missing.
+        MissingVersionError: There are no stored data, and the version's feature definitions are not registered.
     """
     try:
-        registered = client.get_model_version(MODEL_NAME, version)
-        path = settings.monitoring / "reference" / f"{version}-{registered.run_id}.parquet"
-        model = RegisteredVersion(version, dict(registered.tags))
+        found = client.get_model_version(MODEL_NAME, version)
+        registered = RegisteredVersion.from_mlflow(found)
+        path = settings.monitoring / "reference" / f"{version}-{found.run_id}.parquet"
         if not path.exists():
-            frame = _join(client, settings, model)
+            frame = _join(client, settings, registered)
             with replace_file(path) as temporary:
                 frame.to_parquet(temporary, index=False)
-        return replace(_read(version, _read_times(registered.tags)[0], path), categories=model.contract().categories)
+        return _read(settings, registered, path)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -107,13 +111,6 @@ def load_reference(client: MlflowClient, settings: Settings, version: str) -> Dr
 
 def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersion) -> pd.DataFrame:
     contract = registered.contract()
-    store = open_store()
-    inputs = [feature.name for feature in model_inputs(store)]
-    if parts := [part for part in diff_registry_definitions(store, contract, inputs) if part != "labels"]:
-        raise NoReferenceError(
-            f"the training set of version {registered.number} cannot be joined again: its definitions differ in "
-            f"{', '.join(parts)}"
-        )
     model = ScoringModel(RegistryClient(settings.mlflow_tracking_uri).download_and_load(contract))
     try:
         training = load_training_rows(client, settings, registered.number)
@@ -122,10 +119,10 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
             f"the files of the run of version {registered.number} cannot be read: {error}"
         ) from error
     as_of, known_at = _read_times(registered.tags)
-    build_snapshots(settings, as_of, known_at)
+    build_snapshots(settings, open_version(settings, contract.definitions), as_of, known_at)
     populations: dict[str, TrainingSet | ScoringPopulation] = {
         _TRAINING: training,
-        _POPULATION: load_active_customers(settings, as_of, known_at),
+        _POPULATION: load_active_customers(settings, contract.definitions, as_of, known_at, contract.label),
     }
     frames = [
         pd.DataFrame(np.column_stack([rows.x, model.score(rows)]), columns=[*contract.inputs, SCORE]).assign(part=part)
@@ -134,11 +131,17 @@ def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersio
     return pd.concat(frames, ignore_index=True)
 
 
-def _read(version: str, as_of: datetime, path: Path) -> DriftReference:
+def _read(settings: Settings, registered: RegisteredVersion, path: Path) -> DriftReference:
     frame = read_parquet_file(path).to_pandas()
     names = [name for name in frame.columns if name != _PART]
     training, population = (frame.loc[frame[_PART] == part, names].to_numpy() for part in (_TRAINING, _POPULATION))
-    return DriftReference(version, as_of, names, training, population)
+    as_of, _ = _read_times(registered.tags)
+    contract = registered.contract()
+    try:
+        on_demand = load_on_demand_functions(open_version(settings, contract.definitions))
+    except MissingVersionError:  # the version is not served any more
+        on_demand = []
+    return DriftReference(registered.number, as_of, names, training, population, on_demand, contract.categories)
 
 
 def _read_times(tags: Mapping[str, str]) -> tuple[datetime, datetime]:

@@ -6,16 +6,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from feature_repo.timestamps import DAY_US
 from holdfast.core.types import Floats
-from holdfast.models.contract import RECENCY_FEATURE
+from holdfast.monitoring.drift.aging import age_customers
 from holdfast.monitoring.drift.categories import CategoryChange, find_category_change
 from holdfast.monitoring.drift.psi import PsiResult, measure_psi
 from holdfast.monitoring.drift.reference import DriftReference
 from holdfast.monitoring.hypothesis_tests import holm
 from holdfast.monitoring.settings import DriftRules
-
-_TENURE, _PURCHASE_DAYS = "tenure_days", "purchase_days"
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def compare_with_reference(reference: DriftReference, current: Floats, as_of: da
         One result per column, not yet decided.
     """
     days = (as_of - reference.as_of) / timedelta(days=1)
-    aged = age_reference(reference.names, reference.training_population, days)
+    aged = age_customers(reference.names, reference.training_population, days, reference.on_demand)
     results = []
     for i, name in enumerate(reference.names):
         of_input, change = reference.categories.get(name), None
@@ -96,47 +93,3 @@ def mark_drifted(results: Sequence[FeatureDrift], rules: DriftRules) -> list[Fea
         for result, is_significant in zip(results, significant, strict=True)
     ]
     return sorted(decided, key=lambda result: -result.psi)
-
-
-def age_reference(names: Sequence[str], rows: Floats, days: float) -> Floats:
-    """Age customers by some days, with unchanged activity: only the tenure grows.
-
-    Without new customers, tenure grows by one day per day, and the inputs that are computed from tenure at the request,
-    such as ``silence_share``, change with tenure: this is no drift.
-
-    Args:
-        names: Names of the columns.
-        rows: Inputs, shape (customers, names).
-        days: Days to add.
-
-    Returns:
-        The aged inputs, shape (customers, names).
-    """
-    aged = rows.copy()
-    if _TENURE in names:
-        aged[:, names.index(_TENURE)] += days
-        if RECENCY_FEATURE in names and _PURCHASE_DAYS in names:
-            for name, values in _compute_request_inputs(names, aged).items():
-                if name in names and name not in (_TENURE, RECENCY_FEATURE, "lateness_ratio"):
-                    aged[:, names.index(name)] = values
-    return aged
-
-
-def _compute_request_inputs(names: Sequence[str], rows: Floats) -> dict[str, Floats]:
-    """Compute the inputs of the request time, except those of the mean gap, from purchase days, tenure and recency."""
-    from feature_repo.on_demand_feature_views import customer_request_time  # defines all views
-
-    purchase_days, tenure, recency = (rows[:, names.index(name)] for name in (_PURCHASE_DAYS, _TENURE, RECENCY_FEATURE))
-    known = ~np.isnan(purchase_days + tenure + recency)
-    columns = {
-        "as_of_us": np.zeros(known.sum()),
-        "purchase_days": purchase_days[known],
-        "first_purchase_us": -tenure[known] * DAY_US,
-        "last_purchase_us": -recency[known] * DAY_US,
-        "mean_gap_days": np.full(known.sum(), np.nan),
-    }
-    computed = customer_request_time.feature_transformation.udf({name: c.tolist() for name, c in columns.items()})
-    complete = {name: np.full(len(rows), np.nan) for name in computed}
-    for name, values in computed.items():
-        complete[name][known] = np.array(values, dtype=np.float64)
-    return complete

@@ -15,9 +15,11 @@ from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
-from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.category_texts import read_category_texts
-from holdfast.models.contract import RECENCY_FEATURE
+from holdfast.feature_store.definition_versions import open_version
+from holdfast.feature_store.missing_versions import MissingVersionError
+from holdfast.model_versions.aliases import read_contracts
+from holdfast.models.contract import RECENCY_FEATURE, ServedModel
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import DriftReference, load_reference
@@ -28,7 +30,7 @@ from holdfast.monitoring.metrics_store import MetricRow, read_metrics
 from holdfast.monitoring.result import ViewResult, build_empty_result
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window, read_window_predictions
-from holdfast.training.mlflow_client import open_tracking
+from holdfast.training.mlflow_client import UnknownVersionError, open_registry, open_tracking
 
 _CUSTOMERS = "customers"  # metric
 _HISTORY_DAYS = 90  # in the plot
@@ -50,7 +52,11 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
     predictions = latest_predictions(read_window_predictions(settings, window))
     if not predictions:
         return build_empty_result("drift", _CUSTOMERS, "No prediction was logged in the window.", "predictions")
-    by_version = {version: select_active(rows, settings.activity_days) for version, rows in predictions.items()}
+    contracts = _read_contracts(settings)
+    by_version = {
+        version: select_active(rows, contracts[version].activity_days) if version in contracts else rows
+        for version, rows in predictions.items()
+    }
     compared, notes = _load_references(settings, by_version, rules.drift)
     results = mark_drifted(
         [
@@ -64,7 +70,7 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
     since = window.as_of - timedelta(days=_HISTORY_DAYS)
     history = read_metrics(settings, "drift", since, window.as_of, last_of_day=True)
     largest = max(compared, key=lambda pair: len(pair[1]), default=None)
-    texts = read_category_texts(open_store()) if any(item.categories for item in results) else {}
+    texts = _read_texts(settings, contracts, results)
     return ViewResult(
         view="drift",
         summary=_summarize(counts, results, rules.drift),
@@ -76,6 +82,25 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
         notes=[*notes, *_describe_categories(results, texts)],
         evaluated_subjects=None if results else (),
     )
+
+
+def _read_contracts(settings: Settings) -> dict[str, ServedModel]:
+    """Read the contract of each version, which has its activity window; a version without one is not compared."""
+    try:
+        return read_contracts(open_registry(settings))
+    except UnknownVersionError:
+        return {}
+
+
+def _read_texts(settings: Settings, contracts: Mapping[str, ServedModel], results: list[FeatureDrift]) -> _Texts:
+    """Read the texts of the categories, by the feature definitions of the versions whose inputs have some."""
+    texts: dict[str, Mapping[float, str]] = {}
+    for definitions in sorted({contracts[item.version].definitions for item in results if item.categories}):
+        try:
+            texts |= read_category_texts(open_version(settings, definitions))
+        except MissingVersionError:  # retired: its codes stay
+            continue
+    return texts
 
 
 def _load_references(

@@ -14,6 +14,7 @@ from holdfast.batch_scoring.outcomes import find_outcome_gap, is_mature, load_ou
 from holdfast.batch_scoring.performance import compute_intervals, measure_performance
 from holdfast.core.formatting import format_count
 from holdfast.ingestion.history_extent import DataGap
+from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.performance.cbpe import estimate_performance
 from holdfast.monitoring.performance.cohorts import ScoredCohort
 from holdfast.monitoring.settings import PerformanceRules
@@ -50,6 +51,7 @@ class CohortPerformance:
 def evaluate_cohorts(
     settings: Settings,
     cohorts: Sequence[ScoredCohort],
+    labels: Mapping[str, LabelDefinition],
     trained: Mapping[str, datetime],
     as_of: datetime,
     known_at: datetime,
@@ -63,6 +65,7 @@ def evaluate_cohorts(
     Args:
         settings: Settings with the data folder.
         cohorts: Scored cohorts.
+        labels: Label of each version of the cohorts.
         trained: Time of the training by version.
         as_of: Time of the evaluation.
         known_at: Data that arrived later are ignored.
@@ -71,20 +74,24 @@ def evaluate_cohorts(
     Returns:
         The performance of each cohort, in the same order.
     """
-    matured = [cohort for cohort in cohorts if is_mature(settings, cohort.as_of, as_of, known_at, cohort.ends_at)]
+    matured: dict[LabelDefinition, list[ScoredCohort]] = {}
+    for cohort in cohorts:
+        label = labels[cohort.version]
+        if is_mature(settings, label, cohort.as_of, as_of, known_at, cohort.ends_at):
+            matured.setdefault(label, []).append(cohort)
     outcomes: dict[int, pd.Series] = {}
-    if matured:
-        rows = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in matured], ignore_index=True)
-        churned, start = load_outcomes(settings, rows, known_at), 0
-        for cohort in matured:
+    for label, group in matured.items():
+        rows = pd.concat([cohort.rows[[ENTITY_KEY, "cutoff"]] for cohort in group], ignore_index=True)
+        churned, start = load_outcomes(settings, label, rows, known_at), 0
+        for cohort in group:
             outcomes[id(cohort)] = churned.iloc[start : start + len(cohort.rows)].reset_index(drop=True)
             start += len(cohort.rows)
     return [
         _evaluate(
             cohort,
-            maturity_time(settings, cohort.ends_at),
+            maturity_time(labels[cohort.version], cohort.ends_at),
             outcomes.get(id(cohort)),
-            find_outcome_gap(settings, cohort.as_of, cohort.ends_at, as_of, known_at),
+            find_outcome_gap(settings, labels[cohort.version], cohort.as_of, cohort.ends_at, as_of, known_at),
             trained,
             rules,
         )

@@ -12,6 +12,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.models.contract import ServedModel
 from holdfast.monitoring.performance.first_predictions import read_first_predictions
 from holdfast.monitoring.settings import CohortPeriod
 
@@ -83,7 +84,7 @@ def load_score_cohorts(settings: Settings, since: datetime, as_of: datetime, eve
 
 
 def load_request_cohorts(
-    settings: Settings, since: datetime, as_of: datetime, thresholds: Mapping[str, float]
+    settings: Settings, since: datetime, as_of: datetime, contracts: Mapping[str, ServedModel]
 ) -> list[ScoredCohort]:
     """Load the predictions returned to callers since ``since`` and before ``as_of``, by month and version.
 
@@ -94,16 +95,19 @@ def load_request_cohorts(
         settings: Settings with the prediction log.
         since: Earliest as_of of a prediction.
         as_of: Latest as_of of a prediction, exclusive.
-        thresholds: Decision threshold by version.
+        contracts: Contract by version: its threshold and activity window. Of other versions, the customers with known
+            recency are left out.
 
     Returns:
         The cohorts, oldest first.
     """
-    frame = read_first_predictions(settings, since, as_of)
+    activity_days = {version: contract.activity_days for version, contract in contracts.items()}
+    frame = read_first_predictions(settings, since, as_of, activity_days)
     if not len(frame):
         return []
     frame = frame.sort_values("answered_at", kind="stable").assign(cutoff=frame["as_of"].dt.floor("D"))
     frame = frame.drop_duplicates([ENTITY_KEY, "cutoff", "version"]).sort_values(["cutoff", ENTITY_KEY])
+    thresholds = {version: contract.threshold for version, contract in contracts.items()}
     limit = frame["version"].map(thresholds).to_numpy(np.float64)
     offered = np.where(np.isnan(limit), np.nan, frame["churn_probability"] >= limit)
     frame = frame.assign(offered=offered, month=frame["cutoff"].dt.strftime("%Y-%m"))

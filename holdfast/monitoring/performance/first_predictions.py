@@ -5,6 +5,7 @@ one row per customer: ``monitoring/first_predictions/DAY.parquet``.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import pyarrow.parquet as pq
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from feature_repo.source_hash import sha256
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.prediction_log import iter_day_predictions, list_day_folders
@@ -26,10 +26,12 @@ _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
 _EMPTY = pd.DataFrame(columns=_COLUMNS).astype(
     {"as_of": "datetime64[us, UTC]", "answered_at": "datetime64[us, UTC]", "churn_probability": "float64"}
 )
-_SOURCE_KEY = b"holdfast"  # metadata: digest of the source files
+_SOURCE_KEY = b"holdfast"  # metadata: source files, and the activity window of each version
 
 
-def read_first_predictions(settings: Settings, since: datetime, as_of: datetime) -> pd.DataFrame:
+def read_first_predictions(
+    settings: Settings, since: datetime, as_of: datetime, activity_days: Mapping[str, int]
+) -> pd.DataFrame:
     """Read the first predictions for active customers since ``since`` and before ``as_of``.
 
     On the wall clock, a prediction's ``as_of`` is its response time: days before ``since`` are not read, and past days
@@ -39,6 +41,8 @@ def read_first_predictions(settings: Settings, since: datetime, as_of: datetime)
         settings: Settings with the prediction log.
         since: Earliest as_of of a prediction.
         as_of: Latest as_of of a prediction, exclusive.
+        activity_days: Activity window by version. Predictions of other versions are not read if the recency of the
+            customer is logged.
 
     Returns:
         Columns customer_id, as_of, answered_at, version and churn_probability; the first predictions of each file, so a
@@ -49,21 +53,30 @@ def read_first_predictions(settings: Settings, since: datetime, as_of: datetime)
     _delete_stale_cache(settings, {day for day, _ in days})
     for day, folder in days:
         if not is_wall:
-            tables.append(_read_day(settings, folder, (since, as_of)))
+            tables.append(_read_day(folder, activity_days, (since, as_of)))
         elif day >= since.date():
             is_past = day < as_of.date() - timedelta(days=1)  # log writers may be minutes late
-            rows = _read_cached(settings, day, folder) if is_past else _read_day(settings, folder)
+            rows = _read_cached(settings, day, folder, activity_days) if is_past else _read_day(folder, activity_days)
             tables.append(rows[(rows["as_of"] >= since) & (rows["as_of"] < as_of)])
     return pd.concat(tables, ignore_index=True)
 
 
-def _read_day(settings: Settings, folder: Path, between: tuple[datetime, datetime] | None = None) -> pd.DataFrame:
-    """Select the first predictions of each file, with one file in memory at a time."""
+def _read_day(
+    folder: Path,
+    activity_days: Mapping[str, int],
+    between: tuple[datetime, datetime] | None = None,
+    windows: dict[str, int | None] | None = None,
+) -> pd.DataFrame:
+    """Select the first predictions of each file, with one file in memory at a time; ``windows`` gets what was used."""
     tables = [_EMPTY]
     for table in iter_day_predictions(folder):
         selected = pc.is_in(table["route"], pa.array(_RETURNED_ROUTES))
-        if RECENCY_FEATURE in table.column_names:  # the model was trained on active customers only
-            selected = pc.and_(selected, pc.less_equal(table[RECENCY_FEATURE], float(settings.activity_days)))
+        if RECENCY_FEATURE in table.column_names and table.num_rows:  # the model was trained on active customers only
+            version = str(table["version"][0].as_py())  # a file is of one version
+            longest = activity_days.get(version)
+            if windows is not None:
+                windows[version] = longest
+            selected = pc.and_(selected, pc.less_equal(table[RECENCY_FEATURE], -1.0 if longest is None else longest))
         rows = table.filter(selected).select(_COLUMNS).to_pandas()
         if between:
             rows = rows[(rows["as_of"] >= between[0]) & (rows["as_of"] < between[1])]
@@ -72,17 +85,20 @@ def _read_day(settings: Settings, folder: Path, between: tuple[datetime, datetim
     return pd.concat(tables, ignore_index=True)
 
 
-def _read_cached(settings: Settings, day: date, folder: Path) -> pd.DataFrame:
-    """Read a past day from the cache, or from the log if its files have changed since."""
+def _read_cached(settings: Settings, day: date, folder: Path, activity_days: Mapping[str, int]) -> pd.DataFrame:
+    """Read a past day from the cache, or from the log if its files or the registered versions have changed since."""
     files = sorted(path.name for path in folder.glob("*.arrows"))
-    source = sha256(json.dumps([settings.activity_days, files])).encode()
     path = settings.monitoring / "first_predictions" / f"{day}.parquet"
     try:
-        if (pq.read_schema(path).metadata or {}).get(_SOURCE_KEY) == source:
+        source = json.loads((pq.read_schema(path).metadata or {})[_SOURCE_KEY])
+        windows = source["activity_days"]
+        if source["files"] == files and windows == {version: activity_days.get(version) for version in windows}:
             return read_parquet_file(path, columns=_COLUMNS).to_pandas()
-    except (FileNotFoundError, pa.ArrowException):
+    except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):
         pass
-    rows = _read_day(settings, folder)
+    windows = {}
+    rows = _read_day(folder, activity_days, windows=windows)
+    source = json.dumps({"files": files, "activity_days": windows}).encode()
     table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata({_SOURCE_KEY: source})
     with replace_file(path) as temporary:
         pq.write_table(table, temporary)

@@ -1,6 +1,7 @@
 """Performance view: measured performance of matured cohorts, and estimated performance of the others."""
 
 import io
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -9,12 +10,17 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
-from holdfast.model_versions.aliases import get_champion_version, list_versions
+from holdfast.model_versions.aliases import get_champion_version, read_contracts
 from holdfast.model_versions.champion_history import read_champion_history, read_training_times
-from holdfast.models.contract import MODEL_NAME
-from holdfast.models.registered_version import NotServableError, RegisteredVersion
+from holdfast.models.contract import MODEL_NAME, ServedModel, UnknownLabelError
+from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance, evaluate_cohorts
-from holdfast.monitoring.performance.cohorts import load_request_cohorts, load_score_cohorts, start_of_month
+from holdfast.monitoring.performance.cohorts import (
+    ScoredCohort,
+    load_request_cohorts,
+    load_score_cohorts,
+    start_of_month,
+)
 from holdfast.monitoring.performance.findings import (
     build_cohort_metrics,
     build_cohort_table,
@@ -50,13 +56,16 @@ def run_performance_view(settings: Settings, window: Window, rules: MonitorSetti
     except UnknownVersionError:
         return build_empty_result("outcome", "mature_cohorts", "No version was ever registered.")
     since = start_of_month(window.as_of, rules.outcome.cohorts)
-    cohorts = load_score_cohorts(settings, since, window.as_of, rules.outcome.every)
-    cohorts += load_request_cohorts(settings, since, window.as_of, _read_thresholds(client))
+    contracts = read_contracts(client)
+    found = load_score_cohorts(settings, since, window.as_of, rules.outcome.every)
+    found += load_request_cohorts(settings, since, window.as_of, contracts)
+    labels, unlabeled = _read_labels(contracts, found)
+    cohorts = [cohort for cohort in found if cohort.version in labels]
     trained, champion = read_training_times(client), get_champion_version(client)
-    performance = evaluate_cohorts(settings, cohorts, trained, window.as_of, window.known_at, rules.outcome)
+    performance = evaluate_cohorts(settings, cohorts, labels, trained, window.as_of, window.known_at, rules.outcome)
     summary = summarize_cohorts(performance, window.as_of)
     if not performance:
-        return build_empty_result("outcome", "mature_cohorts", summary)
+        return build_empty_result("outcome", "mature_cohorts", " ".join(unlabeled) or summary)
     expected, notes = _read_expected_performance(client, champion)
     history = read_champion_history(client)
     events = [e for e in list_model_events(settings, history, trained, cohorts) if e.time <= window.as_of]
@@ -68,7 +77,7 @@ def run_performance_view(settings: Settings, window: Window, rules: MonitorSetti
         plot=plot_performance(performance, expected, events, champion),
         findings=degradation_findings(performance, champion, expected) if champion else [],
         report=partial(_build_report, client, performance),
-        notes=notes,
+        notes=[*notes, *unlabeled],
         evaluated_subjects=() if champion is not None and not expected else None,
     )
 
@@ -91,16 +100,20 @@ def _read_expected_performance(client: MlflowClient, champion: str | None) -> tu
     return expected, []
 
 
-def _read_thresholds(client: MlflowClient) -> dict[str, float]:
-    """Read the decision threshold of each version that can be served."""
-    thresholds = {}
-    for version in list_versions(client):
-        number = str(version.version)
-        try:
-            thresholds[number] = RegisteredVersion.from_mlflow(version).contract().threshold
-        except NotServableError:
+def _read_labels(
+    contracts: Mapping[str, ServedModel], cohorts: Sequence[ScoredCohort]
+) -> tuple[dict[str, LabelDefinition], list[str]]:
+    """Read the label of each version of the cohorts; a note per version explains the lack of one."""
+    labels, notes = {}, []
+    for version in sorted({cohort.version for cohort in cohorts}):
+        if version not in contracts:
+            notes.append(f"Version {version} is not evaluated: it is not registered, so that its label is unknown.")
             continue
-    return thresholds
+        try:
+            labels[version] = contracts[version].label
+        except UnknownLabelError as error:
+            notes.append(f"Version {version} is not evaluated: {error}")
+    return labels, notes
 
 
 def _build_report(client: MlflowClient, performance: list[CohortPerformance]) -> object | None:

@@ -1,7 +1,7 @@
 """Findings, table rows and metric rows of the skew view, and the open findings, which stop promotions."""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
@@ -13,26 +13,24 @@ from holdfast.core.formatting import format_count
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, read_latest_metrics
 
-Cause = Literal["changed definition", "stale store", "late data", "unexplained"]
+Cause = Literal["stale store", "late data", "unexplained"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 _EXAMPLES = 5
 _TABLE_ROWS = 50
 _HARMLESS: tuple[Cause, ...] = ("late data",)
 _MEANING: dict[Cause, str] = {
-    "changed definition": "The definition has changed",
     "stale store": "The online store was stale",
     "late data": "Data arrived late",
     "unexplained": "The online store held a value that no computation gives",
 }
 
 
-def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]]) -> list[Finding]:
+def skew_findings(different: pd.DataFrame) -> list[Finding]:
     """Build one finding per cause and feature view, because all features of a view share the cause.
 
     Args:
         different: Differences with their causes.
-        changed: Changed parts of the definitions, by version.
 
     Returns:
         The findings, with the subject ``VIEW.CAUSE``.
@@ -43,10 +41,8 @@ def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]])
         features = dict(sorted(Counter(rows["feature"]).items()))
         customers, versions = int(rows[ENTITY_KEY].nunique()), sorted(rows["version"].unique(), key=len)
         first = rows.iloc[0]
-        parts = sorted({part for version in versions for part in changed.get(version, ())})
-        changed_parts = f" ({', '.join(parts)})" if cause == "changed definition" and parts else ""
         summary = (
-            f"{_MEANING[cause]}{changed_parts}: logged and recomputed values differ in "
+            f"{_MEANING[cause]}: logged and recomputed values differ in "
             f"{format_count(len(rows), 'value')} of {format_count(customers, 'customer')} in {view} "
             f"({_sample(features)}). Customer {first[ENTITY_KEY]}, {first['feature']}: the model read "
             f"{_plain(first['logged'])!r}, recomputed {_plain(first['recomputed'])!r}."
@@ -58,7 +54,6 @@ def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]])
             "customers": customers,
             "features": features,
             "versions": versions,
-            "changed": parts if cause == "changed definition" else [],
             "examples": [_to_json(row) for row in rows.head(_EXAMPLES).to_dict("records")],
         }
         severity = "warning" if cause in _HARMLESS else "critical"
@@ -71,29 +66,30 @@ def skew_findings(different: pd.DataFrame, changed: Mapping[str, Sequence[str]])
     return findings
 
 
-def not_computable_finding(version: str, parts: Sequence[str], predictions: int, problem: str) -> Finding:
-    """Build the finding of a version whose inputs cannot be recomputed.
+def not_computable_finding(version: str, predictions: int, problem: str, is_retired: bool) -> Finding:
+    """Build the finding of a model version whose feature definitions are not registered.
+
+    After a retirement there is nothing to do; otherwise the definitions were lost.
 
     Args:
-        version: Number of the version.
-        parts: Changed parts of the definitions.
+        version: Number of the model version.
         predictions: Number of predictions.
-        problem: Error text.
+        problem: Error about the definitions.
+        is_retired: Whether the definitions were retired.
 
     Returns:
         The finding.
     """
     return Finding(
         event="holdfast.skew.detected",
-        severity="critical",
-        subject=f"version-{version}.changed-definition",
-        summary=f"None of the inputs of {format_count(predictions, 'prediction')} of version {version} can be "
-        f"recomputed: the definition has changed ({', '.join(parts)}), and {problem}",
+        severity="info" if is_retired else "critical",
+        subject=f"version-{version}.not-computable",
+        summary=f"The inputs of {format_count(predictions, 'prediction')} of version {version} cannot be recomputed. "
+        f"{problem}",
         payload={
-            "cause": "changed definition",
+            "cause": "not computable",
             "count": predictions,
             "versions": [version],
-            "changed": list(parts),
             "problem": problem,
             "examples": [],
         },
@@ -171,23 +167,6 @@ def describe_open_skew(settings: Settings) -> str | None:
     subjects = ", ".join(sorted(set(breached["subject"])))
     end = f"{breached['as_of'].iloc[0]:%Y-%m-%d %H:%M} UTC"
     return f"the features served differ from those recomputed ({subjects}; window up to {end})"
-
-
-def is_definition_change(settings: Settings) -> bool:
-    """Check that changed feature definitions are the only cause of the open skew.
-
-    Only a version trained on the changed definitions can end such a skew: the service refuses the old version, so no
-    later window has predictions that would close the finding.
-
-    Args:
-        settings: Settings with the metrics table.
-
-    Returns:
-        True if there is no other cause.
-    """
-    breached = _breached_rows(settings)
-    causes = set(breached.loc[breached["metric"] == "mismatches_by_cause", "subject"])
-    return causes == {"changed definition"} or (not causes and "not_computable" in set(breached["metric"]))
 
 
 def _to_json(row: Mapping[Hashable, Any]) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from feature_repo.names import ENTITY_KEY
 from holdfast.core.prediction_log import TIMESTAMP_SUFFIX
 from holdfast.core.types import Bools, Floats
 
-_COMMON_COLUMNS = {"request_id", "answered_at", ENTITY_KEY, "as_of", "version", "route", "churn_probability", "stale"}
-
 
 @dataclass(frozen=True)
 class LoggedFeatures:
@@ -31,29 +29,29 @@ class LoggedFeatures:
     x: Floats
 
 
-def extract_logged_features(log: pa.Table) -> list[LoggedFeatures]:
+def extract_logged_features(log: pa.Table, inputs: Mapping[str, list[str]]) -> list[LoggedFeatures]:
     """Extract the model inputs of the predictions of all routes, by version.
 
     Repeated predictions of a customer with the same ``as_of`` and the same values count once.
 
     Args:
-        log: Prediction log.
+        log: Prediction log, with the inputs of all versions.
+        inputs: Model version to the names of its inputs; other versions are left out.
 
     Returns:
-        One result per version, sorted by version.
+        One result per version, in the order of ``inputs``.
     """
-    versions = sorted(pc.unique(log["version"]).to_pylist())
-    return [_extract_version(log.filter(pc.equal(log["version"], version)), version) for version in versions]
-
-
-def _extract_version(log: pa.Table, version: str) -> LoggedFeatures:
-    views = [name for name in log.column_names if name.endswith(TIMESTAMP_SUFFIX)]
-    # The log has the inputs of all versions: an input that this version lacks is null in all rows.
-    inputs = [
-        name
-        for name in log.column_names
-        if name not in _COMMON_COLUMNS and name not in views and log[name].null_count < log.num_rows
+    return [
+        _extract_version(log.filter(pc.equal(log["version"], version)), version, names)
+        for version, names in inputs.items()
     ]
+
+
+def _extract_version(log: pa.Table, version: str, inputs: list[str]) -> LoggedFeatures:
+    views = [name for name in log.column_names if name.endswith(TIMESTAMP_SUFFIX)]
+    for name in inputs:
+        if name not in log.column_names:
+            log = log.append_column(name, pa.nulls(log.num_rows, pa.float64()))
     frame: pd.DataFrame = log.to_pandas()
     frame = frame.sort_values("answered_at", kind="stable").drop_duplicates([ENTITY_KEY, "as_of", *inputs, *views])
     # The service refuses customers whose views have different times; the oldest time is the safe choice.

@@ -14,7 +14,6 @@ from holdfast.monitoring.skew.causes import FeatureComparison
 from holdfast.monitoring.skew.findings import CAUSES, Cause
 
 _COLORS: dict[Cause, str] = {
-    "changed definition": "#9333ea",
     "stale store": "#c46210",
     "late data": "#2563eb",
     "unexplained": "#b91c1c",

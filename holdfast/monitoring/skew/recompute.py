@@ -1,66 +1,45 @@
-"""Point-in-time recomputation of features through Feast, by the definitions of this checkout."""
+"""Point-in-time recomputation of features through Feast, by the definitions of the model that was served."""
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
+from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
 from holdfast.feast_stores._feast_imports import FeatureStore
-from holdfast.feast_stores._feast_private import reset_stores
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.feast_registry import apply_definitions
+from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.historical_features import join_features
-from holdfast.feature_store.parity import input_definitions
+from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.feature_store.snapshots import build_snapshots
+from holdfast.model_versions.aliases import get_contract
 from holdfast.models.categories import encode_categories
 from holdfast.models.contract import Feature, model_inputs
-from holdfast.models.fingerprint import differing_parts
-
-if TYPE_CHECKING:
-    from feast.repo_config import RepoConfig
+from holdfast.models.fingerprint import definitions_version
+from holdfast.models.registered_version import NotServableError
+from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 
 _ROW = "holdfast_row"
 
 
 @dataclass(frozen=True)
 class PointInTimeDefinitions:
-    """Feature definitions of this checkout.
+    """Registered version of the feature definitions.
 
     Attributes:
-        parts: Fingerprint by part of the definitions.
+        version: Id of the version.
         inputs: Model inputs.
-        not_applied: Parts that differ from Feast's registry.
-        registry: Registry file with the definitions of this checkout; None if Feast's registry has the same.
     """
 
-    parts: dict[str, str]
+    version: str
     inputs: list[Feature]
-    not_applied: list[str]
-    registry: Path | None = None
 
-    def changed_since(self, fingerprint: Mapping[str, str]) -> list[str]:
-        """List the parts that differ from a version's fingerprint, or from Feast's registry.
-
-        Args:
-            fingerprint: Fingerprint of the version, by part.
-
-        Returns:
-            The differing parts, sorted.
-        """
-        inputs = {part: value for part, value in fingerprint.items() if part != "labels"}
-        return sorted({*differing_parts(inputs, self.parts), *self.not_applied})
-
-    def store(self, known_at: datetime) -> FeatureStore:
+    def store(self, known_at: datetime | None = None) -> FeatureStore:
         """Open a Feast store with these definitions.
 
         Args:
@@ -69,33 +48,50 @@ class PointInTimeDefinitions:
         Returns:
             The store.
         """
-        store = open_store(known_at)
-        return store if self.registry is None else FeatureStore(config=_in_temporary_store(store.config, self.registry))
+        return open_store(known_at, definitions=self.version)
 
 
-@contextmanager
-def checkout_definitions(settings: Settings) -> Iterator[PointInTimeDefinitions]:
-    """Load the definitions of this checkout.
+@dataclass(frozen=True)
+class ServedDefinitions:
+    """Feature definitions of model versions.
 
-    The definitions are applied to a temporary registry: changes that are not applied are detected without affecting
-    the registry of the service.
+    Attributes:
+        found: Model version to its definitions.
+        missing: Model version to the error about its definitions, which are not registered.
+        notes: Sentences about model versions whose definitions are unknown.
+    """
+
+    found: Mapping[str, PointInTimeDefinitions]
+    missing: Mapping[str, MissingVersionError]
+    notes: list[str]
+
+
+def load_served_definitions(settings: Settings, versions: Collection[str]) -> ServedDefinitions:
+    """Load the feature definitions that the contracts of model versions name.
 
     Args:
-        settings: Settings with the data folder.
+        settings: Settings with the data folder and the registry's URL.
+        versions: Numbers of model versions.
 
-    Yields:
-        The definitions; valid inside the block.
+    Returns:
+        The definitions of each version.
     """
-    with tempfile.TemporaryDirectory(prefix="holdfast-definitions-") as folder:
-        registry = Path(folder) / "registry.db"
-        served = open_store()
-        checkout = FeatureStore(config=_in_temporary_store(open_store().config, registry))
-        apply_definitions(checkout)
-        parts = input_definitions(checkout, settings)
-        has_service = any(service.name == FEATURE_SERVICE for service in served.list_feature_services())
-        applied = input_definitions(served, settings) if has_service else {}
-        not_applied = differing_parts(applied, parts)
-        yield PointInTimeDefinitions(parts, model_inputs(checkout), not_applied, registry if not_applied else None)
+    found: dict[str, PointInTimeDefinitions] = {}
+    missing: dict[str, MissingVersionError] = {}
+    notes, unknown = [], []
+    for number in sorted(versions):
+        try:
+            version = definitions_version(get_contract(open_registry(settings), number).fingerprint)
+            found[number] = PointInTimeDefinitions(version, model_inputs(open_version(settings, version)))
+        except MissingVersionError as error:
+            missing[number] = error
+        except UnknownVersionError:
+            unknown.append(number)
+        except NotServableError as error:
+            notes.append(str(error))
+    if unknown:
+        notes.append(f"The registry lacks version {', '.join(unknown)}, so that its predictions were not compared.")
+    return ServedDefinitions(found, missing, notes)
 
 
 def recompute_features(
@@ -120,8 +116,9 @@ def recompute_features(
     Raises:
         NoDataError: No data from before a timestamp had arrived by ``known_at``.
     """
+    store = definitions.store(known_at)
     for timestamp in sorted(timestamps.unique()):
-        build_snapshots(settings, pd.Timestamp(timestamp).to_pydatetime(), known_at)
+        build_snapshots(settings, store, pd.Timestamp(timestamp).to_pydatetime(), known_at)
     requested = pd.DataFrame(
         {
             ENTITY_KEY: rows[ENTITY_KEY],
@@ -135,7 +132,6 @@ def recompute_features(
     row_numbers = requested.merge(distinct, how="left", on=[ENTITY_KEY, "event_timestamp", REQUEST_TIME])[
         _ROW
     ].to_numpy()
-    store = definitions.store(known_at)
     joined = join_features(store, distinct)
     # Feast returns the rows in another order.
     order = np.argsort(joined[_ROW].to_numpy())[row_numbers]
@@ -148,12 +144,3 @@ def _to_floats(column: pa.ChunkedArray, feature: Feature) -> Floats:
         return encode_categories(column.to_pylist())
     values: Floats = column.to_pandas().to_numpy(np.float64, na_value=np.nan)
     return values
-
-
-def _in_temporary_store(config: "RepoConfig", registry: Path) -> "RepoConfig":
-    """Copy the configuration with a separate registry and an unused online store."""
-    changed = config.model_copy(deep=True)
-    changed.registry_config = {"registry_type": "file", "path": str(registry)}
-    changed.online_config = {"type": "sqlite", "path": str(registry.with_name("online.db"))}
-    reset_stores(changed)
-    return changed

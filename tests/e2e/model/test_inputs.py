@@ -36,14 +36,12 @@ def evaluation(main_job: MainJob) -> Evaluation:
 @pytest.fixture(scope="module")
 def by_view(main_job: MainJob, champion: Champion) -> dict[str, Interval]:
     """View to the ROC-AUC lost when its inputs are shuffled on the test rows."""
-    from holdfast.feast_stores.open_store import open_store
-    from holdfast.feature_store.parity import input_definitions
     from holdfast.model_versions.candidate import ModelCandidate
     from holdfast.training.mlflow_client import open_tracking
 
     with use_data_folder(main_job.data) as settings:
         candidate = ModelCandidate(open_tracking(settings), main_job.summary["champion"])
-        rows = candidate.test_rows(settings, input_definitions(open_store(), settings))
+        rows = candidate.test_rows(settings)
     columns: dict[str, list[int]] = {}
     for number, item in enumerate(rows.inputs):
         columns.setdefault(item.view, []).append(number)

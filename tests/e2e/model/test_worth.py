@@ -16,6 +16,7 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.champion_model import load_champion
 from holdfast.batch_scoring.scoring_run import score_customers
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import applied_version
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.performance.view import run_performance_view
@@ -79,9 +80,10 @@ def _register_versions(settings: Settings, registry: Registry, known_at: datetim
     """Yield name, number and test ROC-AUC of each version; the test period ends before the first scores."""
     cutoffs = find_labeled_cutoffs(settings, TRAINED, known_at, 30).used
     split = split_by_time(cutoffs, settings.horizon_days, 2, 5, 2)
-    rows = build_training_set(settings, split.cutoffs, TRAINED, known_at)
+    applied = applied_version(open_store())
+    rows = build_training_set(settings, applied, split.cutoffs, TRAINED, known_at)
     development, test = rows.at_cutoffs(split.development), rows.at_cutoffs(split.test)
-    definitions = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
+    definitions = fingerprint(open_store(definitions=applied), settings.horizon_days, settings.activity_days)
     recipe = Recipe(
         family="logistic",
         params=FAMILIES["logistic"].defaults,

@@ -94,7 +94,7 @@ def output(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> dict[
             'Field(name="max_gap_days"',
             'Field(name="median_gap_days", dtype=Float64),\n        Field(name="max_gap_days"',
         ),
-        changed("transformations.py", "\nimport ", "\nANOTHER_CONSTANT = 1\nimport "),
+        changed("transformations.py", "within(180, 90)", "within(200, 90)"),
     ]
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(commands) for commands in series]:
@@ -144,8 +144,9 @@ def test_feast_plan_shows_changed_feature(output: dict[str, str]) -> None:
 
 
 def test_feast_plan_shows_changed_transformation(output: dict[str, str]) -> None:
-    for view in VIEWS:
-        assert f"Updated feature view {view}" in output["transformations.py"]
+    updated = [view for view in VIEWS if f"Updated feature view {view}" in output["transformations.py"]]
+    assert updated == ["customer_recent_activity"]
+    assert "INTERVAL '200' DAY" in output["transformations.py"]
 
 
 def test_feast_commands_print_no_library_warnings(output: dict[str, str]) -> None:

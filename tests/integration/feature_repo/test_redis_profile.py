@@ -10,13 +10,12 @@ from feast.repo_operations import apply_total_with_repo_instance
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions, require_applied
-from holdfast.feature_store.materialization import delete_online_state
+from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions, find_applied_version
 from holdfast.feature_store.parity import check_parity, require_parity
 from holdfast.online_features.reader import OnlineReader
 from tests.support.main_job import environment_of, run
 from tests.support.online_stores import CUSTOMERS, REDIS_PROFILE, OnlineShop, online_shop
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, register_definitions, registered_store
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlineShop]:
 
 
 def test_redis_profile_online_values_equal_point_in_time_values(shop: OnlineShop) -> None:
-    report = check_parity(open_store(), open_store(KNOWN_AT), CUSTOMERS, AS_OF)
+    report = check_parity(registered_store(), registered_store(KNOWN_AT), CUSTOMERS, AS_OF)
     require_parity(report)
     assert report.values_compared == 300 * 21
 
@@ -43,10 +42,10 @@ def test_feast_apply_preserves_the_materialization_history(shop: OnlineShop) -> 
             store, store.project, store.registry, collect_definitions(), skip_source_validation=True
         )
     assert printed.getvalue().count("Deploying infrastructure") == 3
-    views = open_store().list_feature_views()
+    views = registered_store().list_feature_views()
     assert [view.materialization_intervals for view in views] == [[(AS_OF, AS_OF)]] * 3
     assert apply_definitions(open_store()) == "No changes"
-    assert not OnlineReader(open_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF)).faults.any()
+    assert not OnlineReader(registered_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF)).faults.any()
 
 
 @pytest.mark.long
@@ -66,13 +65,12 @@ def test_other_online_store_has_its_own_materialization_history(
         patch.delenv("FEAST_FS_YAML_FILE_PATH")
         assert open_store().config.online_store.type == "sqlite"
         assert open_store().list_feature_views() == []
-        delete_online_state(shop.settings)
         build_features(shop.settings)
         assert apply_definitions(open_store()) == "No changes"
-        embedded = OnlineReader(open_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF))
-    require_applied(open_store())
+        embedded = OnlineReader(registered_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF))
+    assert find_applied_version(shop.settings, open_store()) == register_definitions()
     assert open_store().config.online_store.type != "sqlite"
     assert apply_definitions(open_store()) == "No changes"
-    redis = OnlineReader(open_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF))
+    redis = OnlineReader(registered_store(), FEATURE_SERVICE).read(CUSTOMERS, epoch_us(AS_OF))
     assert redis.inputs.tobytes() == embedded.inputs.tobytes()
     assert redis.timestamps_us.tobytes() == embedded.timestamps_us.tobytes()

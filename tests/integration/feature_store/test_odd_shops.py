@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from feature_repo.settings import Settings
-from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.materialization import load_online_state
 from holdfast.feature_store.parity import check_parity, require_parity
@@ -24,7 +23,7 @@ from holdfast.training.time_split import NotEnoughHistoryError, SingleClassError
 from tests.support import odd_shops
 from tests.support.feature_oracle import Transaction
 from tests.support.odd_shops import ARRIVAL, LAST
-from tests.support.small_shop import build_features, ingest, use_data_folder
+from tests.support.small_shop import build_features, ingest, register_definitions, registered_store, use_data_folder
 
 pytestmark = pytest.mark.long
 
@@ -34,7 +33,7 @@ _Kind = Callable[[], list[Transaction]]
 
 def _split_rows(settings: Settings) -> tuple[TimeSplit, TrainingSet]:
     split = split_by_time(find_labeled_cutoffs(settings, LAST, ARRIVAL, 30).used, settings.horizon_days, 4, 5, 2)
-    return split, build_training_set(settings, split.cutoffs, LAST, ARRIVAL)
+    return split, build_training_set(settings, register_definitions(), split.cutoffs, LAST, ARRIVAL)
 
 
 def _ingest(folder: Path, kind: _Kind) -> None:
@@ -47,7 +46,7 @@ def test_every_online_value_equals_its_point_in_time_value(kind: _Kind, tmp_path
     with use_data_folder(tmp_path) as settings:
         snapshot: Snapshot = build_features(settings, LAST, ARRIVAL)
         customers = read_customers(snapshot)
-        report = check_parity(open_store(), open_store(snapshot.known_at), customers, LAST)
+        report = check_parity(registered_store(), registered_store(snapshot.known_at), customers, LAST)
         require_parity(report)
         assert report.customers == len({row.customer_id for row in kind()})
         assert report.values_compared == report.customers * report.features > 0
@@ -57,7 +56,7 @@ def test_every_online_value_equals_its_point_in_time_value(kind: _Kind, tmp_path
 def test_a_view_that_is_null_for_everybody_is_null_in_the_training_set(tmp_path: Path) -> None:
     _ingest(tmp_path, odd_shops.no_second_purchase_day)
     with use_data_folder(tmp_path) as settings:
-        apply_definitions(open_store())
+        apply_definitions(registered_store())
         _, data = _split_rows(settings)
         for item, column in zip(data.inputs, data.x.T, strict=True):
             assert np.isnan(column).all() == item.nullable, item.name
@@ -68,7 +67,7 @@ def test_materialize_without_any_purchase_names_the_cause(tmp_path: Path) -> Non
     with use_data_folder(tmp_path) as settings:
         with pytest.raises(NoDataError, match=r"every known transaction is a return .* sign of the amounts"):
             build_features(settings, LAST, ARRIVAL)
-        snapshot = build_snapshots(settings, LAST, ARRIVAL)[0]
+        snapshot = build_snapshots(settings, registered_store(), LAST, ARRIVAL)[0]
         assert load_online_state(settings) is None
         with pytest.raises(NoDataError, match="No customer made a purchase before 2024-12-01"):
             find_recent_customer(settings, LAST, snapshot.known_at)
@@ -91,6 +90,6 @@ def test_training_without_both_outcomes_names_the_cause(
 ) -> None:
     _ingest(tmp_path, kind)
     with use_data_folder(tmp_path) as settings:
-        apply_definitions(open_store())
+        apply_definitions(registered_store())
         with pytest.raises(error, match=message):
             drop_single_class_folds(*_split_rows(settings))

@@ -13,7 +13,7 @@ from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OnlineStoreNewerError
 from holdfast.ingestion.batches import list_batches
 from tests.support.registered_versions import register_champion
-from tests.support.small_shop import AS_OF, MAPPING, use_data_folder
+from tests.support.small_shop import AS_OF, MAPPING, use_data_folder, version_files
 
 NEXT = AS_OF + timedelta(days=1)
 
@@ -42,7 +42,11 @@ def test_daily_new_transactions_are_in_the_scores_of_the_day(
     result = daily(*today)  # of the day that began an hour ago, whose midnight a backfill would ask for
     assert unscored_days(registry_shop[0], [NEXT]) == []
     assert result.ingested[0].rows_added == 2
-    assert (result.built.as_of, result.built.materialized, result.built.parity.mismatches) == (NEXT, True, 0)
+    assert (result.built.as_of, result.built.current.materialized, result.built.current.parity.mismatches) == (
+        NEXT,
+        True,
+        0,
+    )
     assert result.scored is not None
     table = result.scored.table
     assert (table.as_of, table.model_version, result.scored.written) == (NEXT, version, True)
@@ -56,7 +60,7 @@ def test_daily_new_transactions_are_in_the_scores_of_the_day(
 
     again = daily(*today, as_of=NEXT)
     assert again.ingested[0].rows_added == 0
-    assert not again.built.materialized
+    assert not again.built.current.materialized
     assert again.scored is not None and not again.scored.written
 
 
@@ -80,7 +84,7 @@ def test_daily_without_champion_scores_no_customer(
         ("transactions", 2),
         ("attributes", 2),
     ]
-    assert result.built.parity.mismatches == 0
+    assert result.built.current.parity.mismatches == 0
     assert result.scored is None
     assert result.summary().splitlines()[-1].startswith("No customer is scored. There is no registry at ")
     assert not shop.scores.exists()
@@ -96,7 +100,9 @@ def test_daily_failed_step_ends_the_run(
     from flows.features import materialize_task
 
     monkeypatch.setattr(materialize_task, "retry_delay_seconds", 0)
-    settings, state = registry_shop[0], (registry_shop[0].feast / "online_state.json").read_bytes()
+    settings = registry_shop[0]
+    record = version_files(settings.data) / "online_state.json"
+    state = record.read_bytes()
     register_champion(client)
     with pytest.raises(OnlineStoreNewerError, match="would leave newer values in the store"):
         daily(*today, as_of=AS_OF - timedelta(days=1))
@@ -105,7 +111,7 @@ def test_daily_failed_step_ends_the_run(
     with pytest.raises(IngestError):
         daily(*today, as_of=NEXT)
     assert len(list_batches(settings)) == batches
-    assert (settings.feast / "online_state.json").read_bytes() == state
+    assert record.read_bytes() == state
     assert not settings.scores.exists()
 
 

@@ -8,8 +8,7 @@ from holdfast.model_versions.aliases import drop_challenger
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from tests.integration.flows.test_gates import stopped_by
-from tests.support.registered_versions import LENIENT, read_aliases, register_version, run_gates
+from tests.support.registered_versions import LENIENT, list_failed_gates, read_aliases, register_version, run_gates
 
 
 def _read_state(client: Any, version: str) -> tuple[Any, ...]:
@@ -32,7 +31,7 @@ def test_gates_champion_keeps_the_verdict_of_its_promotion(client: Any, monkeypa
     with monkeypatch.context() as busy:
         busy.setattr(behavioral_tests, "measure_latency_ms", lambda *_: 5000.0)
         again = run_gates(version, max_size_mb=19)
-    assert (list(stopped_by(again)), again.challenger) == (["latency"], False)
+    assert (list(list_failed_gates(again)), again.challenger) == (["latency"], False)
     assert "the verdict on which it was promoted stays" in again.unrecorded
     assert _read_state(client, version) == before
     record = GatesRecord.load(client, version)

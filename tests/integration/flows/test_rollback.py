@@ -14,7 +14,6 @@ from holdfast.model_versions.records import GatesRecord, PromotionRecord, Rollba
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import (
-    base_shop,
     kill_process_at,
     read_aliases,
     record_passed_gates,
@@ -114,24 +113,6 @@ def test_rollback_target_with_failed_gates_requires_its_name(client: Any) -> Non
         rollback("complaints")
     assert read_aliases(client) == {CHAMPION: second}
     assert rollback("repeated", first).version == first
-
-
-def test_rollback_target_of_other_definitions_warns(client: Any) -> None:
-    from flows.promote import promote
-    from flows.rollback import rollback
-
-    old = register_version(client, fingerprint=base_shop().fingerprint | {"on_demand": "other"})
-    record_passed_gates(client, old, None)
-    promote(old)
-    new = register_version(client)
-    record_passed_gates(client, new, old)
-    promote(new)
-    result = rollback("complaints")
-    assert result.version == old
-    assert "(on_demand differ)" in result.warning and "503" in result.warning
-    assert result.warning in result.markdown()
-    again = rollback("it does not serve", new)
-    assert (again.version, again.warning) == (new, "")
 
 
 def test_rollback_ignores_promotion_killed_before_alias_moved(client: Any) -> None:

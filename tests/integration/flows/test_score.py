@@ -12,10 +12,10 @@ import pytest
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring import scores_table as scores_module
-from holdfast.batch_scoring.champion_model import DefinitionMismatchError
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.batch_scoring.scoring_run import NoActiveCustomersError
+from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
@@ -166,7 +166,7 @@ def test_score_champion_of_other_definitions_raises(settings: Settings, client: 
     contract = json.loads(client.get_model_version(MODEL_NAME, version).tags[SERVED_MODEL_TAG])
     contract["fingerprint"]["on_demand"] = "0" * 64
     client.set_model_version_tag(MODEL_NAME, version, SERVED_MODEL_TAG, json.dumps(contract))
-    with pytest.raises(DefinitionMismatchError, match=f"version {version}, was trained on other .* on_demand differ"):
+    with pytest.raises(MissingVersionError, match=r"of the feature definitions is not registered"):
         score(AS_OF, KNOWN_AT)
     assert not settings.scores.exists()
 

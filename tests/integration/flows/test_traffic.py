@@ -105,7 +105,7 @@ def test_traffic_version_other_than_challenger_raises(client: Any) -> None:
 @pytest.mark.parametrize(
     ("contract", "error", "message"),
     [
-        ({"fingerprint": {"on_demand": "other"}}, TrafficError, "One service cannot serve both"),
+        ({"fingerprint": {"on_demand": "other"}}, TrafficError, "which a service cannot serve now"),
         ({"examples": []}, NotServableError, r"an early release.*Train again"),
     ],
 )

@@ -21,6 +21,7 @@ from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.ingestion.corrections import RestatedRowsError
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.ingestion_fixtures import SIMPLE, read_table
+from tests.support.small_shop import registered_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -205,7 +206,7 @@ def test_replace_of_all_daily_exports_by_the_last_one_leaves_one_batch(settings:
 
 def test_replace_builds_new_snapshots_of_the_changed_days_only(settings: Settings, ingest: Callable) -> None:
     def total(as_of: datetime, known_at: datetime) -> list[float]:
-        snapshot = build_snapshots(settings, as_of, known_at)[0]
+        snapshot = build_snapshots(settings, registered_store(), as_of, known_at)[0]
         return duckdb.read_parquet(str(snapshot.path)).fetchdf()["total_amount"].tolist()
 
     ingest("a,2025-01-01,5,1")
@@ -214,10 +215,10 @@ def test_replace_builds_new_snapshots_of_the_changed_days_only(settings: Setting
     ingest("a,2025-03-01,8,1", name="march.csv", replace=(old.batch_id,))
     assert total(datetime(2025, 4, 1, tzinfo=UTC), NOW + 2 * DAY) == [13.0]
     assert total(datetime(2025, 4, 1, tzinfo=UTC), NOW + DAY) == [12.0]
-    earlier = build_snapshots(settings, datetime(2025, 2, 1, tzinfo=UTC), NOW + 2 * DAY)[0]
+    earlier = build_snapshots(settings, registered_store(), datetime(2025, 2, 1, tzinfo=UTC), NOW + 2 * DAY)[0]
     assert earlier.known_at == NOW
     ingest("a,2025-03-20,8,1", name="april.csv", replace=(list_batches(settings)[-1].batch_id,), force=True)
-    between = build_snapshots(settings, datetime(2025, 3, 10, tzinfo=UTC), NOW + 3 * DAY)[0]
+    between = build_snapshots(settings, registered_store(), datetime(2025, 3, 10, tzinfo=UTC), NOW + 3 * DAY)[0]
     assert between.known_at == NOW + 3 * DAY, "rows before as_of were replaced, although the new ones are after it"
 
 

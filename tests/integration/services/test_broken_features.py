@@ -12,13 +12,12 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.testclient import TestClient
 
-from services.inference.predictor import Predictor
+from services.inference.input_reader import InputReader
 from tests.support.redis_service_state import (
     ACTIVITY,
     HISTORY,
     RHYTHM,
     RedisServiceState,
-    entity_key,
     redis_service_state,
     stored_value,
 )
@@ -79,7 +78,7 @@ def drop_view(shop: RedisServiceState) -> None:
 
 
 def replace_by_text(shop: RedisServiceState) -> None:
-    shop.server.client().set(entity_key(BROKEN), b"text")
+    shop.server.client().set(shop.key(BROKEN), b"text")
 
 
 FAULTS = {
@@ -143,13 +142,13 @@ class Together:
     def __init__(self, service: TestClient, shop: RedisServiceState, monkeypatch: pytest.MonkeyPatch) -> None:
         self._service, self._shop = service, shop
         self.sizes: list[int] = []
-        read = Predictor._read
+        read = InputReader.read_requests
 
-        def counted(predictor: Predictor, contract: Any, requests: Any, stages: Any) -> Any:
+        def counted(reader: InputReader, champion: Any, requests: Any, stages: Any) -> Any:
             self.sizes.append(len(requests))
-            return read(predictor, contract, requests, stages)
+            return read(reader, champion, requests, stages)
 
-        monkeypatch.setattr(Predictor, "_read", counted)
+        monkeypatch.setattr(InputReader, "read_requests", counted)
 
     def ask(self, customers: list[str]) -> dict[str, Any]:
         with ThreadPoolExecutor(len(customers) + 1) as pool:

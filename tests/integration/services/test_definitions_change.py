@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from holdfast.feast_stores.raw_values import RawColumns
 from holdfast.online_features.reader import OnlineReader
 from tests.support.definition_changes import change_function, change_limit, drop_feature
+from tests.support.definition_versions import open_only, registry_file
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import predict, probabilities, problem_kind
 from tests.support.service_state import CUSTOMERS
@@ -69,16 +70,14 @@ def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
 def test_changed_definitions_are_never_scored_with_old_model(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
-    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
-    registry = service_data_copy / "feast" / "registry.db"
+    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
+    registry = registry_file(service_data_copy)
     before = registry.read_bytes()
     with serve_in_process(service_data_copy, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
         right = probabilities(client, SOME)
         with under_load(client) as load:
             assert all(response.status_code == 200 for response in load.wait_for(0, 50))
-            change(open_store())
+            change(open_only(service_data_copy))
             changed = time.monotonic()
             refused = load.wait_for(changed, 50)
             assert_error(client.get("/readyz"), 503, part, "differ", "version 1")
@@ -103,14 +102,12 @@ def test_changed_definitions_are_never_scored_with_old_model(
 def test_definitions_changed_during_read_discard_the_read(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
     fetch, changes = OnlineReader.fetch, [change]
 
     def changed_meanwhile(reader: OnlineReader, customer_ids: Sequence[str]) -> RawColumns:
         raw = fetch(reader, customer_ids)
         if list(customer_ids) == ["c001"] and changes:
-            changes.pop()(open_store())
+            changes.pop()(open_only(service_data_copy))
         return raw
 
     monkeypatch.setattr(OnlineReader, "fetch", changed_meanwhile)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.reason_codes import select_reasons
 from services.models.loader import load_saved_model
+from tests.support.definition_versions import only_version
 from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, fit, offline_matrix
 
@@ -51,7 +52,7 @@ def test_typical_log_odds_are_those_of_the_contract(client: TestClient, model: L
 
 def test_reasons_contain_the_model_inputs(client: TestClient, model: LoadedModel, service_data: Path) -> None:
     with service_environment(service_data):
-        matrix = offline_matrix(CUSTOMERS, AS_OF)
+        matrix = offline_matrix(CUSTOMERS, AS_OF, only_version(service_data))
     raised = lowered = 0
     for item, row in zip(_explained(client, *CUSTOMERS), matrix.tolist(), strict=True):
         explanation = item["explanation"]

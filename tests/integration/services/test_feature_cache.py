@@ -13,6 +13,7 @@ from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.raw_values import RawColumns
 from services.inference.feature_cache import FeatureCache
 from services.observability.metrics import METRICS
+from tests.support.definition_versions import open_only, registry_file
 from tests.support.redis_service_state import RedisServiceState, redis_service_state
 from tests.support.service_fixtures import assert_error
 from tests.support.service_requests import (
@@ -125,13 +126,11 @@ def test_service_with_empty_cache_is_not_ready(shop: RedisServiceState) -> None:
 
 
 def test_cache_is_not_used_on_changed_definitions(service: TestClient, shop: RedisServiceState) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
-    registry = shop.data / "feast" / "registry.redis.db"
+    registry = registry_file(shop.data).with_name("registry.redis.db")
     before = registry.read_bytes()
     shop.server.kill()
     assert predict(service).status_code == 200
-    store = open_store()
+    store = open_only(shop.data)
     view = store.get_feature_view("customer_recent_activity")
     view.ttl = view.ttl * 2
     store.registry.apply_feature_view(view, store.project)
@@ -144,17 +143,13 @@ def test_cache_is_not_used_on_changed_definitions(service: TestClient, shop: Red
         registry.write_bytes(before)
 
 
-def test_cache_is_cleared_by_other_definitions() -> None:
-    raw = RawColumns([[b"a", b"b"]], [[1, 2]])
+def test_cache_returns_rows_and_mask_of_unknown_customers() -> None:
     cache = FeatureCache(10)
-    assert not cache.has_any({})
-    cache.put({"on_demand": "1"}, ["x", "y"], raw)
-    assert cache.get({"on_demand": "1"}, ["y", "z"], (1, 1))[0] == RawColumns([[b"b", None]], [[2, NO_TIME]])
-    assert cache.has_any({"on_demand": "1"})
-    other = {"on_demand": "2"}
-    assert not cache.has_any(other)
-    found, unknown = cache.get(other, ["x", "y"], (1, 1))
-    assert unknown.tolist() == [True, True]
-    assert found == RawColumns([[None, None]], [[NO_TIME, NO_TIME]])
-    cache.put(other, ["x"], RawColumns([[b"c"]], [[3]]))
-    assert cache.get(other, ["x", "y"], (1, 1))[1].tolist() == [False, True]
+    assert cache.is_empty
+    cache.put(["x", "y"], RawColumns([[b"a", b"b"]], [[1, 2]]))
+    assert not cache.is_empty
+    found, unknown = cache.get(["y", "z"], (1, 1))
+    assert found == RawColumns([[b"b", None]], [[2, NO_TIME]])
+    assert unknown.tolist() == [False, True]
+    cache.put(["x"], RawColumns([[b"c"]], [[3]]))
+    assert cache.get(["x"], (1, 1))[0] == RawColumns([[b"c"]], [[3]])

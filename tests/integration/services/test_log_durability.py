@@ -19,6 +19,7 @@ from feature_repo.timestamps import epoch_us
 from holdfast.core.prediction_log import read_predictions
 from holdfast.online_features.reader import OnlineReader
 from services.prediction_log.writer import PredictionLog
+from tests.support.definition_versions import open_only
 from tests.support.live_service import CallerThreads, LiveService, live_service, running_callers
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS
@@ -72,9 +73,7 @@ def test_logged_inputs_equal_online_reader_bit_for_bit(live: LiveService) -> Non
     wait_for(lambda: logged(live).count(request_id) == len(CUSTOMERS))
     rows = [row for row in read_predictions(live.data / "predictions").to_pylist() if row["request_id"] == request_id]
     with service_environment(live.data):
-        from holdfast.feast_stores.open_store import open_store
-
-        reader = OnlineReader(open_store(), FEATURE_SERVICE)
+        reader = OnlineReader(open_only(live.data), FEATURE_SERVICE)
         wanted = reader.read([row["customer_id"] for row in rows], epoch_us(AS_OF))
     names = [feature.name for feature in reader.inputs]
     found = np.array([[row[name] for name in names] for row in rows])

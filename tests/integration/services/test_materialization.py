@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
+from feature_repo.settings import Settings
+from tests.support.definition_versions import open_only, registry_file
 from tests.support.edge_case_customers import add_edge_case_customers
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_state import APPLIED_ONLY, AS_OF
@@ -20,7 +22,7 @@ VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purc
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -37,9 +39,7 @@ def replay(service_data_copy: Path) -> Iterator[TestClient]:
 
 
 def _materialize(time: Any, *views: str) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
-    open_store().materialize(time, time, feature_views=list(views))
+    open_only(Settings.from_environment().data).materialize(time, time, feature_views=list(views))
 
 
 def _predict(client: TestClient, customer_id: str = "c001", **request: str) -> Any:
@@ -96,16 +96,15 @@ def test_interrupted_materialization_rejects_updated_customers(
 
 
 def test_features_newer_than_registry_are_updating(service_data_copy: Path) -> None:
-    registry = service_data_copy / "feast" / "registry.db"
+    registry = registry_file(service_data_copy)
     before = registry.read_bytes()
     with serve_in_process(service_data_copy, HOLDFAST_CLOCK="data") as client:
-        from holdfast.feast_stores.open_store import open_store
-
+        store = open_only(service_data_copy)
         for view in VIEWS:
             rows = pd.concat(
                 [pd.read_parquet(file) for file in (service_data_copy / "snapshots" / view).rglob("*.parquet")]
             )
-            open_store().write_to_online_store(view, rows[rows.customer_id == "c001"].assign(as_of=NEXT))
+            store.write_to_online_store(view, rows[rows.customer_id == "c001"].assign(as_of=NEXT))
         assert registry.read_bytes() == before
         _assert_updating(client, "c001")
         assert _predict(client, as_of=NEXT.isoformat()).status_code == 200

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
+from holdfast.models.fingerprint import definitions_version
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError
@@ -21,12 +22,13 @@ OTHER = DEFINITIONS | {"on_demand": "other"}
 
 
 class Shop:
-    """A registry with model files, the definitions in use, and a selector."""
+    """A registry with model files, the definitions that can be read, and a selector."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.downloads: list[str] = []
-        self.in_use: dict[str, str] | None = DEFINITIONS
+        self.readable: list[dict[str, str]] | None = [DEFINITIONS]
+        self.wrong_inputs: list[str] | None = None
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.selector = ModelSelector(self.download, self.require, clock=lambda: self.now)
 
@@ -50,10 +52,12 @@ class Shop:
         return self.files[contract.model_version]
 
     def require(self, contract: ServedModel) -> None:
-        if self.in_use is None:
+        if self.readable is None:
             raise NotReadyError("The feature store cannot be read now.")
-        if contract.fingerprint != self.in_use:
+        if contract.definitions not in map(definitions_version, self.readable):
             raise NotReadyError(f"Model version {contract.model_version} was trained on other definitions.")
+        if contract.inputs == self.wrong_inputs:
+            raise NotReadyError("inputs differ")
 
     def reconcile(self, champion: RegisteredVersion | None, challenger: RegisteredVersion | None = None) -> None:
         """Reconcile twice; the second call must change nothing."""
@@ -232,15 +236,39 @@ class TestChallenger:
         assert shop.serving == ("1", None, None, 0.0)
         assert "holdfast.traffic" in shop.problems["2"]
 
-    def test_challenger_with_other_definitions_gets_no_traffic(self, shop: Shop) -> None:
-        """Champion and challenger score the same row of features."""
+    def test_challenger_with_readable_definitions_of_its_own_is_served(self, shop: Shop) -> None:
+        shop.readable = [DEFINITIONS, OTHER]
+        shop.reconcile(shop.version("1"), shop.version("2", '{"mode": "shadow"}', fingerprint=OTHER))
+        assert (shop.serving, shop.problems) == (("1", "2", "shadow", 0.0), {})
+        assert shop.selector.definitions == {definitions_version(DEFINITIONS), definitions_version(OTHER)}
+
+    def test_challenger_with_unreadable_definitions_gets_no_traffic(
+        self, shop: Shop, service_log: pytest.LogCaptureFixture
+    ) -> None:
         one, other = shop.version("1"), shop.version("2", '{"mode": "shadow"}', fingerprint=OTHER)
         shop.reconcile(one, other)
         assert shop.serving == ("1", None, None, 0.0)
         assert shop.downloads == ["1"]
-        assert "version 1, beside which it would serve: on_demand differ" in shop.problems["2"]
-        other = shop.version("3", '{"mode": "shadow"}', inputs=["purchases", "silence", "gap"])
+        assert shop.problems == {"2": "Model version 2 was trained on other definitions."}
+        assert service_log.text.count("Version 2 is named by the registry, but not served") == 1
+        shop.readable = [DEFINITIONS, OTHER]
         shop.reconcile(one, other)
+        assert (shop.serving, shop.problems) == (("1", "2", "shadow", 0.0), {})
+        shop.readable = [DEFINITIONS]
+        shop.reconcile(one, other)
+        assert shop.serving == ("1", None, None, 0.0)
+
+    def test_challenger_with_other_label_is_served(self, shop: Shop) -> None:
+        label = DEFINITIONS | {"labels": "other"}
+        shop.reconcile(shop.version("1"), shop.version("2", '{"mode": "shadow"}', fingerprint=label))
+        assert (shop.serving, shop.problems) == (("1", "2", "shadow", 0.0), {})
+        assert len(shop.selector.definitions) == 1
+
+    def test_challenger_with_other_inputs_of_the_same_definitions_is_checked(self, shop: Shop) -> None:
+        shop.wrong_inputs = ["purchases", "silence", "gap"]
+        other = shop.version("3", '{"mode": "shadow"}', inputs=shop.wrong_inputs)
+        shop.reconcile(shop.version("1"), other)
+        assert shop.serving == ("1", None, None, 0.0)
         assert "inputs differ" in shop.problems["3"]
 
 
@@ -254,48 +282,48 @@ class TestDefinitions:
         assert (shop.serving[0], shop.downloads) == ("1", ["1"])
         assert shop.problems == {"2": "Model version 2 was trained on other definitions."}
         assert service_log.text.count("other definitions") == 1
-        shop.in_use = OTHER
+        shop.readable = [OTHER]
         shop.reconcile(new)
         assert (shop.serving[0], shop.problems) == ("2", {})
 
     def test_champion_with_changed_definitions_is_served(self, shop: Shop) -> None:
         shop.reconcile(shop.version("1"))
-        shop.in_use = OTHER
+        shop.readable = [OTHER]
         shop.reconcile(shop.version("2", fingerprint=OTHER))
         assert (shop.serving[0], shop.problems) == ("2", {})
 
     def test_champion_named_is_served_if_no_model_matches(self, shop: Shop) -> None:
         """A version that was rolled back before the feature store existed must not be served afterwards."""
         shop.with_baked(shop.version("1"))
-        shop.in_use = None
+        shop.readable = None
         back = shop.version("2")
         shop.reconcile(back)
         assert shop.serving[0] == "2"
-        shop.in_use = DEFINITIONS
+        shop.readable = [DEFINITIONS]
         shop.reconcile(back)
         assert (shop.serving[0], shop.problems) == ("2", {})
 
     def test_previous_champion_returns_if_only_it_matches(self, shop: Shop) -> None:
         """The new version is named while the store cannot be read."""
         shop.reconcile(shop.version("1"))
-        shop.in_use = None
+        shop.readable = None
         new = shop.version("2", fingerprint=OTHER)
         shop.reconcile(new)
         assert shop.serving[0] == "2"
         newest = shop.version("3", fingerprint=OTHER)
         shop.reconcile(newest)
-        shop.in_use = DEFINITIONS
+        shop.readable = [DEFINITIONS]
         shop.reconcile(newest)
         assert shop.serving[0] == "1"
         assert list(shop.problems) == ["3"]
-        shop.in_use = OTHER
+        shop.readable = [OTHER]
         shop.reconcile(newest)
         assert (shop.serving[0], shop.problems) == ("3", {})
 
     def test_champion_in_service_is_not_checked_again(self, shop: Shop) -> None:
         """Each request checks whether the champion still matches."""
         shop.reconcile(one := shop.version("1"))
-        shop.in_use = OTHER
+        shop.readable = [OTHER]
         shop.reconcile(one)
         assert (shop.serving[0], shop.problems) == ("1", {})
 
@@ -317,9 +345,9 @@ def test_replaced_models_are_freed_at_once(shop: Shop) -> None:
             shop.reconcile(bad, damaged)
             shop.reconcile(two, damaged)
             shop.reconcile(damaged, bad)
-        shop.in_use = None
+        shop.readable = None
         shop.reconcile(bad)
-        shop.in_use = DEFINITIONS
+        shop.readable = [DEFINITIONS]
         shop.reconcile(shop.version("3"), damaged)
         assert second() is None
         third = weakref.ref(shop.selector.models.champion)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import ibis
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
 from feature_repo.labels import churn_labels
 from services.models.loader import load_saved_model
+from tests.support.definition_versions import only_version
 from tests.support.edge_case_customers import add_edge_case_customers
 from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, ONE_PURCHASE, THRESHOLD, offline_matrix, transactions
@@ -75,7 +78,7 @@ def test_scores_equal_model_on_offline_features(client: TestClient, service_data
     as_of = AS_OF + later
     with service_environment(service_data):
         model = load_saved_model(next((service_data / "bentoml/models/holdfast-churn").glob("v1-*")))
-        matrix = offline_matrix(CUSTOMERS, as_of)
+        matrix = offline_matrix(CUSTOMERS, as_of, only_version(service_data))
     expected = model.churn_probabilities(matrix)
     np.testing.assert_allclose(expected, model.estimator.predict_proba(matrix)[:, 1], rtol=0, atol=1e-12)
     body = {"customer_ids": CUSTOMERS, "as_of": as_of.isoformat()}
@@ -165,7 +168,9 @@ def test_views_of_different_snapshots_are_updating(edge_case_client: TestClient)
 
 
 def test_active_equals_label_definition(client: TestClient) -> None:
-    labelled = churn_labels(ibis.memtable(transactions()), [AS_OF], horizon_days=90, activity_days=180).to_pandas()
+    purchases = pd.DataFrame(transactions())
+    cutoffs = ibis.memtable(pa.table({"cutoff": pa.array([AS_OF], pa.timestamp("us", "UTC"))}))
+    labelled = churn_labels(ibis.memtable(purchases), cutoffs, horizon_days=90, activity_days=180).to_pandas()
     body = {"customer_ids": CUSTOMERS, "as_of": AS_OF.isoformat()}
     predictions = client.post("/predict_batch", json=body).json()["predictions"]
     assert {item["customer_id"] for item in predictions if item["active"]} == set(labelled.customer_id)

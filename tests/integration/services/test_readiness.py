@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.models.contract import ServedModel
 from tests.support.definition_changes import change_function, change_limit, drop_feature
+from tests.support.definition_versions import online_file, only_version, open_only, registry_file
 from tests.support.service_fixtures import assert_error, serve_in_process, service_environment
 
 REQUEST = {"customer_id": "c001"}
@@ -20,7 +21,7 @@ REQUEST = {"customer_id": "c001"}
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.feature_client.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
     monkeypatch.setattr("services.inference.circuit_breaker.OPEN_SECONDS", 0.0)
 
 
@@ -70,13 +71,11 @@ def _change_a_type(store: Any) -> None:
 def test_readyz_after_registry_change_names_the_part(
     service_data_copy: Path, change: Callable[[Any], None], parts: list[str]
 ) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
-    registry = service_data_copy / "feast" / "registry.db"
+    registry = registry_file(service_data_copy)
     before = registry.read_bytes()
     with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
-        change(open_store())
+        change(open_only(service_data_copy))
         _assert_not_ready(client, f"{', '.join(parts)} differ", "version 1")
         registry.write_bytes(before)
         _assert_ready(client)
@@ -85,14 +84,12 @@ def test_readyz_after_registry_change_names_the_part(
 def test_readyz_with_hard_limit_below_soft_limit_names_the_view(
     service_data_copy: Path, service_log: pytest.LogCaptureFixture
 ) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
-    registry = service_data_copy / "feast" / "registry.db"
+    registry = registry_file(service_data_copy)
     before = registry.read_bytes()
     with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
         for hours, is_wrong in ((24, True), (48, False)):
-            store = open_store()
+            store = open_only(service_data_copy)
             view = store.get_feature_view("customer_recent_activity")
             view.ttl = timedelta(hours=hours)
             store.registry.apply_feature_view(view, store.project)
@@ -103,20 +100,10 @@ def test_readyz_with_hard_limit_below_soft_limit_names_the_view(
         _assert_ready(client)
 
 
-@pytest.mark.parametrize("days", ["horizon_days", "activity_days"])
-def test_readyz_with_other_label_days_names_labels(service_data_copy: Path, days: str) -> None:
-    _rewrite_contract(service_data_copy, lambda c: {days: getattr(c, days) + 1})
-    with serve_in_process(service_data_copy) as client:
-        _assert_not_ready(client, "labels differ")
-
-
-def test_readyz_with_other_label_source_names_labels(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.models import fingerprint
-
-    source = fingerprint.module_source
-    monkeypatch.setattr(fingerprint, "module_source", lambda name: source(name) + ("#" if name == "labels" else ""))
+def test_readyz_ignores_code_of_the_label(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feature_repo.labels.label_sql", lambda *days: "SELECT 1")
     with serve_in_process(service_data) as client:
-        _assert_not_ready(client, "labels differ")
+        _assert_ready(client)
 
 
 def test_readyz_ignores_settings_of_training(service_data: Path) -> None:
@@ -125,10 +112,23 @@ def test_readyz_ignores_settings_of_training(service_data: Path) -> None:
         assert client.post("/predict", json={"customer_id": "c005"}).json()["active"] is True
 
 
-def test_readyz_with_other_transformations_names_them(service_data_copy: Path) -> None:
+def test_readyz_with_version_that_was_not_built_names_it(
+    service_data_copy: Path, service_log: pytest.LogCaptureFixture
+) -> None:
     _rewrite_contract(service_data_copy, lambda c: {"fingerprint": c.fingerprint | {"transformations": "0" * 64}})
     with serve_in_process(service_data_copy) as client:
-        _assert_not_ready(client, "transformations differ")
+        _assert_not_ready(client, "The registry of version", "does not exist")
+    assert "with the code that the model was trained with" in service_log.text
+
+
+def test_readyz_with_retired_version_is_not_ready(service_data_copy: Path) -> None:
+    with serve_in_process(service_data_copy) as client:
+        _assert_ready(client)
+        folder = registry_file(service_data_copy).parent
+        away = folder.rename(service_data_copy / "away")
+        _assert_not_ready(client, "The registry of version", "does not exist")
+        away.rename(folder)
+        _assert_ready(client)
 
 
 def test_readyz_with_other_input_order_names_inputs(service_data_copy: Path) -> None:
@@ -175,49 +175,50 @@ def test_readyz_without_saved_model_is_not_ready(service_data_copy: Path) -> Non
 
 @pytest.mark.parametrize(("name", "what"), [("registry.db", "registry"), ("online_store.db", "online store")])
 def test_readyz_with_missing_store_recovers_when_created(service_data_copy: Path, name: str, what: str) -> None:
-    file = service_data_copy / "feast" / name
+    file = registry_file(service_data_copy).with_name(name)
     away = file.rename(service_data_copy / "away")
     with serve_in_process(service_data_copy) as client:
-        _assert_not_ready(client, f"The {what} does not exist")
+        _assert_not_ready(client, f"The {what} of version", "does not exist")
         assert not file.exists()
         away.rename(file)
         _assert_ready(client)
 
 
 def test_readyz_with_empty_registry_is_not_ready(service_data_copy: Path) -> None:
-    (service_data_copy / "feast" / "registry.db").write_bytes(b"")
+    registry_file(service_data_copy).write_bytes(b"")
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "no feature service churn_v1")
 
 
 def test_readyz_with_broken_registry_is_not_ready(service_data_copy: Path) -> None:
-    (service_data_copy / "feast" / "registry.db").write_bytes(b"\xff" * 100)
+    registry_file(service_data_copy).write_bytes(b"\xff" * 100)
     with serve_in_process(service_data_copy) as client:
         _assert_not_ready(client, "registry cannot be read")
 
 
 def test_readyz_with_broken_online_store_is_503(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
+    table = f"holdfast_{only_version(service_data_copy)}_customer_recent_activity"
     with serve_in_process(service_data_copy) as client:
         _assert_ready(client)
-        _rename_table(service_data_copy, "holdfast_customer_recent_activity", "removed")
+        _rename_table(service_data_copy, table, "removed")
         assert_error(client.post("/predict", json=REQUEST), 503, "online store cannot be read")
         for _ in range(3):
             _assert_not_ready(client, "online store cannot be read")
-        _rename_table(service_data_copy, "removed", "holdfast_customer_recent_activity")
+        _rename_table(service_data_copy, "removed", table)
         _assert_ready(client)
     assert service_log.text.count("Not ready") == service_log.text.count("no such table") == 1
 
 
 def _rename_table(data: Path, name: str, new: str) -> None:
-    with sqlite3.connect(data / "feast" / "online_store.db") as database:
+    with sqlite3.connect(online_file(data)) as database:
         database.execute(f"ALTER TABLE {name} RENAME TO {new}")
 
 
 def test_not_ready_is_logged_once_with_remedy(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
-    (service_data_copy / "feast" / "registry.db").unlink()
+    registry_file(service_data_copy).unlink()
     with serve_in_process(service_data_copy) as client:
         for _ in range(3):
-            _assert_not_ready(client, "The registry does not exist.")
+            _assert_not_ready(client, "The registry of version")
     messages = [record.getMessage() for record in service_log.records if "Not ready" in record.getMessage()]
     assert len(messages) == 1
     assert str(service_data_copy) in messages[0]
@@ -227,18 +228,16 @@ def test_not_ready_is_logged_once_with_remedy(service_data_copy: Path, service_l
 def test_not_ready_log_names_the_part(service_data_copy: Path, service_log: pytest.LogCaptureFixture) -> None:
     from services.churn import ChurnService
 
-    _rewrite_contract(service_data_copy, lambda c: {"activity_days": 90})
+    _rewrite_contract(service_data_copy, lambda c: {"inputs": c.inputs[::-1]})
     with service_environment(service_data_copy):
         ChurnService()
-    assert "labels differ" in service_log.text
-    assert "feast apply" in service_log.text
+    assert "inputs differ" in service_log.text
+    assert "Restore its registry" in service_log.text
 
 
 def test_readyz_without_recency_is_not_ready(service_data_copy: Path) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
     with serve_in_process(service_data_copy) as client:
-        store = open_store()
+        store = open_only(service_data_copy)
         service = store.get_feature_service(FEATURE_SERVICE)
         for projection in service.feature_view_projections:
             projection.features = [item for item in projection.features if item.name != "days_since_last_purchase"]

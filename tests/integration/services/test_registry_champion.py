@@ -49,7 +49,7 @@ def test_moved_alias_is_served_and_other_definitions_are_not(
         wait_for(lambda: f"Version {other} is named" in service_log.text, 60, lambda: service_log.text)
         assert _answer(client) == (second, score)
         assert client.get("/readyz").status_code == 200
-        assert "on_demand differ" in service_log.text
+        assert "of the feature definitions does not exist" in service_log.text
         registry.set_alias(CHAMPION, third)
         wait_for(lambda: _answer(client)[0] == third, 60, lambda: service_log.text)
         assert _answer(client)[1] != score

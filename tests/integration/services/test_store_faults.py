@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.redis_service_state import FILLING, RedisServiceState, entity_key, redis_service_state
+from tests.support.definition_versions import online_file
+from tests.support.redis_service_state import RedisServiceState, filled_key, redis_service_state
 from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import UNAVAILABLE, assert_unavailable, predict, probabilities, wait_until_available
 from tests.support.service_state import CUSTOMERS
@@ -129,7 +130,7 @@ def test_locked_file_times_out_and_opens_breaker(service_data: Path, tmp_path: P
     data = Path(shutil.copytree(service_data, tmp_path / "data"))
     with (
         serve_in_process(data, **TIMEOUTS) as client,
-        contextlib.closing(sqlite3.connect(data / "feast" / "online_store.db", isolation_level=None)) as writer,
+        contextlib.closing(sqlite3.connect(online_file(data), isolation_level=None)) as writer,
     ):
         wanted = probabilities(client, SOME)
         writer.execute("BEGIN EXCLUSIVE")
@@ -235,9 +236,8 @@ def test_emptied_store_while_refilled_has_no_unknown_customers(
     """Half of the customers are restored, as during a materialization into an empty server."""
     client = shop.server.client()
     client.flushall()
-    client.set(FILLING, b"")
-    there = [name for name in shop.stored if name != entity_key("c002")][:150]
-    for name in {*there, entity_key("c001")}:
+    there = [name for name in shop.stored if name != shop.key("c002")][:150]
+    for name in {*there, shop.key("c001")}:
         client.hset(name, mapping=shop.stored[name])
     assert_unavailable(predict(service, "c002"))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
@@ -251,11 +251,11 @@ def test_emptied_store_while_refilled_has_no_unknown_customers(
 def test_store_filled_view_by_view_is_unavailable(service: TestClient, shop: RedisServiceState) -> None:
     """The first view is restored for all customers, the second for none, the third for some."""
     client = shop.server.client()
-    client.set(FILLING, b"")
+    client.delete(filled_key(shop.version))
     shop.put("c001", "customer_purchase_rhythm", "_ts", None)
     assert_unavailable(predict(service, "c001"))
     assert_unavailable(service.post("/predict_batch", json={"customer_ids": ["c001", "c002"]}))
-    client.delete(FILLING)
+    client.set(filled_key(shop.version), b"")
     wait_for(lambda: predict(service, "c002").status_code == 200, 60, lambda: "it never answered again")
     response = predict(service, "c001")
     assert (response.status_code, response.json()["type"]) == (503, "urn:holdfast:problem:missing_feature")

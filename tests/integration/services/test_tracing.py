@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from holdfast.packaging.smoke_test import ServedBento, serve_bento
 from holdfast.runtime.processes import free_port
+from tests.support.definition_versions import online_file
 from tests.support.main_job import ROOT
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.support.service_fixtures import service_environment
@@ -179,7 +180,7 @@ def test_resource_has_service_name(traced: Traced) -> None:
 
 
 def test_server_errors_set_error_status(traced: Traced) -> None:
-    store = traced.data / "feast" / "online_store.db"
+    store = online_file(traced.data)
     held = store.read_bytes()
     try:
         store.write_bytes(b"no database" * 1000)

@@ -37,7 +37,9 @@ def test_watcher_changes_environment_at_start_only(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "putenv", noted)
     monkeypatch.setattr(os, "unsetenv", noted)
-    watch = RegistryWatcher(RegistryClient(registry.uri), _none, lambda _: None, poll_seconds=0.05, start_timeout=20)
+    watch = RegistryWatcher(
+        RegistryClient(registry.uri), _none, lambda _: None, lambda _: None, poll_seconds=0.05, start_timeout=20
+    )
     watch.start()
     try:
         registry.set_alias(CHAMPION, version := registry.register_model(1))

@@ -9,15 +9,22 @@ from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from tests.support.shop_fixtures import Dataset
-from tests.support.small_shop import AS_OF, KNOWN_AT, active_customers, use_data_folder
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    active_customers,
+    register_definitions,
+    registered_store,
+    use_data_folder,
+)
 
 STEP = datetime(2024, 6, 1, tzinfo=UTC)  # the second batch, with late rows of the first year, comes a day later
 
 
 def _customers(settings: Settings, as_of: datetime, known_at: datetime) -> ScoringPopulation:
     with use_data_folder(settings.data):
-        build_snapshots(settings, as_of, known_at)
-        return load_active_customers(settings, as_of, known_at)
+        build_snapshots(settings, registered_store(), as_of, known_at)
+        return load_active_customers(settings, register_definitions(), as_of, known_at)
 
 
 @pytest.mark.parametrize("known_at", [STEP, KNOWN_AT])

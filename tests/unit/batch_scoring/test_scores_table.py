@@ -85,7 +85,7 @@ def test_build_scores_invalid_probability_raises(score: float, monkeypatch: pyte
 
 def test_build_scores_other_inputs_raise() -> None:
     others = ScoringPopulation(AS_OF, PEOPLE.ids, PEOPLE.x[:, ::-1], PEOPLE.inputs[::-1])
-    with pytest.raises(InputMismatchError, match=r"version 7 reads .* the feature service gives"):
+    with pytest.raises(InputMismatchError, match=r"version 7 reads .* its feature service gives"):
         build_scores(others, champion())
 
 

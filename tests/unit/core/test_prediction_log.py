@@ -14,7 +14,8 @@ from feature_repo.timestamps import DAY_US, NO_TIME, epoch_us
 from holdfast.core.prediction_log import iter_predictions, read_predictions
 from tests.support.prediction_batches import NOON_US, logged_request_ids, make_batch, request_ids, write_log
 
-COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "churn_probability", "stale"]
+COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "definitions", "churn_probability"]
+COLUMNS += ["stale"]
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -50,7 +51,7 @@ def test_read_predictions_returns_inputs_and_event_times(tmp_path: Path) -> None
     assert bits(table["gap"]) == bits([np.nan, np.inf])
     assert table["gap"].null_count == 0  # what the model received is a NaN
     rows = table.drop_columns(["recency", "gap"]).to_pylist()
-    common = {"answered_at": NOON, "version": "3/ü", "route": "canary"}
+    common = {"answered_at": NOON, "version": "3/ü", "route": "canary", "definitions": None}
     assert rows == [
         common
         | {"request_id": "r1", "customer_id": "c1", "as_of": NOON - MICROSECOND, "churn_probability": 0.25}
@@ -60,6 +61,16 @@ def test_read_predictions_returns_inputs_and_event_times(tmp_path: Path) -> None
         | {"churn_probability": 1 / 3, "stale": True}
         | {"history__timestamp": None, "rhythm__timestamp": NOON - 9 * MICROSECOND},
     ]
+
+
+def test_read_predictions_of_two_definitions_has_each_with_its_inputs(tmp_path: Path) -> None:
+    """An input that only one version of the definitions has is null for the other."""
+    one = make_batch(["r1"], definitions="aaaaaaaaaaaa")
+    two = make_batch(["r2"], version="2", definitions="bbbbbbbbbbbb", input_names=["recency", "visits"])
+    write_log(tmp_path, one, two, make_batch(["r3"]))
+    rows = {row["request_id"]: row for row in read_predictions(tmp_path).to_pylist()}
+    assert [rows[name]["definitions"] for name in ("r1", "r2", "r3")] == ["aaaaaaaaaaaa", "bbbbbbbbbbbb", None]
+    assert [(rows[name]["gap"], rows[name]["visits"]) for name in ("r1", "r2")] == [(1.0, None), (None, 1.0)]
 
 
 PATTERNS = st.integers(0, 2**64 - 1) | st.floats(width=64).map(lambda value: bits([value])[0])

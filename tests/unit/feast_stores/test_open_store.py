@@ -26,8 +26,10 @@ from tests.support.small_shop import (
     build_features,
     copy_shop,
     join_process,
+    registered_store,
     start_process,
     use_data_folder,
+    version_files,
 )
 
 
@@ -46,7 +48,7 @@ def _build(report: Path) -> None:
 def _read(report: Path) -> None:
     """Write the online features of some customers as JSON, with the time zone of the process."""
     time.tzset()
-    store = open_store()
+    store = registered_store()
     response = store.get_online_features(
         features=store.get_feature_service(FEATURE_SERVICE),
         entity_rows=[{ENTITY_KEY: f"c{n:03d}", REQUEST_TIME: microseconds(AS_OF)} for n in range(50)],
@@ -118,7 +120,7 @@ class TestRegistryFile:
         from feast.infra.registry.file import FileRegistryStore
 
         build_features(shop)
-        before = {path.name: path.read_bytes() for path in shop.feast.iterdir()}
+        before = {path.name: path.read_bytes() for path in shop.feast.iterdir() if path.is_file()}
 
         def full(self: Any, proto: Any) -> None:
             self._filepath.write_bytes(b"half")
@@ -129,7 +131,7 @@ class TestRegistryFile:
         service = store.get_feature_service(FEATURE_SERVICE)
         with pytest.raises(OSError, match="No space left"):
             store.registry.apply_feature_service(service, store.project)
-        assert {path.name: path.read_bytes() for path in shop.feast.iterdir()} == before
+        assert {path.name: path.read_bytes() for path in shop.feast.iterdir() if path.is_file()} == before
 
 
 class TestOpenStore:
@@ -158,7 +160,7 @@ _SERVICE = """
 import sys
 from holdfast.feast_stores.open_store import open_store
 from holdfast.online_features.reader import OnlineReader
-reader = OnlineReader(open_store(), "churn_v1")
+reader = OnlineReader(open_store(definitions=sys.argv[1]), "churn_v1")
 assert not reader.read(["c001"], 1_720_000_000_000_000).faults.any()
 print(sorted({"ibis", "duckdb", "redis", "dask", "holdfast.feast_stores.snapshot_offline_store"} & set(sys.modules)))
 """
@@ -181,7 +183,8 @@ class TestImports:
     def test_open_store_imports_no_offline_store(self, shop: Settings) -> None:
         build_features(shop)
         environment = environment_of(shop.data)
-        assert run([sys.executable, "-c", _SERVICE], environment).splitlines() == ["[]"]
+        command = [sys.executable, "-c", _SERVICE, version_files(shop.data).name]
+        assert run(command, environment).splitlines() == ["[]"]
 
     @pytest.mark.parametrize("first", ["holdfast.feast_stores.open_store", "holdfast.online_features.reader", "feast"])
     def test_feast_imports_disable_type_checks_of_feast_only(self, tmp_path: Path, first: str) -> None:

@@ -1,11 +1,9 @@
 """Tests of the Redis online store: stored bytes, round trips, server faults, configuration."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +19,15 @@ from hypothesis import strategies as st
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE
 from feature_repo.timestamps import NO_TIME, epoch_us
-from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
-from holdfast.feast_stores.redis_online_store import (
-    SingleRoundTripRedisOnlineStore,
-    SingleRoundTripRedisOnlineStoreConfig,
-)
 from holdfast.feast_stores.redis_pipeline import _pack_around_key
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import delete_online_state
 from holdfast.online_features.reader import OnlineReader
 from holdfast.online_features.value_decoder import Fault
-from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, online_shop
+from tests.support.online_stores import CUSTOMERS, HISTORY, OnlineShop, connect_reader, online_shop
 from tests.support.redis_server import FaultyRedisServer
-from tests.support.small_shop import AS_OF, build_features
+from tests.support.small_shop import AS_OF, build_features, register_definitions, registered_store
 
 NOW = epoch_us(AS_OF)
 SOME = CUSTOMERS[:40]
@@ -55,14 +48,6 @@ def server(shop: OnlineShop) -> Iterator[FaultyRedisServer]:
     shop.server.restart()
 
 
-@contextmanager
-def reader_of(server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, options: str = "") -> Iterator[OnlineReader]:
-    """Create a reader with a new connection pool, as a starting service does."""
-    with monkeypatch.context() as patch:
-        patch.setenv("HOLDFAST_REDIS", server.connection_string + options)
-        yield OnlineReader(open_store(), FEATURE_SERVICE)
-
-
 class TestBytes:
     def test_online_write_batch_stores_the_bytes_of_feasts_store(
         self, shop: OnlineShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -77,9 +62,9 @@ class TestBytes:
             )
         )
         monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(stock))
-        delete_online_state(shop.settings)
+        delete_online_state(shop.settings, register_definitions())
         build_features(shop.settings)
-        assert open_store().config.online_store.type == "redis"
+        assert registered_store().config.online_store.type == "redis"
         features, feast_features = (
             {key: client.hgetall(key) for key in client.scan_iter(count=1000, _type="hash")}
             for client in (shop.server.client(0), shop.server.client(1))
@@ -136,7 +121,7 @@ class TestRoundTrips:
     def test_reader_cluster_sentinel_and_glide_use_feasts_client(
         self, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch, server_kind: dict[str, Any]
     ) -> None:
-        store = open_store()
+        store = registered_store()
         online = store.provider.online_store
         features = OnlineReader(store, FEATURE_SERVICE).fetch(SOME)
         config = store.config.online_store
@@ -154,7 +139,7 @@ class TestRoundTrips:
         assert asked == [len(SOME)]
 
     def test_reader_fast_reads_on_and_off_return_the_same_bytes(self, shop: OnlineShop) -> None:
-        store = open_store()
+        store = registered_store()
         assert store.config.online_store.fast_reads
         ids = ["no-such-id", *SOME, "c001"]
         fast = OnlineReader(store, FEATURE_SERVICE).fetch(ids)
@@ -167,7 +152,7 @@ class TestFaults:
     def test_reader_killed_server_raises_and_recovers_after_restart(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             before = reader.read(SOME, NOW).inputs
             server.kill()
             for _ in range(3):
@@ -179,7 +164,7 @@ class TestFaults:
             assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
 
     def test_reader_restarted_server_is_read(self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             before = reader.read(SOME, NOW).inputs
             server.restart()
             assert np.array_equal(reader.read(SOME, NOW).inputs, before, equal_nan=True)
@@ -187,7 +172,7 @@ class TestFaults:
     def test_reader_hanging_server_times_out_and_late_reply_is_discarded(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with reader_of(server, monkeypatch, ",socket_timeout=0.2") as reader:
+        with connect_reader(server, monkeypatch, ",socket_timeout=0.2") as reader:
             wanted = reader.read(["c002"], NOW).inputs
             server.pause()
             began = time.monotonic()
@@ -201,7 +186,7 @@ class TestFaults:
     def test_reader_interrupted_read_leaves_no_replies(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, failure: BaseException
     ) -> None:
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             wanted = reader.read(SOME, NOW).inputs
             answer, answered = redis.Connection.read_response, []
 
@@ -223,7 +208,7 @@ class TestFaults:
         def broken_off(self: Any, **options: Any) -> Any:
             raise KeyboardInterrupt
 
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             wanted = reader.read(["c002"], NOW).inputs
             server.pause()
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -235,9 +220,9 @@ class TestFaults:
     def test_reader_key_of_other_type_affects_its_customer_only(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        odd = entity_keys(["odd"])[0] + b"holdfast"
+        odd = entity_keys(["odd"])[0] + registered_store().project.encode()
         server.client().set(odd, b"text")
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             wanted = reader.read(SOME, NOW)
             found = reader.read(["odd", *SOME], NOW)
         server.client().delete(odd)
@@ -249,7 +234,7 @@ class TestFaults:
     def test_reader_connection_closed_during_read_reconnects(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             wanted = reader.read(SOME, NOW).inputs
             answer, answered = redis.Connection.read_response, []
 
@@ -268,10 +253,10 @@ class TestFaults:
     def test_reader_invalid_event_time_affects_its_customer_only(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, stored: bytes
     ) -> None:
-        name = entity_keys(["c001"])[0] + b"holdfast"
+        name = entity_keys(["c001"])[0] + registered_store().project.encode()
         before = server.client().hget(name, f"_ts:{HISTORY}")
         server.client().hset(name, f"_ts:{HISTORY}", stored)
-        with reader_of(server, monkeypatch) as reader:
+        with connect_reader(server, monkeypatch) as reader:
             found = reader.read(["c001", "c002"], NOW)
         server.client().hset(name, f"_ts:{HISTORY}", before)
         assert found.timestamps_us[0].min() in (NO_TIME, 0)  # no bytes are Feast's way to write 1970
@@ -282,7 +267,7 @@ class TestFaults:
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setenv("HOLDFAST_REDIS", f"{server.connection_string},socket_timeout=0.2,max_connections=3")
-            store = open_store()
+            store = registered_store()
             reader = OnlineReader(store, FEATURE_SERVICE)
 
             def attempt(_: int) -> str:
@@ -301,79 +286,3 @@ class TestFaults:
             with ThreadPoolExecutor(3) as pool:
                 assert set(pool.map(attempt, range(30))) == {"False"}
             assert not store.provider.online_store._client.connection_pool._in_use_connections
-
-
-class TestConfiguration:
-    def test_configuration_password_and_database_are_used(
-        self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        server.set_password("s3cret=x")
-        with reader_of(server, monkeypatch) as reader:
-            assert not reader.read(SOME, NOW).faults.any()
-        with reader_of(server, monkeypatch, ",db=7") as reader:
-            assert (reader.read(SOME, NOW).timestamps_us == NO_TIME).all()
-        server.set_password("1e5")
-        for password, is_right in [('"1e5"', True), ("1e5", False), ("wrong", False)]:
-            monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{server.port},password={password}")
-            reader = OnlineReader(open_store(), FEATURE_SERVICE)
-            with contextlib.nullcontext() if is_right else pytest.raises(redis.AuthenticationError):
-                assert not reader.read(SOME, NOW).faults.any()
-
-    def test_configuration_without_time_limits_has_defaults(self) -> None:
-        def limits(given: str) -> tuple[float, float]:
-            options = _pool(connection_string=given).connection_kwargs
-            assert (options["host"], options["db"]) == ("host", 2)
-            return options["socket_connect_timeout"], options["socket_timeout"]
-
-        assert limits("host:6380,db=2") == (1.0, 1.0)
-        assert limits("host:6380,db=2,socket_timeout=0.25") == (1.0, 0.25)
-        assert limits("host:6380,socket_connect_timeout=3,db=2") == (3, 1.0)
-
-    def test_limit_read_time_applies_without_own_limits(self) -> None:
-        def limits(given: str) -> tuple[float, float]:
-            config = SingleRoundTripRedisOnlineStoreConfig(type=TYPE, connection_string=given)
-            config.limit_read_time(0.25)
-            options = SingleRoundTripRedisOnlineStore()._get_client(config).connection_pool.connection_kwargs
-            assert options["host"] == "host"
-            return options["socket_connect_timeout"], options["socket_timeout"]
-
-        assert limits("host:6380") == (0.25, 0.25)
-        assert limits("host:6380,socket_timeout=2") == (0.25, 2)
-
-    def test_configuration_without_variable_uses_local_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HOLDFAST_REDIS", "elsewhere:7000")
-        assert _pool().connection_kwargs["host"] == "elsewhere"
-        for clear in (lambda: monkeypatch.setenv("HOLDFAST_REDIS", ""), lambda: monkeypatch.delenv("HOLDFAST_REDIS")):
-            clear()
-            assert (_pool().connection_kwargs["host"], _pool().connection_kwargs["port"]) == ("localhost", "6379")
-
-    def test_configuration_tls_is_passed_to_redis(self) -> None:
-        assert _pool(connection_string="host:6380,ssl=true").connection_class is redis.SSLConnection
-        assert _pool(connection_string="host:6380").connection_class is redis.Connection
-
-    def test_configuration_profile_is_selected_by_feasts_variable(self, shop: OnlineShop) -> None:
-        assert REDIS_PROFILE["FEAST_FS_YAML_FILE_PATH"].endswith("feature_store.redis.yaml")
-        assert open_store().config.online_store.type == TYPE
-        assert {path.name for path in shop.settings.feast.iterdir()} >= {"registry.redis.db", "online_state.json"}
-        assert not (shop.settings.feast / "online_store.db").exists()
-
-
-def _pool(**options: Any) -> redis.ConnectionPool:
-    """The connections that the store makes with these options."""
-    client = SingleRoundTripRedisOnlineStore()._get_client(SingleRoundTripRedisOnlineStoreConfig(type=TYPE, **options))
-    return client.connection_pool
-
-
-def test_apply_removed_view_removes_its_values(shop: OnlineShop) -> None:
-    assert shop.server is not None
-    before = shop.reader.read(["c001"], NOW)
-    view = shop.store.get_feature_view(HISTORY)
-    online = shop.store.provider.online_store
-    online.update(shop.store.config, [view], [], [], [], partial=False)
-    after = shop.reader.read(["c001"], NOW)
-    removed = [i for i, name in enumerate(shop.reader.views) if name == HISTORY]
-    assert (after.timestamps_us[:, removed] == NO_TIME).all()
-    assert (
-        np.delete(after.timestamps_us, removed, axis=1).tolist()
-        == np.delete(before.timestamps_us, removed, axis=1).tolist()
-    )

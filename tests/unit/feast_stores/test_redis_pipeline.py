@@ -14,7 +14,7 @@ from holdfast.feast_stores import redis_pipeline
 from holdfast.feast_stores.open_store import open_store
 from holdfast.online_features.reader import OnlineReader
 from tests.support.online_stores import CUSTOMERS, OnlineShop, online_shop
-from tests.support.small_shop import AS_OF
+from tests.support.small_shop import AS_OF, register_definitions
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 NOW = epoch_us(AS_OF)
@@ -40,7 +40,7 @@ def network(shop: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpPr
 
 @pytest.fixture
 def store(network: TcpProxy) -> Any:
-    return open_store(online_timeout=LIMIT)
+    return open_store(online_timeout=LIMIT, definitions=register_definitions())
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_execute_pipeline_reconnect_has_the_remaining_time(
 
 def test_execute_pipeline_without_limit_waits(network: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_REDIS", f"127.0.0.1:{network.port},socket_timeout=null")
-    reader = OnlineReader(open_store(online_timeout=0.1), FEATURE_SERVICE)
+    reader = OnlineReader(open_store(online_timeout=0.1, definitions=register_definitions()), FEATURE_SERVICE)
     reader.read(FEW, NOW)
     network.delay, network.piece = 0.2, 4000
     assert not reader.read(FEW, NOW).faults.any()

@@ -19,7 +19,7 @@ from holdfast.feast_stores import sqlite_online_store
 from holdfast.feast_stores.open_store import open_store
 from holdfast.online_features.reader import OnlineReader
 from tests.support.online_stores import CUSTOMERS, HISTORY, OnlineShop, online_shop
-from tests.support.small_shop import AS_OF
+from tests.support.small_shop import AS_OF, register_definitions, version_files
 
 NOW = epoch_us(AS_OF)
 LIMIT = 0.4
@@ -38,7 +38,7 @@ def reader(shop: OnlineShop) -> OnlineReader:
 
 
 def file_of(shop: OnlineShop) -> Path:
-    return shop.settings.feast / "online_store.db"
+    return version_files(shop.settings.data) / "online_store.db"
 
 
 def test_reader_missing_file_raises_and_creates_nothing(shop: OnlineShop, reader: OnlineReader) -> None:
@@ -76,7 +76,7 @@ def test_reader_reads_all_views_in_one_transaction(
     def rows_while_another_writes(*arguments: Any) -> Any:
         found = rows(*arguments)
         with contextlib.closing(sqlite3.connect(file_of(shop), timeout=0)) as writer:
-            writer.execute(f"UPDATE holdfast_{HISTORY} SET event_ts = event_ts + 1")
+            writer.execute(f"UPDATE {shop.store.project}_{HISTORY} SET event_ts = event_ts + 1")
             try:
                 writer.commit()
             except sqlite3.OperationalError as error:
@@ -93,8 +93,8 @@ def test_reader_rows_of_removed_field_do_not_change_event_time(shop: OnlineShop,
     old = AS_OF - timedelta(days=400)
     with contextlib.closing(sqlite3.connect(file_of(shop))) as database, database:
         database.execute(
-            f"INSERT INTO holdfast_{HISTORY} (entity_key, feature_name, value, event_ts) "
-            f"SELECT entity_key, 'purchases_once', value, ? FROM holdfast_{HISTORY} "
+            f"INSERT INTO {shop.store.project}_{HISTORY} (entity_key, feature_name, value, event_ts) "
+            f"SELECT entity_key, 'purchases_once', value, ? FROM {shop.store.project}_{HISTORY} "
             "WHERE feature_name = 'purchase_days'",
             (int(old.timestamp()),),
         )
@@ -105,7 +105,7 @@ def test_reader_event_time_is_that_of_the_oldest_value(shop: OnlineShop, reader:
     shop.write(HISTORY, "mixed")
     with contextlib.closing(sqlite3.connect(file_of(shop))) as database, database:
         database.execute(
-            f"UPDATE holdfast_{HISTORY} SET event_ts = event_ts - 60 "
+            f"UPDATE {shop.store.project}_{HISTORY} SET event_ts = event_ts - 60 "
             "WHERE instr(entity_key, CAST('mixed' AS BLOB)) AND feature_name = 'total_amount'"
         )
     times = dict(zip(reader.views, reader.read(["mixed"], NOW).timestamps_us[0].tolist(), strict=True))
@@ -126,7 +126,7 @@ def test_reader_several_statements_return_the_same_values(
 def test_reader_running_materialization_does_not_block(shop: OnlineShop, reader: OnlineReader) -> None:
     with contextlib.closing(sqlite3.connect(file_of(shop), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        writer.execute(f"DELETE FROM holdfast_{HISTORY}")
+        writer.execute(f"DELETE FROM {shop.store.project}_{HISTORY}")
         assert not reader.read(CUSTOMERS, NOW).faults.any()
         writer.execute("ROLLBACK")
 
@@ -135,7 +135,7 @@ class TestLocked:
     @pytest.fixture
     def limited(self, shop: OnlineShop) -> OnlineReader:
         """Reader with the time limit ``LIMIT``."""
-        return OnlineReader(open_store(online_timeout=LIMIT), FEATURE_SERVICE)
+        return OnlineReader(open_store(online_timeout=LIMIT, definitions=register_definitions()), FEATURE_SERVICE)
 
     @pytest.fixture
     def writer(self, shop: OnlineShop) -> Iterator[sqlite3.Connection]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -21,6 +22,10 @@ HORIZON, ACTIVITY = 90, 180
 Label = Callable[..., list[tuple[str, datetime, bool]]]
 
 
+def cutoff_table(cutoffs: Iterable[datetime]) -> ir.Table:
+    return ibis.memtable(pa.table({"cutoff": pa.array(list(cutoffs), pa.timestamp("us", "UTC"))}))
+
+
 @pytest.fixture(scope="module")
 def connection() -> Backend:
     return ibis.duckdb.connect()
@@ -36,7 +41,7 @@ def label(connection: Backend) -> Label:
         horizon_days: int = HORIZON,
         activity_days: int = ACTIVITY,
     ) -> list[tuple[str, datetime, bool]]:
-        result = connection.to_pyarrow(churn_labels(table(rows), list(cutoffs), horizon_days, activity_days))
+        result = connection.to_pyarrow(churn_labels(table(rows), cutoff_table(cutoffs), horizon_days, activity_days))
         return sorted((row["customer_id"], row["cutoff"], row["churned"]) for row in result.to_pylist())
 
     return run
@@ -129,7 +134,7 @@ class TestChurnLabels:
         assert label(rows, cutoffs) == [("a", cutoffs[0], False), ("a", cutoffs[1], True)]
 
     def test_churn_labels_no_transactions_return_no_labels(self, connection: Backend) -> None:
-        result = connection.to_pyarrow(churn_labels(table([]), [CUTOFF], HORIZON, ACTIVITY))
+        result = connection.to_pyarrow(churn_labels(table([]), cutoff_table([CUTOFF]), HORIZON, ACTIVITY))
         assert result.num_rows == 0
         assert {field.name: field.type for field in result.schema} == {
             "customer_id": pa.string(),

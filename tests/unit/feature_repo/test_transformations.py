@@ -23,7 +23,7 @@ from ibis.backends.duckdb import Backend
 
 from feature_repo import feature_views
 from feature_repo.timestamps import DAY_US
-from feature_repo.transformations import BUILDERS, known_transactions
+from feature_repo.transformations import BUILDERS
 from tests.support import feature_oracle
 from tests.support.feature_oracle import MICROSECOND, Transaction, Values
 from tests.support.strategies import (
@@ -38,6 +38,7 @@ from tests.support.strategies import (
     event_times,
     table,
 )
+from tests.support.transformations import run_builder
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 NAMES = list(BUILDERS)
@@ -58,8 +59,7 @@ def build(connection: Backend) -> Build:
     """Builds one feature table from plain rows, as the snapshots are built."""
 
     def run(name: str, rows: Iterable[Transaction], as_of: datetime, known_at: datetime | None = None) -> list[Values]:
-        known = known_transactions(table(rows), as_of, known_at or as_of)
-        return connection.to_pyarrow(BUILDERS[name](known, as_of)).to_pylist()
+        return run_builder(connection, name, table(rows), as_of, known_at).to_pylist()
 
     return run
 
@@ -95,14 +95,14 @@ class TestDefinition:
 
     def test_builders_schema_equals_the_feature_view(self, connection: Backend, name: str) -> None:
         arrow_types = {String: pa.string(), Int64: pa.int64(), Float64: pa.float64()}
-        result = connection.to_pyarrow(BUILDERS[name](table([purchase("a", AS_OF - MICROSECOND)]), AS_OF))
+        result = run_builder(connection, name, table([purchase("a", AS_OF - MICROSECOND)]), AS_OF)
         view = view_of(name)
         wanted = {field.name: arrow_types[field.dtype] for field in [*view.entity_columns, *view.features]}
         assert {field.name: field.type for field in result.schema} == wanted
 
     def test_builders_empty_table_returns_no_rows_of_the_same_schema(self, connection: Backend, name: str) -> None:
-        some = connection.to_pyarrow(BUILDERS[name](table([purchase("a", AS_OF - MICROSECOND)]), AS_OF))
-        none = connection.to_pyarrow(BUILDERS[name](table([]), AS_OF))
+        some = run_builder(connection, name, table([purchase("a", AS_OF - MICROSECOND)]), AS_OF)
+        none = run_builder(connection, name, table([]), AS_OF)
         assert none.num_rows == 0
         assert none.schema.equals(some.schema)
 
@@ -252,8 +252,7 @@ class TestStable:
         for threads in (1, 4):
             connection = ibis.duckdb.connect(threads=threads)
             for files in scattered:
-                known = known_transactions(connection.read_parquet(files), AS_OF, AS_OF)
-                results.append(connection.to_pyarrow(BUILDERS[name](known, AS_OF)).to_pylist())
+                results.append(run_builder(connection, name, connection.read_parquet(files), AS_OF).to_pylist())
         assert_equal(results[0], feature_oracle.FEATURES[name](many_rows, AS_OF))
         for other in results[1:]:
             assert bits(other) == bits(results[0])
@@ -294,12 +293,13 @@ _IN_ANOTHER_PROCESS = """
 import json, sys, time
 from datetime import datetime
 import ibis
-from feature_repo.transformations import BUILDERS, known_transactions
+from feature_repo.transformations import BUILDERS
+from tests.support.transformations import run_builder
 
 connection = ibis.duckdb.connect()
 as_of = datetime.fromisoformat(sys.argv[2])
-known = known_transactions(connection.read_parquet(sys.argv[1]), as_of, as_of)
-tables = {name: connection.to_pyarrow(build(known, as_of)).to_pylist() for name, build in BUILDERS.items()}
+rows = connection.read_parquet(sys.argv[1])
+tables = {name: run_builder(connection, name, rows, as_of).to_pylist() for name in BUILDERS}
 print(json.dumps({"offset": time.localtime(as_of.timestamp()).tm_gmtoff, "tables": tables}))
 """
 

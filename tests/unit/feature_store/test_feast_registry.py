@@ -11,7 +11,7 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import read_customers
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, use_data_folder
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, registered_store, use_data_folder
 
 
 def _stat(settings: Settings) -> tuple[int, int, bytes]:
@@ -78,7 +78,8 @@ def test_apply_definitions_in_a_copied_data_folder_leaves_the_original_unchanged
     copy = Path(shutil.copytree(open_shop.data, tmp_path / "copy"))
     with use_data_folder(copy) as settings:
         snapshot = build_features(settings)
-        assert check_parity(open_store(), open_store(KNOWN_AT), read_customers(snapshot), AS_OF).mismatches == 0
+        report = check_parity(registered_store(), registered_store(KNOWN_AT), read_customers(snapshot), AS_OF)
+        assert report.mismatches == 0
     assert (_stat(open_shop), _rows(open_shop)) == before
 
 
@@ -86,4 +87,5 @@ def test_moved_data_folder_gives_parity(open_shop: Settings, tmp_path: Path) -> 
     moved = Path(shutil.move(open_shop.data, tmp_path / "moved"))
     with use_data_folder(moved) as settings:
         snapshot = build_features(settings)
-        assert check_parity(open_store(), open_store(KNOWN_AT), read_customers(snapshot), AS_OF).mismatches == 0
+        report = check_parity(registered_store(), registered_store(KNOWN_AT), read_customers(snapshot), AS_OF)
+        assert report.mismatches == 0

@@ -11,7 +11,7 @@ import pytest
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
-from holdfast.feast_stores.open_store import open_store
+from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import (
     OnlineStoreNewerError,
     _count_missing_customers,
@@ -22,20 +22,30 @@ from holdfast.feature_store.materialization import (
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
 from tests.support.feature_oracle import Transaction
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, ingest, join_process, start_process
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    build_features,
+    ingest,
+    join_process,
+    register_definitions,
+    registered_store,
+    start_process,
+    version_files,
+)
 
 MONTH_AGO = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 def _mismatches(snapshot: Snapshot) -> int:
     return check_parity(
-        open_store(), open_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of
+        registered_store(), registered_store(snapshot.known_at), read_customers(snapshot), snapshot.as_of
     ).mismatches
 
 
 def _event_times(settings: Settings) -> set[str]:
     """Read the distinct event times in the online store."""
-    connection = sqlite3.connect(settings.feast / "online_store.db")
+    connection = sqlite3.connect(version_files(settings.data) / "online_store.db")
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     found = {row[0] for name in tables for row in connection.execute(f"SELECT DISTINCT event_ts FROM {name}")}
     connection.close()
@@ -49,13 +59,13 @@ def _refuse(*arguments: Any, **options: Any) -> None:
 def test_materialize_of_the_stored_snapshot_writes_nothing(
     open_shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
-    store = open_store(KNOWN_AT)
-    monkeypatch.setattr(store, "materialize", _refuse)
-    assert materialize(open_shop, store, snapshot) is False
-    delete_online_state(open_shop)
+    snapshot = build_snapshots(open_shop, registered_store(), AS_OF, KNOWN_AT)[0]
+    version = register_definitions()
+    monkeypatch.setattr("feast.FeatureStore.materialize", _refuse)
+    assert materialize(open_shop, version, snapshot) is False
+    delete_online_state(open_shop, version)
     with pytest.raises(AssertionError, match="materialized again"):
-        materialize(open_shop, store, snapshot)
+        materialize(open_shop, version, snapshot)
 
 
 def test_materialize_of_an_earlier_snapshot_raises(shop: Settings) -> None:
@@ -63,14 +73,14 @@ def test_materialize_of_an_earlier_snapshot_raises(shop: Settings) -> None:
     assert _mismatches(earlier) == 0
     later = build_features(shop, AS_OF)
     assert _mismatches(later) == 0
-    state = load_online_state(shop)
+    state = load_online_state(shop, register_definitions())
     assert state is not None
     assert (state.as_of, state.known_at) == (AS_OF, KNOWN_AT)
     with pytest.raises(OnlineStoreNewerError) as error:
-        materialize(shop, open_store(), earlier)
+        materialize(shop, register_definitions(), earlier)
     for part in ("serves 2024-07-01 00:00 UTC", "2024-06-01 00:00 UTC", "HOLDFAST_DATA"):
         assert part in str(error.value)
-    assert load_online_state(shop) == state
+    assert load_online_state(shop, register_definitions()) == state
     assert _mismatches(later) == 0
 
 
@@ -78,48 +88,39 @@ def test_materialize_with_late_data_updates_the_same_as_of(open_shop: Settings) 
     arrival = KNOWN_AT + timedelta(hours=5)
     late = Transaction("c000", AS_OF - timedelta(days=2), 77.0, arrival)
     ingest(open_shop.data, [late, late._replace(customer_id="newcomer")], arrival)
-    snapshot = build_snapshots(open_shop, AS_OF, arrival)[0]
+    snapshot = build_snapshots(open_shop, registered_store(), AS_OF, arrival)[0]
     assert snapshot.known_at == arrival
-    assert materialize(open_shop, open_store(arrival), snapshot) is True
+    assert materialize(open_shop, register_definitions(), snapshot) is True
     assert "newcomer" in read_customers(snapshot)
     assert _mismatches(snapshot) == 0
-    before = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
+    before = build_snapshots(open_shop, registered_store(), AS_OF, KNOWN_AT)[0]
     assert _mismatches(before) > 0, "parity does not see which data the online store was made from"
-
-
-def test_materialize_after_change_of_transformations_writes_again(
-    open_shop: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
-    monkeypatch.setattr("holdfast.feature_store.materialization.transformations_version", lambda: "another")
-    assert materialize(open_shop, open_store(KNOWN_AT), snapshot) is True
 
 
 def test_materialize_into_another_store_ignores_the_record_of_the_first(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_features(shop, AS_OF)
-    earlier = build_snapshots(shop, MONTH_AGO, KNOWN_AT)[0]
-    other = open_store(KNOWN_AT)
-    other.config.online_store.path = "feast/other.db"
-    written = []
-    monkeypatch.setattr(other, "materialize", lambda **range: written.append(range["end_date"]))
-    assert materialize(shop, other, earlier) is True
+    earlier = build_snapshots(shop, registered_store(), MONTH_AGO, KNOWN_AT)[0]
+    version, written = register_definitions(), []
+    yaml = shop.data / "feature_store.yaml"
+    yaml.write_text((FEATURE_REPO / "feature_store.yaml").read_text().replace("online_store.db", "other.db"))
+    monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(yaml))
+    monkeypatch.setattr("feast.FeatureStore.materialize", lambda _, **range: written.append(range["end_date"]))
+    monkeypatch.setattr("holdfast.feature_store.materialization._count_missing_customers", lambda *_: 0)
+    assert materialize(shop, version, earlier) is True
     assert written == [MONTH_AGO]
-    monkeypatch.setattr(
-        "holdfast.feature_store.materialization._count_missing_customers", lambda *_: 0
-    )  # nothing was really written
-    assert materialize(shop, other, earlier) is False
+    assert materialize(shop, version, earlier) is False
 
 
 def test_materialize_into_a_store_that_lost_its_values_fills_it_again(open_shop: Settings) -> None:
-    snapshot = build_snapshots(open_shop, AS_OF, KNOWN_AT)[0]
-    with sqlite3.connect(open_shop.feast / "online_store.db") as database:
+    snapshot = build_snapshots(open_shop, registered_store(), AS_OF, KNOWN_AT)[0]
+    with sqlite3.connect(version_files(open_shop.data) / "online_store.db") as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             database.execute(f"DELETE FROM {table}")
-    assert _count_missing_customers(open_store(), read_customers(snapshot)) == 150
-    assert materialize(open_shop, open_store(), snapshot) is True
-    assert _count_missing_customers(open_store(), read_customers(snapshot)) == 0
+    assert _count_missing_customers(registered_store(), read_customers(snapshot)) == 150
+    assert materialize(open_shop, register_definitions(), snapshot) is True
+    assert _count_missing_customers(registered_store(), read_customers(snapshot)) == 0
     assert _mismatches(snapshot) == 0
 
 
@@ -145,11 +146,11 @@ def _killed_after(writes: int) -> None:
 def test_materialize_after_killed_run_completes_the_store(shop: Settings, writes: int) -> None:
     build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join_process(start_process(_killed_after, shop.data, writes)) == -signal.SIGKILL
-    assert load_online_state(shop) is None
+    assert load_online_state(shop, register_definitions()) is None
     times = _event_times(shop)
     assert len(times) == 2, "nothing was half written: this test shows nothing"
-    snapshot = build_snapshots(shop, AS_OF, KNOWN_AT)[0]
-    assert materialize(shop, open_store(KNOWN_AT), snapshot) is True
+    snapshot = build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)[0]
+    assert materialize(shop, register_definitions(), snapshot) is True
     assert len(_event_times(shop)) == 1
     assert _mismatches(snapshot) == 0
 
@@ -158,7 +159,7 @@ def test_historical_features_are_readable_during_materialization(shop: Settings)
     """A killed materialization leaves the registry in the state of a running one, in which reads must succeed."""
     snapshot = build_features(shop, MONTH_AGO, KNOWN_AT)
     assert join_process(start_process(_killed_after, shop.data, 1)) == -signal.SIGKILL
-    store = open_store(KNOWN_AT)
+    store = registered_store(KNOWN_AT)
     entities = pd.DataFrame({"customer_id": read_customers(snapshot)[:3], "event_timestamp": MONTH_AGO, "as_of_us": 0})
     service = store.get_feature_service(FEATURE_SERVICE)
     table = store.get_historical_features(features=service, entity_df=entities).to_arrow()

@@ -17,7 +17,6 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
-from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.parity import (
     ParityError,
     ParityReport,
@@ -30,7 +29,16 @@ from holdfast.feature_store.snapshots import read_customers
 from holdfast.models.contract import Feature, model_inputs
 from tests.support import feature_oracle
 from tests.support.online_values import HISTORY, write_online_values
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, transactions, use_data_folder
+from tests.support.small_shop import (
+    AS_OF,
+    KNOWN_AT,
+    build_features,
+    copy_shop,
+    registered_store,
+    transactions,
+    use_data_folder,
+    version_files,
+)
 
 ACTIVITY, RHYTHM = "customer_recent_activity", "customer_purchase_rhythm"
 _KNOWN = {view: build(transactions(), AS_OF) for view, build in feature_oracle.FEATURES.items()}
@@ -44,7 +52,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, 
     """Materialize a shop for this module; return its settings and customers."""
     with use_data_folder(copy_shop(tmp_path_factory.mktemp("parity"))) as settings:
         customers = read_customers(build_features(settings))
-        shutil.copy(settings.feast / "online_store.db", settings.feast / "clean.db")
+        shutil.copy(version_files(settings.data) / "online_store.db", version_files(settings.data) / "clean.db")
         yield settings, customers
 
 
@@ -52,8 +60,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, 
 def check(clean: tuple[Settings, list[str]]) -> Callable[[], ParityReport]:
     """Compare all values, starting from a copy of the materialized online store."""
     settings, customers = clean
-    shutil.copy(settings.feast / "clean.db", settings.feast / "online_store.db")
-    return lambda: check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF)
+    shutil.copy(version_files(settings.data) / "clean.db", version_files(settings.data) / "online_store.db")
+    return lambda: check_parity(registered_store(), registered_store(KNOWN_AT), customers, AS_OF)
 
 
 def _found(report: ParityReport) -> list[tuple[str, str, str, str]]:
@@ -63,7 +71,7 @@ def _found(report: ParityReport) -> list[tuple[str, str, str, str]]:
 class TestEqualStores:
     def test_check_parity_counts_every_customer_and_feature(self, check: Callable[[], ParityReport]) -> None:
         report = check()
-        features = len(model_inputs(open_store()))
+        features = len(model_inputs(registered_store()))
         assert (report.customers, report.features) == (300, features) == (300, 21)
         assert report.values_compared == 300 * features
         assert report.mismatches == 0
@@ -76,7 +84,7 @@ class TestEqualStores:
     ) -> None:
         write_online_values("c011", HISTORY, {"total_amount": Value(double_val=-1.5)})
         customers = ["c250", "c011", "c000", *[f"c{n:03d}" for n in range(20, 30)]]  # in no order
-        report = check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF, chunk)
+        report = check_parity(registered_store(), registered_store(KNOWN_AT), customers, AS_OF, chunk)
         assert report.values_compared == len(customers) * 21
         assert [(m.customer_id, m.feature, m.online) for m in report.examples] == [
             ("c011", f"{HISTORY}:total_amount", -1.5)
@@ -154,10 +162,9 @@ class TestDifferentStores:
 
     def test_missing_customer_is_reported(self, clean: tuple[Settings, list[str]], check: Callable[[], Any]) -> None:
         key = EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=REGULAR)])
-        with sqlite3.connect(clean[0].feast / "online_store.db") as connection:
-            removed = connection.execute(
-                f"DELETE FROM holdfast_{ACTIVITY} WHERE entity_key = ?", (serialize_entity_key(key, 3),)
-            )
+        with sqlite3.connect(version_files(clean[0].data) / "online_store.db") as connection:
+            table = f"{registered_store().project}_{ACTIVITY}"
+            removed = connection.execute(f"DELETE FROM {table} WHERE entity_key = ?", (serialize_entity_key(key, 3),))
             assert removed.rowcount == 7
         connection.close()
         report = check()
@@ -170,14 +177,14 @@ class TestDifferentStores:
         report = check()
         assert report.mismatches == 30
         assert len(report.examples) == 20
-        with pytest.raises(ParityError, match=r"30 of 6300 values.*The first 20:"):
+        with pytest.raises(ParityError, match=r"30 of 6,300 values.*The first 20:"):
             require_parity(report)
 
     def test_values_of_another_time_are_reported(
         self, check: Callable[..., Any], clean: tuple[Settings, list[str]]
     ) -> None:
         later = AS_OF + timedelta(days=40)  # beyond the ttl the offline store knows nothing, the online one does
-        report = check_parity(open_store(), open_store(KNOWN_AT), clean[1][:5], later)
+        report = check_parity(registered_store(), registered_store(KNOWN_AT), clean[1][:5], later)
         assert report.mismatches > 0
 
 
@@ -218,4 +225,4 @@ class TestCompareBits:
 
 
 def test_copied_store_is_not_empty(clean: tuple[Settings, list[str]]) -> None:
-    assert Path(clean[0].feast / "clean.db").stat().st_size > 0
+    assert Path(version_files(clean[0].data) / "clean.db").stat().st_size > 0

@@ -35,6 +35,8 @@ from tests.support.small_shop import (
     LATE_BATCH,
     ingest,
     join_process,
+    register_definitions,
+    registered_store,
     start_process,
     transactions,
     use_data_folder,
@@ -53,33 +55,37 @@ def _files(settings: Settings) -> dict[str, bytes]:
 
 class TestBuildSnapshots:
     def test_rebuilt_snapshots_have_the_same_bytes(self, shop: Settings) -> None:
-        first = build_snapshots(shop, AS_OF, KNOWN_AT)
+        first = build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         before = _files(shop)
         assert len(before) == len(BUILDERS) == 3
         assert all(item.built for item in first)
         shutil.rmtree(shop.snapshots)
-        build_snapshots(shop, AS_OF, KNOWN_AT)
+        build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         assert _files(shop) == before
 
     def test_existing_snapshots_are_not_changed(self, shop: Settings) -> None:
-        paths = [item.path for item in build_snapshots(shop, AS_OF, KNOWN_AT)]
+        paths = [item.path for item in build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)]
         for path in paths:
             path.write_bytes(b"as it was")  # would be noticed if it were read or written again
         stats = [(path.stat().st_mtime_ns, path.stat().st_ino) for path in paths]
-        again = build_snapshots(shop, AS_OF, KNOWN_AT)
+        again = build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         assert not any(item.built for item in again)
         assert [(path.stat().st_mtime_ns, path.stat().st_ino) for path in paths] == stats
 
     def test_only_the_missing_snapshot_is_built(self, shop: Settings) -> None:
-        paths = [item.path for item in build_snapshots(shop, AS_OF, KNOWN_AT)]
+        paths = [item.path for item in build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)]
         before = _files(shop)
         paths[1].unlink()
-        assert [item.built for item in build_snapshots(shop, AS_OF, KNOWN_AT)] == [False, True, False]
+        assert [item.built for item in build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)] == [
+            False,
+            True,
+            False,
+        ]
         assert _files(shop) == before
 
     @pytest.mark.parametrize("view", BUILDERS)
     def test_snapshot_has_expected_values_and_timestamps(self, shop: Settings, view: str) -> None:
-        snapshot = {item.view: item for item in build_snapshots(shop, AS_OF, KNOWN_AT)}[view]
+        snapshot = {item.view: item for item in build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)}[view]
         table = pq.read_table(snapshot.path)
         rows = table.drop_columns(["as_of", "known_at"]).to_pylist()
         expected = feature_oracle.FEATURES[view](transactions(), AS_OF)
@@ -127,20 +133,20 @@ class TestEffectiveKnownAt:
         assert effective_known_at(batches, self.NOON, later) == later
 
     def test_later_events_leave_snapshots_valid(self, shop: Settings) -> None:
-        build_snapshots(shop, AS_OF, KNOWN_AT)
+        build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         before = _files(shop)
         arrival = KNOWN_AT + timedelta(days=3)
         ingest(shop.data, [Transaction("new", AS_OF + timedelta(days=1), 5.0, arrival)], arrival)
-        again = build_snapshots(shop, AS_OF, arrival + timedelta(days=1))
+        again = build_snapshots(shop, registered_store(), AS_OF, arrival + timedelta(days=1))
         assert [item.built for item in again] == [False] * 3
         assert _files(shop) == before
 
     def test_earlier_events_build_new_snapshots(self, shop: Settings) -> None:
-        build_snapshots(shop, AS_OF, KNOWN_AT)
+        build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         before = _files(shop)
         arrival = KNOWN_AT + timedelta(days=3)
         ingest(shop.data, [Transaction("new", AS_OF - timedelta(days=1), 5.0, arrival)], arrival)
-        again = build_snapshots(shop, AS_OF, arrival + timedelta(days=1))
+        again = build_snapshots(shop, registered_store(), AS_OF, arrival + timedelta(days=1))
         assert [(item.built, item.known_at) for item in again] == [(True, arrival)] * 3
         assert "new" in read_customers(again[0])
         after = _files(shop)
@@ -155,14 +161,14 @@ def test_build_snapshots_without_data_raises(tmp_path: Path, shop: Settings) -> 
         (shop, AS_OF, ARRIVALS[0][1] - MICROSECOND),
     ):
         with pytest.raises(NoDataError) as error:
-            build_snapshots(settings, as_of, known_at)
+            build_snapshots(settings, registered_store(), as_of, known_at)
         for part in (f"{as_of:%Y-%m-%d %H:%M} UTC", f"{known_at:%Y-%m-%d %H:%M} UTC", "python -m flows.ingest"):
             assert part in str(error.value)
     assert not (tmp_path / "empty").exists()
 
 
 def test_find_recent_customer_returns_a_customer_with_the_latest_purchase(shop: Settings) -> None:
-    known_at = build_snapshots(shop, AS_OF, KNOWN_AT)[0].known_at
+    known_at = build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)[0].known_at
     last = {
         customer: values["last_purchase_us"]
         for customer, values in feature_oracle.purchase_history(transactions(), AS_OF).items()
@@ -179,17 +185,16 @@ class TestLateData:
     def _assemble(self, settings: Settings, known_at: datetime) -> Any:
         from holdfast.training.dataset import assemble_training_set
 
-        build_snapshots(settings, self.CUTOFF, known_at)
-        return assemble_training_set(settings, [self.CUTOFF], self.CLOSED, known_at)
+        build_snapshots(settings, registered_store(), self.CUTOFF, known_at)
+        return assemble_training_set(settings, register_definitions(), [self.CUTOFF], self.CLOSED, known_at)
 
     def test_training_set_contains_known_data_only(self, tmp_path: Path) -> None:
-        from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
         rows = transactions()
         with use_data_folder(tmp_path / "data") as settings:
             ingest(settings.data, [row for row in rows if row.ingested_at == self.EARLY], self.EARLY)
-            apply_definitions(open_store())
+            apply_definitions(registered_store())
             built_early = self._assemble(settings, self.EARLY)
             ingest(settings.data, [row for row in rows if row.ingested_at == self.LATE], self.LATE)
             early_again = self._assemble(settings, self.LATE - MICROSECOND)
@@ -211,15 +216,14 @@ class TestLateData:
         assert sum(totals[0][c] != totals[1][c] for c in totals[0].keys() & totals[1].keys()) >= 5
 
     def test_point_in_time_join_uses_the_snapshots_of_known_at(self, shop: Settings) -> None:
-        from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
-        apply_definitions(open_store())
+        apply_definitions(registered_store())
         for known_at in (self.EARLY, self.LATE):
-            build_snapshots(shop, self.CUTOFF, known_at)
+            build_snapshots(shop, registered_store(), self.CUTOFF, known_at)
 
         def totals(known_at: datetime | None) -> dict[str, float]:
-            store = open_store(known_at)
+            store = registered_store(known_at)
             entities = pd.DataFrame({"customer_id": customers, "event_timestamp": self.CUTOFF, "as_of_us": 0})
             service = store.get_feature_service(FEATURE_SERVICE)
             table = store.get_historical_features(features=service, entity_df=entities).to_df()
@@ -259,33 +263,32 @@ def _killed(step: str, call: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(holder, step, fatal)
-    build_snapshots(Settings(), AS_OF, KNOWN_AT)
+    build_snapshots(Settings(), registered_store(), AS_OF, KNOWN_AT)
 
 
 @pytest.mark.long
 class TestFaults:
     @pytest.mark.parametrize(("step", "call"), [("write_table", 1), ("write_table", 2), ("fsync", 2), ("replace", 3)])
     def test_build_snapshots_after_killed_run_gives_the_same_files(self, shop: Settings, step: str, call: int) -> None:
-        build_snapshots(shop, AS_OF, KNOWN_AT)
+        build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         expected = _files(shop)
         shutil.rmtree(shop.snapshots)
         assert join_process(start_process(_killed, shop.data, step, call)) == -signal.SIGKILL
         left = _files(shop)
         assert len(left) == call - 1
         assert left.items() <= expected.items()
-        build_snapshots(shop, AS_OF, KNOWN_AT)
+        build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         assert _files(shop) == expected
 
     def test_incomplete_files_of_a_killed_run_are_not_read(self, shop: Settings) -> None:
-        from holdfast.feast_stores.open_store import open_store
         from holdfast.feature_store.feast_registry import apply_definitions
 
         assert join_process(start_process(_killed, shop.data, "write_table", 1)) == -signal.SIGKILL
         assert list(shop.snapshots.rglob("*.parquet")), "nothing was left behind: this test shows nothing"
-        build_snapshots(shop, AS_OF, KNOWN_AT)
-        apply_definitions(open_store())
+        build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
+        apply_definitions(registered_store())
         entities = pd.DataFrame({"customer_id": ["c000"], "event_timestamp": AS_OF, "as_of_us": 0})
-        store = open_store()
+        store = registered_store()
         service = store.get_feature_service(FEATURE_SERVICE)
         table = store.get_historical_features(features=service, entity_df=entities).to_df()
         assert table["purchase_days"].notna().all()
@@ -297,18 +300,19 @@ class TestFaults:
 
         monkeypatch.setattr(snapshots.pq, "write_table", full)
         with pytest.raises(OSError, match="No space left"):
-            build_snapshots(shop, AS_OF, KNOWN_AT)
+            build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT)
         assert [path for path in shop.snapshots.rglob("*") if path.is_file()] == []
         monkeypatch.undo()
         with use_data_folder(shop.data):
-            assert all(item.built for item in build_snapshots(shop, AS_OF, KNOWN_AT))
+            assert all(item.built for item in build_snapshots(shop, registered_store(), AS_OF, KNOWN_AT))
 
     def test_snapshot_path_differs_by_view_as_of_and_known_at(self, shop: Settings) -> None:
-        base = snapshot_path(shop, "view", AS_OF, KNOWN_AT)
+        view, other, *_ = registered_store().list_feature_views()
+        base = snapshot_path(view, AS_OF, KNOWN_AT)
         others = {
-            snapshot_path(shop, "other", AS_OF, KNOWN_AT),
-            snapshot_path(shop, "view", AS_OF + MICROSECOND, KNOWN_AT),
-            snapshot_path(shop, "view", AS_OF, KNOWN_AT + MICROSECOND),
+            snapshot_path(other, AS_OF, KNOWN_AT),
+            snapshot_path(view, AS_OF + MICROSECOND, KNOWN_AT),
+            snapshot_path(view, AS_OF, KNOWN_AT + MICROSECOND),
         }
         assert len(others | {base}) == 4
-        assert base == snapshot_path(shop, "view", AS_OF.astimezone(), KNOWN_AT.astimezone())
+        assert base == snapshot_path(view, AS_OF.astimezone(), KNOWN_AT.astimezone())

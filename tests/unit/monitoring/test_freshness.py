@@ -10,14 +10,24 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import score_metadata
 from holdfast.batch_scoring.scores_table import scores_path
+from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.materialization import delete_online_state, features_lock
+from holdfast.feature_store.version_retirement import retire_version
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
+from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.data_quality.view import run_data_quality_view
 from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champion, check_online_store
 from holdfast.monitoring.metrics_store import write_metrics
 from holdfast.monitoring.result import CheckResult
 from holdfast.monitoring.settings import DataQualityRules, MonitorSettings
 from holdfast.monitoring.window import Window
+from tests.support.definition_versions import (
+    change_window,
+    materialize_version,
+    online_file,
+    only_version,
+    register_changed,
+)
 from tests.support.registry import Registry, make_registry
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
@@ -53,7 +63,7 @@ def test_check_online_store_age_beyond_limit_has_finding(
 
 def test_check_online_store_unknown_age_after_known_age_is_critical(open_shop: Settings) -> None:
     rows = check_online_store(open_shop, window(1)).metrics
-    delete_online_state(open_shop)  # as a killed materialization does
+    delete_online_state(open_shop, only_version(open_shop.data))  # as a killed materialization does
     assert check_online_store(open_shop, window(2)).findings == []  # no earlier run knew an age
     write_metrics(open_shop, "data", AS_OF, AS_OF + HOUR, rows)
     with features_lock(open_shop):
@@ -65,7 +75,7 @@ def test_check_online_store_unknown_age_after_known_age_is_critical(open_shop: S
 
 
 def test_check_online_store_lost_rows_are_critical(open_shop: Settings) -> None:
-    with sqlite3.connect(open_shop.feast / "online_store.db") as database:
+    with sqlite3.connect(online_file(open_shop.data)) as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             database.execute(f"DELETE FROM {table}")
     result = check_online_store(open_shop, window(1))
@@ -73,8 +83,72 @@ def test_check_online_store_lost_rows_are_critical(open_shop: Settings) -> None:
     assert (finding.event, finding.severity, finding.subject) == ("holdfast.freshness.breached", "critical", ONLINE)
     assert "does not hold 150 of a sample" in finding.summary
     assert result.metrics[0].breached
-    (open_shop.feast / "online_store.db").unlink()
+    online_file(open_shop.data).unlink()
     assert "cannot be read: OperationalError" in check_online_store(open_shop, window(1)).findings[0].summary
+
+
+def register_alias(registry: Registry, alias: str, definitions: str) -> None:
+    """Register a model on a version of the feature definitions, and set its alias."""
+    parts = fingerprint(open_store(definitions=definitions), 90, 180)
+    registry.set_alias(alias, registry.register_model(fingerprint=parts))
+
+
+def test_check_online_store_checks_each_version_that_a_served_model_needs(
+    open_shop: Settings, registry: Registry
+) -> None:
+    """The champion's features are a day old; those of other definitions are two days older."""
+    first, second = only_version(open_shop.data), register_changed(change_window)
+    materialize_version(open_shop, second, AS_OF - 2 * DAY, KNOWN_AT)
+    register_alias(registry, CHAMPION, first)
+    now = window(25)
+    assert (check_online_store(open_shop, now).metrics[0].value, check_online_store(open_shop, now).findings) == (
+        25,
+        [],
+    )
+    register_alias(registry, CHALLENGER, second)
+    result = check_online_store(open_shop, now)
+    (finding,) = result.findings
+    text = f"Version {second} of the feature definitions: The online store holds features of 2024-06-29 00:00 UTC, 73"
+    assert finding.summary.startswith(text) and first not in finding.summary
+    assert (finding.subject, finding.severity, finding.payload["definitions"]) == (ONLINE, "warning", second)
+    (row,) = result.metrics
+    assert (row.value, row.breached) == (73, True)
+
+    both = check_online_store(open_shop, window(721)).findings[0].summary
+    assert both.index(first) < both.index(second), "the champion's features are named first"
+    with sqlite3.connect(online_file(open_shop.data, first)) as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            database.execute(f"DELETE FROM {table}")
+    (finding,) = check_online_store(open_shop, now).findings
+    assert (finding.severity, finding.payload) == ("critical", {})
+    assert finding.summary.index(f"Version {first} of the feature definitions: The online store does not hold") == 0
+    assert text in finding.summary
+
+
+def test_check_online_store_retired_definitions_of_the_champion_are_critical(
+    open_shop: Settings, registry: Registry
+) -> None:
+    version = only_version(open_shop.data)
+    register_alias(registry, CHAMPION, version)
+    retire_version(open_shop, version, "by mistake")
+    result = check_online_store(open_shop, window(1))
+    (finding,) = result.findings
+    assert (finding.severity, finding.subject, result.metrics[0].breached) == ("critical", ONLINE, True)
+    assert f"Version {version} of the feature definitions was retired at" in finding.summary
+    assert "because: by mistake." in finding.summary
+
+
+def test_check_online_store_without_registry_checks_all_versions(open_shop: Settings) -> None:
+    second = register_changed(change_window)
+    unreachable = open_shop.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{open_shop.data / 'broken.db'}"})
+    (open_shop.data / "broken.db").write_bytes(b"no database" * 1000)
+    for settings in (open_shop, unreachable):
+        result = check_online_store(settings, window(1))
+        assert result.notes == [
+            f"Version {second} of the feature definitions: The online store was never materialized: run "
+            "`python -m flows.features`."
+        ]
+        assert (result.metrics[0].value, result.findings) == (1, [])
 
 
 def test_check_online_store_never_materialized_has_note(shop: Settings) -> None:
@@ -160,8 +234,8 @@ def test_check_champion_unknown_age_or_unreachable_registry_has_note(shop: Setti
 def test_data_quality_view_stale_champion_has_finding(shop: Settings, registry: Registry) -> None:
     registry.set_alias(CHAMPION, _register(registry, AS_OF - 101 * DAY))
     found = run_data_quality_view(shop, window(0), MonitorSettings())
-    (finding,) = (item for item in found.findings if item.event == "holdfast.freshness.breached")
-    assert (finding.subject, finding.payload["age_days"]) == ("champion", 101)
+    (finding,) = (item for item in found.findings if item.subject == CHAMPION)
+    assert (finding.event, finding.payload["age_days"]) == ("holdfast.freshness.breached", 101)
     assert {"what": "champion: age, days", "now": "101", "before": "limit 100", "p-value": "", "state": "wrong"} in [
         *found.table
     ]

@@ -89,7 +89,7 @@ class TestTestedScores:
 
     JANUARY, FEBRUARY = (datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2))
 
-    def test_use_tested_scores_champion_not_refitted_unchanged(self) -> None:
+    def test_use_tested_scores_month_not_learned_unchanged(self) -> None:
         paired = pair_scores(TEST, GOOD, POOR)
         assert use_tested_scores(paired, predictions(GOOD), ()).equals(paired)
 

@@ -100,7 +100,7 @@ def test_read_growing_log_equals_read_of_whole_log(reads: list[list[Any]], alike
             found = incremental.read()
             own = _own_rows(settings, since)
             assert (found.requests, found.active_requests) == (len(own), int((own[RECENCY_FEATURE] <= 180).sum()))
-            assert found.input_mismatch == _find_mismatch(settings, "2", "canary", contract.inputs, since)
+            assert found.input_mismatch == _find_mismatch(settings, "2", "canary", contract, since)
             latest = own.drop_duplicates(ENTITY_KEY, keep="last").sort_values(RECENCY_FEATURE)
             order = np.argsort(found.x[:, 0])
             np.testing.assert_array_equal(found.probabilities[order], latest["churn_probability"])
@@ -159,3 +159,14 @@ def test_read_different_inputs_of_two_versions_names_customer(settings: Settings
     (file,) = (settings.predictions / "other").rglob("*.arrows")
     file.rename(settings.predictions / "2024-03-01" / "other.arrows")
     assert "gap of customer cb was 5.0" in str(_read(settings, "shadow").input_mismatch)
+
+
+@pytest.mark.parametrize(("definitions", "is_compared"), [(CONTRACT.definitions, True), ("other", False)])
+def test_read_compares_inputs_of_the_same_definitions_only(
+    settings: Settings, definitions: str, is_compared: bool
+) -> None:
+    """Another version of the definitions may give another value for the same name, at the same times."""
+    other = np.array([[0.0, 1.0], [2.0, 9.0]])
+    own = make_batch("ab", version="2", route="shadow", definitions=CONTRACT.definitions)
+    write_log(settings.predictions, own, make_batch("ab", version="1", definitions=definitions, inputs=other))
+    assert (_read(settings, "shadow").input_mismatch is not None) == is_compared

@@ -220,7 +220,7 @@ class TestBadChallenger:
         rollout = start_rollout(*registry_shop, fingerprint=base_shop().fingerprint | {"on_demand": "other"})
         record = rollout.finish_step()
         assert (record.verdict, record.is_held) == ("stopped", True)
-        assert "One service cannot serve both" in record.why
+        assert "which a service cannot serve now" in record.why
         assert [alert.severity for alert in list_open_alerts(rollout.settings)] == ["warning"]
 
 

@@ -51,9 +51,9 @@ def test_write_day_is_readable_with_the_mapping(transactions: DailyTransactions,
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     mapping = load_mapping(tmp_path / "mapping.yaml")
     checked = validate_source(read_source(write_day(rows, tmp_path, "1998-05-01"), mapping), mapping, start_of_day(1))
-    assert len(checked.transactions) == len(rows) > 0
-    assert checked.transactions["amount"].tolist() == [float(amount) for amount in rows[AMOUNT]]
-    assert set(checked.transactions["event_timestamp"]) == {pd.Timestamp(START)}
+    assert len(checked.rows) == len(rows) > 0
+    assert checked.rows["amount"].tolist() == [float(amount) for amount in rows[AMOUNT]]
+    assert set(checked.rows["event_timestamp"]) == {pd.Timestamp(START)}
 
 
 def test_raise_prices_changes_only_amounts(transactions: DailyTransactions) -> None:
@@ -72,4 +72,4 @@ def test_corrupt_amounts_are_quarantined_and_others_are_not(transactions: DailyT
     mapping = load_mapping(tmp_path / "mapping.yaml")
     checked = validate_source(read_source(write_day(changed, tmp_path, "day"), mapping), mapping, START)
     assert len(checked.quarantine) == 40 + (rows[AMOUNT].astype(float) == 0).sum()
-    assert len(checked.transactions) == 100 - len(checked.quarantine)
+    assert len(checked.rows) == 100 - len(checked.quarantine)

@@ -13,8 +13,8 @@ from tests.support.http_server import PostHandler, running_http_server
 
 FIRST = datetime(1998, 5, 1, tzinfo=UTC)
 SECOND = FIRST + timedelta(days=1)
-OLD = Materialization(FIRST, FIRST, started=0, ended=10)
-NEW = Materialization(SECOND, SECOND, started=100, ended=110)
+OLD = Materialization("a", FIRST, FIRST, started=0, ended=10)
+NEW = Materialization("a", SECOND, SECOND, started=100, ended=110)
 
 
 def _result(sent: float, received: float, features: datetime) -> RequestResult:

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,14 @@ from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.batch_scoring.scores_table import scores_path
+from holdfast.feast_stores.open_store import open_store, version_folder
+from holdfast.feature_store.definition_versions import list_versions
 from holdfast.feature_store.materialization import OnlineState
 from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.model_versions.aliases import set_challenger, set_champion
 from holdfast.model_versions.records import PromotionRecord, RolloutRecord, TrafficRecord
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ScoredExample
+from holdfast.models.fingerprint import feature_fingerprint
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings
@@ -37,11 +41,13 @@ from holdfast.status_page.health import check_components
 from holdfast.status_page.status_models import ComponentStatus, DeploymentStatus
 from holdfast.status_page.system_status import SystemStatus, load_system_status
 from holdfast.training.mlflow_client import EXPERIMENT, open_tracking
+from tests.support.definition_versions import change_window, register_changed, remove_feature
 from tests.support.prefect_server import post, send
-from tests.support.registry import copy_empty_database
-from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, use_data_folder
+from tests.support.registry import build_contract, copy_empty_database
+from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, register_definitions, use_data_folder
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
+EXAMPLE = ScoredExample(inputs=[0.0, 1.0, None], churn_probability=0.5)
 HOSTILE = "<script>alert('x')</script>\"'&"
 
 
@@ -78,11 +84,19 @@ def state(tmp_path: Path) -> Iterator[Settings]:
         TrafficRecord(mode="canary", share=0.05, when=NOW, who="rollout").save(client, "2")
         begun = {"share": 0.05, "begun": NOW, "when": NOW, "champion": "1", "gates": "k", "why": HOSTILE}
         RolloutRecord(step="canary", verdict="begun", **begun).save(client, "2")
-        online = OnlineState(AS_OF, KNOWN_AT, "t")
-        settings.feast.mkdir(parents=True)
-        (settings.feast / "online_state.json").write_bytes(TypeAdapter(OnlineState).dump_json(online))
-        save_parity(settings, ParityReport(AS_OF, 300, 18, 5400, 0, []), KNOWN_AT, {})
+        fill_version(settings, register_definitions(), AS_OF)
         yield settings
+
+
+def fill_version(settings: Settings, version: str, as_of: datetime, mismatches: int = 0) -> None:
+    """Record a materialization and a parity report of a version of the feature definitions."""
+    online = OnlineState(as_of, KNOWN_AT, "t")
+    state_path(settings, version).write_bytes(TypeAdapter(OnlineState).dump_json(online))
+    save_parity(settings, version, ParityReport(as_of, 300, 18, 5400, mismatches, []), KNOWN_AT, {})
+
+
+def state_path(settings: Settings, version: str) -> Path:
+    return settings.data / version_folder(version) / "online_state.json"
 
 
 def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: None) -> None:
@@ -104,11 +118,8 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
     assert found.models.value.champion.since == NOW - timedelta(days=3)
     assert [item.value for item in found.models.value.champion.test_metrics] == [0.711]
     assert found.models.value.challenger.traffic == "canary for 5.0% of the customers"
-    assert found.freshness.value is not None
-    assert found.freshness.value.state == "stale"
-    assert found.freshness.value.age_hours == 60
-    assert found.parity.value is not None
-    assert found.parity.value.mismatches == 0
+    assert [(item.state, item.age_hours) for item in found.freshness.value or []] == [("stale", 60)]
+    assert [(item.values_compared, item.mismatches) for item in found.parity.value or []] == [(5400, 0)]
     assert found.scores == type(found.scores)()
     drift = next(view for view in found.views.value or [] if view.view == "drift")
     assert (drift.as_of, drift.measured, drift.breached) == (AS_OF, 1, 1)
@@ -130,6 +141,7 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
         ):
             assert shown in text, shown
         assert "since 2024-07-03 10:00 UTC" in text
+        assert "of the feature definitions" not in text, "there is one version"
         assert "<script" not in response.text
         assert response.text.count(str(escape(HOSTILE))) == 3  # in an alert, a measurement and a rollout
         assert 'href="javascript:' not in response.text
@@ -163,22 +175,60 @@ def test_check_components_finds_the_worker_by_its_heartbeat(prefect_server: None
         ({"freshness": {"state": "unknown"}}, "warning"),
         ({"freshness": {"state": "expired"}}, "bad"),
         ({"parity": {"mismatches": 1}}, "bad"),
+        ({"parity": {"problem": "There is no parity report."}}, "warning"),
         ({"components": "down"}, "bad"),
         ({"components": "not ready"}, "warning"),
     ],
 )
 def test_level_is_the_worst_of_all_sections(changed: dict[str, Any], level: str, state: Settings) -> None:
     found = load_system_status(state, unreachable(), NOW)
-    assert found.freshness.value is not None
-    assert found.parity.value is not None
-    fresh = found.freshness.value.model_copy(update={"state": "fresh", **changed.get("freshness", {})})
-    parity = found.parity.value.model_copy(update=changed.get("parity", {}))
+    (freshness,), (compared,) = found.freshness.value or [], found.parity.value or []
+    fresh = freshness.model_copy(update={"state": "fresh"})
+    changed_fresh = fresh.model_copy(update=changed.get("freshness", {}))
+    parity = compared.model_copy(update=changed.get("parity", {}))
     worker = ComponentStatus(name="worker", url="", state=changed.get("components", "up"))
-    values: dict[str, Any] = {"freshness": fresh, "parity": parity, "components": [worker], "deployments": []}
+    values: dict[str, Any] = {
+        "freshness": [fresh, changed_fresh],
+        "parity": [compared, parity],
+        "components": [worker],
+        "deployments": [],
+    }
     sections = {
         name: getattr(found, name).model_copy(update={"value": value, "error": ""}) for name, value in values.items()
     }
     assert found.model_copy(update=sections).level == level
+
+
+def test_each_version_of_the_feature_definitions_in_use_is_shown(state: Settings) -> None:
+    """Without contracts in the registry, all registered versions may be in use."""
+    first, second = list_versions(state)[0], register_changed(change_window)
+    fill_version(state, second, AS_OF + timedelta(days=2), mismatches=3)
+    third = register_changed(remove_feature)
+    found = load_system_status(state, unreachable(), NOW)
+    by_version = {item.version: item for item in found.freshness.value or []}
+    assert {version: item.state for version, item in by_version.items()} == {
+        first: "stale", second: "fresh", third: "unknown",
+    }  # fmt: skip
+    assert {item.version: item.mismatches for item in found.parity.value or [] if item.as_of} == {first: 0, second: 3}
+    with browser_of(found) as browser:
+        text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", browser.get("/").text)).split())
+    assert f"Version {second} of the feature definitions: 12 h old fresh" in text
+    assert f"Version {second} of the feature definitions: Parity: 3 mismatches in 5,400 values" in text
+    no_features = "The online store has no completed materialization."
+    assert f"Version {third} of the feature definitions: {no_features}" in text
+    assert f"There is no parity report of version {third}" in text
+
+    shutil.rmtree(state.data / version_folder(second))
+    registry = open_tracking(state)
+    parts = feature_fingerprint(open_store(definitions=third))
+    contract = build_contract(None, b"", fingerprint=parts, examples=[EXAMPLE])
+    registry.set_model_version_tag(MODEL_NAME, "1", SERVED_MODEL_TAG, contract.model_dump_json())
+    found = load_system_status(state, unreachable(), NOW)
+    assert [item.version for item in found.freshness.value or []] == [third], "the version that the champion needs"
+    shutil.rmtree(state.data / version_folder(third))
+    (lost,) = load_system_status(state, unreachable(), NOW).freshness.value or []
+    assert lost.state == "unknown"
+    assert f"{third} of the feature definitions is not registered" in lost.problem
 
 
 def test_view_without_measurements_is_not_shown_as_good(state: Settings) -> None:
@@ -252,10 +302,11 @@ def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_se
 def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:
     found = load_system_status(Settings(), unreachable(), NOW)
     assert found.models.error == found.alerts.error == found.views.error == found.scores.error == ""
-    assert "python -m flows.features" in found.parity.error
+    assert (found.freshness.value, found.parity.value) == ([], [])
     assert "does not respond" in found.deployments.error
     text = browser_of(found).get("/").text
     assert "trains and promotes the first" in text
+    assert "python -m flows.features" in text
     assert text.count("no run yet") == 4
     assert not data_dir.exists(), "reading the state creates nothing"
 
@@ -267,7 +318,8 @@ def test_sources_fail_independently(state: Settings, monkeypatch: pytest.MonkeyP
     folder = settings.monitoring / "metrics" / "skew"
     folder.mkdir(parents=True)
     (folder / "20240701T000000Z.parquet").write_bytes(b"no table")
-    (settings.feast / "online_state.json").write_text("{")
+    (version,) = list_versions(settings)
+    state_path(settings, version).write_text("{")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     found = load_system_status(settings, unreachable(), NOW)
     sections = ("models", "freshness", "views", "alerts", "deployments")

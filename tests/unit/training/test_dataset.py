@@ -16,7 +16,15 @@ from holdfast.models.contract import MissingFeatureError
 from holdfast.training.dataset import TrainingSet, assemble_training_set, find_labeled_cutoffs, use_label_function
 from tests.support import feature_oracle
 from tests.support.shop_fixtures import Dataset
-from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT, transactions, use_data_folder
+from tests.support.small_shop import (
+    AS_OF,
+    FIRST,
+    KNOWN_AT,
+    register_definitions,
+    registered_store,
+    transactions,
+    use_data_folder,
+)
 from tests.support.training_sets import make_training_set, month_starts
 
 
@@ -50,11 +58,11 @@ def test_assemble_training_set_flipped_labels_changes_labels_only(dataset: Datas
     cutoffs = dataset.cutoffs[:2]
     expected = dataset.data.at_cutoffs(cutoffs)
     with use_data_folder(dataset.settings.data), use_label_function(flipped):
-        data = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
+        data = assemble_training_set(dataset.settings, register_definitions(), cutoffs, AS_OF, KNOWN_AT)
     assert (data.y == ~expected.y).all()
     assert data.x.tobytes() == expected.x.tobytes()
     with use_data_folder(dataset.settings.data):
-        again = assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
+        again = assemble_training_set(dataset.settings, register_definitions(), cutoffs, AS_OF, KNOWN_AT)
     assert again.digests() == expected.digests()
 
 
@@ -83,7 +91,9 @@ def test_assemble_training_set_shop_features_equal_snapshot_bit_for_bit(dataset:
 
     cutoff = dataset.cutoffs[index]
     data = dataset.data.at_cutoffs([cutoff])
-    for snapshot in build_snapshots(dataset.settings, cutoff, KNOWN_AT):
+    with use_data_folder(dataset.settings.data) as settings:
+        snapshots = build_snapshots(settings, registered_store(), cutoff, KNOWN_AT)
+    for snapshot in snapshots:
         assert not snapshot.built
         frame = pd.read_parquet(snapshot.path).set_index("customer_id").loc[data.keys["customer_id"]]
         shared = [feature.name for feature in data.inputs if feature.name in frame.columns]
@@ -171,7 +181,7 @@ class TestDigests:
 
     def test_digests_data_assembled_twice_equal(self, dataset: Dataset) -> None:
         with use_data_folder(dataset.settings.data) as settings:
-            again = assemble_training_set(settings, dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
+            again = assemble_training_set(settings, register_definitions(), dataset.cutoffs[::-1], AS_OF, KNOWN_AT)
         assert again.digests() == dataset.data.digests()
 
 
@@ -215,13 +225,13 @@ def test_assemble_training_set_without_snapshots_raises(dataset: Dataset) -> Non
         use_data_folder(dataset.settings.data) as settings,
         pytest.raises(MissingFeatureError, match="is null in row 0"),
     ):
-        assemble_training_set(settings, [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
+        assemble_training_set(settings, register_definitions(), [datetime(2023, 2, 1, tzinfo=UTC)], AS_OF, KNOWN_AT)
 
 
 def test_assemble_training_set_purchases_after_as_of_ignored(dataset: Dataset) -> None:
     cutoff = dataset.cutoffs[3]
     with use_data_folder(dataset.settings.data) as settings:
-        blind = assemble_training_set(settings, [cutoff], cutoff, KNOWN_AT)
+        blind = assemble_training_set(settings, register_definitions(), [cutoff], cutoff, KNOWN_AT)
     assert blind.y.all()
     assert not dataset.data.at_cutoffs([cutoff]).y.all()
 

@@ -15,6 +15,7 @@ from holdfast.ingestion.history_extent import DataGap
 from holdfast.reporting.history_report import find_short_history
 from holdfast.training.dataset import find_labeled_cutoffs
 from holdfast.training.history import ShopHistory, find_needed_end, read_history
+from holdfast.training.label_query import current_label
 from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, MaxCutoffsError, select_labeled_cutoffs
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.time_split import NotEnoughHistoryError, split_by_time
@@ -117,13 +118,13 @@ class TestOutcomes:
     )
     def test_is_mature_horizon_with_gap_has_no_outcomes(self, shop: Settings, cohort: str, mature: bool) -> None:
         time = datetime.fromisoformat(cohort).replace(tzinfo=UTC)
-        assert is_mature(shop, time, LATER, ARRIVAL) is mature
+        assert is_mature(shop, current_label(shop), time, LATER, ARRIVAL) is mature
 
     def test_is_mature_cohort_of_a_month_needs_every_horizon(self, shop: Settings) -> None:
         start, end = datetime(2023, 2, 20, tzinfo=UTC), datetime(2023, 3, 20, tzinfo=UTC)
-        assert is_mature(shop, start, AS_OF, ARRIVAL)
-        assert not is_mature(shop, start, AS_OF, ARRIVAL, end)
-        gap = find_outcome_gap(shop, start, end, AS_OF, ARRIVAL)
+        assert is_mature(shop, current_label(shop), start, AS_OF, ARRIVAL)
+        assert not is_mature(shop, current_label(shop), start, AS_OF, ARRIVAL, end)
+        gap = find_outcome_gap(shop, current_label(shop), start, end, AS_OF, ARRIVAL)
         assert gap is not None and gap.rows == 0
 
 

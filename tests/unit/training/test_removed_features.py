@@ -10,6 +10,7 @@ import pytest
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import register_version
 from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import RECENCY_FEATURE, MissingFeatureError
@@ -39,22 +40,23 @@ READ_BY_EVALUATION = ["purchase_days", "total_amount", "mean_purchase_amount", "
 
 
 @contextmanager
-def _service_without(name: str) -> Iterator[None]:
+def _service_without(name: str) -> Iterator[str]:
+    """Register definitions whose service lacks a feature, and yield the id of the version."""
     store: Any = open_store()
     service = store.get_feature_service(FEATURE_SERVICE)
     for projection in service.feature_view_projections:
         projection.features = [field for field in projection.features if field.name != name]
     store.registry.apply_feature_service(service, store.project)
     try:
-        yield
+        yield register_version(open_store())
     finally:
         apply_definitions(open_store())
 
 
 def _assemble_without(dataset: Dataset, name: str) -> TrainingSet:
-    with use_data_folder(dataset.settings.data), _service_without(name):
+    with use_data_folder(dataset.settings.data), _service_without(name) as definitions:
         cutoffs = [*dataset.split.development[-3:], *dataset.split.test[:2]]
-        return assemble_training_set(dataset.settings, cutoffs, AS_OF, KNOWN_AT)
+        return assemble_training_set(dataset.settings, definitions, cutoffs, AS_OF, KNOWN_AT)
 
 
 def _parts(data: TrainingSet, dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from holdfast.core.types import Floats
+from holdfast.monitoring.drift.aging import age_customers
 from holdfast.monitoring.drift.psi import PsiResult
-from holdfast.monitoring.drift.rule import FeatureDrift, age_reference, compare_with_reference, mark_drifted
+from holdfast.monitoring.drift.rule import FeatureDrift, compare_with_reference, mark_drifted
 from holdfast.monitoring.settings import DriftRules
-from tests.support.drift_populations import TRAINED, customers, reference
+from tests.support.drift_populations import TRAINED, customers, reference, request_time_functions
 
 RULES = DriftRules()
 
@@ -101,25 +102,20 @@ def test_drift_rule_needs_drift_from_both_references() -> None:
     )
 
 
-def test_age_reference_keeps_missing_values() -> None:
-    names = ["purchase_days", "days_since_last_purchase", "tenure_days", "silence_share"]
-    missing = [np.nan] * 4
-    older = age_reference(names, np.array([missing, [1.0, 0.0, 0.0, 0.0], [2.0, 30.0, 40.0, 0.75]]), 20)
-    np.testing.assert_array_equal(older, [missing, [1, 0, 20, 0], [2, 30, 60, 0.5]])
-
-
 def test_drift_rule_aged_customers_have_not_drifted() -> None:
     rng = np.random.default_rng(0)
     log_odds = "no_purchase_log_odds_60d"
     names = ["days_since_last_purchase", "tenure_days", "silence_share", "purchase_days", log_odds]
+    functions = request_time_functions()
 
     def base(rows: int, older: float) -> Floats:
         recency, tenure = rng.uniform(0, 90, rows), rng.uniform(100, 190, rows) + older
         days = rng.integers(2, 9, rows)
         with_tenure = np.column_stack([recency, tenure, recency / tenure, days, np.zeros(rows)])
-        return age_reference(names, with_tenure, 0)
+        return age_customers(names, with_tenure, 0, functions)
 
-    known = replace(reference(rng), names=names, training=base(3000, -60), training_population=base(3000, 0))
+    rows = {"training": base(3000, -60), "training_population": base(3000, 0)}
+    known = replace(reference(rng), names=names, on_demand=functions, **rows)
 
     def drifted_names(older: float, days: int) -> list[str]:
         results = mark_drifted(compare_with_reference(known, base(1000, older), TRAINED + timedelta(days=days)), RULES)
@@ -131,14 +127,6 @@ def test_drift_rule_aged_customers_have_not_drifted() -> None:
     assert "tenure_days" in drifted_names(older=112, days=56)
     assert log_odds in drifted_names(older=400, days=0)
     assert log_odds not in drifted_names(older=400, days=400)
-
-
-def test_age_reference_changes_tenure_and_inputs_computed_from_it() -> None:
-    rows = np.array([[10.0, 100.0, 0.1, 2.0, 7.0], [0.0, 0.0, 0.0, 1.0, 7.0]])
-    names = ["days_since_last_purchase", "tenure_days", "silence_share", "purchase_days", "lateness_ratio"]
-    assert age_reference(names, rows, 100).tolist() == [[10, 200, 0.05, 2, 7], [0, 100, 0, 1, 7]]
-    assert age_reference(["lateness_ratio"], rows[:, 4:], 100).tolist() == [[7], [7]]
-    assert rows[0, 1] == 100
 
 
 def test_feature_drift_uses_smaller_psi_and_larger_p_value() -> None:

@@ -17,7 +17,11 @@ from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
 from holdfast.core.plot_style import render_png
 from holdfast.core.prediction_log import ScoredBatch, read_predictions
-from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE
+from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_versions import list_versions
+from holdfast.feature_store.version_retirement import retire_version
+from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE, model_inputs
+from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import NoReferenceError, load_reference, load_training_rows
 from holdfast.monitoring.drift.view import latest_predictions, run_drift_view, select_active
@@ -25,8 +29,10 @@ from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.training.mlflow_client import open_tracking
+from tests.support.definition_versions import change_window, open_only, register_changed
 from tests.support.main_job import STATE
 from tests.support.prediction_batches import write_log
+from tests.support.registered_versions import register_version
 from tests.support.served_shop import NOON, copy_served_shop, day_window, serve
 from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
@@ -59,7 +65,7 @@ def log_again(
 ) -> None:
     """Replace the log by the predictions of version 1, changed."""
     frame = read_predictions(settings.predictions).to_pandas()
-    inputs = [name for name in frame.columns[8:] if not name.endswith("__timestamp")]
+    inputs = [feature.name for feature in model_inputs(open_only(settings.data))]
     frame = change(frame[frame["version"] == "1"].reset_index(drop=True))
     as_of = frame["as_of"].astype("datetime64[us, UTC]").astype("int64").to_numpy() + days * DAY_US
     shutil.rmtree(settings.predictions)
@@ -98,6 +104,13 @@ def test_drift_view_normal_day_has_no_finding(day: Settings) -> None:
     assert found.report is not None and "mean_gap_days" in str(found.report().dict())
     write_metrics(day, "drift", day_window().start, day_window().as_of, found.metrics)
     assert not read_metrics(day, "drift")["breached"].any()
+
+
+def test_drift_view_settings_of_today_have_no_effect(day: Settings) -> None:
+    expected = run_drift_view(day, day_window(), RULES)
+    shutil.rmtree(day.monitoring / "reference")  # joined again, by the label of each version
+    found = run_drift_view(day.model_copy(update={"horizon_days": 30, "activity_days": 1}), day_window(), RULES)
+    assert (found.summary, found.table, found.metrics) == (expected.summary, expected.table, expected.metrics)
 
 
 def test_drift_view_broken_input_has_finding_with_figures(day: Settings) -> None:
@@ -167,7 +180,7 @@ def test_load_reference_equals_training_set_and_is_stored(day: Settings) -> None
     assert np.array_equal(first.training[:, :-1], load_training_rows(client, day, "1").x, equal_nan=True)
     assert 0 < len(first.training_population) < 300
     shutil.rmtree(day.snapshots)
-    shutil.rmtree(day.feast)  # the definitions no longer matter
+    shutil.rmtree(day.feast)  # the definitions are not needed
     again = load_reference(client, day, "1")
     assert np.array_equal(first.training_population, again.training_population, equal_nan=True)
     assert np.array_equal(first.training, again.training, equal_nan=True)
@@ -189,13 +202,35 @@ def test_load_reference_with_missing_run_files_raises(day: Settings) -> None:
     assert {row["version"] for row in found.table} == {"2"}
 
 
-def test_load_reference_with_changed_definitions_raises(day: Settings) -> None:
-    from holdfast.feast_stores.open_store import open_store
-
-    store = open_store()
-    view = store.get_feature_view("customer_recent_activity")
-    view.ttl = timedelta(days=3)
-    store.apply([view])
+def test_load_reference_of_a_version_on_other_definitions(day: Settings) -> None:
+    """Training rows and population have the inputs of the version's definitions, whatever is applied today."""
+    client = open_tracking(day)
+    before = load_reference(client, day, "1")
     shutil.rmtree(day.monitoring / "reference")
-    with pytest.raises(NoReferenceError, match="its definitions differ in feature_service"):
-        load_reference(open_tracking(day), day, "1")
+    second = register_changed(change_window)
+    number = register_version(client, fingerprint=fingerprint(open_store(definitions=second), 90, 180))
+    for name, time in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
+        client.set_model_version_tag(MODEL_NAME, number, f"holdfast.{name}", time.isoformat())
+    again, other = load_reference(client, day, "1"), load_reference(client, day, number)
+    assert again.names == other.names
+    assert np.array_equal(before.training, again.training, equal_nan=True)
+    assert np.array_equal(before.training_population, again.training_population, equal_nan=True)
+    changed = (before.training != other.training) & ~np.isnan(before.training)
+    names = {before.names[column] for column in np.flatnonzero(changed.any(axis=0))}
+    windows = {name for name in before.names if name.endswith(("_30d", "_90d", "_180d"))}
+    assert {"amount_30d", SCORE} <= names <= windows | {SCORE}
+    assert other.on_demand and again.on_demand
+
+
+def test_drift_view_of_retired_definitions_needs_a_stored_reference(day: Settings) -> None:
+    """A reference outlives its definitions; without one, the note states why the version was not compared."""
+    (version,) = list_versions(day)
+    retire_version(day, version, "nothing uses it")
+    assert run_drift_view(day, day_window(), RULES).notes == []
+    assert load_reference(open_tracking(day), day, "1").on_demand == []
+    shutil.rmtree(day.monitoring / "reference")
+    found = run_drift_view(day, day_window(), RULES)
+    assert [note.split(" at ")[0] for note in found.notes] == [
+        f"Version {number} was not compared: Version {version} of the feature definitions was retired"
+        for number in ("1", "2")
+    ]

@@ -1,6 +1,7 @@
 """First predictions: past days are read from the log once, and their cache is deleted with the log's day."""
 
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.prediction_batches import make_batch, write_log
 
 NOW = datetime(2024, 3, 10, 6, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=8)
+WINDOWS = {"1": 180}
 
 
 def log_predictions(settings: Settings, at: datetime, *ids: str, **changes: object) -> None:
@@ -36,8 +38,8 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def read_keys(settings: Settings) -> list[tuple[date, str]]:
-    rows = read_first_predictions(settings, SINCE, NOW)
+def read_keys(settings: Settings, activity_days: Mapping[str, int] = WINDOWS) -> list[tuple[date, str]]:
+    rows = read_first_predictions(settings, SINCE, NOW, activity_days)
     return sorted(zip(rows["as_of"].dt.date, rows["customer_id"], strict=True))
 
 
@@ -58,6 +60,34 @@ def test_read_first_predictions_reads_past_day_once(settings: Settings, monkeypa
     assert len(read_keys(settings)) == 7
 
 
+def test_read_first_predictions_activity_window_of_each_version(settings: Settings) -> None:
+    day = NOW - timedelta(days=7, minutes=4)
+    for version in ("1", "2", "3"):
+        away = {"input_names": ["days_since_last_purchase"], "inputs": np.array([[50.0]]), "version": version}
+        log_predictions(settings, day, f"9{version}", **away)
+
+    def read_away(**activity_days: int) -> set[str]:
+        keys = read_keys(settings, {name.removeprefix("v"): days for name, days in activity_days.items()})
+        return {customer for _, customer in keys if customer.startswith("c9")}
+
+    assert read_away(v1=180, v2=30) == {"c91"}, "version 3 is not registered"
+    assert read_away(v1=180, v2=60) == {"c91", "c92"}, "the cache depends on the window"
+    assert read_away(v1=180, v2=60, v3=50) == {"c91", "c92", "c93"}
+    assert read_away(v1=49, v2=60, v3=49) == {"c92"}
+
+
+def test_read_first_predictions_later_version_keeps_the_cache(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, original = [], first_predictions.iter_day_predictions
+    first = read_keys(settings)
+    monkeypatch.setattr(
+        first_predictions, "iter_day_predictions", lambda folder: read.append(folder.name) or original(folder)
+    )
+    assert read_keys(settings, {**WINDOWS, "2": 30}) == first
+    assert "2024-03-03" not in read
+
+
 def test_read_first_predictions_deletes_cache_of_deleted_day(settings: Settings) -> None:
     assert len(read_keys(settings)) == 6
     assert [path.stem for path in (settings.monitoring / "first_predictions").iterdir()] == ["2024-03-03"]
@@ -72,4 +102,4 @@ def test_read_first_predictions_skips_shadow_inactive_and_later(settings: Settin
     log_predictions(settings, NOW - timedelta(minutes=4), "5", **away)
     log_predictions(settings, NOW + timedelta(minutes=4), "6")  # after the window
     assert {customer for _, customer in read_keys(settings)} == {"c1", "c2"}
-    assert read_first_predictions(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2)).empty
+    assert read_first_predictions(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2), WINDOWS).empty

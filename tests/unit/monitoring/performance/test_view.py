@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from feature_repo.labels import label_sql
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.batch_scoring.outcomes import load_cohort_outcomes
@@ -19,6 +20,7 @@ from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.plot_style import render_png
 from holdfast.ingestion.history_extent import DataGap, read_extent
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
+from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import run_performance_view
 from holdfast.monitoring.settings import MonitorSettings
@@ -28,6 +30,7 @@ from tests.support.registered_versions import register_version
 from tests.support.scored_shop import MONTHS, copy_scored_shop, promote, score
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
 
+LABEL = LabelDefinition(90, 180, label_sql(90, 180))
 RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
 WINDOW = Window(AS_OF - timedelta(days=1), AS_OF, KNOWN_AT)
 
@@ -87,12 +90,58 @@ def test_performance_view_cohort_with_a_gap_in_its_horizon_is_not_measured(
         assert rows[cohort]["note"] == "outcomes unknown: gap in the data 2024-02-01 to 2024-03-04"
 
 
+def test_performance_view_settings_of_today_have_no_effect(scored: tuple[Settings, Any]) -> None:
+    """The horizon and the activity window may change while the champion serves."""
+    settings, _ = scored
+    customers = ["c001", "c002"]
+    log = make_batch(customers, as_of_us=np.full(2, epoch_us(MONTHS[1])), answered_at_us=epoch_us(MONTHS[1]))
+    write_log(settings.predictions, log)
+    expected = run_performance_view(settings, WINDOW, RULES)
+    changed = settings.model_copy(update={"horizon_days": 30, "activity_days": 1})
+    found = run_performance_view(changed, WINDOW, RULES)
+    assert (found.summary, found.table, found.metrics) == (expected.summary, expected.table, expected.metrics)
+
+
+def test_performance_view_each_version_is_evaluated_by_its_label(scored: tuple[Settings, Any]) -> None:
+    settings, client = scored
+    short = register_version(
+        client,
+        tags={"holdfast.as_of": MONTHS[0].isoformat()},
+        horizon_days=30,
+        activity_days=60,
+        label_sql=label_sql(30, 60),
+    )
+    promote(client, short)
+    score(settings, MONTHS[4:5])
+    found = run_performance_view(settings, WINDOW, RULES)
+    statuses = _statuses(found)
+    assert statuses[f"2024-05-01 by {short}"] == "measured"  # 30 days later the data had not ended
+    assert statuses["2024-04-01 by 1"] == "measured"
+    table = read_scores(scores_path(settings.scores, MONTHS[4]))
+    table = table[table["active"]]
+    label = LabelDefinition(30, 60, label_sql(30, 60))
+    churned = load_cohort_outcomes(settings, label, table, MONTHS[4], KNOWN_AT)
+    assert _row(found, "churned", "2024-05-01", short).value == churned.mean()
+    assert _row(found, "churned", "2024-05-01", short).rows == len(table)
+
+
+def test_performance_view_version_without_its_label_is_not_evaluated(scored: tuple[Settings, Any]) -> None:
+    settings, client = scored
+    early = register_version(client, tags={"holdfast.as_of": MONTHS[0].isoformat()}, label_sql="")
+    promote(client, early)
+    score(settings, MONTHS[2:3])
+    found = run_performance_view(settings, WINDOW, RULES)
+    assert not any(name.endswith(f"by {early}") for name in _statuses(found))
+    (note,) = [note for note in found.notes if "without the SQL of its label" in note]
+    assert note.startswith(f"Version {early} is not evaluated: ")
+
+
 def test_performance_view_metrics_equal_scikit_learn(scored: tuple[Settings, Any]) -> None:
     settings, _ = scored
     found = run_performance_view(settings, WINDOW, RULES)
     table = read_scores(scores_path(settings.scores, MONTHS[2]))
     table = table[table["active"]]
-    churned = load_cohort_outcomes(settings, table, MONTHS[2], KNOWN_AT)
+    churned = load_cohort_outcomes(settings, LABEL, table, MONTHS[2], KNOWN_AT)
     scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
     expected = {
         "roc_auc": roc_auc_score(churned, scores),
@@ -205,7 +254,7 @@ def test_performance_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings,
     settings, _ = scored
     table = read_scores(scores_path(settings.scores, MONTHS[1]))
     table = table[table["active"]]
-    stayed = table[~load_cohort_outcomes(settings, table, MONTHS[1], KNOWN_AT)]
+    stayed = table[~load_cohort_outcomes(settings, LABEL, table, MONTHS[1], KNOWN_AT)]
     at = np.full(len(stayed), epoch_us(MONTHS[1] + timedelta(hours=12)))
     batch = make_batch(
         [f"r{i}" for i in range(len(stayed))], customer_ids=stayed["customer_id"].tolist(), as_of_us=at,

@@ -22,7 +22,7 @@ def definitions() -> FeatureDefinitions:
     """Two views with one input each; the first input is the recency."""
     reader = SimpleNamespace(views=["activity", "history"], inputs=INPUTS, input_views=np.eye(2, dtype=bool))
     return FeatureDefinitions(
-        version=1,
+        registry_state=1,
         reader=cast("Any", reader),
         soft_limits=np.array([SOFT, SOFT]),
         hard_limits=np.array([HARD, HARD]),
@@ -49,12 +49,12 @@ def check(
         faults=np.array([faults], dtype=np.uint8),
         timestamps_us=np.array([times or (NOW - age, NOW - age)]),
     )
-    return check_inputs(features, definitions(), 180, None if unknown is None else np.array([unknown]))
+    return check_inputs(features, definitions(), None if unknown is None else np.array([unknown]))
 
 
 def test_check_inputs_fresh_customer_is_scored() -> None:
     checked = check()
-    assert (checked.rejected, checked.stale.tolist(), checked.active.tolist()) == ({}, [False], [True])
+    assert (checked.rejected, checked.stale.tolist()) == ({}, [False])
     assert (checked.statuses == InputStatus.PRESENT).all()
 
 
@@ -106,8 +106,3 @@ def test_check_inputs_views_of_two_snapshots_are_updating() -> None:
 def test_check_inputs_store_down_flags_cached_and_rejects_others() -> None:
     assert (check(unknown=False).stale.tolist(), check(unknown=False).rejected) == ([True], {})
     assert check(unknown=True).rejected[0].reason == "store_unavailable"
-
-
-def test_check_inputs_inactive_customer_is_scored() -> None:
-    checked = check(values=(181.0, 5.0))
-    assert (checked.active.tolist(), checked.rejected) == ([False], {})

@@ -1,0 +1,167 @@
+"""Versions of the feature definitions: each is a Feast project that never changes.
+
+`feast apply` changes the project of ``feature_store.yaml``. A version is a copy of what the feature service of that
+project needs, in a project named after the version's id, with its own registry file and online tables. Its data sources
+hold the compiled transformations and Feast stores its on-demand functions, so a version is built, compared and served
+whatever the code of today is. Models with the same version share its values.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from feast import FeatureStore, Project
+from google.protobuf.message import DecodeError
+
+from feature_repo.names import FEATURE_SERVICE
+from feature_repo.settings import Settings
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import ONLINE_STATE, VERSIONS, open_store, version_folder
+from holdfast.feature_store.missing_versions import MissingVersionError, missing_version_error
+from holdfast.models.fingerprint import (
+    definitions_version,
+    feature_fingerprint,
+    list_on_demand_views,
+    list_stored_views,
+)
+
+
+class ConcurrentApplyError(HoldfastError):
+    """Definitions that another process changed while they were read."""
+
+
+def applied_version(store: FeatureStore) -> str:
+    """Compute the id of the definitions in Feast's registry.
+
+    Args:
+        store: Feast store of the registry.
+
+    Returns:
+        Id of the version, which may not be registered yet.
+    """
+    return definitions_version(feature_fingerprint(store))
+
+
+def register_version(store: FeatureStore) -> str:
+    """Register the applied definitions as a version, unless it is registered. The caller holds the features lock.
+
+    Tags that have no effect on values, such as ``soft_limit_hours``, are brought up to date.
+
+    Args:
+        store: Feast store of the registry.
+
+    Returns:
+        Id of the version.
+
+    Raises:
+        ConcurrentApplyError: Another process applied other definitions meanwhile.
+    """
+    version = applied_version(store)
+    copy = find_registered(version)
+    if copy is None:
+        _delete_damaged(Settings.from_environment(), version)
+        copy = open_store(definitions=version)
+    elif _tags(copy) == _tags(store):
+        return version
+    definitions = _copy_definitions(store, copy)
+    if applied_version(store) != version:
+        raise ConcurrentApplyError(
+            "Other feature definitions were applied while this run registered a version of them. Nothing was "
+            "registered. Run `python -m flows.features` again, in the checkout with the intended definitions."
+        )
+    copy.apply(definitions)
+    return version
+
+
+def list_versions(settings: Settings) -> list[str]:
+    """List the registered versions, also those whose registry file was damaged after their features were built.
+
+    Args:
+        settings: Settings with the data folder.
+
+    Returns:
+        Ids, sorted.
+    """
+    store = open_store()
+    if "://" in store.config.registry.path:
+        prefix = f"{store.project}_"
+        names = [project.name for project in store.list_projects() if project.name.startswith(prefix)]
+        return sorted(name.removeprefix(prefix) for name in names)
+    folders = [path for path in (settings.data / VERSIONS).glob("[!.]*") if path.is_dir()]
+    return sorted(path.name for path in folders if _is_filled(path) or find_registered(path.name))
+
+
+def open_version(settings: Settings, version: str, known_at: datetime | None = None) -> FeatureStore:
+    """Open the store of a registered version.
+
+    Args:
+        settings: Settings with the data folder.
+        version: Id of the version.
+        known_at: As in :func:`open_store`.
+
+    Returns:
+        The feature store.
+
+    Raises:
+        MissingVersionError: The version is not registered.
+        RetiredVersionError: The version was retired.
+    """
+    if version not in list_versions(settings):
+        raise missing_version_error(settings, version)
+    if find_registered(version) is None:
+        raise MissingVersionError(
+            f"The Feast registry of version {version} of the feature definitions, in "
+            f"{settings.data / version_folder(version)}, is missing or damaged. Check out the code that its models "
+            "were trained with and run `python -m flows.features` there, which writes it again; or delete the version: "
+            f"`python -m flows.retire --definitions {version} --reason REASON`."
+        )
+    return open_store(known_at, definitions=version)
+
+
+def find_registered(version: str) -> FeatureStore | None:
+    """Open the store of a version, unless its registry is missing, damaged or was not written to its end.
+
+    Args:
+        version: Id of the version.
+
+    Returns:
+        The feature store, or None.
+    """
+    try:
+        store = open_store(definitions=version)
+        services = store.list_feature_services()
+    except DecodeError:
+        return None
+    return store if FEATURE_SERVICE in [service.name for service in services] else None
+
+
+def _is_filled(folder: Path) -> bool:
+    return (folder / ONLINE_STATE).exists()
+
+
+def _delete_damaged(settings: Settings, version: str) -> None:
+    """Delete what would hinder the registration of a version: a damaged registry, and the record of its values."""
+    folder, path = settings.data / version_folder(version), open_store().config.registry.path
+    (folder / ONLINE_STATE).unlink(missing_ok=True)
+    if "://" not in path:
+        (folder / Path(path).name).unlink(missing_ok=True)
+
+
+def _tags(store: FeatureStore) -> dict[str, dict[str, str]]:
+    return {view.name: view.tags for view in (*list_stored_views(store), *list_on_demand_views(store))}
+
+
+def _copy_definitions(store: FeatureStore, copy: FeatureStore) -> list[Any]:
+    views = list_stored_views(store)
+    materialized = {view.name: view.materialization_intervals for view in copy.list_feature_views()}
+    for view in views:
+        view.materialization_intervals = materialized.get(view.name, [])  # not those of the other project
+    names = {name for view in views for name in view.entities}
+    return [
+        Project(name=copy.project, description=f"Version of the definitions of {store.project}."),
+        *(entity for entity in store.list_entities() if entity.name in names),
+        *(view.batch_source for view in views if view.batch_source),
+        *views,
+        *list_on_demand_views(store),
+        store.get_feature_service(FEATURE_SERVICE),
+    ]

@@ -1,0 +1,126 @@
+"""A champion and a challenger that read different versions of the feature definitions."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow import MlflowClient
+from starlette.testclient import TestClient
+
+from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
+from holdfast.models.loaded_model import LoadedModel, load_verified_model
+from services.models.served_models import ServedModels
+from tests.support.definition_versions import materialize_version, only_version, register_changed
+from tests.support.redis_server import temporary_redis
+from tests.support.redis_service_state import PROFILE
+from tests.support.registry import Registry, make_registry
+from tests.support.service_fixtures import serve_in_process, service_environment
+from tests.support.service_state import AS_OF, CUSTOMERS, KNOWN_AT, fit, offline_matrix
+
+STORES = ["sqlite", "redis"]
+CHAMPION_VERSION, CHALLENGER_VERSION = "1", "2"
+
+
+@dataclass
+class TwoDefinitions:
+    """Data folder with two versions of the definitions and a model on each.
+
+    Attributes:
+        data: Data folder.
+        registry: Model registry; version 1 is champion, version 2 challenger.
+        variables: Settings of a service.
+        contracts: Contract of each model version.
+        inputs: Offline features of ``CUSTOMERS`` for each model version.
+        scores: Customer to probability, for each model version.
+    """
+
+    data: Path
+    registry: Registry
+    variables: dict[str, str]
+    contracts: dict[str, ServedModel] = field(default_factory=dict)
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def old(self) -> str:
+        """Return the champion's version of the definitions."""
+        return self.contracts[CHAMPION_VERSION].definitions
+
+    @property
+    def new(self) -> str:
+        """Return the challenger's version of the definitions."""
+        return self.contracts[CHALLENGER_VERSION].definitions
+
+    def serve(self, traffic: str, **variables: str) -> AbstractContextManager[TestClient]:
+        """Serve in this process, with the traffic of the challenger as JSON."""
+        self.registry.set_traffic(CHALLENGER_VERSION, traffic)
+        return serve_in_process(self.data, **self._settings | variables)
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        """Return the settings of a service; on a busy machine a read may take longer than its usual limit."""
+        return self.variables | {"HOLDFAST_REGISTRY_POLL_SECONDS": "0.1", "HOLDFAST_STORE_TIMEOUT_MS": "10000"}
+
+    def environment(self) -> AbstractContextManager[Any]:
+        """Use the data folder and its online store in this process."""
+        return service_environment(self.data, **self.variables)
+
+    def add_model(self, version: str, definitions: str) -> None:
+        """Train and register a model on a version of the definitions."""
+        with self.environment() as settings:
+            served, content = fit(settings, self.data, version, seed=int(version), definitions=definitions)
+            registered = self.registry.register(content, served.model_dump_json())
+            assert registered == version
+            matrix = offline_matrix(CUSTOMERS, AS_OF, definitions)
+        found = load_verified_model(served, content).churn_probabilities(matrix)
+        self.contracts[version], self.inputs[version] = served, matrix
+        self.scores[version] = dict(zip(CUSTOMERS, found.tolist(), strict=True))
+
+    def canary_customers(self, share: float) -> list[str]:
+        """List the customers that the challenger scores."""
+        # The route depends on the contracts only.
+        one, two = (LoadedModel(self.contracts[name], None, 1) for name in (CHAMPION_VERSION, CHALLENGER_VERSION))
+        models = ServedModels(one, two, "canary", share)
+        return [customer for customer in CUSTOMERS if models.routes_to_canary(customer)]
+
+
+def build_two_definitions(service_data: Path, folder: Path, change: Callable[[Any], None]) -> TwoDefinitions:
+    """Copy ``service_data``, and add a changed version of the definitions and two registered models."""
+    data = Path(shutil.copytree(service_data, folder / "data"))
+    old = only_version(data)
+    found = TwoDefinitions(data, make_registry(data / "mlflow"), {})
+    with found.environment() as settings:
+        new = register_changed(change)
+        materialize_version(settings, new, AS_OF, KNOWN_AT)
+    assert old != new
+    found.add_model(CHAMPION_VERSION, old)
+    found.add_model(CHALLENGER_VERSION, new)
+    found.registry.set_alias(CHAMPION, CHAMPION_VERSION)
+    found.registry.set_alias(CHALLENGER, CHALLENGER_VERSION)
+    return found
+
+
+@contextmanager
+def copy_two_definitions(built: TwoDefinitions, folder: Path, online_store: str) -> Iterator[TwoDefinitions]:
+    """Copy a data folder with two versions, with the online values in "sqlite" or "redis"."""
+    data = Path(shutil.copytree(built.data, folder / "data"))
+    uri = f"sqlite:///{data / 'mlflow' / 'mlflow.db'}"
+    registry = Registry(MlflowClient(uri, registry_uri=uri), uri, built.registry.artifacts)
+    with contextlib.ExitStack() as stack:
+        found = replace(built, data=data, registry=registry)
+        if online_store == "redis":
+            for file in (data / "feast").rglob("registry.db"):
+                file.rename(file.with_name("registry.redis.db"))
+            for file in (data / "feast" / "versions").rglob("online_*"):
+                file.unlink()
+            server = stack.enter_context(temporary_redis())
+            found.variables = PROFILE | {"HOLDFAST_REDIS": server.connection_string}
+            with found.environment() as settings:
+                for version in (found.old, found.new):
+                    materialize_version(settings, version, AS_OF, KNOWN_AT)
+        yield found
