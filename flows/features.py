@@ -10,8 +10,9 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_diff import describe_contents, describe_definitions, diff_definitions
 from holdfast.feature_store.definition_versions import list_versions, open_version, register_version
-from holdfast.feature_store.feast_registry import apply_definitions
+from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions
 from holdfast.feature_store.materialization import delete_online_state, features_lock, materialize
 from holdfast.feature_store.parity import ParityReport, check_parity, delete_parity, require_parity, save_parity
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
@@ -22,11 +23,12 @@ from holdfast.reporting.flow_results import FeaturesResult, VersionFeatures
 
 
 @task(name="feast apply")
-def apply_definitions_task() -> str:
+def apply_definitions_task() -> None:
     """Apply the feature definitions of this checkout to Feast's registry."""
-    plan = apply_definitions(open_store())
-    create_markdown_artifact(f"```\n{plan}\n```", key="feast-apply", description="Changes in Feast's registry")
-    return plan
+    changes = diff_definitions(describe_definitions(open_store()), describe_contents(collect_definitions()))
+    apply_definitions(open_store())
+    text = "\n".join(changes) or "No changes"
+    create_markdown_artifact(f"```\n{text}\n```", key="feast-apply", description="Changes in Feast's registry")
 
 
 @task(name="register version")

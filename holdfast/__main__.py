@@ -4,6 +4,7 @@ import typer
 
 from feature_repo.settings import apply_environment
 from holdfast.cli.lineage import lineage
+from holdfast.cli.plan import plan
 from holdfast.cli.reproduce import reproduce
 from holdfast.cli.status_page import status_page
 from holdfast.runtime.cli_errors import exit_on_expected_error
@@ -19,6 +20,7 @@ def main() -> None:
         pretty_exceptions_enable=False,
     )
     app.command()(lineage)
+    app.command()(plan)
     app.command()(reproduce)
     app.command()(status_page)
     apply_environment()  # before a command imports MLflow, which would report its use
