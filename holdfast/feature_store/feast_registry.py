@@ -52,6 +52,10 @@ class EntityKeyError(HoldfastError):
     """Entity with another key than the transformations and the service have."""
 
 
+class FeatureNameError(HoldfastError):
+    """Feature service with two inputs of the same name."""
+
+
 def apply_definitions(store: FeatureStore) -> str:
     """Apply the definitions of this checkout, unless the registry is up to date.
 
@@ -63,9 +67,11 @@ def apply_definitions(store: FeatureStore) -> str:
 
     Raises:
         EntityKeyError: An entity has another key than customer_id; nothing is applied.
+        FeatureNameError: A feature service has two inputs of the same name; nothing is applied.
     """
     contents = collect_definitions()
     _require_entity_key(contents)
+    _require_distinct_names(contents)
     if _is_up_to_date(store, contents):
         return "No changes"
     output = io.StringIO()
@@ -116,6 +122,20 @@ def _require_entity_key(contents: RepoContents) -> None:
                 f"{ENTITY_KEY}, the column of the ingested data and the field of requests. Restore it; to read another "
                 "column of a file, change customer_id in the mapping of `python -m flows.ingest`."
             )
+
+
+def _require_distinct_names(contents: RepoContents) -> None:
+    """Refuse what Feast registers and cannot read."""
+    for service in contents.feature_services:
+        views: dict[str, str] = {}
+        for projection in service.feature_view_projections:
+            for field in projection.features:
+                other = views.setdefault(field.name, projection.name)
+                if other != projection.name:
+                    raise FeatureNameError(
+                        f"The feature service {service.name} has two inputs of the name {field.name}: of {other} and "
+                        f"of {projection.name}. Rename one in feature_repo/feature_views.py and transformations.py."
+                    )
 
 
 def _is_up_to_date(store: FeatureStore, contents: RepoContents) -> bool:

@@ -76,7 +76,7 @@ def list_on_demand_views(store: "FeatureStore") -> "list[OnDemandFeatureView]":
 
 
 def list_stored_views(store: "FeatureStore") -> "list[FeatureView]":
-    """List the stored views that the feature service reads, directly or for an on-demand view.
+    """List the stored views that a version needs: those that the service reads, and those that define slices only.
 
     Args:
         store: The feature store.
@@ -87,7 +87,8 @@ def list_stored_views(store: "FeatureStore") -> "list[FeatureView]":
     names = {item.name for item in store.get_feature_service(FEATURE_SERVICE).feature_view_projections}
     for view in list_on_demand_views(store):
         names |= {projection.name for projection in view.source_feature_view_projections.values()}
-    return sorted((view for view in store.list_feature_views() if view.name in names), key=lambda view: view.name)
+    needed = [view for view in store.list_feature_views() if view.name in names or view.tags.get("slice_only")]
+    return sorted(needed, key=lambda view: view.name)
 
 
 def without_label(parts: dict[str, str]) -> dict[str, str]:

@@ -43,19 +43,23 @@ def collect_evidence(
     with threadpool_limits(limits=1):  # as in training: threads that wait for each other are slower than one
         rows = compute_or_unavailable(lambda: subject.test_rows(settings))
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
+        champion_rows = rows
+        if champion is not None and not same:
+            champion_rows = compute_or_unavailable(lambda: champion.rows_of_test(settings, subject))
+        # A champion whose version of the feature definitions was retired has only its own test scores.
+        by_scores = not same and isinstance(champion_rows, Unavailable)
 
         def pair(champion: ModelCandidate) -> pd.DataFrame:
-            inputs = rows if same else compute_or_unavailable(lambda: champion.rows_of_test(settings, subject))
-            if isinstance(inputs, Unavailable):  # its version of the feature definitions was retired
+            if by_scores:
                 return model_comparison.pair_shared_scores(subject.predictions, champion.predictions)
             # A refitted model has learned the outcomes of the test rows; its tested model has not.
             predictions = subject.predictions
             tested = predictions["model"].to_numpy() if SERVED in predictions else require(scores)
-            paired = model_comparison.pair_scores(require(rows), tested, champion.score(inputs.x))
+            paired = model_comparison.pair_scores(require(rows), tested, champion.score(require(champion_rows).x))
             return model_comparison.use_tested_scores(paired, champion.predictions, champion.recipe.shipped)
 
         pairs = compute_or_unavailable(lambda: pair(champion)) if champion else None
-        compared_on = "the same test rows"
+        compared_on = "the test rows they share" if by_scores else "the same test rows"
         if champion is not None and (difference := _describe_labels(subject, champion)):
             compared_on += difference
         if champion is None:

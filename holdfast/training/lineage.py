@@ -29,6 +29,7 @@ _MODEL_MODULES = (
     "category_columns",
     "contract",
     "fingerprint",
+    "label",
     "purchase_models",
 )
 _NOT_IN_KEY = ("git_commit", "known_at", "arithmetic")

@@ -21,7 +21,7 @@ from holdfast.training.settings import Slice
 from tests.support.country_shop import VIEW, country_transactions, use_country_shop
 from tests.support.online_values import write_online_values
 from tests.support.shop_fixtures import QUICK
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, register_definitions, registered_store
 from tests.support.training_sets import default_split
 
 CUSTOMERS = sorted({row.customer_id for row in country_transactions()})
@@ -61,7 +61,8 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
         trained = train(settings)
         open_registry(settings).set_registered_model_alias(MODEL_NAME, CHAMPION, trained.registered.version)
         champion = load_champion(settings)
-        scores = build_scores(load_all_customers(settings, AS_OF, KNOWN_AT), champion).set_index("customer_id")
+        population = load_all_customers(settings, champion.contract.definitions, AS_OF, KNOWN_AT)
+        scores = build_scores(population, champion).set_index("customer_id")
         write_online_values("fr-001", VIEW, {"country": Value(string_val="Chile")})
         write_online_values("fr-002", VIEW, {"country": Value()})
         with serve_in_process(settings.data, **clock) as client:
@@ -73,7 +74,6 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
 
 def train(settings: Settings) -> Any:
     """Train with the steps of the flow, without a search."""
-    from holdfast.feast_stores.open_store import open_store
     from holdfast.models.fingerprint import fingerprint
     from holdfast.training.category_encoding import require_categories
     from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
@@ -84,9 +84,9 @@ def train(settings: Settings) -> Any:
     from holdfast.training.registration import evaluate_and_register
 
     cutoffs = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30).used
-    data = build_training_set(settings, cutoffs, AS_OF, KNOWN_AT)
+    data = build_training_set(settings, register_definitions(), cutoffs, AS_OF, KNOWN_AT)
     require_categories(data)
-    definition = fingerprint(open_store(), settings.horizon_days, settings.activity_days)
+    definition = fingerprint(registered_store(), settings.horizon_days, settings.activity_days)
     lineage = build_lineage(settings, TRAINING, definition, AS_OF, KNOWN_AT)
     choice = choose_model([], data, default_split(data), TRAINING, settings.horizon_days)
     with training_run(open_tracking(settings), settings, lineage) as run_id:
@@ -115,14 +115,12 @@ def test_training_finds_effect_of_country(country: Country) -> None:
 
 
 def test_candidate_keeps_direction_and_invariance(country: Country) -> None:
-    from holdfast.feast_stores.open_store import open_store
     from holdfast.model_versions.candidate import ModelCandidate
-    from holdfast.models.fingerprint import fingerprint
     from holdfast.training.mlflow_client import open_tracking
 
     candidate = ModelCandidate(open_tracking(country.settings), country.trained.registered.version)
-    rows = candidate.test_rows(country.settings, fingerprint(open_store(), 90, 180))
-    view = open_store().get_on_demand_feature_view("customer_request_time")
+    rows = candidate.test_rows(country.settings)
+    view = registered_store().get_on_demand_feature_view("customer_request_time")
     udf = view.feature_transformation.udf
     assert behavioral_tests.measure_wrong_direction(candidate.score, rows, udf, 1e-9) == 0.0
     assert behavioral_tests.measure_variance(candidate.score, rows.x, 0) < 1e-12

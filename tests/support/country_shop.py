@@ -7,7 +7,7 @@ import functools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import ibis
@@ -33,7 +33,7 @@ COUNTRIES: dict[str, tuple[str | None, int, float]] = {
 }
 
 
-def profile(transactions: ir.Table, as_of: datetime) -> ir.Table:
+def profile(transactions: ir.Table) -> ir.Table:
     """Build the country of each customer with a purchase."""
     table = transactions.group_by("customer_id").aggregate(purchases=(transactions.amount > 0).sum())
     table = table.filter(table.purchases > 0)
@@ -85,6 +85,7 @@ def _add_country(patch: pytest.MonkeyPatch, slice_only: bool) -> None:
     from feature_repo import data_sources, definitions, feature_services, feature_views, transformations
     from feature_repo.snapshot_view import SnapshotView
 
+    patch.setitem(transformations.BUILDERS, VIEW, profile)
     source = data_sources._snapshot_source(VIEW, "the profile")
     like = feature_views.customer_purchase_history
     view = SnapshotView(
@@ -109,7 +110,6 @@ def _add_country(patch: pytest.MonkeyPatch, slice_only: bool) -> None:
         ],
         tags=definitions.churn_v1.tags,
     )
-    patch.setitem(transformations.BUILDERS, VIEW, profile)
     patch.setattr(data_sources, "profile_snapshots", source, raising=False)
     patch.setattr(feature_views, VIEW, view, raising=False)
     patch.setattr(feature_services, "churn_v1", service)

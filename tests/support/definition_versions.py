@@ -37,13 +37,19 @@ def open_only(data: Path) -> Any:
 
 
 def materialize_version(settings: Settings, version: str, as_of: datetime, known_at: datetime) -> None:
-    """Build the snapshots of a version and write them to its online store, as the flow does."""
+    """Build the snapshots of a version, write them to its online store and record their parity, as the flow does."""
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.materialization import materialize
-    from holdfast.feature_store.snapshots import build_snapshots
+    from holdfast.feature_store.parity import check_parity, save_parity
+    from holdfast.feature_store.snapshots import build_snapshots, read_customers
+    from holdfast.models.fingerprint import feature_fingerprint
 
-    snapshots = build_snapshots(settings, open_store(definitions=version), as_of, known_at)
-    materialize(settings, version, snapshots[0])
+    online = open_store(definitions=version)
+    snapshot = build_snapshots(settings, online, as_of, known_at)[0]
+    materialize(settings, version, snapshot)
+    offline = open_store(snapshot.known_at, definitions=version)
+    report = check_parity(online, offline, read_customers(snapshot), as_of)
+    save_parity(settings, version, report, snapshot.known_at, feature_fingerprint(online))
 
 
 def register_changed(change: Callable[[Any], None]) -> str:

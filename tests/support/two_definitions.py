@@ -64,7 +64,11 @@ class TwoDefinitions:
     @property
     def _settings(self) -> dict[str, str]:
         """Return the settings of a service; on a busy machine a read may take longer than its usual limit."""
-        return self.variables | {"HOLDFAST_REGISTRY_POLL_SECONDS": "0.1", "HOLDFAST_STORE_TIMEOUT_MS": "10000"}
+        return self.variables | {
+            "HOLDFAST_REGISTRY_POLL_SECONDS": "0.1",
+            "HOLDFAST_REGISTRY_START_SECONDS": "60",  # else the model in the bento is served first
+            "HOLDFAST_STORE_TIMEOUT_MS": "10000",
+        }
 
     def environment(self) -> AbstractContextManager[Any]:
         """Use the data folder and its online store in this process."""

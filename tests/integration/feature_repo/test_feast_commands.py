@@ -146,7 +146,7 @@ def test_feast_plan_shows_changed_feature(output: dict[str, str]) -> None:
 def test_feast_plan_shows_changed_transformation(output: dict[str, str]) -> None:
     updated = [view for view in VIEWS if f"Updated feature view {view}" in output["transformations.py"]]
     assert updated == ["customer_recent_activity"]
-    assert "INTERVAL '200' DAY" in output["transformations.py"]
+    assert re.search(r"INTERVAL \\'200\\' DAY", output["transformations.py"])
 
 
 def test_feast_commands_print_no_library_warnings(output: dict[str, str]) -> None:

@@ -11,7 +11,6 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
-from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feature_store.category_texts import read_category_texts
 from holdfast.feature_store.parity import ParityReport, check_parity
@@ -23,7 +22,7 @@ from tests.support.country_shop import COUNTRIES, VIEW, use_country_shop
 from tests.support.online_stores import REDIS_PROFILE
 from tests.support.online_values import write_online_values
 from tests.support.redis_server import temporary_redis
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, registered_store
 
 Write = Callable[[str, Value], None]
 Shop = tuple[list[str], Write]
@@ -40,14 +39,14 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
         def write(customer: str, value: Value) -> None:
             if server is not None:  # Feast's Redis store writes nothing that is not later than the stored time
-                server.client().hdel(entity_keys([customer])[0] + b"holdfast", f"_ts:{VIEW}")
+                server.client().hdel(entity_keys([customer])[0] + registered_store().project.encode(), f"_ts:{VIEW}")
             write_online_values(customer, VIEW, {"country": value})
 
         yield read_customers(build_features(settings)), write
 
 
 def parity(customers: list[str]) -> ParityReport:
-    return check_parity(open_store(), open_store(KNOWN_AT), customers, AS_OF)
+    return check_parity(registered_store(), registered_store(KNOWN_AT), customers, AS_OF)
 
 
 def test_check_parity_of_texts_finds_each_difference(shop: Shop) -> None:
@@ -79,7 +78,7 @@ def test_check_parity_of_texts_finds_each_difference(shop: Shop) -> None:
 @pytest.mark.parametrize("bulk", [True, False])
 def test_online_reader_returns_the_code_of_each_country(shop: Shop, bulk: bool) -> None:
     customers, _ = shop
-    reader = OnlineReader(open_store(), FEATURE_SERVICE, bulk_decoding=bulk)
+    reader = OnlineReader(registered_store(), FEATURE_SERVICE, bulk_decoding=bulk)
     found = reader.read(customers, epoch_us(AS_OF))
     expected = encode_categories([COUNTRIES[customer[:2]][0] for customer in customers])
     assert np.array_equal(found.inputs[:, -1], expected, equal_nan=True)
@@ -89,19 +88,20 @@ def test_online_reader_returns_the_code_of_each_country(shop: Shop, bulk: bool) 
 
 
 def test_read_category_texts_of_latest_snapshot(shop: Shop) -> None:
-    texts = read_category_texts(open_store())
+    texts = read_category_texts(registered_store())
     expected = [country for country, _, _ in COUNTRIES.values() if country is not None]
     assert texts == {"country": {category_code(country): country for country in expected}}
 
 
 def test_model_inputs_text_with_direction_raises(shop: Shop) -> None:
-    store = open_store()
+    store = registered_store()
     view = store.get_feature_view(VIEW)
     before = dict(view.tags)
     try:
         store.registry.apply_feature_view(_with_tags(view, {**before, "increasing": "country"}), store.project)
+        store.refresh_registry()
         with pytest.raises(UnorderedFeatureError, match="customer_profile:country is a String, which has no order"):
-            model_inputs(open_store())
+            model_inputs(store)
     finally:
         store.registry.apply_feature_view(_with_tags(view, before), store.project)
 

@@ -68,7 +68,7 @@ def test_materialize_without_any_purchase_names_the_cause(tmp_path: Path) -> Non
         with pytest.raises(NoDataError, match=r"every known transaction is a return .* sign of the amounts"):
             build_features(settings, LAST, ARRIVAL)
         snapshot = build_snapshots(settings, registered_store(), LAST, ARRIVAL)[0]
-        assert load_online_state(settings) is None
+        assert load_online_state(settings, register_definitions()) is None
         with pytest.raises(NoDataError, match="No customer made a purchase before 2024-12-01"):
             find_recent_customer(settings, LAST, snapshot.known_at)
         assert len(_split_rows(settings)[1].y) == 0

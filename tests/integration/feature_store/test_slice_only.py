@@ -8,7 +8,6 @@ import pytest
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.models.categories import encode_categories
 from holdfast.models.contract import SliceOnlyInputError, model_inputs, slice_only_features
 from holdfast.online_features.reader import OnlineReader
@@ -18,7 +17,7 @@ from holdfast.training.dataset import TrainingSet, build_training_set, find_labe
 from holdfast.training.evaluation import _evaluate_slice, require_slice_inputs
 from holdfast.training.settings import Slice
 from tests.support.country_shop import COUNTRIES, VIEW, use_country_shop
-from tests.support.small_shop import AS_OF, KNOWN_AT
+from tests.support.small_shop import AS_OF, KNOWN_AT, register_definitions
 
 COUNTRY = Slice(feature="country")
 
@@ -26,14 +25,14 @@ COUNTRY = Slice(feature="country")
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with use_country_shop(tmp_path_factory.mktemp("slices"), slice_only=True) as settings:
-        apply_definitions(open_store())
+        register_definitions()
         yield settings
 
 
 @pytest.fixture(scope="module")
 def data(shop: Settings) -> TrainingSet:
     cutoffs = find_labeled_cutoffs(shop, AS_OF, KNOWN_AT, 30).used[-3:]
-    return build_training_set(shop, cutoffs, AS_OF, KNOWN_AT)
+    return build_training_set(shop, register_definitions(), cutoffs, AS_OF, KNOWN_AT)
 
 
 def test_model_inputs_exclude_the_feature(shop: Settings) -> None:

@@ -201,7 +201,9 @@ def test_backtest_scores_are_reproducible(backtested: Backtested) -> None:
     step = backtested.result.steps[1]
     with use_data_folder(state_folder(backtested.settings, "decay")) as settings:
         champion = load_champion(settings)
-        customers = load_active_customers(settings, step.as_of, backtested.plan.known_at(step.as_of))
+        customers = load_active_customers(
+            settings, champion.contract.definitions, step.as_of, backtested.plan.known_at(step.as_of)
+        )
         again = build_scores(customers, champion)
         stored = read_scores(scores_path(scores_folder(backtested.settings, "decay"), step.as_of))
         pd.testing.assert_frame_equal(again, stored, check_exact=True)

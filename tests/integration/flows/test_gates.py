@@ -25,6 +25,7 @@ from tests.support.registered_versions import (
     register_version,
     run_gates,
 )
+from tests.support.small_shop import version_files
 
 
 def test_gates_passed_version_becomes_challenger_and_verdict_is_stored(client: Any) -> None:
@@ -270,7 +271,7 @@ class TestRefutedInProduction:
 @pytest.mark.long
 def test_gates_parity_mismatch_or_missing_report_fails(registry_shop: tuple[Settings, Any]) -> None:
     settings, client = registry_shop
-    version, path = register_version(client), settings.feast / "parity.json"
+    version, path = register_version(client), version_files(settings.data) / "parity.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"mismatches": 3}))
     result = run_gates(version)

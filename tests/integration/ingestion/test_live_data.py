@@ -35,7 +35,7 @@ def test_daily_flow_builds_features_of_the_last_midnight(
         result = features()
     assert result.as_of in {datetime.combine(day.date(), time(), UTC) for day in (before, datetime.now(UTC))}
     assert type(result.as_of) is datetime  # Prefect's own times are of a subclass that parity chokes on
-    assert (result.parity.customers, result.parity.mismatches) == (7, 0)
+    assert (result.current.parity.customers, result.current.parity.mismatches) == (7, 0)
 
 
 def test_lifecycle_with_source_in_replay_folder_raises(

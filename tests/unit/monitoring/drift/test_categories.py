@@ -90,7 +90,7 @@ def test_find_category_change_few_customers_have_no_vanished_category() -> None:
 def test_mark_drifted_finds_new_vanished_and_missing_categories(now: dict[str | None, float], drifted: bool) -> None:
     score = np.random.default_rng(0).random((5000, 1))
     before = np.column_stack([draw(STABLE, 5000, 1), score])
-    reference = DriftReference("1", AS_OF, ["country", "score"], before, before, {"country": COUNTRIES})
+    reference = DriftReference("1", AS_OF, ["country", "score"], before, before, categories={"country": COUNTRIES})
     current = np.column_stack([draw(now, 1000, 3), score[:1000]])
     results = mark_drifted(compare_with_reference(reference, current, AS_OF + timedelta(days=30)), DriftRules())
     assert {item.name: item.drifted for item in results} == {"country": drifted, "score": False}
