@@ -112,7 +112,7 @@ def _check_new_champion_is_served(stack: LocalStack) -> None:
     wait_for(lambda: httpx.get(stack.url("service", "/readyz")).status_code == 200, 60, stack.server.output)
     state = stack.state()
     assert state["models"]["value"]["champion"]["version"] == "1"
-    assert state["freshness"]["value"]["state"] == "fresh"
+    assert [item["state"] for item in state["freshness"]["value"]] == ["fresh"]
     assert {part["state"] for part in state["parts"]["value"]} == {"up"}
     (run,) = (run for run in state["runs"]["value"] if run["deployment"] == "lifecycle")
     assert run["state"] == "Completed"
