@@ -25,8 +25,9 @@ from holdfast.reporting.flow_results import FeaturesResult, VersionFeatures
 @task(name="feast apply")
 def apply_definitions_task() -> None:
     """Apply the feature definitions of this checkout to Feast's registry."""
-    changes = diff_definitions(describe_definitions(open_store()), describe_contents(collect_definitions()))
-    apply_definitions(open_store())
+    store = open_store()
+    changes = diff_definitions(describe_definitions(store), describe_contents(collect_definitions()))
+    apply_definitions(store)
     text = "\n".join(changes) or "No changes"
     create_markdown_artifact(f"```\n{text}\n```", key="feast-apply", description="Changes in Feast's registry")
 

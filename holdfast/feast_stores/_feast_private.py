@@ -129,12 +129,3 @@ def set_registry_path(store: "FileRegistryStore", path: Path) -> None:
         path: The new path.
     """
     store._filepath = path
-
-
-def reset_stores(config: "RepoConfig") -> None:
-    """Discard the parsed registry and online store configuration, after a change of the raw configuration.
-
-    Args:
-        config: Configuration of the feature store; modified.
-    """
-    config._registry = config._online_store = None

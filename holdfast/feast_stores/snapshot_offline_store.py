@@ -1,6 +1,7 @@
 """Offline store: point-in-time joins over folders of snapshots."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -16,7 +17,6 @@ from typing_extensions import override
 
 from holdfast.core.parquet_files import scan_parquet_files
 from holdfast.feast_stores._feast_private import read_data_source, write_data_source
-from holdfast.feast_stores.snapshot_folders import snapshot_folder
 
 if TYPE_CHECKING:
     from feast import FeatureView
@@ -35,7 +35,7 @@ class SnapshotOfflineStore(DuckDBOfflineStore):
     @override
     def validate_data_source(self, config: "RepoConfig", data_source: "DataSource") -> None:
         """Validate an existing source: definitions are applied before the first snapshot; overrides Feast's method."""
-        if not isinstance(data_source, FileSource) or snapshot_folder(data_source).exists():
+        if not isinstance(data_source, FileSource) or Path(data_source.path).exists():
             data_source.validate(config=config)
 
     @override
@@ -81,7 +81,7 @@ def _access(config: "RepoConfig", span: tuple[datetime, datetime] | None = None)
     def read(source: "DataSource", repo_path: str) -> ibis.Table:
         if not isinstance(source, FileSource):
             return read_data_source(source, repo_path)
-        path = snapshot_folder(source)
+        path = Path(source.path)
         files = sorted(path.glob("*/*.parquet")) if path.is_dir() else [path]
         table = scan_parquet_files(ibis.get_backend(), files)
         if span is not None:

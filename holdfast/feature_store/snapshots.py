@@ -20,7 +20,6 @@ from feature_repo.transformations import known_rows
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
-from holdfast.feast_stores.snapshot_folders import snapshot_folder
 from holdfast.feature_store.historical_features import ARROW_TYPES
 from holdfast.feature_store.schemas import snapshot_schema
 from holdfast.feature_store.transformation_run import create_source_tables, run_transformation
@@ -95,7 +94,7 @@ def snapshot_path(view: FeatureView, as_of: datetime, known_at: datetime) -> Pat
     Returns:
         Parquet file.
     """
-    return snapshot_folder(_source(view)) / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
+    return Path(_source(view).path) / _stamp(as_of) / f"{_stamp(known_at)}.parquet"
 
 
 def list_known_at_times(view: FeatureView, as_of: datetime) -> list[datetime]:

@@ -130,18 +130,6 @@ class ServedModel(BaseModel):
             )
         return LabelDefinition(self.horizon_days, self.activity_days, self.label_sql)
 
-    def differing_definitions(self, other: "ServedModel") -> list[str]:
-        """List the parts in which the definitions of two models differ; with none, both score the same row of inputs.
-
-        Args:
-            other: Contract of the other model.
-
-        Returns:
-            Names of the parts.
-        """
-        parts = differing_parts(self.fingerprint, other.fingerprint)
-        return parts + ["inputs"] * (self.inputs != other.inputs)
-
 
 @dataclass(frozen=True)
 class Feature:

@@ -30,10 +30,16 @@ def change_function(store: Any) -> None:
 def change_window(store: Any, sql: str = "") -> None:
     """Make the window of 30 days one of 45, in the compiled transformation; or set another ``sql``."""
     view = store.get_feature_view("customer_recent_activity")
+    before = view.batch_source.tags["sql"]
+    sql = sql or before.replace("INTERVAL '30' DAY", "INTERVAL '45' DAY")
+    assert sql != before
+    apply_sql(store, view, sql)
+
+
+def apply_sql(store: Any, view: Any, sql: str) -> None:
+    """Set the compiled transformation of a view, and the folder of its snapshots."""
     source = view.batch_source
-    sql = sql or source.tags["sql"].replace("INTERVAL '30' DAY", "INTERVAL '45' DAY")
-    assert sql != source.tags["sql"]
     source.tags = source.tags | {"sql": sql}
-    source.file_options.uri = str(Path(source.file_options.uri).with_name(snapshot_digest(view, sql)))
+    source.file_options.uri = str(Path(source.path).with_name(snapshot_digest(view, sql)))
     store.registry.apply_data_source(source, store.project)
     store.registry.apply_feature_view(view, store.project)

@@ -15,8 +15,9 @@ REMOVED = "amount_180d"
 
 def only_version(data: Path) -> str:
     """Return the id of the only version in a data folder."""
-    (folder,) = (data / "feast" / "versions").iterdir()
-    return folder.name
+    from tests.support.small_shop import version_files
+
+    return version_files(data).name
 
 
 def registry_file(data: Path, version: str = "") -> Path:
@@ -109,12 +110,7 @@ CHANGES = {"feature added": add_feature, "feature removed": remove_feature, "win
 
 
 def _apply_transformation(store: Any, view: Any, build: Callable[..., Any]) -> None:
-    from feature_repo.source_hash import sha256
     from feature_repo.source_tables import transformation_sql
+    from tests.support.definition_changes import apply_sql
 
-    sql = transformation_sql(build)
-    source = view.batch_source
-    source.file_options.uri = str(Path(source.path).with_name(sha256(sql)[:12]))
-    source.tags = source.tags | {"sql": sql}
-    store.registry.apply_data_source(source, store.project)
-    store.registry.apply_feature_view(view, store.project)
+    apply_sql(store, view, transformation_sql(build))

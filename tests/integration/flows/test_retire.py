@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from feature_repo.settings import Settings
-from flows.retire import StillNeededError, retire
+from flows.retire import retire
 from holdfast.core.errors import RollbackError
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import list_versions, open_version, register_version
 from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.feature_store.version_retirement import retire_version
+from holdfast.model_versions.definition_retirement import StillNeededError
 from holdfast.model_versions.definitions_in_use import find_needed_definitions
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint

@@ -9,12 +9,12 @@ import pytest
 from feast.infra.offline_stores import duckdb
 from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.infra.registry.file import FileRegistryStore
-from feast.repo_config import RegistryConfig, RepoConfig
+from feast.repo_config import RegistryConfig
 
 import holdfast
 from feature_repo.feature_views import customer_purchase_rhythm
 from holdfast.feast_stores import _feast_private
-from holdfast.feast_stores._feast_private import OVERRIDDEN, redis_fields, registry_path, reset_stores
+from holdfast.feast_stores._feast_private import OVERRIDDEN, redis_fields, registry_path
 
 SIGNATURES = {
     "_write_registry": ["self", "registry_proto"],
@@ -52,21 +52,6 @@ def test_redis_client_is_none_before_its_first_use() -> None:
 
 def test_registry_path_is_that_of_the_configuration(tmp_path: Path) -> None:
     assert registry_path(FileRegistryStore(RegistryConfig(path="registry.db"), tmp_path)) == tmp_path / "registry.db"
-
-
-def test_reset_stores_makes_feast_parse_the_changed_configuration(tmp_path: Path) -> None:
-    config = RepoConfig(
-        project="holdfast",
-        provider="local",
-        registry={"path": str(tmp_path / "a.db")},
-        online_store={"type": "sqlite", "path": str(tmp_path / "a.sqlite")},
-        entity_key_serialization_version=3,
-    )
-    assert (config.registry.path, config.online_store.path) == (str(tmp_path / "a.db"), str(tmp_path / "a.sqlite"))
-    config.registry_config = {"path": str(tmp_path / "b.db")}
-    config.online_config = {"type": "sqlite", "path": str(tmp_path / "b.sqlite")}
-    reset_stores(config)
-    assert (config.registry.path, config.online_store.path) == (str(tmp_path / "b.db"), str(tmp_path / "b.sqlite"))
 
 
 def test_library_imports_private_names_of_feast_in_one_module_only() -> None:

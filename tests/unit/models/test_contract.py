@@ -1,15 +1,13 @@
 """Tests of fingerprint, contract and input matrix."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from holdfast.feast_stores.open_store import open_store
 from holdfast.models.categories import category_code
 from holdfast.models.contract import (
     Feature,
@@ -19,20 +17,9 @@ from holdfast.models.contract import (
     input_matrix,
     model_inputs,
 )
-from tests.support.small_shop import use_data_folder
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]
 Change = Callable[[Any], object]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Any]:
-    """A registry of the test's own; no data."""
-    from holdfast.feature_store.feast_registry import apply_definitions
-
-    with use_data_folder(tmp_path / "data"):
-        apply_definitions(open_store())
-        yield open_store()
 
 
 class TestInputs:
@@ -124,12 +111,6 @@ class TestServedModel:
         ):
             with pytest.raises(ValidationError, match=why):
                 ServedModel(**self.CONTRACT | {"examples": [good, good | bad]})
-
-    def test_differing_definitions_lists_the_parts(self) -> None:
-        served = ServedModel(**self.CONTRACT)
-        assert served.differing_definitions(served.model_copy(update={"threshold": 0.1, "model_version": "2"})) == []
-        other = served.model_copy(update={"fingerprint": {"labels": "1", "on_demand": "2"}, "inputs": ["b", "a"]})
-        assert served.differing_definitions(other) == ["labels", "on_demand", "inputs"]
 
     def test_served_model_missing_field_raises(self) -> None:
         without = {name: value for name, value in self.CONTRACT.items() if name != "reference"}

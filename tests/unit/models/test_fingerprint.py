@@ -1,7 +1,7 @@
 """Fingerprint and version of the feature and label definitions."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import pytest
 
 from feature_repo import labels
 from feature_repo.names import FEATURE_SERVICE
-from feature_repo.snapshot_view import snapshot_digest
 from feature_repo.source_hash import strip_formatting
 from feature_repo.source_tables import transformation_sql
 from holdfast.feast_stores.open_store import open_store
@@ -25,20 +24,10 @@ from holdfast.models.fingerprint import (
     feature_fingerprint,
     fingerprint,
 )
-from tests.support.small_shop import use_data_folder
+from tests.support.definition_changes import apply_sql
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]
 Change = Callable[[Any], object]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Any]:
-    """A registry of the test's own; no data."""
-    from holdfast.feature_store.feast_registry import apply_definitions
-
-    with use_data_folder(tmp_path / "data"):
-        apply_definitions(open_store())
-        yield open_store()
 
 
 @pytest.fixture
@@ -75,11 +64,7 @@ def _apply_transformations(store: Any, sources: Path) -> None:
     module: dict[str, Any] = {"__name__": "edited"}
     exec((sources / "transformations.py").read_text(), module)
     for view in store.list_feature_views():
-        sql = transformation_sql(module["BUILDERS"][view.name])
-        options = view.batch_source.file_options
-        options.uri = str(Path(options.uri).with_name(snapshot_digest(view, sql)))
-        view.batch_source.tags = view.batch_source.tags | {"sql": sql}
-        store.registry.apply_feature_view(view, store.project)
+        apply_sql(store, view, transformation_sql(module["BUILDERS"][view.name]))
 
 
 @pytest.mark.parametrize(

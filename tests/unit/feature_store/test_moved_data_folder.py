@@ -1,12 +1,9 @@
-"""Folders of snapshots: those of a data folder that was moved are read and built in its new place."""
+"""Snapshots of a data folder that was moved: they are read and built in its new place."""
 
 import shutil
 from pathlib import Path
 
-from feast import FileSource
-
 from feature_repo.settings import Settings
-from holdfast.feast_stores.snapshot_folders import snapshot_folder
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.historical_features import read_features_at
 from holdfast.feature_store.snapshots import build_snapshots, read_customers
@@ -27,9 +24,3 @@ def test_moved_data_folder_keeps_its_registered_version(open_shop: Settings, tmp
         assert all(snapshot.built and snapshot.path.is_relative_to(settings.snapshots) for snapshot in again)
         assert read_features_at(store, read_customers(again[0])[:2], AS_OF).keys() == before.keys()
     assert not open_shop.data.exists()
-
-
-def test_other_sources_are_read_where_they_are() -> None:
-    assert snapshot_folder(FileSource(path="/exports/visits.parquet", timestamp_field="at")) == Path(
-        "/exports/visits.parquet"
-    )
