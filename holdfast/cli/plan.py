@@ -14,16 +14,16 @@ def plan(
 ) -> None:
     """Show how the feature definitions of this checkout differ from those in Feast's registry.
 
-    `feast plan` decides the same, but prints each changed object as a whole. Nothing is changed.
+    `feast plan` decides the same, but prints each changed object as a whole. Nothing is changed. It is an error if the
+    definitions cannot be applied.
     """
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.definition_diff import describe_contents, describe_definitions, diff_definitions
     from holdfast.feature_store.definition_versions import open_version
-    from holdfast.feature_store.feast_registry import collect_definitions
+    from holdfast.feature_store.feast_registry import check_contents, collect_definitions
 
     settings = Settings.from_environment()
-    store = open_version(settings, against) if against else open_store()
-    typer.echo(
-        "\n".join(diff_definitions(describe_definitions(store), describe_contents(collect_definitions())))
-        or "No changes"
-    )
+    store, contents = open_version(settings, against) if against else open_store(), collect_definitions()
+    changes = diff_definitions(describe_definitions(store), describe_contents(contents))
+    typer.echo("\n".join(changes) or "No changes")
+    check_contents(contents)

@@ -17,6 +17,7 @@ from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import ONLINE_STATE, VERSIONS, open_store, version_folder
+from holdfast.feature_store.definition_checks import check_definitions
 from holdfast.feature_store.missing_versions import MissingVersionError, missing_version_error
 from holdfast.models.fingerprint import (
     definitions_version,
@@ -55,7 +56,10 @@ def register_version(store: FeatureStore) -> str:
 
     Raises:
         ConcurrentApplyError: Another process applied other definitions meanwhile.
+        EntityKeyError: As :func:`check_definitions`, of definitions that `feast apply` applied.
+        FeatureNameError: As :func:`check_definitions`.
     """
+    check_definitions(store.list_entities(), store.list_all_feature_views(), store.list_feature_services())
     version = applied_version(store)
     copy = find_registered(version)
     if copy is None:

@@ -12,9 +12,9 @@ from feast.feature_view import DUMMY_ENTITY
 from feast.repo_contents import RepoContents
 from feast.repo_operations import apply_total_with_repo_instance
 
-from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
+from holdfast.feature_store.definition_checks import check_definitions
 from holdfast.feature_store.definition_versions import applied_version, list_versions, register_version
 
 
@@ -44,16 +44,22 @@ def collect_definitions() -> RepoContents:
     )
 
 
+def check_contents(contents: RepoContents) -> None:
+    """Check definitions before they are applied.
+
+    Args:
+        contents: Feast objects by type.
+
+    Raises:
+        EntityKeyError: As :func:`check_definitions`.
+        FeatureNameError: As :func:`check_definitions`.
+    """
+    views = [*contents.feature_views, *contents.on_demand_feature_views]
+    check_definitions(contents.entities, views, contents.feature_services)
+
+
 class NotAppliedError(HoldfastError):
     """Feast's registry contains other definitions than this checkout."""
-
-
-class EntityKeyError(HoldfastError):
-    """Entity with another key than the transformations and the service have."""
-
-
-class FeatureNameError(HoldfastError):
-    """Feature service with two inputs of the same name."""
 
 
 def apply_definitions(store: FeatureStore) -> str:
@@ -67,11 +73,10 @@ def apply_definitions(store: FeatureStore) -> str:
 
     Raises:
         EntityKeyError: An entity has another key than customer_id; nothing is applied.
-        FeatureNameError: A feature service has two inputs of the same name; nothing is applied.
+        FeatureNameError: Two features that are read together have one name; nothing is applied.
     """
     contents = collect_definitions()
-    _require_entity_key(contents)
-    _require_distinct_names(contents)
+    check_contents(contents)
     if _is_up_to_date(store, contents):
         return "No changes"
     output = io.StringIO()
@@ -112,30 +117,6 @@ def find_applied_version(settings: Settings, store: FeatureStore) -> str:
             f"The applied feature definitions, version {version}, have no features yet. Run `python -m flows.features`."
         )
     return version
-
-
-def _require_entity_key(contents: RepoContents) -> None:
-    for entity in contents.entities:
-        if entity.name != DUMMY_ENTITY.name and entity.join_key != ENTITY_KEY:
-            raise EntityKeyError(
-                f"The entity {entity.name} in feature_repo/entities.py has the join key {entity.join_key}; it must be "
-                f"{ENTITY_KEY}, the column of the ingested data and the field of requests. Restore it; to read another "
-                "column of a file, change customer_id in the mapping of `python -m flows.ingest`."
-            )
-
-
-def _require_distinct_names(contents: RepoContents) -> None:
-    """Refuse what Feast registers and cannot read."""
-    for service in contents.feature_services:
-        views: dict[str, str] = {}
-        for projection in service.feature_view_projections:
-            for field in projection.features:
-                other = views.setdefault(field.name, projection.name)
-                if other != projection.name:
-                    raise FeatureNameError(
-                        f"The feature service {service.name} has two inputs of the name {field.name}: of {other} and "
-                        f"of {projection.name}. Rename one in feature_repo/feature_views.py and transformations.py."
-                    )
 
 
 def _is_up_to_date(store: FeatureStore, contents: RepoContents) -> bool:

@@ -48,11 +48,12 @@ _WITHOUT_AMOUNTS = (
 )
 
 
-def _new_view(name: str, columns: str, served: bool) -> dict[str, list[tuple[str, str]]]:
-    """Edits that add a view with amounts of the recent activity."""
+def new_view(name: str, columns: str, served: bool = True) -> dict[str, list[tuple[str, str]]]:
+    """Edits that add a view with columns of the recent activity; other columns are copies of one."""
     fields = ", ".join(f'Field(name="{column}", dtype=Float64)' for column in columns.split())
-    table = "recent_activity(transactions, as_of).mutate(copied=ibis._.amount_30d)"
-    build = f'lambda transactions, as_of: {table}.select("customer_id", *"{columns}".split())'
+    table = "recent_activity(transactions, as_of)"
+    copies = {name: name if name.startswith("amount_") else "amount_30d" for name in columns.split()}
+    build = f'lambda transactions, as_of: {table}.select("customer_id", **{copies})'
     last = '"customer_purchase_rhythm": purchase_rhythm,\n'
     edits = {
         "transformations.py": [(last, f'{last}    "{name}": {build},\n')],
@@ -99,14 +100,14 @@ CHANGES: dict[str, Edits] = {
     },
     "window changed": {"transformations.py": [("within(180, 90)", "within(210, 90)")]},
     "on-demand function changed": {"on_demand_feature_views.py": [("day_us = 86_400_", "day_us = 43_200_")]},
-    "view added": _new_view("customer_copy", "copied", served=True),
+    "view added": new_view("customer_copy", "copied", served=True),
     "view removed": {
         "feature_services.py": [("        customer_recent_activity,\n", "")],
         "definitions.py": [('    "customer_recent_activity",\n', "")],
     },
     "view split": {
         name: [*{"feature_views.py": _AMOUNTS, "transformations.py": [_WITHOUT_AMOUNTS]}.get(name, []), *edits]
-        for name, edits in _new_view("customer_recent_amounts", _AMOUNT_NAMES, served=True).items()
+        for name, edits in new_view("customer_recent_amounts", _AMOUNT_NAMES, served=True).items()
     },
     "ttl changed": {"feature_views.py": [("timedelta(days=30)", "timedelta(days=60)")]},
     "nullable changed": {"feature_views.py": [("last_gap_days\"}", "last_gap_days,other\"}")]},
@@ -114,7 +115,7 @@ CHANGES: dict[str, Edits] = {
     "order changed": {"feature_services.py": [('"purchase_days", "total_amount"', '"total_amount", "purchase_days"')]},
 }  # fmt: skip
 UNREAD: dict[str, Edits] = {
-    "view added that no service reads": _new_view("customer_copy", _AMOUNT_NAMES, served=False),
+    "view added that no service reads": new_view("customer_copy", _AMOUNT_NAMES, served=False),
     "description changed": {"feature_views.py": [("Longest gap, days.", "The longest gap, days.")]},
 }
 NOT_NULLABLE: Edits = {"feature_views.py": [("mean_gap_days,std", "std")]}

@@ -7,8 +7,9 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feature_store.definition_checks import EntityKeyError
 from holdfast.feature_store.definition_versions import list_versions, open_version
-from holdfast.feature_store.feast_registry import EntityKeyError, apply_definitions
+from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.materialization import materialize
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import build_snapshots, read_customers

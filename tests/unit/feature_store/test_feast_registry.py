@@ -1,6 +1,5 @@
 """Application of feature definitions to Feast's registry."""
 
-import copy
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.feast_registry import FeatureNameError, apply_definitions, collect_definitions
+from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import read_customers
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, registered_store, use_data_folder
@@ -70,21 +69,6 @@ def test_apply_definitions_registers_a_changed_definition(open_shop: Settings, m
     assert "churn_v1" in apply_definitions(open_store())
     assert open_store().get_feature_service("churn_v1").description == "Another description."
     assert _rows(open_shop) == rows
-
-
-def test_apply_definitions_with_two_inputs_of_one_name_raises_and_applies_nothing(
-    open_shop: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from feature_repo.feature_services import churn_v1
-
-    before = _stat(open_shop)
-    first, second, *others = churn_v1.feature_view_projections
-    doubled = copy.copy(second)
-    doubled.features = [*second.features, first.features[0]]
-    monkeypatch.setattr(churn_v1, "feature_view_projections", [first, doubled, *others])
-    with pytest.raises(FeatureNameError, match=f"two inputs of the name {first.features[0].name}: of {first.name} and"):
-        apply_definitions(open_store())
-    assert _stat(open_shop) == before
 
 
 def test_apply_definitions_in_a_copied_data_folder_leaves_the_original_unchanged(
