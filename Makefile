@@ -66,6 +66,7 @@ up: .venv/.ready ## Run all components until Ctrl-C: Prefect with a worker, MLfl
 
 env: .venv/.ready ## Print the environment for the commands of the tools: eval "$(make -s env)"
 	@$(BIN)/python -m feature_repo.settings
+	$(BIN)/python -m holdfast.runtime.prefect_access
 	$(BIN)/python -m deploy.local.lock
 
 bench: .venv/.ready ## Time ingest beside a DuckDB query, and the model search beside a naive one

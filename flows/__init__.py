@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from feature_repo.settings import Settings, apply_environment
+from holdfast.runtime.prefect_access import access_variables
 
 
 def configure() -> Settings:
@@ -21,9 +22,12 @@ def configure() -> Settings:
         The settings of this environment.
     """
     apply_environment()
+    settings = Settings.from_environment()
+    for name, value in access_variables(settings, os.environ).items():
+        os.environ.setdefault(name, value)
     # Without it Prefect's server restarts again and again, and reports nothing, if the parent of its home is missing.
     Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
-    return Settings.from_environment()
+    return settings
 
 
 def inspects_only(arguments: list[str]) -> bool:

@@ -10,12 +10,14 @@ from types import FrameType
 from deploy.local.components import component_environment, list_components
 from deploy.local.lock import acquire_lock
 from deploy.local.orphans import DATA_VARIABLE, terminate_flow_runs, terminate_orphans
+from deploy.local.pages_file import write_pages_file
 from deploy.local.ports import require_free_ports
 from deploy.local.settings import LocalSettings
 from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import Supervisor, SupervisorError
 from feature_repo.settings import Settings, apply_environment
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.prefect_access import CLIENT_PASSWORD
 
 _POLL_SECONDS = 1.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -45,15 +47,20 @@ def _run(settings: Settings, local: LocalSettings, stop: threading.Event) -> Non
     apply_environment()
     logs = settings.data / "logs"
     environment = {**component_environment(settings, local), DATA_VARIABLE: str(settings.data)}
+    pages = write_pages_file(settings, components, environment)
     _report(f"Starting all components; data in {settings.data}, logs in {logs}")
     if local.host not in _LOOPBACK:
         _report(f"HOLDFAST_HOST={local.host}: other machines can access Prefect and MLflow, which need no login.")
     try:
         with Supervisor(components, environment, logs) as supervisor:
-            monitor = StartupMonitor(components, supervisor, logs, local.url("prefect"), _report)
-            _monitor(
-                monitor, supervisor, stop, f"\nStatus page: {local.url('status')}   (Ctrl-C ends all components)\n"
+            monitor = StartupMonitor(
+                components, supervisor, logs, local.url("prefect"), environment[CLIENT_PASSWORD], _report
             )
+            final_message = (
+                f"\nStatus page: {local.url('status')}   (Ctrl-C ends all components)\n"
+                f"All pages, signed in: {pages.as_uri()}\n"
+            )
+            _monitor(monitor, supervisor, stop, final_message)
             _report("Ending all components")
             # Ctrl-C in the instant before Supervisor has a session of its own ends Supervisor too.
             with suppress(SupervisorError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings
 from holdfast.runtime.endpoints import EndpointSettings
+from holdfast.runtime.prefect_access import API_URL, CLIENT_PASSWORD, read_password, server_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "holdfast"
@@ -68,7 +69,7 @@ def list_components(settings: Settings, local: LocalSettings) -> list[Component]
     embedded = not tracking.startswith(("http:", "https:"))
     components = [
         _server(
-            "prefect", "Prefect's server", local, ["prefect", "server", "start"], "/api/health",
+            "prefect", "Prefect's server", local, ["python", "-m", "deploy.local.prefect_server"], "/api/health",
         ),
         Component("prepare", "the databases", _python("deploy.local.prepare"), one_shot=True),
         Component(
@@ -118,8 +119,9 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
         local: Host and ports.
 
     Returns:
-        Variables for the data folder, Prefect's server and the addresses of all components.
+        Variables for the data folder, Prefect's server with its password, and the addresses of all components.
     """
+    password = read_password(settings)
     tracking = settings.mlflow_tracking_uri
     mlflow = tracking if tracking.startswith(("http:", "https:")) else local.url("mlflow")
     endpoints = EndpointSettings.from_environment()
@@ -127,7 +129,9 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
     runbook = endpoints.runbook_url if is_set else f"{local.url('status')}/runbook"
     return {
         **settings.environment(),
-        "PREFECT_API_URL": f"{local.url('prefect')}/api",
+        **server_variables(password, local.port("prefect")),
+        API_URL: f"{local.url('prefect')}/api",
+        CLIENT_PASSWORD: password,
         "PREFECT_UI_URL": local.url("prefect"),
         "PREFECT_CLI_PROMPT": "false",
         "HOLDFAST_SERVICE_URL": local.url("service"),

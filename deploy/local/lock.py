@@ -12,6 +12,7 @@ from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.runtime.prefect_access import API_URL, CLIENT_PASSWORD, password_file, read_command
 
 _STATUS = "HOLDFAST_STATUS_URL"
 
@@ -74,7 +75,7 @@ def running_endpoints(settings: Settings) -> dict[str, str] | None:
 def _endpoints(settings: Settings, local: LocalSettings) -> dict[str, str]:
     variables = component_environment(settings, local)
     urls = {name: value for name, value in variables.items() if name.startswith("HOLDFAST_") and name.endswith("_URL")}
-    return {"PREFECT_API_URL": variables["PREFECT_API_URL"], **urls, _STATUS: local.url("status")}
+    return {API_URL: variables[API_URL], **urls, _STATUS: local.url("status")}
 
 
 def _read_endpoints(settings: Settings) -> dict[str, str] | None:
@@ -92,5 +93,8 @@ def _folder(settings: Settings) -> Path:
 if __name__ == "__main__":
     # Used by `make env`: commands then use the running servers instead of a second one on the same database, and alerts
     # link to existing pages.
-    endpoints = running_endpoints(Settings.from_environment()) or {}
+    settings = Settings.from_environment()
+    endpoints = running_endpoints(settings) or {}
     sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in endpoints.items())
+    if endpoints:  # the shell reads the password, which is not printed
+        sys.stdout.write(f"export {CLIENT_PASSWORD}={read_command(password_file(settings))}\n")

@@ -31,6 +31,7 @@ class StartupMonitor:
         supervisor: Running Supervisor.
         logs: Folder of the components' logs.
         prefect: Address of Prefect's server.
+        password: Password of its API.
         report: Called with each message.
     """
 
@@ -40,12 +41,13 @@ class StartupMonitor:
         supervisor: Supervisor,
         logs: Path,
         prefect: str,
+        password: str,
         report: Callable[[str], None],
     ) -> None:
         self._components, self._supervisor, self._logs, self._report = components, supervisor, logs, report
         self._states = {component.name: _State() for component in components}
         self._width = max(len(component.name) for component in components)
-        self._prefect = prefect
+        self._prefect, self._password = prefect, password
 
     @property
     def is_done(self) -> bool:
@@ -114,7 +116,7 @@ class StartupMonitor:
         from holdfast.runtime.flow_runs import PrefectUnavailableError, list_workers, open_client
 
         try:
-            with open_client(self._prefect, 3) as client:
+            with open_client(self._prefect, 3, self._password) as client:
                 workers = list_workers(client, POOL)
         except PrefectUnavailableError:
             return False

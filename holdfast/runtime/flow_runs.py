@@ -12,7 +12,7 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRun
 from prefect.client.schemas.objects import FlowRun, Worker
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
 
 from holdfast.core.errors import HoldfastError
@@ -45,12 +45,13 @@ def skipped_state(message: str, result: _Result) -> _Result:
 
 
 @contextmanager
-def open_client(url: str, seconds: float) -> Iterator[SyncPrefectClient]:
+def open_client(url: str, seconds: float, password: str = "") -> Iterator[SyncPrefectClient]:
     """Open a client that does not retry, for callers with a time limit.
 
     Args:
         url: Address of the Prefect UI, without ``/api``.
         seconds: Timeout of each connection, read and write.
+        password: Password of the API; by default that of Prefect's settings, sent to the server of the settings only.
 
     Yields:
         The client.
@@ -58,11 +59,14 @@ def open_client(url: str, seconds: float) -> Iterator[SyncPrefectClient]:
     Raises:
         PrefectUnavailableError: The server does not respond, or its response is not Prefect's.
     """
+    api = f"{url.rstrip('/')}/api"
+    if not password and api == PREFECT_API_URL.value():
+        password = PREFECT_API_AUTH_STRING.value() or ""
     options = {"timeout": seconds, "transport": httpx.HTTPTransport()}
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-            SyncPrefectClient(f"{url.rstrip('/')}/api", httpx_settings=options) as client,
+            SyncPrefectClient(api, auth_string=password or None, httpx_settings=options) as client,
         ):
             yield client
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:

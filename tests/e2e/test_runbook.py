@@ -14,7 +14,7 @@ from holdfast.monitoring.findings import EventName
 from holdfast.runtime.endpoints import runbook_entry_url
 from tests.support.main_job import ROOT, MainJob
 from tests.support.readme import COMMAND_NOISE, assert_command_exists, local_links, module_commands, parse_blocks
-from tests.support.small_shop import prefect_api, use_data_folder
+from tests.support.small_shop import prefect_client, use_data_folder
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text()
@@ -85,7 +85,7 @@ def shop(main_job: MainJob, prefect_server: None, tmp_path_factory: pytest.TempP
     shutil.copytree(main_job.data / "mlflow", data / "mlflow", dirs_exist_ok=True)
     with use_data_folder(data) as settings:
         _promote_second_version(settings)
-    return main_job.environment | {"HOLDFAST_DATA": str(data), "PREFECT_API_URL": prefect_api()}
+    return main_job.environment | {"HOLDFAST_DATA": str(data), **prefect_client()}
 
 
 @pytest.mark.long

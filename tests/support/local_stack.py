@@ -35,6 +35,11 @@ class LocalStack:
         """Return the URL of a server."""
         return f"http://127.0.0.1:{self.ports[name]}{path}"
 
+    @property
+    def password(self) -> str:
+        """Return the password of Prefect's API."""
+        return (self.data / "local" / "prefect-password").read_text().strip()
+
     def wait_for_output(self, text: str, within: float = 180) -> None:
         """Wait until ``text`` was printed."""
 

@@ -1,9 +1,22 @@
 """Requests to a Prefect server in another process."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
+
+
+@contextmanager
+def open_api(url: str, password: str) -> Iterator[httpx.Client]:
+    """Open a client of Prefect's API with a password and a token for changes."""
+    client = str(uuid4())
+    with httpx.Client(base_url=url, timeout=90, auth=tuple(password.split(":", 1))) as api:
+        token = send(api, "GET", f"/csrf-token?client={client}").json()["token"]
+        api.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client})
+        yield api
 
 
 def post(api: httpx.Client, path: str, body: dict[str, Any]) -> Any:

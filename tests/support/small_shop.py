@@ -21,6 +21,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
+from holdfast.runtime.prefect_access import CLIENT_PASSWORD
 from tests.support.databases import skip_disk_waits
 from tests.support.feature_oracle import Transaction
 from tests.support.ingest_pipeline import run_ingest
@@ -223,6 +224,11 @@ def prefect_api() -> str:
     from prefect.settings import PREFECT_API_URL
 
     return str(PREFECT_API_URL.value())
+
+
+def prefect_client() -> dict[str, str]:
+    """Return the variables of a client of the Prefect server of the test session, with its password."""
+    return {"PREFECT_API_URL": prefect_api(), CLIENT_PASSWORD: os.environ[CLIENT_PASSWORD]}
 
 
 def active_customers(as_of: datetime, known_at: datetime) -> list[str]:

@@ -78,7 +78,8 @@ def test_acquire_lock_second_time_raises_and_endpoints_are_readable(data_dir: Pa
         assert endpoints["HOLDFAST_STATUS_URL"] == "http://127.0.0.1:8081"
         done = subprocess.run([sys.executable, "-m", "deploy.local.lock"], capture_output=True, text=True, check=True)
         exported = {line.removeprefix("export ") for line in done.stdout.splitlines()}
-        assert exported == {f"{name}={shlex.quote(value)}" for name, value in endpoints.items()}
+        password = f'PREFECT_API_AUTH_STRING="$(cat {data_dir}/local/prefect-password)"'
+        assert exported == {password, *(f"{name}={shlex.quote(value)}" for name, value in endpoints.items())}
         variables = component_environment(Settings(), local)
         for name in ("SERVICE", "PREFECT", "MLFLOW", "EVIDENTLY", "FEAST", "RUNBOOK"):
             assert endpoints[f"HOLDFAST_{name}_URL"] == variables[f"HOLDFAST_{name}_URL"]
@@ -138,7 +139,7 @@ def test_startup_monitor_failed_component_is_reported_with_its_log(tmp_path: Pat
     with Supervisor([quick, dies, after], {DATA_VARIABLE: str(tmp_path)}, tmp_path / "logs") as supervisor:
         wait_for(supervisor.is_ready, 60, lambda: "no Supervisor")
         monitor = StartupMonitor(
-            [quick, dies, after], supervisor, tmp_path / "logs", "http://127.0.0.1:1", messages.append
+            [quick, dies, after], supervisor, tmp_path / "logs", "http://127.0.0.1:1", "", messages.append
         )
 
         def is_done() -> bool:
@@ -161,7 +162,7 @@ def test_startup_monitor_repeatedly_failing_component_is_not_started_again(tmp_p
     messages: list[str] = []
     with Supervisor([component], {}, tmp_path / "logs") as supervisor:
         wait_for(supervisor.is_ready, 60, lambda: "no Supervisor")
-        monitor = StartupMonitor([component], supervisor, tmp_path / "logs", "http://127.0.0.1:1", messages.append)
+        monitor = StartupMonitor([component], supervisor, tmp_path / "logs", "http://127.0.0.1:1", "", messages.append)
 
         def is_done() -> bool:
             monitor.poll()

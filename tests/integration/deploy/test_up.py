@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.local_stack import SERVERS, LocalStack, running_stack, stack_environment
 from tests.support.main_job import ROOT
+from tests.support.prefect_server import open_api
 from tests.support.server_processes import wait_for_response
 from tests.support.waiting import wait_for
 
@@ -29,7 +30,7 @@ def run_deployment(stack: LocalStack, name: str, parameters: dict[str, str]) -> 
     body = {"state": {"type": "SCHEDULED"}, "parameters": parameters, "idempotency_key": str(uuid.uuid4())}
 
     def create() -> str:
-        with contextlib.suppress(httpx.TimeoutException), httpx.Client(base_url=stack.url("prefect", "/api")) as api:
+        with contextlib.suppress(httpx.TimeoutException), open_api(stack.url("prefect", "/api"), stack.password) as api:
             found = api.get(f"/deployments/name/{name}/{name}", timeout=60)
             if found.is_success:
                 created = api.post(f"/deployments/{found.json()['id']}/create_flow_run", json=body, timeout=60)
@@ -43,7 +44,8 @@ def read_flow_run(stack: LocalStack, run_id: str) -> dict[str, Any]:
     """Read a flow run; returns an empty dict while the server is overloaded."""
     time.sleep(1)  # requests slow the server down
     try:
-        response = httpx.get(stack.url("prefect", f"/api/flow_runs/{run_id}"), timeout=60)
+        auth = tuple(stack.password.split(":", 1))
+        response = httpx.get(stack.url("prefect", f"/api/flow_runs/{run_id}"), timeout=60, auth=auth)
     except httpx.TimeoutException:
         return {}
     return dict(response.json()) if response.is_success else {}
@@ -64,6 +66,8 @@ def test_make_up_serves_a_champion_survives_kills_and_ends_cleanly(tmp_path: Pat
         assert state["models"]["value"]["champion"] is None
         assert "trains and promotes the first version" in httpx.get(stack.url("status"), timeout=60).text
         assert {run["deployment"] for run in state["runs"]["value"]} >= {"daily", "monitor", "rollout", "recover"}
+        assert httpx.get(stack.url("prefect", "/api/admin/version"), timeout=60).status_code == 401
+        assert f"All pages, signed in: {(stack.data / 'local' / 'pages.html').as_uri()}\n" in printed
         _check_second_start_is_rejected(stack)
         _check_make_env_exports_addresses(stack)
         _check_killed_worker_restarts(stack)

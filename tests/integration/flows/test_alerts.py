@@ -1,11 +1,11 @@
 """The flow that delivers alerts: it lists, reminds, closes what is over, and a person resolves one with a reason."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from prefect import flow, tags
 
@@ -13,7 +13,8 @@ from feature_repo.settings import Settings
 from flows.alerts import NoReasonError, UnknownAlertError, alerts
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import add_alert, list_open_alerts
-from tests.support.prefect_server import post, send
+from holdfast.runtime.prefect_access import CLIENT_PASSWORD
+from tests.support.prefect_server import open_api, post, send
 from tests.support.small_shop import prefect_api
 from tests.support.webhook_receiver import running_receiver
 
@@ -64,7 +65,7 @@ def test_alerts_resolve_requires_a_reason(flows_in_process: None, shop: Settings
 
 def test_alerts_later_run_completed_resolves_the_failed_run(flows_in_process: None, shop: Settings) -> None:
     name = f"training-{uuid4().hex}"
-    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
         flow_id = post(api, "/flows/", {"name": name})["id"]
         about = {"name": name, "flow_id": flow_id, "tags": ["holdfast"]}
         deployment = post(api, "/deployments/", about)["id"]
@@ -95,7 +96,7 @@ def test_recover_deleted_deployment_handles_the_other_runs(flows_in_process: Non
     from flows.recover import recover
 
     name = f"removed-{uuid4().hex}"
-    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
         flow_id = post(api, "/flows/", {"name": name})["id"]
         deployment = post(api, "/deployments/", {"name": name, "flow_id": flow_id})["id"]
         body = {"flow_id": flow_id, "deployment_id": deployment, "tags": ["holdfast"], "state": {"type": "RUNNING"}}

@@ -15,7 +15,7 @@ import pytest
 from holdfast.runtime.processes import free_port
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT, MainJob, file_states, run
-from tests.support.prefect_server import post, send
+from tests.support.prefect_server import open_api, post, send
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
 from tests.support.waiting import wait_for
 
@@ -80,7 +80,9 @@ def deployed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder, port = tmp_path_factory.mktemp("prefect"), free_port()
     exported = run(["make", "-s", "env"], main_job.environment)
     block = dict(line.removeprefix("export ").split("=", 1) for line in exported.splitlines())
-    environment = main_job.environment | {name: value.strip("'") for name, value in block.items()}
+    password = (main_job.data / "local" / "prefect-password").read_text().strip()  # the shell would read the file
+    read = {name: password if value.startswith('"$(cat ') else value.strip("'") for name, value in block.items()}
+    environment = main_job.environment | read
     environment |= {
         "PREFECT_HOME": str(folder / "home"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -96,7 +98,7 @@ def deployed(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) -> Ite
             running_server(
                 WORK.split(), environment, folder / "worker.log"
             ) as worker,  # it comes up while the flows deploy
-            httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=90) as api,
+            open_api(environment["PREFECT_API_URL"], password) as api,
         ):
             printed += run(DEPLOY.split(), environment)
             yield Deployed(server, worker, api, printed)

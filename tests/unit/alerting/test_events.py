@@ -11,8 +11,9 @@ from holdfast.alerting import events
 from holdfast.alerting.events import emit_event, emit_finding
 from holdfast.monitoring.findings import Finding
 from holdfast.runtime.endpoints import current_run_url, run_url
+from holdfast.runtime.prefect_access import CLIENT_PASSWORD
 from holdfast.runtime.processes import free_port
-from tests.support.prefect_server import post
+from tests.support.prefect_server import open_api, post
 from tests.support.registered_versions import register_version, run_gates
 from tests.support.small_shop import join_process, prefect_api, start_process
 from tests.support.waiting import wait_for
@@ -25,9 +26,8 @@ AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 
 def received_events(name: str, is_expected: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """Wait for expected events of a name at the server of the test session."""
-    import httpx
 
-    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
 
         def query() -> list[dict[str, Any]] | None:
             found = post(api, "/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})["events"]

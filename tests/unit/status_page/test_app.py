@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import time
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,6 +34,7 @@ from holdfast.models.fingerprint import feature_fingerprint
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings
+from holdfast.runtime.prefect_access import CLIENT_PASSWORD
 from holdfast.runtime.processes import free_port
 from holdfast.status_page.app import create_app
 from holdfast.status_page.deployments import load_deployments
@@ -42,7 +43,7 @@ from holdfast.status_page.status_models import ComponentStatus, DeploymentStatus
 from holdfast.status_page.system_status import SystemStatus, load_system_status
 from holdfast.training.mlflow_client import EXPERIMENT, open_tracking
 from tests.support.definition_versions import change_window, register_changed, remove_feature
-from tests.support.prefect_server import post, send
+from tests.support.prefect_server import open_api, post, send
 from tests.support.registry import build_contract, copy_empty_database
 from tests.support.small_shop import AS_OF, KNOWN_AT, prefect_api, register_definitions, use_data_folder
 
@@ -157,7 +158,7 @@ def test_check_components_finds_the_worker_by_its_heartbeat(prefect_server: None
         return next(item for item in check_components(unreachable(prefect)) if item.name == "worker")
 
     assert (worker().state, worker().note) == ("down", "no worker is online, so no scheduled run starts")
-    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
         post(api, "/work_pools/", {"name": "holdfast", "type": "process"})
         try:
             send(api, "POST", "/work_pools/holdfast/workers/heartbeat", {"name": "w"})
@@ -265,7 +266,7 @@ def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_se
     name = f"limited-{uuid4().hex}"
     running = {"type": "RUNNING", "name": "Running"}
     cancelled = {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}
-    with httpx.Client(base_url=prefect_api(), timeout=60) as api:
+    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
         flow = post(api, "/flows/", {"name": name})["id"]
         about = {"name": name, "flow_id": flow, "tags": ["holdfast"]}
         deployment = post(api, "/deployments/", about)["id"]
