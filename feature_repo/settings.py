@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from feature_repo.database_urls import sqlite_url
 from feature_repo.errors import SettingsError
+from feature_repo.private_files import restrict_new_files
 from feature_repo.timestamps import as_utc
 
 PREFIX = "HOLDFAST_"
@@ -228,7 +229,8 @@ class Settings(EnvironmentSettings):
 
 
 def apply_environment() -> None:
-    """Set the variables of ``Settings.environment`` that are not set yet."""
+    """Set the variables of ``Settings.environment`` that are not set yet, and restrict the files of this process."""
+    restrict_new_files()
     for name, value in Settings.from_environment().environment().items():
         os.environ.setdefault(name, value)
 

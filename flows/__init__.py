@@ -9,8 +9,9 @@ import os
 import sys
 from pathlib import Path
 
+from feature_repo.private_files import restrict_data_folder
 from feature_repo.settings import Settings, apply_environment
-from holdfast.runtime.prefect_access import access_variables
+from holdfast.runtime.prefect_access import SERVER_PASSWORD, access_variables
 
 
 def configure() -> Settings:
@@ -23,8 +24,10 @@ def configure() -> Settings:
     """
     apply_environment()
     settings = Settings.from_environment()
-    for name, value in access_variables(settings, os.environ).items():
-        os.environ.setdefault(name, value)
+    restrict_data_folder(settings.data)
+    if SERVER_PASSWORD not in os.environ:
+        for name, value in access_variables(settings, os.environ).items():
+            os.environ.setdefault(name, value)
     # Without it Prefect's server restarts again and again, and reports nothing, if the parent of its home is missing.
     Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
     return settings

@@ -15,6 +15,7 @@ from deploy.local.ports import require_free_ports
 from deploy.local.settings import LocalSettings
 from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import Supervisor, SupervisorError
+from feature_repo.private_files import restrict_new_files
 from feature_repo.settings import Settings, apply_environment
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.prefect_access import CLIENT_PASSWORD
@@ -26,6 +27,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def main() -> int:
     """Run all components until a signal; returns the exit status."""
     stop = _stop_on_signals()
+    restrict_new_files()
     try:
         local, settings = LocalSettings.from_environment(), Settings.from_environment()
         lock = acquire_lock(settings, local)

@@ -95,8 +95,7 @@ def list_components(settings: Settings, local: LocalSettings) -> list[Component]
         ),
         _server(
             "mlflow", "MLflow's UI", local,
-            ["mlflow", "server", "--backend-store-uri", tracking, "--workers", "1",
-             "--artifacts-destination", (settings.mlflow / "artifacts").as_uri()],
+            ["mlflow", "server", "--workers", "1", "--artifacts-destination", (settings.mlflow / "artifacts").as_uri()],
             "/health", requires=("prepare",),
         ),
         _server(
@@ -129,6 +128,8 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
     runbook = endpoints.runbook_url if is_set else f"{local.url('status')}/runbook"
     return {
         **settings.environment(),
+        # In the command line of MLflow's server every user of the machine could read the password of a database.
+        "MLFLOW_BACKEND_STORE_URI": tracking,
         **server_variables(password, local.port("prefect")),
         API_URL: f"{local.url('prefect')}/api",
         CLIENT_PASSWORD: password,

@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 from xmlrpc.client import Fault, ServerProxy
 
 from deploy.local.components import ROOT, Component
+from feature_repo.private_files import UMASK
 from holdfast.core.errors import HoldfastError
 
 # A process that ends within this time has not started; Supervisor tries again after 1 s, 2 s, ...
@@ -20,6 +21,7 @@ _START_SECONDS = 15
 RETRIES = 3
 _STOP_SECONDS = 8
 _GROUP = "holdfast"
+_UMASK = f"{UMASK:03o}"
 
 _DAEMON = """\
 [supervisord]
@@ -30,6 +32,7 @@ logfile_maxbytes=5MB
 logfile_backups=1
 pidfile={folder}/supervisord.pid
 strip_ansi=true
+umask={umask}
 
 [unix_http_server]
 file={folder}/rpc.sock
@@ -57,6 +60,7 @@ redirect_stderr=true
 stdout_logfile={folder}/logs/{name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=3
+umask={umask}
 """
 
 
@@ -203,7 +207,7 @@ def supervisor_configuration(components: list[Component], folder: Path) -> str:
         return str(value).replace("%", "%%")  # Supervisor expands %(...)s
 
     names = ",".join(component.name for component in components)
-    daemon = _DAEMON.format(folder=escape(folder), group=_GROUP, programs=names)
+    daemon = _DAEMON.format(folder=escape(folder), group=_GROUP, programs=names, umask=_UMASK)
     programs = [
         _PROGRAM.format(
             name=component.name,
@@ -212,6 +216,7 @@ def supervisor_configuration(components: list[Component], folder: Path) -> str:
             start=0 if component.one_shot else _START_SECONDS,
             retries=RETRIES,
             stop=_STOP_SECONDS,
+            umask=_UMASK,
         )
         for component in components
     ]

@@ -25,6 +25,7 @@ from feature_repo.source_hash import sha256
 from holdfast.batch_scoring.scores_table import scores_path, timestamp_stem
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.core.path_names import require_path_name
 from holdfast.models.contract import ServedModel
 
 _METADATA_KEY = b"holdfast"
@@ -141,7 +142,7 @@ def archive_previous(settings: Settings, earlier: ScoreTable) -> Path:
         Path of the copy.
     """
     folder = settings.scores / "replaced" / timestamp_stem(earlier.as_of)
-    archived = folder / f"{earlier.model_version}-{earlier.key[:12]}.parquet"
+    archived = folder / require_path_name(f"{earlier.model_version}-{earlier.key[:12]}.parquet", "file name")
     if not archived.exists():
         with replace_file(archived) as temporary:
             shutil.copyfile(earlier.path, temporary)

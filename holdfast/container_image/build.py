@@ -46,7 +46,7 @@ def _build_image(
         options.append(f"build-arg=BASE_IMAGE={base_image}")
     with tempfile.TemporaryDirectory() as folder:
         options += [f"secret={secret}" for secret in write_build_secrets(Path(folder))]
-        _containerize(engine, settings, bento, name, options)
+        _containerize(engine, settings, bento, name, options, Path(folder))
     contents = check_contents(engine.export_files(name))
     if contents.problems:
         engine.run("rmi", "--force", name)  # so that it cannot be published
@@ -82,19 +82,29 @@ def build_latest(
     return _build_image(find_engine(engine), settings, bento, name, base_image)
 
 
-def _containerize(engine: ContainerEngine, settings: Settings, bento: Bento, name: str, options: list[str]) -> None:
-    command = [sys.executable, "-m", "bentoml", "containerize", str(bento.tag)]
+def _containerize(
+    engine: ContainerEngine, settings: Settings, bento: Bento, name: str, options: list[str], folder: Path
+) -> None:
+    """Run ``bentoml containerize`` in a private folder; in a shared one other users could add modules and files.
+
+    BentoML 1.4.39 copies the template to a temporary folder, and reads no template outside of the working folder.
+    """
+    command = [sys.executable, "-P", "-m", "bentoml", "containerize", str(bento.tag)]
     command += ["--backend", engine.name, "--image-tag", name]
     command += [part for option in options for part in ("--opt", option)]
     built = subprocess.run(
         command,
-        env=os.environ | settings.environment() | dict(engine.environment),
-        cwd=tempfile.gettempdir(),  # BentoML 1.4.39 copies the template there, and reads no template outside of cwd
+        env=os.environ | settings.environment() | dict(engine.environment) | _private(folder),
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         check=False,
     )
     if built.returncode != 0:
         raise ContainerEngineError(f"bentoml containerize ended with status {built.returncode}: see its last lines.")
+
+
+def _private(folder: Path) -> dict[str, str]:
+    return {"TMPDIR": str(folder), "PYTHONSAFEPATH": "1"}
 
 
 def _labels(bento: Bento) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
+from holdfast.core.path_names import require_path_name
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig, load_repo_config
 from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
 
@@ -45,8 +46,11 @@ def version_folder(definitions: str) -> Path:
 
     Returns:
         Folder, relative to the data folder.
+
+    Raises:
+        PathNameError: The id is no name of a file.
     """
-    return VERSIONS / definitions
+    return VERSIONS / require_path_name(definitions, "id of a version of the feature definitions")
 
 
 def _select_version(config: RepoConfig, definitions: str) -> None:

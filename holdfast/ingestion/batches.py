@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
+from holdfast.core.path_names import require_path_name
 from holdfast.ingestion.kinds import KINDS, KindName
 
 
@@ -78,6 +79,8 @@ def list_batches(settings: Settings, kind: KindName | None = None) -> list[Batch
         Batches by ``ingested_at``, oldest first.
     """
     batches = [MANIFEST.validate_json(path.read_bytes()) for path in settings.batches.glob("*/batch.json")]
+    for batch in batches:
+        require_path_name(batch.batch_id, "batch id")
     batches = [batch for batch in batches if kind in (None, batch.kind)]
     return sorted(batches, key=lambda batch: batch.ingested_at)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.core.path_names import require_path_name
 from holdfast.feast_stores.open_store import open_store, version_folder
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
@@ -67,6 +68,7 @@ def retrain_isolated(
         batches = folder / "data" / "batches"
         batches.mkdir(parents=True)
         for batch_id in lineage.batches:
+            require_path_name(batch_id, "batch id")
             (batches / batch_id).symlink_to(settings.batches / batch_id)
         _copy_definitions(settings, folder / "data", definitions_version(lineage.fingerprint))
         (folder / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))

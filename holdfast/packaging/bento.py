@@ -75,7 +75,7 @@ def bento_size(settings: Settings, tag: Tag) -> int:
 
 def _build(project_root: Path, settings: Settings, model: Tag, digest: str) -> Tag:
     """Run ``bentoml build`` in another process: it imports the service, which may be loaded here in another state."""
-    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "--label", f"{DIGEST_LABEL}={digest}"]
+    command = [sys.executable, "-P", "-m", "bentoml", "build", "--output", "tag", "--label", f"{DIGEST_LABEL}={digest}"]
     completed = subprocess.run(
         [*command, str(project_root)],
         env=os.environ | settings.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},

@@ -80,7 +80,7 @@ def serve_bento(bento_tag: str, settings: Settings) -> Iterator[ServedBento]:
     """
     port = free_port()
     log = settings.data / "logs" / f"serve-{bento_tag.replace(':', '-')}-{port}.log"
-    command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
     start, url = time.monotonic(), f"http://{HOST}:{port}"
     log.unlink(missing_ok=True)
     with start_process(bento_tag, command, os.environ | settings.environment(), log) as server:

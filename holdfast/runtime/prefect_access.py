@@ -10,11 +10,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from feature_repo.private_files import restrict_data_folder
 from feature_repo.settings import Settings
 from holdfast.core.secret_files import ensure_secret_file
 
 API_URL, CLIENT_PASSWORD = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
-_SERVER_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"
+SERVER_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"
 _USER = "holdfast:"
 _DEFAULT_PORT = 4200
 
@@ -40,6 +41,7 @@ def read_password(settings: Settings) -> str:
     Returns:
         ``user:password``.
     """
+    restrict_data_folder(settings.data)
     return ensure_secret_file(password_file(settings), _USER)
 
 
@@ -54,7 +56,7 @@ def server_variables(password: str, port: int = _DEFAULT_PORT) -> dict[str, str]
         Environment variables.
     """
     return {
-        _SERVER_PASSWORD: password,
+        SERVER_PASSWORD: password,
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
     }

@@ -124,11 +124,12 @@ class KeyRing:
         except OSError as error:
             kind = _NoKeysError if isinstance(error, FileNotFoundError) else ApiKeysError
             raise kind(f"{source} cannot be read: {error.strerror}.") from None
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ApiKeysError(f"{source}: other users can change it, and add keys. Run `chmod 600 {file}`.")
         keys = _require_unique(self._fixed + _parse(text, source), source)
-        if mode & (stat.S_IROTH | stat.S_IWOTH) and not self._warned:
+        if mode & stat.S_IROTH and not self._warned:
             self._warned = True
-            what = "change" if mode & stat.S_IWOTH else "read"
-            LOG.warning("%s: every user of this machine can %s it. Run `chmod 600 %s`.", source, what, file)
+            LOG.warning("%s: every user of this machine can read it. Run `chmod 600 %s`.", source, file)
         return keys
 
 

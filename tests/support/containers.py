@@ -86,6 +86,7 @@ def running_container(
     options = list(HARDENED)
     if data:
         options.append(f"--volume={data / 'feast'}:/data/feast:ro")
+        options.append(f"--group-add={(data / 'feast').stat().st_gid}")  # its files are readable by their group only
     if predictions:
         options.append(f"--volume={predictions}:/data/predictions")
     if environment.engine.name == "podman":

@@ -3,10 +3,15 @@
 import os
 import platform
 import tarfile
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from feature_repo.settings import Settings
+from holdfast.container_image.build import _containerize
 from holdfast.container_image.content_policy import check_contents
 from holdfast.container_image.engine import ContainerEngine, ContainerEngineError, find_engine
 from holdfast.container_image.pip_settings import _parse_pip_settings
@@ -166,6 +171,23 @@ def test_find_engine_returns_the_first_running_engine(monkeypatch: pytest.Monkey
         find_engine("docker")
     with pytest.raises(ContainerEngineError, match="docker ps ended with status 1: output"):
         ContainerEngine("docker").run("ps")
+
+
+def test_containerize_runs_no_module_of_the_shared_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every user of the machine can write files there, such as a module that Python would import first."""
+    shared, private = tmp_path / "shared", tmp_path / "private"
+    for folder in (shared, private):
+        folder.mkdir()
+    for name in ("bentoml", "json", "click"):
+        (shared / f"{name}.py").write_text("import sys; sys.exit('code of another user')")
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    monkeypatch.setenv("TMPDIR", str(shared))
+    bento = SimpleNamespace(tag="holdfast:missing")
+    with pytest.raises(ContainerEngineError):
+        _containerize(ContainerEngine("docker"), Settings(), cast(Any, bento), "holdfast:1", [], private)
+    assert "code of another user" not in capfd.readouterr().err
 
 
 def test_container_document_names_every_tested_option() -> None:

@@ -111,6 +111,26 @@ def test_list_components_external_tracking_server_has_no_mlflow_component(
     assert component_environment(Settings(), LocalSettings())["HOLDFAST_MLFLOW_URL"] == "https://mlflow.example"
 
 
+def test_list_components_database_password_is_in_no_command_line(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every user of the machine can read command lines."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://mlflow:s3cret@db.example/mlflow")
+    assert not [item.name for item in list_components(Settings(), LocalSettings()) if "s3cret" in item.command_line]
+    assert "s3cret" in component_environment(Settings(), LocalSettings())["MLFLOW_BACKEND_STORE_URI"]
+
+
+def test_supervisor_processes_files_have_no_permissions_for_others(tmp_path: Path) -> None:
+    code = f"open({str(tmp_path / 'written')!r}, 'w')"
+    component = Component("writer", "w", (sys.executable, "-S", "-c", code), one_shot=True)
+    with Supervisor([component], {DATA_VARIABLE: str(tmp_path)}, tmp_path / "logs") as supervisor:
+        wait_for(supervisor.is_ready, 60, lambda: "no Supervisor")
+        supervisor.start(component)
+        wait_for((tmp_path / "written").exists, 60, lambda: "no file")
+    for file in (tmp_path / "written", tmp_path / "logs" / "writer.log", tmp_path / "logs" / "supervisord.log"):
+        assert file.stat().st_mode & 0o007 == 0, file
+
+
 def test_supervisor_configuration_escapes_special_characters(tmp_path: Path) -> None:
     component = Component("odd", "special characters", ("echo", "50%"))
     read = configparser.RawConfigParser()

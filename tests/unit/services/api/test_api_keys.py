@@ -299,7 +299,7 @@ def test_keys_are_not_in_repr(file: Path) -> None:
     assert repr(ring) == str(ring) == "KeyRing(2 keys)"
 
 
-@pytest.mark.parametrize(("mode", "what"), [(0o644, "read"), (0o602, "change"), (0o666, "change"), (0o640, None)])
+@pytest.mark.parametrize(("mode", "what"), [(0o644, "read"), (0o604, "read"), (0o640, None)])
 def test_key_file_readable_by_all_is_logged_once(
     mode: int, what: str | None, file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
@@ -311,6 +311,18 @@ def test_key_file_readable_by_all_is_logged_once(
     warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
     assert len(warnings) == (what is not None)
     assert all(f"every user of this machine can {what} it" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o660])
+def test_key_file_that_others_may_write_is_refused(mode: int, file: Path, clock: Clock) -> None:
+    """Otherwise another user of the machine could add a key."""
+    ring = KeyRing(None, file)
+    file.write_text(line("intruder", NEW))
+    file.chmod(mode)
+    with pytest.raises(ApiKeysError, match="other users can change it, and add keys"):
+        KeyRing(None, file)
+    clock.now += 1
+    assert ring.find_name(NEW) is None
 
 
 def test_find_name_by_threads_during_changes_succeeds(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,50 @@
+"""Tests of names that become parts of a path, read from records that an attacker may have changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_repo.settings import Settings
+from holdfast.core.path_names import PathNameError, require_path_name
+from holdfast.feast_stores.open_store import version_folder
+from holdfast.ingestion.batches import list_batches
+
+_ESCAPES = ["../other", "..", ".", "", "/etc", "a/b", "a\\b", "a\0b", "-rf", "~", "a\n", "a" * 300, "é"]
+
+
+@given(st.text(max_size=40) | st.sampled_from(_ESCAPES))
+def test_require_path_name_result_stays_in_the_folder(name: str) -> None:
+    try:
+        require_path_name(name, "id")
+    except PathNameError:
+        return
+    folder = Path("/data/folder")
+    assert (folder / name).resolve().parent == folder
+
+
+@pytest.mark.parametrize("name", ["0123456789ab", "2024-01-01_sales-3", "v3-0a1b.parquet", "as_of=2024"])
+def test_require_path_name_accepts_own_names(name: str) -> None:
+    assert require_path_name(name, "id") == name
+
+
+@pytest.mark.parametrize("name", _ESCAPES)
+def test_version_folder_of_a_path_raises(name: str) -> None:
+    with pytest.raises(PathNameError, match="is no id of a version of the feature definitions"):
+        version_folder(name)
+
+
+def test_list_batches_with_a_path_as_id_raises(tmp_path: Path) -> None:
+    """The paths of a batch's files are built from the id in its manifest."""
+    folder = tmp_path / "batches" / "one"
+    folder.mkdir(parents=True)
+    required = {"source": "x", "source_sha256": "0", "mapping_sha256": "0", "ingested_at": "2024-01-01T00:00:00Z"}
+    counts = ("rows_read", "rows_added", "rows_already_known", "rows_quarantined", "rows_already_quarantined")
+    manifest = (
+        required | dict.fromkeys(counts, 0) | {"batch_id": "../../other", "first_event": None, "last_event": None}
+    )
+    (folder / "batch.json").write_text(json.dumps(manifest))
+    with pytest.raises(PathNameError, match="is no batch id"):
+        list_batches(Settings(data=tmp_path, mlflow_tracking_uri="sqlite://"))
