@@ -1,27 +1,31 @@
-"""Churn labels, as a pure Ibis expression, and their compilation to SQL.
+"""Labels: functions in pure Ibis that decide which customers are active at a cut-off and which of them churned.
 
-The SQL is stored with each model version, so that its outcomes stay those of its training after the code has changed.
-
-A customer is active at a cut-off if they purchased in ``[cutoff - activity_days, cutoff)``. An active customer has
-churned if they made no purchase in ``[cutoff, cutoff + horizon_days)``.
+The setting ``HOLDFAST_LABEL`` names one of ``LABELS``. Its SQL is stored with each model version, so that outcomes stay
+those of the training after the code has changed. The names of a function's parameters are those of source tables
+(``feature_repo.source_tables``), ``cutoffs``, and of settings: ``horizon_days``, ``activity_days`` and ``grace_days``.
+A function returns one row per cut-off and active customer: ``customer_id``, ``cutoff`` and ``churned`` (bool).
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
 
+from feature_repo.contracts import contract_ends
 from feature_repo.source_tables import SOURCE_TABLES, UTC_TIMESTAMP
 
 CUTOFFS = "cutoffs"  # table with the column cutoff
 
-# As churn_labels: transactions, cut-offs, horizon_days, activity_days -> labels.
-LabelFunction = Callable[[ir.Table, ir.Table, int, int], ir.Table]
+LabelFunction = Callable[..., ir.Table]
 
 
 def churn_labels(transactions: ir.Table, cutoffs: ir.Table, horizon_days: int, activity_days: int) -> ir.Table:
-    """Label the active customers of each cut-off.
+    """Label the customers with a recent purchase: churned without a purchase in the horizon.
+
+    A customer is active who purchased in ``[cutoff - activity_days, cutoff)``, and has churned without a purchase in
+    ``[cutoff, cutoff + horizon_days)``.
 
     Args:
         transactions: Transactions known at the time of training.
@@ -48,31 +52,97 @@ def churn_labels(transactions: ir.Table, cutoffs: ir.Table, horizon_days: int, a
     return per_customer.filter(per_customer.active).drop("active")
 
 
-def label_sql(horizon_days: int, activity_days: int, build: LabelFunction = churn_labels) -> str:
-    """Compile the label to SQL for DuckDB.
+def renewal_labels(
+    transactions: ir.Table, attributes: ir.Table, cutoffs: ir.Table, horizon_days: int, grace_days: int
+) -> ir.Table:
+    """Label the customers whose contract ends in the horizon: churned if it is not renewed in time.
+
+    A customer is active whose contract, as stated before the cut-off, ends in ``(cutoff, cutoff + horizon_days]``, and
+    who has purchased before the cut-off: only such customers have features. The customer has churned unless the value
+    valid at that end plus ``grace_days`` is a later end. Statements count if they are valid before that time.
 
     Args:
-        horizon_days: Days after the cut-off without a purchase that make a customer churned.
-        activity_days: Days before the cut-off with a purchase that make a customer active.
-        build: Label function.
+        transactions: Transactions known at the time of training.
+        attributes: Attributes known at the time of training, corrected values dropped.
+        cutoffs: Column ``cutoff``: times that separate history from outcome. Horizon and grace must have passed: see
+            :func:`closed_cutoffs`.
+        horizon_days: Days after the cut-off in which the contract of an active customer ends.
+        grace_days: Days after the end until which a renewal counts.
 
     Returns:
-        Query over the tables ``transactions`` and ``cutoffs``.
+        Table with one row per cut-off and active customer: ``customer_id``, ``cutoff``, ``churned`` (bool).
     """
-    tables = {"transactions": SOURCE_TABLES["transactions"], CUTOFFS: {"cutoff": UTC_TIMESTAMP}}
-    transactions, cutoffs = (ibis.table(columns, name=name) for name, columns in tables.items())
-    return str(ibis.to_sql(build(transactions, cutoffs, horizon_days, activity_days), "duckdb"))
+    ends = contract_ends(attributes)
+    stated = ends.join(
+        cutoffs,
+        [
+            ends.stated_at < cutoffs.cutoff,
+            ends.replaced_at.isnull() | (ends.replaced_at >= cutoffs.cutoff),
+            ends.contract_end > cutoffs.cutoff,
+            ends.contract_end <= cutoffs.cutoff + ibis.interval(days=horizon_days),
+        ],
+    )
+    due = stated.select("customer_id", "cutoff", "contract_end").mutate(
+        decided_at=lambda row: row.contract_end + ibis.interval(days=grace_days)
+    )
+    final = ends.select("customer_id", "stated_at", "replaced_at", final_end=ends.contract_end)
+    decided = due.join(
+        final,
+        [
+            due.customer_id == final.customer_id,
+            final.stated_at < due.decided_at,
+            final.replaced_at.isnull() | (final.replaced_at >= due.decided_at),
+        ],
+    )
+    labels = decided.select(
+        "customer_id", "cutoff", churned=~(decided.final_end > decided.contract_end).fill_null(False)
+    )
+    purchases = (
+        transactions.filter(transactions.amount > 0)
+        .group_by("customer_id")
+        .aggregate(first_purchase=transactions.event_timestamp.min())
+    )
+    known = labels.join(
+        purchases, [labels.customer_id == purchases.customer_id, purchases.first_purchase < labels.cutoff]
+    )
+    return known.select("customer_id", "cutoff", "churned")
+
+
+LABELS: Mapping[str, LabelFunction] = {"no_purchase": churn_labels, "not_renewed": renewal_labels}
+
+
+def label_sql(build: LabelFunction, **days: int) -> str:
+    """Compile a label to SQL for DuckDB.
+
+    Args:
+        build: Label function.
+        days: ``horizon_days``, ``activity_days`` and ``grace_days``; those that are no parameter have no effect.
+
+    Returns:
+        Query over source tables and the table ``cutoffs``.
+
+    Raises:
+        ValueError: The function has another parameter.
+    """
+    tables = SOURCE_TABLES | {CUTOFFS: {"cutoff": UTC_TIMESTAMP}}
+    arguments = days | {name: ibis.table(columns, name=name) for name, columns in tables.items()}
+    names = list(inspect.signature(build).parameters)
+    if unknown := [name for name in names if name not in arguments]:
+        raise ValueError(
+            f"The label {build.__name__} has the parameter {unknown[0]}; it must be one of {', '.join(arguments)}."
+        )
+    return str(ibis.to_sql(build(**{name: arguments[name] for name in names}), "duckdb"))
 
 
 def closed_cutoffs(
-    first_event: datetime, as_of: datetime, horizon_days: int, min_history_days: int = 30
+    first_event: datetime, as_of: datetime, outcome_days: int, min_history_days: int = 30
 ) -> list[datetime]:
-    """List the first days of months whose horizon has closed.
+    """List the first days of months whose outcomes are known.
 
     Args:
         first_event: Time of the first transaction.
-        as_of: Time by which the horizon must have closed.
-        horizon_days: Length of the horizon, days.
+        as_of: Time by which the outcomes must be known.
+        outcome_days: Days from a cut-off until its outcomes are known.
         min_history_days: Least history before the earliest cut-off, days; the default fills the shortest window.
 
     Returns:
@@ -80,7 +150,7 @@ def closed_cutoffs(
     """
     year, month = first_event.year, first_event.month
     cutoffs: list[datetime] = []
-    while (cutoff := datetime(year, month, 1, tzinfo=first_event.tzinfo)) + timedelta(days=horizon_days) <= as_of:
+    while (cutoff := datetime(year, month, 1, tzinfo=first_event.tzinfo)) + timedelta(days=outcome_days) <= as_of:
         if cutoff >= first_event + timedelta(days=min_history_days):
             cutoffs.append(cutoff)
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)

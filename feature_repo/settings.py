@@ -115,9 +115,27 @@ class Settings(EnvironmentSettings):
         description="Current time where no as_of is given: 'wall', the system clock; 'data', the midnight after the "
         "last transaction; or a fixed time. Default: 'data' in a folder that replays a historical data set.",
     )
-    horizon_days: int = Field(default=90, ge=1, description="A customer without a purchase for this long has churned.")
+    label: Literal["no_purchase", "not_renewed"] = Field(
+        default="no_purchase",
+        description="What churn is. 'no_purchase': no purchase in the horizon. 'not_renewed': a contract, the "
+        "attribute contract_end, that is not renewed by its end plus the grace.",
+    )
+    horizon_days: int = Field(
+        default=90,
+        ge=1,
+        description="A customer without a purchase for this long has churned; with the label 'not_renewed' models are "
+        "trained on customers whose contract ends within so many days.",
+    )
     activity_days: int = Field(
-        default=180, ge=1, description="Models are trained on customers with a purchase in the last so many days."
+        default=180,
+        ge=1,
+        description="With the label 'no_purchase' models are trained on customers with a purchase in the last so many "
+        "days.",
+    )
+    grace_days: int = Field(
+        default=14,
+        ge=0,
+        description="With the label 'not_renewed', days after the end of a contract until which a renewal counts.",
     )
     mlflow_tracking_uri: str = Field(
         default="",

@@ -16,6 +16,7 @@ from holdfast.models.fingerprint import fingerprint
 from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
 from holdfast.runtime.progress import report_progress
 from holdfast.training.dataset import TrainingSet, assemble_training_set
+from holdfast.training.label_query import current_label
 from holdfast.training.lineage import Lineage, build_lineage
 from holdfast.training.recipe import BASE_RATE
 from holdfast.training.settings import TrainingSettings
@@ -48,7 +49,7 @@ def collect_lineage_task(
     settings: Settings, training: TrainingSettings, definitions: str, as_of: datetime, known_at: datetime
 ) -> Lineage:
     """Collect what the training depends on: batches, definitions, settings, code."""
-    parts = fingerprint(open_version(settings, definitions), settings.horizon_days, settings.activity_days)
+    parts = fingerprint(open_version(settings, definitions), current_label(settings))
     return build_lineage(settings, training, parts, as_of, known_at)
 
 
@@ -122,7 +123,7 @@ def choose_model_task(
     from holdfast.training.model_selection import choose_model
 
     report_progress("comparing the families and the calibrations")
-    return choose_model(best, data, split, training, settings.horizon_days)
+    return choose_model(best, data, split, training, data.terms.outcome_days)
 
 
 @task(name="test and register")

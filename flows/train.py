@@ -25,6 +25,7 @@ from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.label import LabelTerms
 from holdfast.reporting.flow_results import GatesResult, TrainResult
 from holdfast.runtime.progress import report_progress
 from holdfast.training.dataset import find_labeled_cutoffs
@@ -74,7 +75,7 @@ def _train(settings: Settings, training: TrainingSettings, definitions: str, lin
 
     as_of, known_at = lineage.as_of, lineage.known_at
     labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
-    split = labeled.split(training, settings.horizon_days)
+    split = labeled.split(training, LabelTerms.of(settings).outcome_days)
     for note in labeled.describe():
         report_progress(note)
     report_progress(f"building the features of {format_count(len(split.cutoffs), 'cut-off')}")

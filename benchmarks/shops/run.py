@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.shops.results import ShopResult, Status, score_predictions
 from feature_repo.settings import Settings, apply_environment
 from holdfast.core.errors import HoldfastError
+from holdfast.training.label_query import current_label
 from holdfast.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _train(settings: Settings, job: ShopJob, measured: ShopResult, definitions: 
     split = labeled.split(training, settings.horizon_days)
     data = build_training_set(settings, definitions, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
-    parts = fingerprint(open_version(settings, definitions), settings.horizon_days, settings.activity_days)
+    parts = fingerprint(open_version(settings, definitions), current_label(settings))
     lineage = build_lineage(settings, training, parts, as_of, known_at)
     best = []
     if split.folds:

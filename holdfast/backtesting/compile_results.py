@@ -101,8 +101,9 @@ def _matured_cohorts(
     for as_of in plan.steps:
         table = next((tables[as_of] for tables in scored if as_of in tables), None)
         if table is not None and is_mature(settings, label, as_of, plan.arrived, plan.arrived):
-            churned = load_cohort_outcomes(settings, label, table, as_of, plan.arrived)
-            cohorts.append(MaturedCohort(as_of, maturity_time(label, as_of), table[ENTITY_KEY].tolist(), churned))
+            outcomes = load_cohort_outcomes(settings, label, table, as_of, plan.arrived)
+            customers = table.loc[outcomes.index, ENTITY_KEY].tolist()
+            cohorts.append(MaturedCohort(as_of, maturity_time(label, as_of), customers, outcomes.to_numpy()))
     return cohorts
 
 

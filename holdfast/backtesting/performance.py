@@ -78,6 +78,7 @@ def evaluate_policies(
         for policy, tables in scored.items():
             if (table := tables.get(cohort.as_of)) is None:
                 continue
+            table = table[table[ENTITY_KEY].isin(cohort.customers)]  # of the others the outcome is unknown
             if table[ENTITY_KEY].tolist() != cohort.customers:
                 raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
             scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()

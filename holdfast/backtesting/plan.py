@@ -16,6 +16,7 @@ from holdfast.feature_store.snapshots import NoDataError, effective_known_at
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.models.label import LabelTerms
 from holdfast.training.lineage import Utc
 from holdfast.training.settings import TrainingSettings
 
@@ -41,8 +42,7 @@ class BacktestPlan(BaseModel):
         training: Settings of the trainings.
         thresholds: Thresholds of the gates.
         rules: Settings of the policies.
-        horizon_days: Horizon of the label.
-        activity_days: Activity window.
+        label: Terms of the label.
         code: SHA-256 of code and lock file.
     """
 
@@ -56,8 +56,7 @@ class BacktestPlan(BaseModel):
     training: TrainingSettings
     thresholds: GateSettings
     rules: PolicySettings
-    horizon_days: int
-    activity_days: int
+    label: LabelTerms
     code: str
 
     def known_at(self, step: datetime) -> datetime:
@@ -165,8 +164,7 @@ def make_plan(
         training=training.model_copy(update={"search": untimed_search}),
         thresholds=thresholds,
         rules=rules,
-        horizon_days=settings.horizon_days,
-        activity_days=settings.activity_days,
+        label=LabelTerms.of(settings),
         code=_hash_code(),
     )
 

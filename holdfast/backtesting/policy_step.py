@@ -35,7 +35,7 @@ def find_newly_matured(
     """Find cohorts that have matured since the previous step.
 
     Args:
-        settings: Give the horizon.
+        settings: Give the label.
         earlier: Steps before ``as_of``.
         as_of: Time of the step.
         known_at: Arrival time up to which data count.
@@ -118,7 +118,8 @@ def _measure_decay(
 ) -> Performance:
     """Measure performance on a matured cohort, and read the test metrics of the version that scored it."""
     scored = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
-    churned = load_cohort_outcomes(settings, current_label(settings), scored, cohort, job.plan.known_at(as_of))
+    outcomes = load_cohort_outcomes(settings, current_label(settings), scored, cohort, job.plan.known_at(as_of))
+    scored, churned = scored.loc[outcomes.index], outcomes.to_numpy()
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), job.plan.training.resamples, job.plan.training.seed)
     run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
     return Performance(

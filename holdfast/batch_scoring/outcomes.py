@@ -1,7 +1,8 @@
-"""Outcomes of scored customers, by the label of the model version that scored them, after the horizon has passed."""
+"""Outcomes of scored customers, by the label of the model version that scored them, once they are known."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
@@ -12,18 +13,20 @@ import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from feature_repo.transformations import known_rows
-from holdfast.core.types import Bools
-from holdfast.ingestion.history_extent import DataGap, read_extent
-from holdfast.ingestion.tables import scan_table
-from holdfast.models.label import LabelDefinition
-from holdfast.training.label_query import query_labels
+from holdfast.ingestion.history_extent import DataGap
+from holdfast.ingestion.kinds import KindName
+from holdfast.models.label import LabelDefinition, LabelTerms
+from holdfast.training.label_extent import read_label_extent
+from holdfast.training.label_query import query_labels, scan_label_tables
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 _LABELS = 500_000  # at once: takes about 300 MB
 
 
-def maturity_time(label: LabelDefinition, cohort: datetime) -> datetime:
-    """Return the time at which the horizon of a cohort ends.
+def maturity_time(label: LabelTerms, cohort: datetime) -> datetime:
+    """Return the time at which the outcomes of a cohort are known.
 
     Args:
         label: Label of the version that scored.
@@ -32,7 +35,7 @@ def maturity_time(label: LabelDefinition, cohort: datetime) -> datetime:
     Returns:
         The time, UTC.
     """
-    return cohort + timedelta(days=label.horizon_days)
+    return cohort + timedelta(days=label.outcome_days)
 
 
 def is_mature(
@@ -45,7 +48,7 @@ def is_mature(
 ) -> bool:
     """Check that the outcomes of a cohort are known.
 
-    Days after the end of the data, or in a gap, are not days without purchases.
+    Days after the end of the data, or in a gap, are not days without purchases or renewals.
 
     Args:
         settings: Settings with the data folder.
@@ -56,9 +59,9 @@ def is_mature(
         ends_at: Latest scoring time of the cohort; None for ``cohort``.
 
     Returns:
-        True for a mature cohort whose horizon is covered by data.
+        True for a mature cohort that data cover until its outcomes.
     """
-    extent, matures_at = read_extent(settings, known_at, as_of), maturity_time(label, ends_at or cohort)
+    extent, matures_at = read_label_extent(settings, label, known_at, as_of), maturity_time(label, ends_at or cohort)
     if extent is None or min(as_of, extent.end) < matures_at:
         return False
     return extent.find_gap(cohort, matures_at) is None
@@ -72,7 +75,7 @@ def find_outcome_gap(
     as_of: datetime,
     known_at: datetime,
 ) -> DataGap | None:
-    """Find a gap in the data within the horizon of a cohort, whose outcomes it hides.
+    """Find a gap in the data before the outcomes of a cohort, which it hides.
 
     Args:
         settings: Settings with the data folder.
@@ -85,14 +88,17 @@ def find_outcome_gap(
     Returns:
         The gap; None without one.
     """
-    extent = read_extent(settings, known_at, as_of)
+    extent = read_label_extent(settings, label, known_at, as_of)
     return None if extent is None else extent.find_gap(cohort, maturity_time(label, ends_at))
 
 
 def load_cohort_outcomes(
     settings: Settings, label: LabelDefinition, scored: pd.DataFrame, cohort: datetime, known_at: datetime
-) -> Bools:
+) -> "pd.Series[bool]":
     """Compute the outcomes of a mature cohort.
+
+    With contracts a customer has no outcome whose contract did not end in the horizon after all: a renewal or a
+    cancellation of before the scoring time arrived after it.
 
     Args:
         settings: Settings with the data folder.
@@ -102,16 +108,16 @@ def load_cohort_outcomes(
         known_at: Arrival time up to which data count.
 
     Returns:
-        True for customers who churned, shape (rows of ``scored``,).
+        True for customers who churned, by their row in ``scored``, without those who have no outcome.
 
     Raises:
         RuntimeError: A scored customer was never active: scores and data do not belong together.
     """
     churned = load_outcomes(settings, label, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
-    if churned.isna().any():
+    if churned.isna().any() and not label.has_contracts:
         missing = scored[ENTITY_KEY][churned.isna().to_numpy()].iloc[0]
         raise RuntimeError(f"Customer {missing!r} was scored at {cohort:%Y-%m-%d} but is not in the data as active.")
-    return churned.to_numpy(dtype=bool)
+    return churned.set_axis(scored.index).dropna().astype(bool)
 
 
 def load_outcomes(
@@ -134,13 +140,13 @@ def load_outcomes(
     churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
-    transactions = scan_table(connection, settings, known_at=known_at)
     for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
         columns = {"row": positions, ENTITY_KEY: rows[ENTITY_KEY].iloc[positions], "cutoff": cutoffs.iloc[positions]}
         requested = pa.table({name: pa.array(values) for name, values in columns.items()})
         table = connection.create_table("requested", requested, overwrite=True)
         times = sorted(requested["cutoff"].unique().to_pylist())
-        known = _select_transactions(label, transactions, times, known_at).semi_join(table, ENTITY_KEY)
+        tables = _scan_history(connection, settings, label, times, known_at)
+        known = {name: rows.semi_join(table, ENTITY_KEY) for name, rows in tables.items()}
         labels = query_labels(connection, label, known, times)
         found = connection.to_pyarrow(table.join(labels, [ENTITY_KEY, "cutoff"]).select("row", "churned"))
         labeled = found["row"].to_numpy()
@@ -164,9 +170,12 @@ def _iter_label_batches(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> I
         yield order[start:]
 
 
-def _select_transactions(
-    label: LabelDefinition, transactions: ir.Table, cutoffs: Sequence[datetime], known_at: datetime
-) -> ir.Table:
-    known = known_rows(transactions, maturity_time(label, cutoffs[-1]), known_at)
-    # Labels need no earlier rows, so the filter avoids reading whole files.
-    return known.filter(known.event_timestamp >= ibis.literal(cutoffs[0] - timedelta(days=label.activity_days)))
+def _scan_history(
+    connection: "Backend", settings: Settings, label: LabelDefinition, cutoffs: Sequence[datetime], known_at: datetime
+) -> dict[KindName, ir.Table]:
+    tables = scan_label_tables(connection, settings, label, maturity_time(label, cutoffs[-1]), known_at)
+    if not label.has_contracts:
+        # The label needs no earlier rows, so the filter avoids reading whole files.
+        rows, start = tables["transactions"], ibis.literal(cutoffs[0] - timedelta(days=label.activity_days))
+        tables["transactions"] = rows.filter(rows.event_timestamp >= start)
+    return tables

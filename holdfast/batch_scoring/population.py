@@ -1,15 +1,11 @@
-"""Customers to score with their model inputs, and the mask of active customers."""
+"""Customers to score, with their model inputs."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
-
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.core.formatting import format_count
-from holdfast.core.types import Bools, Floats
+from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.historical_features import read_features_at
@@ -70,10 +66,10 @@ def load_active_customers(
     known_at: datetime,
     label: LabelDefinition | None = None,
 ) -> ScoringPopulation:
-    """Load the customers with a purchase in the activity window before ``as_of``.
+    """Load the customers that are active at ``as_of`` by the label.
 
     The functions of the training set select and join them, so scoring and training use the same customers. Nothing at
-    or after ``as_of`` is read; the labels would be "no purchase so far" for all and are dropped. The snapshots of
+    or after ``as_of`` is read; the labels would be "churned" for all and are dropped. The snapshots of
     ``as_of`` must exist as built at ``known_at``.
 
     Args:
@@ -93,21 +89,7 @@ def load_active_customers(
     rows = assemble_training_set(settings, definitions, [as_of], as_of, known_at, label)
     if not len(rows.y):
         raise NoDataError(
-            f"No customer bought in the {format_count(label.activity_days, 'day')} before {as_of:%Y-%m-%d %H:%M} "
-            f"UTC, as known at {known_at:%Y-%m-%d %H:%M} UTC: no customer can be scored. Ingest newer data, or choose "
-            "another time."
+            f"There is no customer {label.describe_customers(f'{as_of:%Y-%m-%d %H:%M} UTC')}, as known at "
+            f"{known_at:%Y-%m-%d %H:%M} UTC: no customer can be scored. Ingest newer data, or choose another time."
         )
     return ScoringPopulation(as_of, rows.keys[ENTITY_KEY].tolist(), rows.x, rows.inputs)
-
-
-def active_mask(recency_days: npt.ArrayLike, activity_days: int) -> Bools:
-    """Mark active customers by recency; models are trained and therefore evaluated on active customers only.
-
-    Args:
-        recency_days: Days since the last purchase, NaN if unknown, shape (customers,).
-        activity_days: Length of the activity window in days.
-
-    Returns:
-        True for active customers and for unknown recency, shape (customers,).
-    """
-    return ~(np.asarray(recency_days, dtype=np.float64) > activity_days)

@@ -14,11 +14,10 @@ from pandera.typing import Series
 from feature_repo.names import ENTITY_KEY
 from feature_repo.timestamps import as_utc
 from holdfast.batch_scoring.champion_model import ScoringModel
-from holdfast.batch_scoring.population import ScoringPopulation, active_mask
+from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.ingestion.schemas import UtcMicroseconds
-from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.models.reason_codes import MAX_REASONS
 
 
@@ -27,7 +26,7 @@ class ScoresSchema(pa.DataFrameModel):
 
     Attributes:
         will_churn: The probability is at or above ``threshold``.
-        active: The customer bought in the activity window; otherwise the score is an extrapolation.
+        active: The model was trained on such customers; otherwise the score is an extrapolation.
         reasons: Up to three texts, strongest first; null for a model without exact contributions.
         reason_details: The same reasons as ``effect`` (log-odds), ``direction`` ("raises" or "lowers" the risk) and
             ``inputs``; null like ``reasons``.
@@ -99,6 +98,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
         pandera.errors.SchemaErrors: A score is no probability.
     """
     contract, count = champion.contract, len(customers.ids)
+    activity = contract.terms.activity
     probabilities, why = champion.score(customers), champion.reasons(customers)
     times = pd.Series([customers.as_of] * count, dtype="datetime64[us, UTC]")
     details = [
@@ -114,7 +114,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
             "churn_probability": probabilities,
             "will_churn": probabilities >= contract.threshold,
             "threshold": contract.threshold,
-            "active": active_mask(customers.x[:, contract.inputs.index(RECENCY_FEATURE)], contract.activity_days),
+            "active": activity.mask(customers.x[:, contract.inputs.index(activity.feature)]),
             "reasons": _objects([None if row is None else [item.text for item in row] for row in why]),
             "reason_details": _objects(details),
             "model_version": contract.model_version,

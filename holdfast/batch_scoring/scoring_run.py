@@ -102,9 +102,9 @@ def score_customers(
         table = build_scores(load_all_customers(settings, champion.contract.definitions, as_of, effective), champion)
         if not table["active"].any():
             raise NoActiveCustomersError(
-                f"No customer bought in the {format_count(champion.contract.activity_days, 'day')} before "
-                f"{format_minute(as_of)}, as known at {format_minute(known_at)}: the champion was not trained on such "
-                "customers. Ingest newer data, or choose another time."
+                f"There is no customer {champion.contract.terms.describe_customers(format_minute(as_of))}, as known at "
+                f"{format_minute(known_at)}: the champion was trained on such customers only. Ingest newer data, or "
+                "choose another time."
             )
         if earlier is not None:
             archive_previous(settings, earlier)

@@ -1,4 +1,4 @@
-"""Rows of the transactions table per day."""
+"""Rows of a table per day."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ import numpy as np
 from feature_repo.timestamps import DAY_US, from_epoch_us
 from holdfast.core.parquet_files import create_parquet_view
 from holdfast.ingestion.flow_breaks import Days
-from holdfast.ingestion.kinds import TRANSACTIONS
+from holdfast.ingestion.kinds import KINDS, KindName
 
 
 class DailyRows(NamedTuple):
@@ -57,25 +57,35 @@ class DailyRows(NamedTuple):
 
 
 @lru_cache(maxsize=16)  # batches are immutable
-def read_daily_rows(files: tuple[Path, ...]) -> DailyRows:
+def read_daily_rows(files: tuple[Path, ...], kind: KindName = "transactions", part: str | None = None) -> DailyRows:
     """Read the daily rows of a table.
 
     Args:
-        files: Files of transactions; none for an empty table.
+        files: Files of the table; none for an empty table.
+        kind: Kind of the table.
+        part: Part of the table, such as the name of an attribute; None for all rows.
 
     Returns:
         All days with rows.
     """
-    return query_daily_rows(files)
+    return query_daily_rows(files, kind=kind, part=part)
 
 
-def query_daily_rows(files: Sequence[Path], first: int | None = None, last: int | None = None) -> DailyRows:
+def query_daily_rows(
+    files: Sequence[Path],
+    first: int | None = None,
+    last: int | None = None,
+    kind: KindName = "transactions",
+    part: str | None = None,
+) -> DailyRows:
     """Query the daily rows of a table.
 
     Args:
-        files: Files of transactions; none for an empty table.
+        files: Files of the table; none for an empty table.
         first: First day since 1970; None for no limit.
         last: Last day since 1970; None for no limit.
+        kind: Kind of the table.
+        part: Part of the table, such as the name of an attribute; None for all rows.
 
     Returns:
         Days with rows in the period.
@@ -85,13 +95,14 @@ def query_daily_rows(files: Sequence[Path], first: int | None = None, last: int 
     start = datetime.min.replace(tzinfo=UTC) if first is None else from_epoch_us(first * DAY_US)
     end = datetime.max.replace(tzinfo=UTC) if last is None else from_epoch_us((last + 1) * DAY_US)
     with duckdb.connect() as connection:
-        create_parquet_view(connection, "transactions", files, TRANSACTIONS.table)
+        create_parquet_view(connection, "stored", files, KINDS[kind].table)
+        of_part = "" if part is None else f" AND {KINDS[kind].part} = ?"
         table = connection.execute(
             # not the cast of a zoned timestamp, which takes three times as long as the rest
             "SELECT make_timestamp(epoch_us(event_timestamp))::DATE AS day, count(DISTINCT customer_id) AS customers, "
-            "count(*) AS rows, epoch_us(min(event_timestamp)) AS first_us FROM transactions "
-            "WHERE event_timestamp >= ? AND event_timestamp < ? GROUP BY day ORDER BY day",
-            [start, end],
+            "count(*) AS rows, epoch_us(min(event_timestamp)) AS first_us FROM stored "
+            f"WHERE event_timestamp >= ? AND event_timestamp < ?{of_part} GROUP BY day ORDER BY day",
+            [start, end, *([] if part is None else [part])],
         ).fetchnumpy()
     days = np.asarray(table["day"], dtype="datetime64[D]").astype(np.int64)
     return DailyRows(days, *(np.asarray(table[name], dtype=np.int64) for name in ("customers", "rows", "first_us")))

@@ -1,4 +1,4 @@
-"""Extent of the transactions known at a time: begin and end of the data, and gaps, by :mod:`.flow_breaks`."""
+"""Extent of the rows known at a time: begin and end of the data, and gaps, by :mod:`.flow_breaks`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ import numpy as np
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us, from_epoch_us
-from holdfast.ingestion.batches import Batch, transaction_files
+from holdfast.ingestion.batches import Batch, table_files, transaction_files
 from holdfast.ingestion.daily_rows import DailyRows, query_daily_rows, read_daily_rows
 from holdfast.ingestion.flow_breaks import DailyFlow, find_breaks
-from holdfast.ingestion.kinds import TRANSACTIONS
+from holdfast.ingestion.kinds import TRANSACTIONS, KindName
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class DataGap:
 
 @dataclass(frozen=True)
 class HistoryExtent:
-    """Extent of the known transactions.
+    """Extent of the known rows of a table, or of a part of it.
 
     Attributes:
         begin: First event of the flow of rows.
@@ -121,25 +121,33 @@ class HistoryExtent:
 
 
 def read_extent(
-    settings: Settings, known_at: datetime | None = None, as_of: datetime | None = None
+    settings: Settings,
+    known_at: datetime | None = None,
+    as_of: datetime | None = None,
+    kind: KindName = "transactions",
+    part: str | None = None,
 ) -> HistoryExtent | None:
-    """Read the extent of the transactions.
+    """Read the extent of the rows of a table.
 
     Args:
         settings: Settings with the data folder.
         known_at: Time at which the rows must be valid: until an export fills a gap, the gap is there; None for now.
         as_of: Time before which the rows must be; None for all.
+        kind: Kind of the table.
+        part: Part of the table, such as the name of an attribute; None for all rows.
 
     Returns:
-        The extent; None without transactions.
+        The extent; None without rows.
     """
-    files = tuple(transaction_files(settings, known_at))
-    return _read_files(files, None if as_of is None else epoch_us(as_of)) if files else None
+    files = tuple(table_files(settings, kind, known_at))
+    return _read_files(files, None if as_of is None else epoch_us(as_of), kind, part) if files else None
 
 
 @lru_cache(maxsize=64)
-def _read_files(files: tuple[Path, ...], as_of_us: int | None) -> HistoryExtent | None:
-    daily = read_daily_rows(files)
+def _read_files(
+    files: tuple[Path, ...], as_of_us: int | None, kind: KindName = "transactions", part: str | None = None
+) -> HistoryExtent | None:
+    daily = read_daily_rows(files, kind, part)
     return _find_extent(daily if as_of_us is None else daily.select(daily.first_us < as_of_us))
 
 

@@ -14,6 +14,7 @@ from holdfast.inspection.inspection import Inspection, inspect_source
 from holdfast.inspection.inspection_report import COMMAND, describe_next, print_inspection
 from holdfast.inspection.mapping_writer import render_mapping, write_mapping
 from holdfast.inspection.proposal import parse_setting
+from holdfast.models.label import LabelTerms
 from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.training.settings import TrainingSettings
 
@@ -57,8 +58,8 @@ def run_inspection(arguments: Sequence[str]) -> int:
 
 
 def _inspect(path: Path, given: dict[str, Any]) -> Inspection:
-    horizon = Settings.from_environment().horizon_days
-    return inspect_source(path, given, horizon, TrainingSettings().min_history_days)
+    terms = LabelTerms.of(Settings.from_environment())
+    return inspect_source(path, given, terms.outcome_days, TrainingSettings().min_history_days, terms.has_contracts)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

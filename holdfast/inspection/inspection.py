@@ -45,14 +45,17 @@ class Inspection:
         return self.proposal.is_sure and self.preview is not None and not self.preview.refusal
 
 
-def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_history_days: int) -> Inspection:
+def inspect_source(
+    path: Path, given: Mapping[str, Any], outcome_days: int, min_history_days: int, has_contracts: bool = False
+) -> Inspection:
     """Take a first look at a source; nothing is stored.
 
     Args:
         path: File or folder.
         given: Keys of the mapping that a person has decided.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
         min_history_days: Days of history before the earliest cut-off.
+        has_contracts: Whether the label reads ends of contracts, so that no horizon is proposed.
 
     Returns:
         Proposal with its preview.
@@ -69,7 +72,7 @@ def inspect_source(path: Path, given: Mapping[str, Any], horizon_days: int, min_
         proposal += _ask_about_unreadable(preview)
     readiness = None
     if preview is not None and len(preview.transactions):
-        readiness = assess_readiness(preview, horizon_days, min_history_days)
+        readiness = assess_readiness(preview, outcome_days, min_history_days, has_contracts)
     return Inspection(
         path=path,
         rows=sample.source.rows_read,

@@ -9,6 +9,7 @@ from holdfast.core.errors import IngestError
 from holdfast.inspection.inspection import inspect_source
 from holdfast.inspection.inspection_report import list_questions
 from holdfast.inspection.mapping_writer import render_mapping, write_mapping
+from holdfast.models.label import LabelTerms
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def provide_mapping(settings: Settings, source: Path, min_history_days: int) -> 
     target = settings.data / "mappings" / f"{source.name}-{digest}.yaml"
     if target.exists():
         return ProposedMapping(target, f"{target}, as proposed by an earlier run")
-    inspection = inspect_source(source, {}, settings.horizon_days, min_history_days)
+    terms = LabelTerms.of(settings)
+    inspection = inspect_source(source, {}, terms.outcome_days, min_history_days, terms.has_contracts)
     if inspection.proposal.questions:
         raise IngestError(f"{source.name} needs a decision before a run:\n{list_questions(inspection)}")
     if inspection.preview is not None and inspection.preview.refusal:

@@ -16,22 +16,28 @@ class TrainingReadiness:
         history: History of purchases.
         repeat_buyers: Customers with purchases on two days or more.
         needed_days: Days of history that a training needs; None without a purchase.
-        horizon_days: Horizon that the days are for.
+        outcome_days: Days from a cut-off until its outcomes are known.
         gaps: First and last day without a row, of each long gap.
-        proposed_horizon: Horizon that fits the gaps between purchases; None without repeat purchases.
+        proposed_horizon: Horizon that fits the gaps between purchases; None without repeat purchases or with contracts.
+        has_contracts: Whether the label reads ends of contracts.
     """
 
     history: ShopHistory
     repeat_buyers: int
     needed_days: int | None
-    horizon_days: int
+    outcome_days: int
     gaps: tuple[tuple[date, date], ...]
     proposed_horizon: int | None
+    has_contracts: bool = False
 
     @property
     def is_enough(self) -> bool:
         """Return whether the history is long enough and customers return."""
         return self.needed_days is not None and self.history.days >= self.needed_days and self.repeat_buyers > 0
+
+    @property
+    def _needs(self) -> str:
+        return "horizon and grace" if self.has_contracts else "a horizon"
 
     def describe(self) -> str:
         """Describe whether a training is possible, and what is missing.
@@ -45,21 +51,24 @@ class TrainingReadiness:
         if self.history.days < self.needed_days:
             missing = self.needed_days - self.history.days
             return (
-                f"No: {days}, and a horizon of {self.horizon_days} days needs {self.needed_days:,}: "
+                f"No: {days}, and {self._needs} of {self.outcome_days} days needs {self.needed_days:,}: "
                 f"{missing:,} more days, or a shorter horizon."
             )
         if not self.repeat_buyers:
             return f"No: {days}, but no customer has purchases on two days."
-        return f"Yes: {days}, and a horizon of {self.horizon_days} days needs {self.needed_days:,}."
+        return f"Yes: {days}, and {self._needs} of {self.outcome_days} days needs {self.needed_days:,}."
 
 
-def assess_readiness(preview: Preview, horizon_days: int, min_history_days: int) -> TrainingReadiness:
+def assess_readiness(
+    preview: Preview, outcome_days: int, min_history_days: int, has_contracts: bool = False
+) -> TrainingReadiness:
     """Assess the rows that an ingest would store.
 
     Args:
         preview: Preview with at least one stored row.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
         min_history_days: Days of history before the earliest cut-off.
+        has_contracts: Whether the label reads ends of contracts.
 
     Returns:
         Readiness for training.
@@ -67,13 +76,14 @@ def assess_readiness(preview: Preview, horizon_days: int, min_history_days: int)
     history = preview.build_history()
     needed = None
     if history.first is not None and history.customers:
-        end = find_needed_end(history.first, horizon_days, min_history_days)
+        end = find_needed_end(history.first, outcome_days, min_history_days)
         needed = math.ceil((end - history.first) / timedelta(days=1))
     return TrainingReadiness(
         history=history,
         repeat_buyers=int((preview.purchases["customer_id"].value_counts() > 1).sum()),
         needed_days=needed,
-        horizon_days=horizon_days,
+        outcome_days=outcome_days,
         gaps=preview.find_gaps(),
-        proposed_horizon=fit_horizon(history.gaps, horizon_days).proposed_days,
+        proposed_horizon=None if has_contracts else fit_horizon(history.gaps, outcome_days).proposed_days,
+        has_contracts=has_contracts,
     )

@@ -52,8 +52,8 @@ def retrain_isolated(
 
     Args:
         settings: Name the folder of batches.
-        lineage: Gives batches, times, horizon, activity window, and the numeric environment, which the process is
-            pinned to if it was recorded.
+        lineage: Gives batches, times, label, and the numeric environment, which the process is pinned to if it was
+            recorded.
         recipe: Model that is fitted.
         report: Called with each line of progress.
 
@@ -91,8 +91,10 @@ def _environment(data: Path, lineage: Lineage) -> dict[str, str]:
     inherited = _INHERITED if recorded else _INHERITED + PINNING_VARIABLES
     return {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOLDFAST_DATA": str(data),
+        "HOLDFAST_LABEL": lineage.label,
         "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
         "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),
+        "HOLDFAST_GRACE_DAYS": str(lineage.grace_days),
         **(pinned_environment(recorded) if recorded else {}),
     }
 

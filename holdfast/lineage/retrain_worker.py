@@ -21,6 +21,7 @@ from holdfast.feature_store.feast_registry import find_applied_version
 from holdfast.models.fingerprint import definitions_version, fingerprint
 from holdfast.training.dataset import build_training_set
 from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.label_query import current_label
 from holdfast.training.lineage import LINEAGE, Lineage, build_lineage
 from holdfast.training.recipe import RECIPE_FILE, SERVED, Recipe
 from holdfast.training.settings import TrainingSettings
@@ -54,7 +55,7 @@ def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
         The lineage.
     """
     store = open_version(settings, find_recorded_definitions(settings, recorded))
-    definition = fingerprint(store, settings.horizon_days, settings.activity_days)
+    definition = fingerprint(store, current_label(settings))
     return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
 
 

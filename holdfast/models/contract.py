@@ -1,7 +1,7 @@
 """Contract of a model version with its features: names, aliases, tags, inputs, fingerprint and examples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,7 @@ from holdfast.models.fingerprint import (
     feature_fingerprint,
     without_label,
 )
-from holdfast.models.label import LabelDefinition
+from holdfast.models.label import LabelDefinition, LabelName, LabelTerms
 from holdfast.models.remedies import RETRAIN
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from feast import Field as FeastField
 
 MODEL_NAME = "holdfast-churn"
-RECENCY_FEATURE = "days_since_last_purchase"  # decides whether a customer is active
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
@@ -78,8 +77,10 @@ class ServedModel(BaseModel):
         inputs: Names of the inputs, in their order.
         reference: Inputs of the typical customer, the reference of reason codes; None is missing.
         threshold: Churn probability from which a retention offer pays.
-        horizon_days: Days without a purchase that define churn.
-        activity_days: Days with a purchase that define an active customer.
+        label_name: Name of the label.
+        horizon_days: Horizon of the label.
+        activity_days: Activity window of the label, where it has one.
+        grace_days: Grace of the label, where it has one.
         label_sql: Query of the label, by which outcomes are computed after its code has changed; empty in versions of
             early releases.
         fingerprint: SHA-256 per part of the feature and label definitions.
@@ -97,8 +98,10 @@ class ServedModel(BaseModel):
     inputs: list[str]
     reference: list[FiniteFloat | None]
     threshold: float
+    label_name: LabelName = "no_purchase"
     horizon_days: int
     activity_days: int
+    grace_days: int = 0
     label_sql: str = ""
     fingerprint: dict[str, str]
     model_sha256: str
@@ -121,6 +124,11 @@ class ServedModel(BaseModel):
         return definitions_version(self.fingerprint)
 
     @property
+    def terms(self) -> LabelTerms:
+        """Return the terms of the label, which versions of early releases have too."""
+        return LabelTerms(self.label_name, self.horizon_days, self.activity_days, self.grace_days)
+
+    @property
     def label(self) -> LabelDefinition:
         """Return the label; raises UnknownLabelError for a version of an early release."""
         if not self.label_sql:
@@ -128,7 +136,7 @@ class ServedModel(BaseModel):
                 f"Version {self.model_version} of {self.model_name} was registered without the SQL of its label, so "
                 f"that its outcomes cannot be computed. {RETRAIN}"
             )
-        return LabelDefinition(self.horizon_days, self.activity_days, self.label_sql)
+        return LabelDefinition(**asdict(self.terms), sql=self.label_sql)
 
 
 @dataclass(frozen=True)

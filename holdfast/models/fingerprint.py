@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import sha256, strip_formatting
+from holdfast.models.label import LabelDefinition
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, OnDemandFeatureView
@@ -14,20 +15,17 @@ if TYPE_CHECKING:
 DECLARATION_TAGS = ("nullable", "increasing", "log_odds")
 
 
-def fingerprint(store: "FeatureStore", horizon_days: int, activity_days: int) -> dict[str, str]:
+def fingerprint(store: "FeatureStore", label: LabelDefinition) -> dict[str, str]:
     """Compute the SHA-256 of each part of the definitions of the model's inputs and label.
 
     Args:
         store: The feature store.
-        horizon_days: Days without a purchase that define churn.
-        activity_days: Days with a purchase that define an active customer.
+        label: Label of the model.
 
     Returns:
         Part to SHA-256: those of :func:`feature_fingerprint`, and ``labels``, from its SQL.
     """
-    from feature_repo.labels import label_sql  # the service has no Ibis
-
-    return feature_fingerprint(store) | {"labels": sha256(label_sql(horizon_days, activity_days))}
+    return feature_fingerprint(store) | {"labels": sha256(label.sql)}
 
 
 def feature_fingerprint(store: "FeatureStore") -> dict[str, str]:

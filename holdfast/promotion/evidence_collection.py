@@ -120,7 +120,7 @@ def _describe_labels(subject: ModelCandidate, champion: ModelCandidate) -> str:
     new, old = contracts
     if new.fingerprint.get("labels") == old.fingerprint.get("labels"):
         return ""
-    windows = [f"{item.horizon_days}-day horizon, {item.activity_days}-day activity window" for item in contracts]
+    windows = [f"{item.terms.describe_churn()}; customers {item.terms.describe_customers()}" for item in contracts]
     by = f"{windows[0]}; the champion was trained on another label: {windows[1]}"
     if windows[0] == windows[1]:
         by = f"{windows[0]}; the code of the champion's label differs"

@@ -1,15 +1,22 @@
 """Reports of a main job whose history allows no model: it is too short, or has one outcome only."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
+from holdfast.models.label import LabelTerms
 from holdfast.reporting.commands import JobOptions, format_command
 from holdfast.reporting.run_report import RunReport, describe_served
 from holdfast.training.history import COVERED_SHARE, HorizonFit, ShopHistory, find_needed_end, fit_horizon
 from holdfast.training.labeled_cutoffs import select_labeled_cutoffs
 from holdfast.training.settings import TrainingSettings
+
+NO_HORIZON_PROPOSAL = (
+    "No horizon is proposed: with the label not_renewed it is the time before the end of a contract in which you make "
+    "an offer, and the gaps between purchases do not decide it."
+)
 
 
 def find_short_history(
@@ -30,28 +37,29 @@ def find_short_history(
     Raises:
         MaxCutoffsError: The settings allow too few cut-offs for a split, however long the history is.
     """
-    min_history_days = training.min_history_days
+    min_history_days, terms = training.min_history_days, LabelTerms.of(settings)
     if history.first is None or history.end is None or not history.customers:
         needed = None
         until = f" before {history.end:%Y-%m-%d}" if history.end else ""
         cause = f"The data hold no purchase (an amount above 0){until}: there is nothing to predict."
     else:
-        end = _find_needed_end(history, settings.horizon_days, min_history_days, settings)
+        end = _find_needed_end(history, terms, min_history_days)
         select_labeled_cutoffs(
             history.first,
             max(end, history.end),
             history.data_gaps,
-            settings.horizon_days,
-            settings.activity_days,
+            terms.outcome_days,
+            terms.activity_days,
             min_history_days,
-        ).split(training, settings.horizon_days)
+        ).split(training, terms.outcome_days)
         if history.end >= end:
             return None
         needed = math.ceil((end - history.first) / timedelta(days=1))
         cause = (
             f"The history covers {format_count(history.days, 'day')}, and a training needs {needed}: "
             f"{format_count(min_history_days, 'day')} up to the first of a month to learn from, "
-            f"{format_count(settings.horizon_days, 'day')} until its outcomes are known (who bought again), and the "
+            f"{format_count(terms.outcome_days, 'day')} until its outcomes are known "
+            f"({'whose contract was renewed' if terms.has_contracts else 'who bought again'}), and the "
             f"same time after the next first of a month, to test on.{_describe_gaps(history)}"
         )
     rows = [
@@ -77,15 +85,16 @@ def find_short_history(
             f"- Ingest {missing}older transactions, or run again once the data reach {end:%Y-%m-%d} "
             f"({format_count(needed - history.days, 'day')} more):\n\n      {options.command(settings)}"
         )
-    shorter = None if needed is None else _longest_horizon(history, min_history_days, settings)
+    shorter = None if needed is None else _longest_horizon(history, min_history_days, terms)
+    fit = _fit_horizon(history, terms)
     if shorter is not None:
-        within = f", which covers {history.gaps.share_within(shorter):.0%} of the gaps between purchases"
+        covered = f", which covers {history.gaps.share_within(shorter):.0%} of the gaps between purchases"
+        within = covered if fit is not None and history.gaps.count else ""
         lines.append(
             f"- Predict a shorter time: this history allows a horizon of {format_count(shorter, 'day')}"
-            f"{within if history.gaps.count else ''}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
+            f"{within}:\n\n      {options.command(settings, horizon_days=str(shorter))}"
         )
-    fit = fit_horizon(history.gaps, settings.horizon_days)
-    if shorter is not None and fit.proposed_days is not None and fit.proposed_days <= shorter:
+    if shorter is not None and fit is not None and fit.proposed_days is not None and fit.proposed_days <= shorter:
         lines.append(f"- {describe_horizon(fit)}")
     return RunReport(
         outcome="too little history",
@@ -135,11 +144,16 @@ def propose_horizon(history: ShopHistory, settings: Settings, options: JobOption
     Returns:
         An action as Markdown; none without a proposal other than the horizon.
     """
-    fit = fit_horizon(history.gaps, settings.horizon_days)
-    if fit.proposed_days in (None, settings.horizon_days) or history.first is None or history.end is None:
+    terms = LabelTerms.of(settings)
+    if terms.has_contracts:
+        return [f"- {NO_HORIZON_PROPOSAL}"]
+    fit = _fit_horizon(history, terms)
+    if fit is None or fit.proposed_days is None or history.first is None or history.end is None:
+        return []
+    if fit.proposed_days == terms.horizon_days:
         return []
     least = int(options.training.get("min_history_days", TrainingSettings().min_history_days))
-    end = _find_needed_end(history, fit.proposed_days, least, settings)
+    end = _find_needed_end(history, replace(terms, horizon_days=fit.proposed_days), least)
     if end > history.end:
         return [f"- {describe_horizon(fit)} It needs data up to {end:%Y-%m-%d}; these end on {history.end:%Y-%m-%d}."]
     command = options.command(settings, horizon_days=str(fit.proposed_days))
@@ -154,10 +168,10 @@ def advise_horizon(history: ShopHistory, settings: Settings) -> str:
         settings: Settings with the horizon.
 
     Returns:
-        Sentences; "" where the horizon fits.
+        Sentences; "" where the horizon fits, or is not compared with purchases.
     """
-    fit = fit_horizon(history.gaps, settings.horizon_days)
-    return describe_horizon(fit) if fit.is_bad else ""
+    fit = _fit_horizon(history, LabelTerms.of(settings))
+    return describe_horizon(fit) if fit is not None and fit.is_bad else ""
 
 
 def describe_horizon(fit: HorizonFit) -> str:
@@ -179,18 +193,23 @@ def describe_horizon(fit: HorizonFit) -> str:
     )
 
 
-def _longest_horizon(history: ShopHistory, min_history_days: int, settings: Settings) -> int | None:
+def _fit_horizon(history: ShopHistory, terms: LabelTerms) -> HorizonFit | None:
+    """Compare the horizon with the gaps between purchases; None for a label that counts contracts."""
+    return None if terms.has_contracts else fit_horizon(history.gaps, terms.horizon_days)
+
+
+def _longest_horizon(history: ShopHistory, min_history_days: int, terms: LabelTerms) -> int | None:
     """Find the longest horizon that a history allows, in weeks; None where not even one week is possible."""
     assert history.end is not None
-    for days in range(settings.horizon_days // 7 * 7, 0, -7):
-        if _find_needed_end(history, days, min_history_days, settings) <= history.end:
+    for days in range(terms.horizon_days // 7 * 7, 0, -7):
+        if _find_needed_end(history, replace(terms, horizon_days=days), min_history_days) <= history.end:
             return days
     return None
 
 
-def _find_needed_end(history: ShopHistory, horizon_days: int, min_history_days: int, settings: Settings) -> datetime:
+def _find_needed_end(history: ShopHistory, terms: LabelTerms, min_history_days: int) -> datetime:
     assert history.first is not None
-    return find_needed_end(history.first, horizon_days, min_history_days, settings.activity_days, history.data_gaps)
+    return find_needed_end(history.first, terms.outcome_days, min_history_days, terms.activity_days, history.data_gaps)
 
 
 def _inspection(settings: Settings, options: JobOptions) -> str:

@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.population import active_mask
 from holdfast.core.prediction_log import TIMESTAMP_SUFFIX, TIMESTAMP_TYPE, IncrementalReader, iter_predictions
 from holdfast.core.types import Bools, Floats, Ints
-from holdfast.models.contract import RECENCY_FEATURE, ServedModel
+from holdfast.models.contract import ServedModel
 
 
 @dataclass(frozen=True)
@@ -138,9 +137,9 @@ def _disagree(new: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 
 def _is_active(rows: pd.DataFrame, contract: ServedModel) -> Bools:
-    """Return the mask of active customers; all of them if the model does not read the recency."""
-    recency = rows[RECENCY_FEATURE] if RECENCY_FEATURE in rows else np.zeros(len(rows))
-    return active_mask(recency, contract.activity_days)
+    """Return the mask of active customers; all of them if the log has no input that decides it."""
+    activity = contract.terms.activity
+    return activity.mask(rows[activity.feature]) if activity.feature in rows else np.ones(len(rows), dtype=bool)
 
 
 def _is_comparable(rows: pa.Table, contract: ServedModel) -> bool:

@@ -22,6 +22,8 @@ BASELINE_LABELS = {
 }
 _RFM = ("days_since_last_purchase", "purchase_days", "mean_purchase_amount")
 
+_PURCHASE_MODELS = ("bg_nbd", "pareto_nbd")
+
 # The features of each baseline are its own: an input that the model does without is no input that RFM does without.
 _FEATURES = {
     "base_rate": (),
@@ -39,13 +41,14 @@ def explain_skipped_baselines(data: TrainingSet) -> dict[str, str]:
         data: Training set.
 
     Returns:
-        Baseline to the reason; empty unless the definitions lack a feature altogether.
+        Baseline to the reason; empty unless the definitions lack a feature altogether, or the label has contracts.
     """
     missing = {name: [item for item in names if item not in data.feature_names] for name, names in _FEATURES.items()}
-    return {
+    others = _PURCHASE_MODELS if data.terms.has_contracts else ()
+    return {name: f"{BASELINE_LABELS[name]} predicts purchases, not renewals" for name in others} | {
         name: f"{BASELINE_LABELS[name]} needs {', '.join(items)}, which the feature definitions do not have"
         for name, items in missing.items()
-        if items
+        if items and name not in others
     }
 
 

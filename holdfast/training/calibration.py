@@ -114,7 +114,7 @@ def fit_on_folds(
 
 def choose_calibration(
     folds: Sequence[FoldScores],
-    horizon_days: int,
+    outcome_days: int,
     resamples: int,
     seed: int,
     setting: Literal["auto"] | Calibration = "auto",
@@ -126,7 +126,7 @@ def choose_calibration(
 
     Args:
         folds: Out-of-fold log-odds.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
         resamples: Bootstrap resamples behind the intervals.
         seed: Seed of the bootstrap.
         setting: Method that a person fixed; "auto" to choose.
@@ -136,7 +136,7 @@ def choose_calibration(
     """
     if setting != "auto" and (folds or setting == "none"):
         return CalibrationChoice(setting, f"The settings fix the calibration: {setting}.", [])
-    comparable = [(fold, earlier) for fold in folds if (earlier := _closed_before(folds, fold, horizon_days))]
+    comparable = [(fold, earlier) for fold in folds if (earlier := _closed_before(folds, fold, outcome_days))]
     if not comparable:
         return CalibrationChoice("none", "Too little history to compare calibrations: none is used.", [])
     churned = np.concatenate([fold.validation.y for fold, _ in comparable])
@@ -193,6 +193,6 @@ def _isotonic_shift(calibrator: IsotonicRegression, log_odds: Floats, target: fl
     return float(brentq(surplus, low, high, xtol=1e-14))  # steps of the calibrator are steep
 
 
-def _closed_before(folds: Sequence[FoldScores], fold: FoldScores, horizon_days: int) -> list[FoldScores]:
-    start, horizon = fold.validation.keys["cutoff"].iloc[0], timedelta(days=horizon_days)
+def _closed_before(folds: Sequence[FoldScores], fold: FoldScores, outcome_days: int) -> list[FoldScores]:
+    start, horizon = fold.validation.keys["cutoff"].iloc[0], timedelta(days=outcome_days)
     return [item for item in folds if item.validation.keys["cutoff"].iloc[0] + horizon <= start]

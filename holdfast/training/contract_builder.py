@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from feature_repo.labels import label_sql
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.core.types import Floats
@@ -13,6 +12,7 @@ from holdfast.models.contract import MODEL_NAME, ScoredExample, ServedModel
 from holdfast.training.category_encoding import name_categories
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import predict_churn
+from holdfast.training.label_query import current_label
 from holdfast.training.recipe import Recipe
 
 _LOW, _HIGH = 0.05, 0.95
@@ -26,7 +26,7 @@ def build_contract(
     """Build the serving contract of a fitted model.
 
     Args:
-        settings: Settings with horizon and activity window.
+        settings: Settings with the label.
         recipe: Recipe of the model.
         fitted: Rows on which the shipped model was fitted.
         fingerprint: Fingerprint of the definitions.
@@ -36,6 +36,7 @@ def build_contract(
     Returns:
         Contract without a version, which only the registry assigns.
     """
+    label = current_label(settings)
     latest = fitted.at_cutoffs([fitted.keys["cutoff"].max()]).x
     categorical = [column for column, feature in enumerate(fitted.inputs) if feature.is_categorical]
     reference = typical_inputs(latest, categorical)
@@ -46,9 +47,11 @@ def build_contract(
         inputs=[feature.name for feature in fitted.inputs],
         reference=reference,
         threshold=recipe.threshold,
-        horizon_days=settings.horizon_days,
-        activity_days=settings.activity_days,
-        label_sql=label_sql(settings.horizon_days, settings.activity_days),
+        label_name=label.name,
+        horizon_days=label.horizon_days,
+        activity_days=label.activity_days,
+        grace_days=label.grace_days,
+        label_sql=label.sql,
         fingerprint=fingerprint,
         model_sha256=sha256,
         examples=score_examples(model, build_example_rows(reference, latest, categorical)),

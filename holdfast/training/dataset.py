@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.labels import LabelFunction, churn_labels
+from feature_repo.labels import LabelFunction
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us
@@ -29,15 +29,15 @@ from holdfast.ingestion.history_extent import read_extent
 from holdfast.ingestion.tables import scan_table
 from holdfast.models.categories import category_code, encode_categories
 from holdfast.models.contract import (
-    RECENCY_FEATURE,
     Feature,
     MissingFeatureError,
     input_matrix,
     model_inputs,
     slice_only_features,
 )
-from holdfast.models.label import LabelDefinition
-from holdfast.training.label_query import current_label, query_labels
+from holdfast.models.label import LabelDefinition, LabelTerms
+from holdfast.training.label_extent import read_label_extent
+from holdfast.training.label_query import current_label, query_labels, scan_label_tables
 from holdfast.training.labeled_cutoffs import LabeledCutoffs, select_labeled_cutoffs
 
 # Simple models, customer groups and behavioral tests read these features, whether or not the model does.
@@ -50,15 +50,15 @@ EVALUATION_FEATURES = (
     "mean_gap_days",
 )
 
-_label_function: ContextVar[LabelFunction] = ContextVar("label_function", default=churn_labels)
+_label_function: ContextVar[LabelFunction | None] = ContextVar("label_function", default=None)
 
 
 @contextmanager
 def use_label_function(function: LabelFunction) -> Iterator[None]:
-    """Label every training set that is assembled in this context by another function than ``churn_labels``.
+    """Label every training set that is assembled in this context by another function than that of the settings.
 
     Args:
-        function: Label function with the parameters and the columns of :func:`feature_repo.labels.churn_labels`.
+        function: Label function, as in ``feature_repo.labels``.
 
     Yields:
         None, while the function is in use.
@@ -96,7 +96,7 @@ class TrainingSet:
         other_features: Features that the model does not read but simple models, customer groups or behavioral tests do:
             name to values, shape (rows,).
         histories: Cut-off to the purchase history of every customer known at it, active or not.
-        horizon_days: Horizon of the label in days.
+        terms: Terms of the label.
         texts: Each feature that is a text to its distinct texts, sorted; not only those of these rows.
     """
 
@@ -105,7 +105,7 @@ class TrainingSet:
     y: Bools
     inputs: list[Feature]
     histories: Mapping[datetime, PurchaseHistory] = field(default_factory=dict)
-    horizon_days: int = 90
+    terms: LabelTerms = field(default_factory=LabelTerms)
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     other_features: Mapping[str, Floats] = field(default_factory=dict)
 
@@ -223,12 +223,12 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
 def find_labeled_cutoffs(
     settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
 ) -> LabeledCutoffs:
-    """Find the monthly cut-offs whose horizon has closed by ``as_of`` and is covered by data.
+    """Find the monthly cut-offs whose outcomes are known at ``as_of`` and covered by data.
 
-    Where the data end before ``as_of``, or have a gap, days without data are not days without purchases.
+    Where the data end before ``as_of``, or have a gap, days without data are not days without purchases or renewals.
 
     Args:
-        settings: Settings with the data folder, the horizon and the activity window.
+        settings: Settings with the data folder and the label.
         as_of: Time of the training.
         known_at: Latest arrival of the data.
         min_history_days: History before the earliest cut-off, in days.
@@ -238,8 +238,10 @@ def find_labeled_cutoffs(
 
     Raises:
         NoDataError: No transaction had arrived by ``known_at``.
+        NoContractsError: The label needs the ends of contracts, and there are none.
     """
-    extent = read_extent(settings, known_at, as_of)
+    terms = LabelTerms.of(settings)
+    extent = read_label_extent(settings, terms, known_at, as_of)
     if extent is None:
         if read_extent(settings, known_at):  # all of them are later
             return LabeledCutoffs([], {})
@@ -250,8 +252,8 @@ def find_labeled_cutoffs(
         extent.begin,
         min(as_of, extent.end),
         extent.gaps,
-        settings.horizon_days,
-        settings.activity_days,
+        terms.outcome_days,
+        terms.activity_days,
         min_history_days,
     )
 
@@ -278,7 +280,8 @@ def assemble_training_set(
         Training set.
 
     Raises:
-        MissingFeatureError: A labeled customer without features, or no recency in the feature service.
+        MissingFeatureError: A labeled customer without features, or a feature service without the input that decides
+            which customers are active.
         SliceOnlyInputError: The feature service reads a feature that defines slices only.
     """
     label = label or current_label(settings, _label_function.get())
@@ -290,10 +293,11 @@ def assemble_training_set(
     order = [("event_timestamp", "ascending"), (ENTITY_KEY, "ascending")]
     joined, inputs = join_features(store, entities).sort_by(order), model_inputs(store)
     unserved = {*EVALUATION_FEATURES, *slice_only_features(store)} - {feature.name for feature in inputs}
-    if RECENCY_FEATURE in unserved:
+    if (needed := label.activity.feature) not in {feature.name for feature in inputs}:
         raise MissingFeatureError(
-            f"The feature service {FEATURE_SERVICE} has no {RECENCY_FEATURE}, which defines the active customers of a "
-            "service and of batch scoring. Restore it in feature_repo/feature_services.py."
+            f"The feature service {FEATURE_SERVICE} has no {needed}, which with the label {label.name} defines the "
+            "active customers of a service and of batch scoring. Restore it in feature_repo/feature_services.py, or "
+            "set HOLDFAST_LABEL to the same value for `python -m flows.features` as here."
         )
     others = join_unserved_features(store, entities, unserved).sort_by(order) if unserved else joined
     columns = {feature.name: joined[feature.name].to_numpy() for feature in inputs}
@@ -313,7 +317,7 @@ def assemble_training_set(
         name: encode_categories(column.to_pylist()) if name in texts else column.to_numpy().astype(np.float64)
         for name, column in other_columns.items()
     }
-    return TrainingSet(keys, x, churned, inputs, histories, label.horizon_days, texts, other_features)
+    return TrainingSet(keys, x, churned, inputs, histories, label, texts, other_features)
 
 
 def build_training_set(
@@ -355,8 +359,7 @@ def _labels(
     settings: Settings, label: LabelDefinition, cutoffs: Sequence[datetime], as_of: datetime, known_at: datetime
 ) -> pd.DataFrame:
     connection = ibis.duckdb.connect()
-    transactions = known_rows(scan_table(connection, settings, known_at=known_at), as_of, known_at)
-    labels = query_labels(connection, label, transactions, cutoffs)
+    labels = query_labels(connection, label, scan_label_tables(connection, settings, label, as_of, known_at), cutoffs)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()
     return Labels.validate(frame, lazy=True)

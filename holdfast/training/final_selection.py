@@ -16,7 +16,7 @@ from holdfast.training.time_split import TimeSplit
 
 
 def veto_on_test(
-    choice: ModelChoice, data: TrainingSet, training: TrainingSettings, horizon_days: int
+    choice: ModelChoice, data: TrainingSet, training: TrainingSettings, outcome_days: int
 ) -> tuple[ModelChoice, Any]:
     """Fit the choice, and replace it by another family if the test rows show a reason.
 
@@ -29,7 +29,7 @@ def veto_on_test(
         choice: Choice made on the folds.
         data: Training set.
         training: Training settings.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
 
     Returns:
         Shipped choice with its measured gain, and its model fitted on the development rows.
@@ -55,7 +55,7 @@ def veto_on_test(
             f"instead of {choice.trial.name} ({difference})."
         )
         split = TimeSplit(recipe.folds, recipe.development, recipe.test)
-        switched = choose_model([shipped], data, split, training, horizon_days)
+        switched = choose_model([shipped], data, split, training, outcome_days)
         rivals = tuple(trial for trial in trials.values() if trial is not shipped)
         choice, model = _veto_calibration(
             replace(switched, reason=reason, rivals=rivals), data, training, test, bootstrap

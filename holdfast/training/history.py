@@ -13,8 +13,10 @@ import pandas as pd
 from feature_repo.settings import Settings
 from feature_repo.transformations import known_rows
 from holdfast.core.types import Floats
-from holdfast.ingestion.history_extent import DataGap, read_extent
+from holdfast.ingestion.history_extent import DataGap
 from holdfast.ingestion.tables import scan_table
+from holdfast.models.label import LabelTerms
+from holdfast.training.label_extent import read_label_extent
 from holdfast.training.labeled_cutoffs import LONGEST_FEATURE_WINDOW, select_labeled_cutoffs
 
 COVERED_SHARE = 0.8  # of the gaps between purchases, by the proposed horizon
@@ -133,14 +135,17 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
     """Read the history of purchases from the batches.
 
     Args:
-        settings: Settings with the data folder.
+        settings: Settings with the data folder and the label.
         as_of: Time of the training; later events are left out.
         known_at: Latest arrival of the data.
 
     Returns:
         The history.
+
+    Raises:
+        NoContractsError: The label needs the ends of contracts, and there are none.
     """
-    extent = read_extent(settings, known_at, as_of)
+    extent = read_label_extent(settings, LabelTerms.of(settings), known_at, as_of)
     if extent is None:
         return ShopHistory(0, None, None, NO_GAPS)
     connection = ibis.duckdb.connect()
@@ -165,19 +170,19 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
 
 def find_needed_end(
     first: datetime,
-    horizon_days: int,
+    outcome_days: int,
     min_history_days: int,
     activity_days: int = LONGEST_FEATURE_WINDOW,
     data_gaps: Sequence[DataGap] = (),
 ) -> datetime:
     """Find the earliest end of the data with which a training is possible: one month to learn from, one to test on.
 
-    Both need an outcome, and the outcome of the first must be known before the second, so that two horizons fit behind
-    the first cut-off. Cut-offs that a gap in the data touches are not used.
+    Both need an outcome, and the outcome of the first must be known before the second, so that both times
+    fit behind the first cut-off. Cut-offs that a gap in the data touches are not used.
 
     Args:
         first: Begin of the data.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
         min_history_days: Days of history before the earliest cut-off.
         activity_days: Activity window in days.
         data_gaps: Gaps in the data.
@@ -185,12 +190,12 @@ def find_needed_end(
     Returns:
         Time at which the outcome of the test month is known.
     """
-    horizon = timedelta(days=horizon_days)
+    wait = timedelta(days=outcome_days)
     begin = max([first, *(gap.end + timedelta(days=activity_days + LONGEST_FEATURE_WINDOW) for gap in data_gaps)])
-    far = begin + timedelta(days=min_history_days + 62) + 3 * horizon
-    cutoffs = select_labeled_cutoffs(first, far, data_gaps, horizon_days, activity_days, min_history_days).used
-    test = next(cutoff for cutoff in cutoffs if cutoff >= cutoffs[0] + horizon)
-    return test + horizon
+    far = begin + timedelta(days=min_history_days + 62) + 3 * wait
+    cutoffs = select_labeled_cutoffs(first, far, data_gaps, outcome_days, activity_days, min_history_days).used
+    test = next(cutoff for cutoff in cutoffs if cutoff >= cutoffs[0] + wait)
+    return test + wait
 
 
 def fit_horizon(gaps: PurchaseGaps, horizon_days: int) -> HorizonFit:

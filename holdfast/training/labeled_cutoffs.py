@@ -20,10 +20,10 @@ class MaxCutoffsError(HoldfastError):
 
 @dataclass(frozen=True)
 class LabeledCutoffs:
-    """Cut-offs whose horizon has closed, by use.
+    """Cut-offs whose outcomes are known, by use.
 
     Attributes:
-        used: Cut-offs without a gap in their horizon, activity window and feature windows, ascending.
+        used: Cut-offs without a gap until their outcomes, in their activity window and feature windows, ascending.
         left_out: Cut-offs with a gap there, to the gap.
     """
 
@@ -46,12 +46,12 @@ class LabeledCutoffs:
             )
         return notes
 
-    def split(self, training: TrainingSettings, horizon_days: int) -> TimeSplit:
+    def split(self, training: TrainingSettings, outcome_days: int) -> TimeSplit:
         """Split the latest cut-offs into development, folds and test.
 
         Args:
             training: Settings with the numbers of cut-offs.
-            horizon_days: Horizon of the label in days.
+            outcome_days: Days from a cut-off until its outcomes are known.
 
         Returns:
             Split.
@@ -63,18 +63,18 @@ class LabeledCutoffs:
         latest = self.used[-training.max_cutoffs :]
         if self.used:
             # The latest cut-off to learn from when the latest of all is the test.
-            learned = latest[-1] - timedelta(days=horizon_days)
+            learned = latest[-1] - timedelta(days=outcome_days)
             needed = 1 + sum(cutoff > learned for cutoff in self.used)
             if len(latest) < needed <= len(self.used):
                 raise MaxCutoffsError(
                     f"The training setting max_cutoffs is {training.max_cutoffs}: the cut-offs "
-                    f"{format_cutoffs(latest)} lie within one horizon of {format_count(horizon_days, 'day')}, so the "
-                    f"outcomes of none are known before the test. Set max_cutoffs to {needed} or more, or shorten the "
-                    "horizon (HOLDFAST_HORIZON_DAYS)."
+                    f"{format_cutoffs(latest)} lie within {format_count(outcome_days, 'day')}, after which outcomes "
+                    f"are known, so that those of none are known before the test. Set max_cutoffs to {needed} or more, "
+                    "or shorten the horizon (HOLDFAST_HORIZON_DAYS)."
                 )
         return split_by_time(
             latest,
-            horizon_days,
+            outcome_days,
             training.test_cutoffs,
             training.folds,
             training.min_fit_cutoffs,
@@ -86,20 +86,20 @@ def select_labeled_cutoffs(
     first: datetime,
     end: datetime,
     gaps: Sequence[DataGap],
-    horizon_days: int,
+    outcome_days: int,
     activity_days: int,
     min_history_days: int,
 ) -> LabeledCutoffs:
-    """Select the monthly cut-offs whose horizon has closed, and leave out those that a gap in the data touches.
+    """Select the monthly cut-offs whose outcomes are known, and leave out those that a gap in the data touches.
 
-    A gap within the horizon makes customers churn who may have bought, and one within the windows before the cut-off
+    A gap after a cut-off makes customers churn who may have bought or renewed, and one within the windows before it
     makes them inactive, or their features too low.
 
     Args:
         first: Begin of the data.
-        end: End of the data, or time by which the horizon must have closed.
+        end: End of the data, or time by which the outcomes must be known.
         gaps: Gaps in the data.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
         activity_days: Activity window in days.
         min_history_days: History before the earliest cut-off, in days.
 
@@ -108,8 +108,8 @@ def select_labeled_cutoffs(
     """
     before = timedelta(days=max(activity_days, LONGEST_FEATURE_WINDOW))
     cutoffs = LabeledCutoffs([], {})
-    for cutoff in closed_cutoffs(first, end, horizon_days, min_history_days):
-        stop = cutoff + timedelta(days=horizon_days)
+    for cutoff in closed_cutoffs(first, end, outcome_days, min_history_days):
+        stop = cutoff + timedelta(days=outcome_days)
         gap = next((gap for gap in gaps if gap.overlaps(cutoff - before, stop)), None)
         if gap is None:
             cutoffs.used.append(cutoff)

@@ -14,6 +14,7 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
 from feature_repo.timestamps import as_utc
 from holdfast.ingestion.batches import list_batches, select_used
+from holdfast.models.label import LabelName, LabelTerms
 from holdfast.training.numeric_environment import (
     NUMERIC_ENVIRONMENT,
     NumericEnvironment,
@@ -63,11 +64,23 @@ class Lineage:
     python: str
     git_commit: str
     arithmetic: dict[str, Any] | None = None
+    label: LabelName = "no_purchase"
+    grace_days: int = 0
+
+    @property
+    def terms(self) -> LabelTerms:
+        """Return the terms of the label."""
+        return LabelTerms(self.label, self.horizon_days, self.activity_days, self.grace_days)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Return the settings, nested ones as ``search.trials``, with horizon and activity window."""
-        return _flatten(self.settings) | {"horizon_days": self.horizon_days, "activity_days": self.activity_days}
+        """Return the settings, nested ones as ``search.trials``, with those of the label."""
+        return _flatten(self.settings) | {
+            "label": self.label,
+            "horizon_days": self.horizon_days,
+            "activity_days": self.activity_days,
+            "grace_days": self.grace_days,
+        }
 
     @property
     def numeric_environment(self) -> NumericEnvironment | None:
@@ -94,7 +107,7 @@ def build_lineage(
     """Build the lineage of a training run of this checkout.
 
     Args:
-        settings: Settings with the data folder, the horizon and the activity window.
+        settings: Settings with the data folder and the label.
         training: Training settings.
         fingerprint: Fingerprint of the definitions.
         as_of: Time of the training.
@@ -109,6 +122,7 @@ def build_lineage(
         ROOT / "flows" / "_training.py",
         *(ROOT / "holdfast" / "models" / f"{name}.py" for name in _MODEL_MODULES),
     ]
+    terms = LabelTerms.of(settings)
     code = "\n".join(strip_formatting(path.read_text()) for path in files)
     return Lineage(
         as_of=as_of,
@@ -116,8 +130,10 @@ def build_lineage(
         batches=[batch.batch_id for batch in select_used(list_batches(settings), as_of, known_at)],
         fingerprint=fingerprint,
         settings=training.model_dump(),
-        horizon_days=settings.horizon_days,
-        activity_days=settings.activity_days,
+        label=terms.name,
+        horizon_days=terms.horizon_days,
+        activity_days=terms.activity_days,
+        grace_days=terms.grace_days,
         training_code=sha256(code),
         lock=sha256((ROOT / "requirements.lock").read_text()),
         python=platform.python_version(),

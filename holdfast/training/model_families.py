@@ -80,7 +80,7 @@ class Family:
 
 def _prepare_purchase_model(model: type[PurchaseModel], data: TrainingSet) -> Fit:
     latest = data.histories[data.keys["cutoff"].max()]
-    fitted = fit_purchase_model(model, latest, [feature.name for feature in data.inputs], data.horizon_days)
+    fitted = fit_purchase_model(model, latest, [feature.name for feature in data.inputs], data.terms.horizon_days)
     return lambda params, seed: fitted
 
 
@@ -225,10 +225,11 @@ def list_families(data: TrainingSet) -> list[Family]:
         data: Training set.
 
     Returns:
-        Families; those that use the history only if the training set has it and the inputs of a purchase model.
+        Families; purchase models only for a label of purchases, with the history and the inputs of such a model.
     """
-    has_history = bool(data.histories) and {feature.name for feature in data.inputs} >= set(PURCHASE_INPUTS)
-    found = [family for family in FAMILIES.values() if has_history or not family.uses_history]
+    has_inputs = {feature.name for feature in data.inputs} >= set(PURCHASE_INPUTS)
+    is_usable = bool(data.histories) and has_inputs and not data.terms.has_contracts
+    found = [family for family in FAMILIES.values() if is_usable or not family.uses_history]
     return sorted(found, key=lambda family: family.complexity)
 
 

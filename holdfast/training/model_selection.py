@@ -89,7 +89,7 @@ def drop_single_class_folds(split: TimeSplit, data: TrainingSet) -> TimeSplit:
 
 
 def choose_model(
-    best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, horizon_days: int
+    best: Sequence[SearchTrial], data: TrainingSet, split: TimeSplit, training: TrainingSettings, outcome_days: int
 ) -> ModelChoice:
     """Choose the simplest family within one standard error of the best, its calibration and threshold.
 
@@ -98,7 +98,7 @@ def choose_model(
         data: Training set.
         split: Split of the cut-offs.
         training: Training settings.
-        horizon_days: Horizon of the label in days.
+        outcome_days: Days from a cut-off until its outcomes are known.
 
     Returns:
         Choice, without its measured gain.
@@ -118,7 +118,7 @@ def choose_model(
             "shows another to be better."
         )
     trial = best[number]
-    calibration = choose_calibration(folds, horizon_days, training.resamples, training.seed, training.calibration)
+    calibration = choose_calibration(folds, outcome_days, training.resamples, training.seed, training.calibration)
     recipe = Recipe(
         family=trial.family,
         params=trial.params,

@@ -90,15 +90,16 @@ def evaluate_and_register(
     Returns:
         The registered version with its evaluation.
     """
-    choice, tested = veto_on_test(choice, data, training, settings.horizon_days)
+    terms = data.terms
+    choice, tested = veto_on_test(choice, data, training, terms.outcome_days)
     recipe, model, served = refit_after_test(choice.recipe, tested, data, training, choice.trial.scores)
     development, test, fitted = (data.at_cutoffs(part) for part in (recipe.development, recipe.test, recipe.shipped))
     history = data.histories[recipe.development[-1]]
-    baselines = score_baselines(development, history, test, settings.horizon_days)
+    baselines = score_baselines(development, history, test, terms.horizon_days)
     scores = {"model": predict_churn(tested, test.x), **baselines}
     extent = read_extent(settings, lineage.known_at, lineage.as_of)
     assert extent is not None  # the training has rows
-    history_days = (recipe.test[-1] - extent.begin).days + settings.horizon_days
+    history_days = (recipe.test[-1] - extent.begin).days + terms.outcome_days
     evaluation = evaluate_model(tested, scores, development, test, choice, training, served, history_days)
     left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days)
     notes = [*left_out.describe(), *extent.describe_outliers()]

@@ -1,6 +1,6 @@
-"""Split of monthly cut-offs by time, with an embargo as long as the label's horizon.
+"""Split of monthly cut-offs by time, with an embargo as long as it takes until outcomes are known.
 
-A cut-off's label covers the next ``horizon_days``. A fit on a cut-off whose horizon reaches into the validation period
+A cut-off's label covers the next ``outcome_days``. A fit on a cut-off whose label reaches into the validation period
 would leak outcomes of that period, so such cut-offs are left out (de Prado, 2018, ch. 7).
 """
 
@@ -36,7 +36,7 @@ class TimeSplit:
 
 
 class NotEnoughHistoryError(HoldfastError):
-    """Too few cut-offs with a closed horizon."""
+    """Too few cut-offs with known outcomes."""
 
 
 class SingleClassError(HoldfastError):
@@ -45,7 +45,7 @@ class SingleClassError(HoldfastError):
 
 def split_by_time(
     cutoffs: Sequence[datetime],
-    horizon_days: int,
+    outcome_days: int,
     test_cutoffs: int,
     folds: int,
     min_fit_cutoffs: int,
@@ -57,8 +57,8 @@ def split_by_time(
     even one fold is possible, there are no folds, and the test is as long as development allows.
 
     Args:
-        cutoffs: Cut-offs with a closed horizon, ascending.
-        horizon_days: Horizon of the label in days, which is also the embargo.
+        cutoffs: Cut-offs with known outcomes, ascending.
+        outcome_days: Days from a cut-off until its outcomes are known, which is also the embargo.
         test_cutoffs: Largest number of test cut-offs.
         folds: Largest number of folds.
         min_fit_cutoffs: Smallest number of cut-offs to fit on in a fold.
@@ -71,35 +71,36 @@ def split_by_time(
         NotEnoughHistoryError: There is not one cut-off each for development and test.
     """
     lengths = range(min(test_cutoffs, len(cutoffs)), 0, -1)
-    splits = [_split(cutoffs, tested, horizon_days, folds, min_fit_cutoffs) for tested in lengths]
+    splits = [_split(cutoffs, tested, outcome_days, folds, min_fit_cutoffs) for tested in lengths]
     usable = [split for split in splits if split.folds] or [split for split in splits if split.development]
     if not usable:
         raise NotEnoughHistoryError(
-            f"Monthly cut-offs with a closed {horizon_days}-day horizon: {len(cutoffs)}. Fitting and testing with an "
-            f"embargo of {format_count(horizon_days, 'day')} between them needs more history. Ingest more, use a later "
-            f"as_of, or a shorter HOLDFAST_HORIZON_DAYS.{''.join(f' {note}' for note in notes)}"
+            f"Monthly cut-offs with known outcomes: {len(cutoffs)}. Outcomes are known after "
+            f"{format_count(outcome_days, 'day')}; fitting and testing with an embargo of as many days between them "
+            "needs more history. Ingest more, use a later as_of, or a shorter HOLDFAST_HORIZON_DAYS."
+            f"{''.join(f' {note}' for note in notes)}"
         )
     return usable[0]
 
 
-def select_closed_cutoffs(cutoffs: Sequence[datetime], time: datetime, horizon_days: int) -> tuple[datetime, ...]:
-    """Select the cut-offs whose horizon has closed by a time.
+def select_closed_cutoffs(cutoffs: Sequence[datetime], time: datetime, outcome_days: int) -> tuple[datetime, ...]:
+    """Select the cut-offs whose outcomes are known at a time.
 
     Args:
         cutoffs: Cut-offs.
-        time: Time by which the horizon must have closed.
-        horizon_days: Horizon of the label in days.
+        time: Time by which the outcomes must be known.
+        outcome_days: Days from a cut-off until its outcomes are known.
 
     Returns:
         Cut-offs in their order.
     """
-    return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=horizon_days) <= time)
+    return tuple(cutoff for cutoff in cutoffs if cutoff + timedelta(days=outcome_days) <= time)
 
 
-def _split(cutoffs: Sequence[datetime], tested: int, horizon_days: int, folds: int, min_fit_cutoffs: int) -> TimeSplit:
-    development = select_closed_cutoffs(cutoffs, cutoffs[-tested], horizon_days)
+def _split(cutoffs: Sequence[datetime], tested: int, outcome_days: int, folds: int, min_fit_cutoffs: int) -> TimeSplit:
+    development = select_closed_cutoffs(cutoffs, cutoffs[-tested], outcome_days)
     candidates = [
-        FoldCutoffs(fit=select_closed_cutoffs(development, cutoff, horizon_days), validation=cutoff)
+        FoldCutoffs(fit=select_closed_cutoffs(development, cutoff, outcome_days), validation=cutoff)
         for cutoff in development
     ]
     return TimeSplit(

@@ -158,7 +158,7 @@ def new_scores(champion: LoadedModel, inputs: VersionInputs, copy: bool) -> Batc
 
 
 def active_rows(model: LoadedModel, inputs: VersionInputs) -> Bools:
-    """Decide which customers are active, by the activity window of a model.
+    """Decide which customers are active, by the rule of a model.
 
     Args:
         model: Model.
@@ -167,5 +167,6 @@ def active_rows(model: LoadedModel, inputs: VersionInputs) -> Bools:
     Returns:
         Mask of the rows of ``inputs.checked``.
     """
-    recency = inputs.checked.features.inputs[:, inputs.definitions.recency]
-    return np.asarray(recency <= model.contract.activity_days)
+    activity = model.contract.terms.activity
+    column = inputs.definitions.input_names.index(activity.feature)
+    return activity.mask(inputs.checked.features.inputs[:, column])

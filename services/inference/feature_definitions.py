@@ -11,7 +11,6 @@ from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.core.types import Ints
 from holdfast.models.contract import (
-    RECENCY_FEATURE,
     FreshnessLimits,
     ServedModel,
     diff_registry_definitions,
@@ -39,7 +38,6 @@ class FeatureDefinitions:
         materialized_to: End of the last materialization that every stored view has finished.
         materialized_to_us: The same in µs since 1970.
         input_names: Model inputs in the order of the feature service.
-        recency: Index of the input that defines active customers.
     """
 
     registry_state: object
@@ -50,7 +48,6 @@ class FeatureDefinitions:
     materialized_to: datetime
     materialized_to_us: int
     input_names: list[str]
-    recency: int
 
 
 def read_definitions(store: "FeatureStore", state: object) -> FeatureDefinitions:
@@ -76,8 +73,6 @@ def read_definitions(store: "FeatureStore", state: object) -> FeatureDefinitions
     reader = OnlineReader(store, FEATURE_SERVICE)
     limits = freshness_limits(store)
     names = [feature.name for feature in reader.inputs]
-    if RECENCY_FEATURE not in names:
-        raise NotReadyError(f"The feature service has no {RECENCY_FEATURE}, which defines active customers.")
     _require_order({view: limits[view] for view in reader.views})
     soft_limits = _microseconds([limits[view].soft for view in reader.views])
     materialized_to = _materialized_to([view for view in store.list_feature_views() if view.name in reader.views])
@@ -90,7 +85,6 @@ def read_definitions(store: "FeatureStore", state: object) -> FeatureDefinitions
         materialized_to=materialized_to,
         materialized_to_us=epoch_us(materialized_to),
         input_names=names,
-        recency=names.index(RECENCY_FEATURE),
     )
 
 

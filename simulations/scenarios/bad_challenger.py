@@ -1,6 +1,7 @@
 """Scenario: a version trained on flipped labels is stopped by its gates, and when forced through, by its rollout."""
 
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -122,9 +123,10 @@ def _train_on_flipped_labels(environment: Environment) -> tuple[str, ...]:
     return tuple(result.gates.failed)
 
 
-def _flipped_labels(*arguments: Any) -> "ir.Table":
+@wraps(churn_labels)
+def _flipped_labels(**arguments: Any) -> "ir.Table":
     """Exchange the labels of churned and other customers, as a mistake in a query does."""
-    labels = churn_labels(*arguments)
+    labels = churn_labels(**arguments)
     return labels.mutate(churned=~labels.churned)
 
 

@@ -16,6 +16,7 @@ from holdfast.models.contract import CHAMPION, MODEL_NAME, ServedModel
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.monitoring.window import Window
 from holdfast.promotion import behavioral_tests
+from holdfast.training.label_query import current_label
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.settings import Slice
 from tests.support.country_shop import VIEW, country_transactions, use_country_shop
@@ -86,7 +87,7 @@ def train(settings: Settings) -> Any:
     cutoffs = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30).used
     data = build_training_set(settings, register_definitions(), cutoffs, AS_OF, KNOWN_AT)
     require_categories(data)
-    definition = fingerprint(registered_store(), settings.horizon_days, settings.activity_days)
+    definition = fingerprint(registered_store(), current_label(settings))
     lineage = build_lineage(settings, TRAINING, definition, AS_OF, KNOWN_AT)
     choice = choose_model([], data, default_split(data), TRAINING, settings.horizon_days)
     with training_run(open_tracking(settings), settings, lineage) as run_id:

@@ -23,7 +23,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from feature_repo.labels import label_sql
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from holdfast.model_versions.gate_settings import GateSettings
@@ -37,6 +36,7 @@ from holdfast.training.fitting import fit_model
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from tests.support.gate_evidence import good_evaluation
+from tests.support.labels import purchase_label
 from tests.support.main_job import STATE
 from tests.support.small_shop import (
     AS_OF,
@@ -82,7 +82,7 @@ def base_shop() -> BaseShop:
         data = build_training_set(settings, version, cutoffs, AS_OF, KNOWN_AT)
         development = data.at_cutoffs(select_closed_cutoffs(cutoffs, cutoffs[-4], settings.horizon_days))
         open_tracking(settings).create_registered_model(MODEL_NAME)
-        return BaseShop(settings.data, development, data.at_cutoffs(cutoffs[-4:]), fingerprint(store, 90, 180))
+        return BaseShop(settings.data, development, data.at_cutoffs(cutoffs[-4:]), fingerprint(store, purchase_label()))
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def register_version(
         "threshold": 0.4,
         "horizon_days": 90,
         "activity_days": 180,
-        "label_sql": label_sql(90, 180),
+        "label_sql": purchase_label().sql,
         "fingerprint": base_shop().fingerprint,
         "examples": score_examples(fitted, [[0.0] * len(names)]),
     }

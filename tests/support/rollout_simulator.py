@@ -11,7 +11,8 @@ from feature_repo.settings import Settings
 from holdfast.core.prediction_log import ScoredBatch
 from holdfast.model_versions.aliases import set_challenger
 from holdfast.model_versions.records import RolloutRecord, parse_events
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, RECENCY_FEATURE
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.label import RECENCY_FEATURE
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
 from holdfast.rollout import registry_actions

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feature_repo.labels import label_sql
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings, apply_environment
 from feature_repo.timestamps import epoch_us
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel, input_matrix, model_inputs
 from holdfast.models.fingerprint import fingerprint
+from holdfast.training.label_query import current_label
 from tests.support.definition_versions import materialize_version, only_version
 from tests.support.feature_oracle import Transaction
+from tests.support.labels import purchase_label
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 KNOWN_AT = AS_OF + timedelta(hours=3)
@@ -106,8 +107,8 @@ def fit(
         threshold=THRESHOLD,
         horizon_days=settings.horizon_days,
         activity_days=settings.activity_days,
-        label_sql=label_sql(settings.horizon_days, settings.activity_days),
-        fingerprint=fingerprint(store, settings.horizon_days, settings.activity_days),
+        label_sql=purchase_label(settings.horizon_days, settings.activity_days).sql,
+        fingerprint=fingerprint(store, current_label(settings)),
         model_sha256=hashlib.sha256(content).hexdigest(),
     )
     return served, content

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.special import expit
 
 from holdfast.models.categories import encode_categories
-from holdfast.models.contract import RECENCY_FEATURE, Feature
+from holdfast.models.contract import Feature
+from holdfast.models.label import RECENCY_FEATURE
 from holdfast.training.dataset import PurchaseHistory, TrainingSet
 from holdfast.training.time_split import TimeSplit, split_by_time
 

@@ -9,8 +9,8 @@ import numpy as np
 from feature_repo.names import REQUEST_TIME
 from feature_repo.timestamps import DAY_US
 from holdfast.core.types import Floats
-from holdfast.models.contract import RECENCY_FEATURE
 from holdfast.models.fingerprint import list_on_demand_views
+from holdfast.models.label import RECENCY_FEATURE
 
 if TYPE_CHECKING:
     from feast import FeatureStore

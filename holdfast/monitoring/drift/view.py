@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.population import active_mask
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
@@ -19,7 +18,8 @@ from holdfast.feature_store.category_texts import read_category_texts
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.model_versions.aliases import read_contracts
-from holdfast.models.contract import RECENCY_FEATURE, ServedModel
+from holdfast.models.contract import ServedModel
+from holdfast.models.label import ActivityRule
 from holdfast.monitoring.drift.plot import plot_drift
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import DriftReference, load_reference
@@ -54,7 +54,7 @@ def run_drift_view(settings: Settings, window: Window, rules: MonitorSettings) -
         return build_empty_result("drift", _CUSTOMERS, "No prediction was logged in the window.", "predictions")
     contracts = _read_contracts(settings)
     by_version = {
-        version: select_active(rows, contracts[version].activity_days) if version in contracts else rows
+        version: select_active(rows, contracts[version].terms.activity) if version in contracts else rows
         for version, rows in predictions.items()
     }
     compared, notes = _load_references(settings, by_version, rules.drift)
@@ -144,17 +144,17 @@ def latest_predictions(log: pa.Table) -> dict[str, pd.DataFrame]:
     return {str(version): rows for version, rows in frame.groupby("version", sort=True)}
 
 
-def select_active(rows: pd.DataFrame, activity_days: int) -> pd.DataFrame:
+def select_active(rows: pd.DataFrame, activity: ActivityRule) -> pd.DataFrame:
     """Select the predictions of active customers.
 
     Args:
         rows: Predictions.
-        activity_days: Days since the last purchase up to which a customer is active.
+        activity: Rule for active customers.
 
     Returns:
         The selected rows; all rows if the log lacks the recency.
     """
-    return rows[active_mask(rows[RECENCY_FEATURE], activity_days)] if RECENCY_FEATURE in rows else rows
+    return rows[activity.mask(rows[activity.feature])] if activity.feature in rows else rows
 
 
 def _summarize(counts: _Counts, results: list[FeatureDrift], rules: DriftRules) -> str:

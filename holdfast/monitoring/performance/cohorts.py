@@ -95,14 +95,14 @@ def load_request_cohorts(
         settings: Settings with the prediction log.
         since: Earliest as_of of a prediction.
         as_of: Latest as_of of a prediction, exclusive.
-        contracts: Contract by version: its threshold and activity window. Of other versions, the customers with known
-            recency are left out.
+        contracts: Contract by version: its threshold and its rule for active customers. Of other versions, the
+            customers with known recency are left out.
 
     Returns:
         The cohorts, oldest first.
     """
-    activity_days = {version: contract.activity_days for version, contract in contracts.items()}
-    frame = read_first_predictions(settings, since, as_of, activity_days)
+    rules = {version: contract.terms.activity for version, contract in contracts.items()}
+    frame = read_first_predictions(settings, since, as_of, rules)
     if not len(frame):
         return []
     frame = frame.sort_values("answered_at", kind="stable").assign(cutoff=frame["as_of"].dt.floor("D"))

@@ -19,18 +19,18 @@ from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.prediction_log import iter_day_predictions, list_day_folders
-from holdfast.models.contract import RECENCY_FEATURE
+from holdfast.models.label import RECENCY_FEATURE, ActivityRule
 
 _RETURNED_ROUTES = ("champion", "canary")  # predictions in shadow are not returned to callers
 _COLUMNS = [ENTITY_KEY, "as_of", "answered_at", "version", "churn_probability"]
 _EMPTY = pd.DataFrame(columns=_COLUMNS).astype(
     {"as_of": "datetime64[us, UTC]", "answered_at": "datetime64[us, UTC]", "churn_probability": "float64"}
 )
-_SOURCE_KEY = b"holdfast"  # metadata: source files, and the activity window of each version
+_SOURCE_KEY = b"holdfast"  # metadata: source files, and the rule for active customers of each version
 
 
 def read_first_predictions(
-    settings: Settings, since: datetime, as_of: datetime, activity_days: Mapping[str, int]
+    settings: Settings, since: datetime, as_of: datetime, rules: Mapping[str, ActivityRule]
 ) -> pd.DataFrame:
     """Read the first predictions for active customers since ``since`` and before ``as_of``.
 
@@ -41,7 +41,7 @@ def read_first_predictions(
         settings: Settings with the prediction log.
         since: Earliest as_of of a prediction.
         as_of: Latest as_of of a prediction, exclusive.
-        activity_days: Activity window by version. Predictions of other versions are not read if the recency of the
+        rules: Rule for active customers by version. Predictions of other versions are not read if the recency of the
             customer is logged.
 
     Returns:
@@ -53,30 +53,30 @@ def read_first_predictions(
     _delete_stale_cache(settings, {day for day, _ in days})
     for day, folder in days:
         if not is_wall:
-            tables.append(_read_day(folder, activity_days, (since, as_of)))
+            tables.append(_read_day(folder, rules, (since, as_of)))
         elif day >= since.date():
             is_past = day < as_of.date() - timedelta(days=1)  # log writers may be minutes late
-            rows = _read_cached(settings, day, folder, activity_days) if is_past else _read_day(folder, activity_days)
+            rows = _read_cached(settings, day, folder, rules) if is_past else _read_day(folder, rules)
             tables.append(rows[(rows["as_of"] >= since) & (rows["as_of"] < as_of)])
     return pd.concat(tables, ignore_index=True)
 
 
 def _read_day(
     folder: Path,
-    activity_days: Mapping[str, int],
+    rules: Mapping[str, ActivityRule],
     between: tuple[datetime, datetime] | None = None,
-    windows: dict[str, int | None] | None = None,
+    used: dict[str, ActivityRule | None] | None = None,
 ) -> pd.DataFrame:
-    """Select the first predictions of each file, with one file in memory at a time; ``windows`` gets what was used."""
+    """Select the first predictions of each file, with one file in memory at a time; ``used`` gets the rules."""
     tables = [_EMPTY]
     for table in iter_day_predictions(folder):
         selected = pc.is_in(table["route"], pa.array(_RETURNED_ROUTES))
-        if RECENCY_FEATURE in table.column_names and table.num_rows:  # the model was trained on active customers only
+        if table.num_rows:  # the model was trained on active customers only
             version = str(table["version"][0].as_py())  # a file is of one version
-            longest = activity_days.get(version)
-            if windows is not None:
-                windows[version] = longest
-            selected = pc.and_(selected, pc.less_equal(table[RECENCY_FEATURE], -1.0 if longest is None else longest))
+            rule = rules.get(version)
+            if used is not None:
+                used[version] = rule
+            selected = pc.and_(selected, _select_active(table, rule))
         rows = table.filter(selected).select(_COLUMNS).to_pandas()
         if between:
             rows = rows[(rows["as_of"] >= between[0]) & (rows["as_of"] < between[1])]
@@ -85,24 +85,37 @@ def _read_day(
     return pd.concat(tables, ignore_index=True)
 
 
-def _read_cached(settings: Settings, day: date, folder: Path, activity_days: Mapping[str, int]) -> pd.DataFrame:
+def _select_active(table: pa.Table, rule: ActivityRule | None) -> pa.Array | pa.Scalar:
+    """Select the active customers; all where their input is not logged, none of a version that is not registered."""
+    if rule is None:
+        return pa.scalar(RECENCY_FEATURE not in table.column_names)
+    if rule.feature not in table.column_names:
+        return pa.scalar(True)
+    return pa.array(rule.mask(table[rule.feature].to_numpy()))
+
+
+def _read_cached(settings: Settings, day: date, folder: Path, rules: Mapping[str, ActivityRule]) -> pd.DataFrame:
     """Read a past day from the cache, or from the log if its files or the registered versions have changed since."""
     files = sorted(path.name for path in folder.glob("*.arrows"))
     path = settings.monitoring / "first_predictions" / f"{day}.parquet"
     try:
         source = json.loads((pq.read_schema(path).metadata or {})[_SOURCE_KEY])
-        windows = source["activity_days"]
-        if source["files"] == files and windows == {version: activity_days.get(version) for version in windows}:
+        current = _describe({version: rules.get(version) for version in source["rules"]})
+        if (source["files"], source["rules"]) == (files, current):
             return read_parquet_file(path, columns=_COLUMNS).to_pandas()
     except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):
         pass
-    windows = {}
-    rows = _read_day(folder, activity_days, windows=windows)
-    source = json.dumps({"files": files, "activity_days": windows}).encode()
+    used: dict[str, ActivityRule | None] = {}
+    rows = _read_day(folder, rules, used=used)
+    source = json.dumps({"files": files, "rules": _describe(used)}).encode()
     table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata({_SOURCE_KEY: source})
     with replace_file(path) as temporary:
         pq.write_table(table, temporary)
     return rows
+
+
+def _describe(rules: Mapping[str, ActivityRule | None]) -> dict[str, str]:
+    return {version: repr(rule) for version, rule in rules.items()}
 
 
 def _delete_stale_cache(settings: Settings, days: set[date]) -> None:

@@ -25,6 +25,7 @@ from holdfast.monitoring.window import Window
 from holdfast.training.contract_builder import build_contract
 from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
 from holdfast.training.fitting import fit_recipe, predict_churn
+from holdfast.training.label_query import current_label
 from holdfast.training.model_families import FAMILIES
 from holdfast.training.profit import optimal_threshold, profit_per_row
 from holdfast.training.recipe import Recipe
@@ -83,7 +84,7 @@ def _register_versions(settings: Settings, registry: Registry, known_at: datetim
     applied = applied_version(open_store())
     rows = build_training_set(settings, applied, split.cutoffs, TRAINED, known_at)
     development, test = rows.at_cutoffs(split.development), rows.at_cutoffs(split.test)
-    definitions = fingerprint(open_store(definitions=applied), settings.horizon_days, settings.activity_days)
+    definitions = fingerprint(open_store(definitions=applied), current_label(settings))
     recipe = Recipe(
         family="logistic",
         params=FAMILIES["logistic"].defaults,

@@ -12,6 +12,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
+from tests.support.labels import purchase_label
 from tests.support.shop_fixtures import Trained
 from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
@@ -80,7 +81,7 @@ def test_lineage_json_has_all_records(trained: Trained, copied: Settings, comman
     document = json.loads(printed)
     assert code == 0
     with use_data_folder(trained.data) as settings:
-        expected = build_lineage(settings, QUICK, fingerprint(open_store(), 90, 180), AS_OF, KNOWN_AT)
+        expected = build_lineage(settings, QUICK, fingerprint(open_store(), purchase_label()), AS_OF, KNOWN_AT)
     assert document["lineage"]["batches"] == expected.batches == _batches(trained.data)
     for name in ("fingerprint", "training_code", "lock", "python", "horizon_days", "activity_days"):
         assert document["lineage"][name] == getattr(expected, name)

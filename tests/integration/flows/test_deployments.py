@@ -194,7 +194,7 @@ def test_worker_scheduled_runs_complete_or_fail_with_reason(deployed: Deployed, 
 
     failed = deployed.ended(too_early)
     assert failed["state_type"] == "FAILED", failed["state"]["message"]
-    assert "Monthly cut-offs with a closed 90-day horizon: 0." in failed["state"]["message"]
+    assert "Monthly cut-offs with known outcomes: 0." in failed["state"]["message"]
     assert "use a later as_of" in failed["state"]["message"]
 
     done = deployed.ended(late)

@@ -17,6 +17,7 @@ from holdfast.model_versions.definitions_in_use import find_needed_definitions
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from tests.support.definition_changes import change_limit, change_window
+from tests.support.labels import purchase_label
 from tests.support.registered_versions import read_aliases, record_passed_gates
 from tests.support.registered_versions import register_version as register_model
 from tests.support.small_shop import register_definitions
@@ -27,7 +28,7 @@ def _second_definitions(change: Any = change_window) -> tuple[str, dict[str, str
     store = open_store()
     change(store)
     version = register_version(open_store())
-    parts = fingerprint(open_store(definitions=version), 90, 180)
+    parts = fingerprint(open_store(definitions=version), purchase_label())
     register_definitions()
     return version, parts
 

@@ -175,7 +175,9 @@ def test_score_without_active_customers_raises(settings: Settings, client: Any) 
     from flows.score import score
 
     register_champion(client)
-    with pytest.raises(NoActiveCustomersError, match="No customer bought in the 180 days before 2025-01-01 00:00 UTC"):
+    with pytest.raises(
+        NoActiveCustomersError, match="no customer with a purchase in the 180 days before 2025-01-01 00:00 UTC"
+    ):
         score(datetime(2025, 1, 1, tzinfo=AS_OF.tzinfo))
     assert stat_score_files(settings) == {}
 

@@ -17,6 +17,7 @@ import pytest
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ServedModel, model_inputs
 from holdfast.models.fingerprint import fingerprint
 from holdfast.training.settings import ValueSettings
+from tests.support.labels import purchase_label
 from tests.support.shop_fixtures import QUICK, Trained
 from tests.support.small_shop import (
     AS_OF,
@@ -170,7 +171,7 @@ class TestVersion:
         with use_data_folder(trained.data):
             from holdfast.feast_stores.open_store import open_store
 
-            expected = fingerprint(open_store(), 90, 180)
+            expected = fingerprint(open_store(), purchase_label())
         assert served.fingerprint == expected
         prefix = "holdfast.fingerprint."
         assert {k.removeprefix(prefix): v for k, v in version.tags.items() if k.startswith(prefix)} == expected

@@ -101,7 +101,7 @@ def test_readyz_with_hard_limit_below_soft_limit_names_the_view(
 
 
 def test_readyz_ignores_code_of_the_label(service_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feature_repo.labels.label_sql", lambda *days: "SELECT 1")
+    monkeypatch.setattr("feature_repo.labels.label_sql", lambda *arguments, **days: "SELECT 1")
     with serve_in_process(service_data) as client:
         _assert_ready(client)
 

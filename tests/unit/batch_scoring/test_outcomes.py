@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.labels import churn_labels, label_sql
+from feature_repo.labels import churn_labels
 from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, load_outcomes
-from holdfast.models.label import LabelDefinition
+from tests.support.labels import purchase_label
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import ARRIVALS, KNOWN_AT, active_customers, transactions
 
-LABEL = LabelDefinition(90, 180, label_sql(90, 180))
+LABEL = purchase_label()
 STEP = datetime(2024, 6, 1, tzinfo=UTC)  # the second batch, with late rows of the first year, comes a day later
 
 
@@ -64,7 +64,7 @@ def test_load_outcomes_in_parts_equals_expected(dataset: Dataset, monkeypatch: p
 @pytest.mark.parametrize(("horizon", "activity"), [(30, 60), (90, 60), (120, 365)])
 def test_load_outcomes_follow_the_label_and_not_the_settings(dataset: Dataset, horizon: int, activity: int) -> None:
     assert (dataset.settings.horizon_days, dataset.settings.activity_days) == (90, 180)
-    label = LabelDefinition(horizon, activity, label_sql(horizon, activity))
+    label = purchase_label(horizon, activity)
     days = [datetime(2023, 9, 1, tzinfo=UTC), datetime(2024, 1, 15, tzinfo=UTC)]
     asked = [(f"c{number:03d}", day) for day in days for number in range(300)]
     found = load_outcomes(dataset.settings, label, pd.DataFrame(asked, columns=["customer_id", "cutoff"]), KNOWN_AT)
@@ -81,9 +81,7 @@ def test_load_outcomes_follow_the_stored_sql_and_not_the_code(dataset: Dataset) 
 
     cutoff = datetime(2024, 2, 1, tzinfo=UTC)
     rows = pd.DataFrame({"customer_id": [f"c{number:03d}" for number in range(300)], "cutoff": cutoff})
-    found = load_outcomes(
-        dataset.settings, LabelDefinition(90, 180, label_sql(90, 180, label_by_amount)), rows, KNOWN_AT
-    )
+    found = load_outcomes(dataset.settings, purchase_label(90, 180, label_by_amount), rows, KNOWN_AT)
     bought: dict[str, list[datetime]] = {}
     for row in transactions():
         if row.amount > 30:

@@ -49,5 +49,7 @@ def test_load_active_customers_equals_training_rows(dataset: Dataset) -> None:
 
 def test_load_active_customers_without_active_raises(dataset: Dataset) -> None:
     late = AS_OF + timedelta(days=365)
-    with pytest.raises(NoDataError, match=r"No customer bought in the 180 days before 2025-07-01.*Ingest newer data"):
+    with pytest.raises(
+        NoDataError, match=r"no customer with a purchase in the 180 days before 2025-07-01.*Ingest newer data"
+    ):
         _customers(dataset.settings, late, KNOWN_AT)

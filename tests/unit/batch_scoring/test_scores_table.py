@@ -14,7 +14,8 @@ from holdfast.batch_scoring.champion_model import InputMismatchError, ScoringMod
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
-from holdfast.models.contract import RECENCY_FEATURE, Feature
+from holdfast.models.contract import Feature
+from holdfast.models.label import RECENCY_FEATURE
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from tests.support.registry import build_contract, fit_classifier, serialize_model
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from feature_repo import labels
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import strip_formatting
 from feature_repo.source_tables import transformation_sql
@@ -24,7 +23,9 @@ from holdfast.models.fingerprint import (
     feature_fingerprint,
     fingerprint,
 )
+from holdfast.training import label_query
 from tests.support.definition_changes import apply_sql
+from tests.support.labels import purchase_label
 
 PARTS = ["feature_service", "labels", "on_demand", "transformations"]
 Change = Callable[[Any], object]
@@ -48,7 +49,7 @@ def _edit(path: Path, old: str, new: str) -> None:
 
 def _prints(store: Any) -> dict[str, str]:
     store.refresh_registry()
-    return fingerprint(store, 90, 180)
+    return fingerprint(store, purchase_label())
 
 
 def test_fingerprint_has_four_parts_and_is_stable(store: Any) -> None:
@@ -56,7 +57,7 @@ def test_fingerprint_has_four_parts_and_is_stable(store: Any) -> None:
     assert sorted(first) == PARTS
     assert all(len(value) == 64 for value in first.values())
     assert len(set(first.values())) == 4
-    assert fingerprint(open_store(), 90, 180) == first
+    assert fingerprint(open_store(), purchase_label()) == first
 
 
 def _apply_transformations(store: Any, sources: Path) -> None:
@@ -87,7 +88,7 @@ def _use_labels(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     """Compile the label from its edited code."""
     module: dict[str, Any] = {"__name__": "edited"}
     exec((sources / "labels.py").read_text(), module)
-    monkeypatch.setattr(labels, "label_sql", module["label_sql"])
+    monkeypatch.setattr(label_query, "LABELS", module["LABELS"])
 
 
 def test_fingerprint_changed_label_source_changes_labels(
@@ -127,7 +128,7 @@ def test_definitions_version_depends_on_the_features_only(store: Any, changed: s
 
 @pytest.mark.parametrize(("horizon", "activity"), [(91, 180), (90, 181), (180, 90)])
 def test_fingerprint_changed_label_definition_changes_labels(store: Any, horizon: int, activity: int) -> None:
-    assert differing_parts(_prints(store), fingerprint(store, horizon, activity)) == ["labels"]
+    assert differing_parts(_prints(store), fingerprint(store, purchase_label(horizon, activity))) == ["labels"]
 
 
 def _on_demand(store: Any, old: str, new: str) -> None:

@@ -28,6 +28,7 @@ from tests.support.definition_versions import (
     only_version,
     register_changed,
 )
+from tests.support.labels import purchase_label
 from tests.support.registry import Registry, make_registry
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
@@ -89,7 +90,7 @@ def test_check_online_store_lost_rows_are_critical(open_shop: Settings) -> None:
 
 def register_alias(registry: Registry, alias: str, definitions: str) -> None:
     """Register a model on a version of the feature definitions, and set its alias."""
-    parts = fingerprint(open_store(definitions=definitions), 90, 180)
+    parts = fingerprint(open_store(definitions=definitions), purchase_label())
     registry.set_alias(alias, registry.register_model(fingerprint=parts))
 
 

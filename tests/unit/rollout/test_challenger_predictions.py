@@ -16,7 +16,8 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
 from holdfast.core.prediction_log import iter_predictions, log_schema
-from holdfast.models.contract import RECENCY_FEATURE, ServedModel
+from holdfast.models.contract import ServedModel
+from holdfast.models.label import RECENCY_FEATURE
 from holdfast.rollout.challenger_predictions import ChallengerPredictions, IncrementalPredictions, _find_mismatch
 from services.prediction_log.arrow_records import to_record
 from services.prediction_log.files import PredictionFiles
@@ -130,7 +131,7 @@ def test_read_growing_file_skips_rows_read_before(settings: Settings, monkeypatc
     assert (found.requests, sorted(found.probabilities)) == (7, [0.0, 1 / 3, 2 / 3, 1.0])
 
 
-def test_read_long_recency_counts_customer_as_inactive(settings: Settings) -> None:
+def test_read_long_or_unknown_recency_counts_customer_as_inactive(settings: Settings) -> None:
     contract = CONTRACT.model_copy(update={"inputs": [RECENCY_FEATURE, "gap"]})
     inputs = np.array([[180.0, 1.0], [181.0, 1.0], [np.nan, 1.0]])
     at: Any = {"version": "2", "route": "canary", "input_names": contract.inputs}
@@ -140,8 +141,8 @@ def test_read_long_recency_counts_customer_as_inactive(settings: Settings) -> No
         make_batch("ab", **at, inputs=inputs[:2], answered_at_us=NOON_US + 1),
     )
     found = _read(settings, contract=contract)
-    assert (found.requests, found.active_requests) == (5, 3)
-    assert found.active[np.argsort(found.x[:, 0])].tolist() == [True, False, True]
+    assert (found.requests, found.active_requests) == (5, 2)
+    assert found.active[np.argsort(found.x[:, 0])].tolist() == [True, False, False]
 
 
 def test_read_different_inputs_of_two_versions_names_customer(settings: Settings) -> None:

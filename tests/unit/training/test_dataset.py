@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ def test_assemble_training_set_shop_labels_equal_oracle(
 
 
 def test_assemble_training_set_flipped_labels_changes_labels_only(dataset: Dataset) -> None:
-    def flipped(*arguments: Any) -> ir.Table:
-        labels = churn_labels(*arguments)
+    @wraps(churn_labels)
+    def flipped(**arguments: Any) -> ir.Table:
+        labels = churn_labels(**arguments)
         return labels.mutate(churned=~labels.churned)
 
     cutoffs = dataset.cutoffs[:2]
@@ -196,7 +198,7 @@ class TestSelection:
         assert found.y.tolist() == data.y[numbers].tolist()
         assert found.inputs == data.inputs
         assert found.histories == data.histories
-        assert found.horizon_days == dataset.settings.horizon_days
+        assert found.terms.horizon_days == dataset.settings.horizon_days
 
     def test_at_cutoffs_some_cutoffs_preserves_rows_and_order(self, dataset: Dataset) -> None:
         cutoffs = dataset.cutoffs[3:5]

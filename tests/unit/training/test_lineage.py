@@ -47,6 +47,8 @@ OTHER: dict[str, Any] = {
     "settings": TrainingSettings(seed=1).model_dump(),
     "horizon_days": 91,
     "activity_days": 181,
+    "label": "not_renewed",
+    "grace_days": 14,
     "training_code": "another",
     "lock": "another",
     "python": "3.99",

@@ -13,7 +13,8 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import register_version
 from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.model_versions.gate_settings import GateSettings
-from holdfast.models.contract import RECENCY_FEATURE, MissingFeatureError
+from holdfast.models.contract import MissingFeatureError
+from holdfast.models.label import RECENCY_FEATURE
 from holdfast.promotion.behavioral_tests import measure_wrong_direction
 from holdfast.promotion.gates import evaluate_gates
 from holdfast.training.baselines import BASELINE_LABELS, explain_skipped_baselines, score_baselines

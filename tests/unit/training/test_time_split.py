@@ -204,10 +204,10 @@ class TestCdnow:
     def test_split_by_time_cdnow_too_early_raises(self) -> None:
         with pytest.raises(NotEnoughHistoryError) as error:
             _cdnow(datetime(1997, 6, 30, tzinfo=UTC))
-        for part in ("closed 90-day horizon: 3", "90-day horizon", "embargo of 90 days", "HOLDFAST_HORIZON_DAYS"):
+        for part in ("known outcomes: 3", "after 90 days", "an embargo of as many days", "HOLDFAST_HORIZON_DAYS"):
             assert part in str(error.value)
 
 
 def test_split_by_time_without_cutoffs_raises() -> None:
-    with pytest.raises(NotEnoughHistoryError, match=r"^Monthly cut-offs with a closed 90-day horizon: 0"):
+    with pytest.raises(NotEnoughHistoryError, match=r"^Monthly cut-offs with known outcomes: 0"):
         split_by_time([], 90, 4, 5, 2)

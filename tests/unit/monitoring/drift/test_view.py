@@ -20,8 +20,9 @@ from holdfast.core.prediction_log import ScoredBatch, read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import list_versions
 from holdfast.feature_store.version_retirement import retire_version
-from holdfast.models.contract import MODEL_NAME, RECENCY_FEATURE, model_inputs
+from holdfast.models.contract import MODEL_NAME, model_inputs
 from holdfast.models.fingerprint import fingerprint
+from holdfast.models.label import RECENCY_FEATURE, LabelTerms
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.monitoring.drift.reference import NoReferenceError, load_reference, load_training_rows
 from holdfast.monitoring.drift.view import latest_predictions, run_drift_view, select_active
@@ -30,6 +31,7 @@ from holdfast.monitoring.result import ViewResult
 from holdfast.monitoring.settings import DriftRules, MonitorSettings
 from holdfast.training.mlflow_client import open_tracking
 from tests.support.definition_versions import change_window, open_only, register_changed
+from tests.support.labels import purchase_label
 from tests.support.main_job import STATE
 from tests.support.prediction_batches import write_log
 from tests.support.registered_versions import register_version
@@ -146,9 +148,9 @@ def test_latest_predictions_selects_last_of_repeated_requests() -> None:
     assert rows["2"][SCORE].tolist() == [0.4]
 
 
-def test_select_active_keeps_unknown_recency() -> None:
+def test_select_active_excludes_unknown_recency() -> None:
     rows = pd.DataFrame({RECENCY_FEATURE: [10.0, 180.0, 181.0, np.nan]})
-    assert select_active(rows, 180).index.tolist() == [0, 1, 3]
+    assert select_active(rows, LabelTerms().activity).index.tolist() == [0, 1]
 
 
 def test_drift_view_empty_window_is_empty(day: Settings) -> None:
@@ -208,7 +210,7 @@ def test_load_reference_of_a_version_on_other_definitions(day: Settings) -> None
     before = load_reference(client, day, "1")
     shutil.rmtree(day.monitoring / "reference")
     second = register_changed(change_window)
-    number = register_version(client, fingerprint=fingerprint(open_store(definitions=second), 90, 180))
+    number = register_version(client, fingerprint=fingerprint(open_store(definitions=second), purchase_label()))
     for name, time in (("as_of", AS_OF), ("known_at", KNOWN_AT)):
         client.set_model_version_tag(MODEL_NAME, number, f"holdfast.{name}", time.isoformat())
     again, other = load_reference(client, day, "1"), load_reference(client, day, number)

@@ -10,13 +10,14 @@ import pytest
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
+from holdfast.models.label import ActivityRule, LabelTerms
 from holdfast.monitoring.performance import first_predictions
 from holdfast.monitoring.performance.first_predictions import read_first_predictions
 from tests.support.prediction_batches import make_batch, write_log
 
 NOW = datetime(2024, 3, 10, 6, 15, tzinfo=UTC)
 SINCE = NOW - timedelta(days=8)
-WINDOWS = {"1": 180}
+RULES = {"1": LabelTerms().activity}
 
 
 def log_predictions(settings: Settings, at: datetime, *ids: str, **changes: object) -> None:
@@ -38,8 +39,8 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def read_keys(settings: Settings, activity_days: Mapping[str, int] = WINDOWS) -> list[tuple[date, str]]:
-    rows = read_first_predictions(settings, SINCE, NOW, activity_days)
+def read_keys(settings: Settings, rules: Mapping[str, ActivityRule] = RULES) -> list[tuple[date, str]]:
+    rows = read_first_predictions(settings, SINCE, NOW, rules)
     return sorted(zip(rows["as_of"].dt.date, rows["customer_id"], strict=True))
 
 
@@ -67,7 +68,10 @@ def test_read_first_predictions_activity_window_of_each_version(settings: Settin
         log_predictions(settings, day, f"9{version}", **away)
 
     def read_away(**activity_days: int) -> set[str]:
-        keys = read_keys(settings, {name.removeprefix("v"): days for name, days in activity_days.items()})
+        keys = read_keys(
+            settings,
+            {name.removeprefix("v"): LabelTerms(activity_days=days).activity for name, days in activity_days.items()},
+        )
         return {customer for _, customer in keys if customer.startswith("c9")}
 
     assert read_away(v1=180, v2=30) == {"c91"}, "version 3 is not registered"
@@ -84,7 +88,7 @@ def test_read_first_predictions_later_version_keeps_the_cache(
     monkeypatch.setattr(
         first_predictions, "iter_day_predictions", lambda folder: read.append(folder.name) or original(folder)
     )
-    assert read_keys(settings, {**WINDOWS, "2": 30}) == first
+    assert read_keys(settings, {**RULES, "2": LabelTerms(activity_days=30).activity}) == first
     assert "2024-03-03" not in read
 
 
@@ -102,4 +106,4 @@ def test_read_first_predictions_skips_shadow_inactive_and_later(settings: Settin
     log_predictions(settings, NOW - timedelta(minutes=4), "5", **away)
     log_predictions(settings, NOW + timedelta(minutes=4), "6")  # after the window
     assert {customer for _, customer in read_keys(settings)} == {"c1", "c2"}
-    assert read_first_predictions(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2), WINDOWS).empty
+    assert read_first_predictions(settings, NOW + timedelta(hours=1), NOW + timedelta(hours=2), RULES).empty

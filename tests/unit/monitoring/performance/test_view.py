@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from feature_repo.labels import label_sql
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.batch_scoring.outcomes import load_cohort_outcomes
@@ -20,17 +19,17 @@ from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.plot_style import render_png
 from holdfast.ingestion.history_extent import DataGap, read_extent
 from holdfast.model_versions.records import PromotionRecord, RollbackRecord
-from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.metrics_store import read_metrics, write_metrics
 from holdfast.monitoring.performance.view import run_performance_view
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
+from tests.support.labels import purchase_label
 from tests.support.prediction_batches import make_batch, write_log
 from tests.support.registered_versions import register_version
 from tests.support.scored_shop import MONTHS, copy_scored_shop, promote, score
 from tests.support.small_shop import AS_OF, FIRST, KNOWN_AT
 
-LABEL = LabelDefinition(90, 180, label_sql(90, 180))
+LABEL = purchase_label()
 RULES = MonitorSettings.model_validate({"outcome": {"min_rows": 30, "resamples": 50}})
 WINDOW = Window(AS_OF - timedelta(days=1), AS_OF, KNOWN_AT)
 
@@ -80,7 +79,7 @@ def test_performance_view_cohort_with_a_gap_in_its_horizon_is_not_measured(
     gap = DataGap(datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 5, tzinfo=UTC), 0)
     extent = read_extent(settings, KNOWN_AT, AS_OF)
     assert extent is not None
-    monkeypatch.setattr("holdfast.batch_scoring.outcomes.read_extent", lambda *times: replace(extent, gaps=(gap,)))
+    monkeypatch.setattr("holdfast.training.label_extent.read_extent", lambda *times: replace(extent, gaps=(gap,)))
     found = run_performance_view(settings, WINDOW, RULES)
     statuses = _statuses(found)
     assert statuses["2024-04-01 by 1"] == "measured"
@@ -109,7 +108,7 @@ def test_performance_view_each_version_is_evaluated_by_its_label(scored: tuple[S
         tags={"holdfast.as_of": MONTHS[0].isoformat()},
         horizon_days=30,
         activity_days=60,
-        label_sql=label_sql(30, 60),
+        label_sql=purchase_label(30, 60).sql,
     )
     promote(client, short)
     score(settings, MONTHS[4:5])
@@ -119,7 +118,7 @@ def test_performance_view_each_version_is_evaluated_by_its_label(scored: tuple[S
     assert statuses["2024-04-01 by 1"] == "measured"
     table = read_scores(scores_path(settings.scores, MONTHS[4]))
     table = table[table["active"]]
-    label = LabelDefinition(30, 60, label_sql(30, 60))
+    label = purchase_label(30, 60)
     churned = load_cohort_outcomes(settings, label, table, MONTHS[4], KNOWN_AT)
     assert _row(found, "churned", "2024-05-01", short).value == churned.mean()
     assert _row(found, "churned", "2024-05-01", short).rows == len(table)

@@ -29,6 +29,7 @@ from holdfast.monitoring.skew.view import run_skew_view
 from holdfast.training.mlflow_client import open_tracking
 from tests.support.definition_versions import ADDED, CHANGES, add_feature, change_window, register_changed
 from tests.support.feature_oracle import Transaction
+from tests.support.labels import purchase_label
 from tests.support.prediction_batches import write_log
 from tests.support.registered_versions import copy_base_shop, register_version
 from tests.support.served_shop import NOON, day_window
@@ -51,7 +52,7 @@ def register_model(settings: Settings, definitions: str) -> str:
     empty: list[float | None] = [None for _ in names]
     return register_version(
         open_tracking(settings),
-        fingerprint=fingerprint(open_store(definitions=definitions), 90, 180),
+        fingerprint=fingerprint(open_store(definitions=definitions), purchase_label()),
         inputs=names,
         reference=empty,
         examples=[ScoredExample(inputs=empty, churn_probability=0.5)],
