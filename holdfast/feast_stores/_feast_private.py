@@ -4,7 +4,7 @@ tests/unit/feast_stores/test_feast_private.py has a contract test per name, whic
 changes the name. ``OVERRIDDEN`` lists the private methods that subclasses in this package override.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,32 @@ def has_redis_client(store: "RedisOnlineStore") -> bool:
         True once :func:`redis_client` was called.
     """
     return store._client is not None
+
+
+def replace_function_loader(load: Callable[..., Callable[..., Any]]) -> None:
+    """Replace Feast's function that loads a function from a registry, from its source or from a pickle (dill).
+
+    Args:
+        load: Function with the keyword arguments of Feast's, which returns a callable.
+    """
+    from feast.transformation import udf_rehydrate
+
+    setattr(udf_rehydrate, "resolve_udf", load)  # noqa: B010  mypy forbids to assign a function
+
+
+def execute_source(source: str, name: str) -> Callable[..., Any] | None:
+    """Execute the source of a function in the namespace that Feast gives it.
+
+    Args:
+        source: Source of the function.
+        name: Name of the function.
+
+    Returns:
+        The function; None if the source cannot be executed.
+    """
+    from feast.transformation.udf_rehydrate import rehydrate_udf_from_source
+
+    return rehydrate_udf_from_source(source, preferred_name=name)
 
 
 def registry_path(store: "FileRegistryStore") -> Path:

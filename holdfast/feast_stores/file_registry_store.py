@@ -10,6 +10,7 @@ from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.feast_stores._feast_imports import RegistryConfig
 from holdfast.feast_stores._feast_private import registry_path, set_registry_path
+from holdfast.feast_stores.stored_functions import refuse_other_code
 
 if TYPE_CHECKING:
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
@@ -30,8 +31,13 @@ class FileRegistryStore(feast_registry.FileRegistryStore):
 
     @override
     def get_registry_proto(self) -> "RegistryProto":
-        """Read the registry, with paths under the current data folder; overrides Feast's method."""
+        """Read the registry, with paths under the current data folder; overrides Feast's method.
+
+        Raises:
+            StoredCodeError: The registry contains code that is no source of an on-demand function.
+        """
         registry_proto = super().get_registry_proto()
+        refuse_other_code(registry_proto)
         _replace_prefix(registry_proto, _DATA_FOLDER, str(Settings.from_environment().data))
         return registry_proto
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from holdfast.core.path_names import require_path_name
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig, load_repo_config
 from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
+from holdfast.feast_stores.stored_functions import approve_functions_of
 
 VERSIONS = Path("feast") / "versions"
 ONLINE_STATE = "online_state.json"  # in the folder of a version: the record of its materialization
@@ -35,6 +36,7 @@ def open_store(
     # Without this option each read fails during a materialization, and after a killed one until the next. The same
     # option in feature_store.yaml works as well, but makes each command warn that a file registry does not use it.
     config.registry.serve_features_while_materializing = True
+    approve_functions_of(config, definitions)
     return FeatureStore(config=config)
 
 

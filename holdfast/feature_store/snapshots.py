@@ -16,6 +16,7 @@ from feast import FeatureStore, FeatureView, FileSource
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from feature_repo.snapshot_view import snapshot_digest
 from feature_repo.transformations import known_rows
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
@@ -163,6 +164,12 @@ def _source(view: FeatureView) -> FileSource:
         raise NoTransformationError(
             f"The data source of the feature view {view.name} has no tag sql, so that its snapshots cannot be built. "
             "Create the source as in feature_repo/data_sources.py, and run `feast -c feature_repo apply`."
+        )
+    if snapshot_digest(view, source.tags["sql"]) != Path(source.path).name:
+        raise NoTransformationError(
+            f"The SQL of the feature view {view.name} is not the one that the folder of its snapshots, {source.path}, "
+            "is named after: the registry was changed by other means. It is not executed. Restore the registry, or "
+            "delete it and run `python -m flows.features`."
         )
     return source
 

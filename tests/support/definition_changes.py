@@ -5,6 +5,7 @@ from typing import Any
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.snapshot_view import snapshot_digest
+from holdfast.feast_stores.stored_functions import approve_sources
 
 
 def change_limit(store: Any) -> None:
@@ -24,6 +25,7 @@ def change_function(store: Any) -> None:
     view = store.get_on_demand_feature_view("customer_request_time")
     transformation = view.feature_transformation
     transformation.udf_string = transformation.udf_string.replace("86_400_000_000", "3_600_000_000")
+    approve_sources([transformation.udf_string])  # as if this were the checkout that was changed
     store.registry.apply_feature_view(view, store.project)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
+from holdfast.feast_stores.stored_functions import approve_sources
 from holdfast.feature_store import definition_versions
 from holdfast.feature_store.definition_versions import (
     ConcurrentApplyError,
@@ -193,7 +194,10 @@ def _apply_and_register(change: Callable[[Any], None]) -> None:
 
     with features_lock(Settings.from_environment()):
         change(open_store())
-        register_version(open_store())
+        store = open_store()
+        views = store.list_on_demand_feature_views()  # a checkout has all the functions that it applies
+        approve_sources(view.feature_transformation.udf_string for view in views if view.feature_transformation)
+        register_version(store)
 
 
 def test_two_processes_with_different_definitions_register_both(open_shop: Settings) -> None:
