@@ -6,6 +6,7 @@ from deploy.local.settings import LocalSettings
 from feature_repo.settings import EnvironmentSettings, Settings
 from holdfast.alerting.settings import AlertSettings
 from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
+from holdfast.models.artifact_sources import ArtifactSettings
 from holdfast.runtime.endpoints import EndpointSettings
 from services.settings import ServingSettings
 
@@ -14,6 +15,7 @@ SECTIONS: dict[str, type[EnvironmentSettings]] = {
     "Flows and service": Settings,
     "Feature store": FeatureStoreSettings,
     "Service": ServingSettings,
+    "Model files": ArtifactSettings,
     "Addresses and source of the daily run": EndpointSettings,
     "Alerts": AlertSettings,
     "`make up`": LocalSettings,

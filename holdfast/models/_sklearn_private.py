@@ -29,3 +29,26 @@ def boosting_trees(model: Any) -> list[Any]:
         ``missing_go_to_left``, ``left``, ``right`` and ``is_categorical``.
     """
     return [predictor.nodes for (predictor,) in model._predictors]
+
+
+def tree_predictors(model: Any) -> list[Any]:
+    """Return the predictors of fitted boosting, also of a model that training never gives.
+
+    Args:
+        model: ``HistGradientBoostingClassifier``.
+
+    Returns:
+        Objects with ``nodes``, ``binned_left_cat_bitsets`` and ``raw_left_cat_bitsets``; none before the fit.
+    """
+    return [predictor for iteration in getattr(model, "_predictors", []) for predictor in iteration]
+
+
+def node_dtype() -> Any:
+    """Return the type of the nodes of a tree.
+
+    Returns:
+        Structured type of NumPy.
+    """
+    from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+
+    return PREDICTOR_RECORD_DTYPE

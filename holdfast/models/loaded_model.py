@@ -16,6 +16,7 @@ from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.contributions import Contributions, NotAdditiveError, compute_contributions
 from holdfast.models.purchase_models import extract_purchase_model
 from holdfast.models.remedies import PACKAGE_AGAIN, SAME_ENVIRONMENT
+from holdfast.models.tree_checks import require_safe_trees
 
 _TOLERANCE = 1e-12
 _WARM_ROWS = 100
@@ -143,7 +144,9 @@ def _read(content: bytes, about: str) -> Any:
 
     try:
         with _failures_as_unusable(f"The file of {about} cannot be read."):
-            return loads(content, trusted=TRUSTED_TYPES)
+            estimator = loads(content, trusted=TRUSTED_TYPES)
+            require_safe_trees(estimator)
+            return estimator
     except UntrustedTypesFoundException as error:
         raise UnusableModelError(
             f"The file of {about} contains types that are not trusted; it was not loaded.", str(error)

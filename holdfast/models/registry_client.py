@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from feature_repo.database_urls import sqlite_path
+from holdfast.models.artifact_sources import require_size, require_source
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
 from holdfast.models.registered_version import (
     NoRegistryError,
@@ -222,11 +223,19 @@ class RegistryClient:
     def _download(self, folder_uri: str) -> bytes:
         from mlflow.artifacts import download_artifacts
 
+        address = f"{self._resolve(folder_uri)}/{MODEL_FILE}"
+        require_source(address, self.uri)
         with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
-            path = download_artifacts(
-                f"{folder_uri}/{MODEL_FILE}", dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri
-            )
-            return Path(path).read_bytes()
+            path = Path(download_artifacts(address, dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri))
+            require_size(path)
+            return path.read_bytes()
+
+    def _resolve(self, folder_uri: str) -> str:
+        """Resolve the address of a logged model: MLflow would do so itself, without a check of the result."""
+        prefix, _, model_id = folder_uri.partition("models:/")
+        if prefix or not model_id:
+            return folder_uri
+        return str(self._call(lambda client: client.get_logged_model(model_id).artifact_location))
 
 
 def _require_model(database: Path, missing: str) -> None:

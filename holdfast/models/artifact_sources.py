@@ -1,0 +1,87 @@
+"""Addresses of model files in a registry: only those of the tracking server, local files, and named roots are read.
+
+A person who can write the registry could otherwise let the service request any address, such as that of the metadata of
+a cloud machine, or read without end.
+"""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field
+
+from feature_repo.settings import EnvironmentSettings
+from holdfast.models.registered_version import NotServableError
+
+MAX_BYTES = 512_000_000
+_LOCAL = ("", "file")
+_SERVER = ("http", "https", "mlflow-artifacts")
+
+
+class ArtifactSettings(EnvironmentSettings):
+    """Places of model files besides the tracking server and the data folder."""
+
+    artifact_roots: str = Field(
+        default="",
+        description="Addresses of stores from which model files are read, separated by commas: s3://bucket/mlflow. The "
+        "tracking server and local files need none.",
+    )
+
+
+def require_source(address: str, tracking_uri: str) -> None:
+    """Check the address of a model file before it is requested.
+
+    Args:
+        address: Address in the registry.
+        tracking_uri: Tracking URI of MLflow.
+
+    Raises:
+        NotServableError: The address is of another server or store, or its local file is too large or no regular file.
+    """
+    parts, server = urlsplit(address), urlsplit(tracking_uri)
+    segments = unquote(parts.path).split("/")
+    if parts.scheme in _LOCAL and not parts.netloc:
+        _require_file(Path(unquote(parts.path)))
+    elif parts.scheme in _SERVER and ".." not in segments and _is_server(parts.netloc, parts.scheme, server):
+        return
+    elif ".." in segments or not any(_is_below(address, root) for root in _roots()):
+        raise NotServableError(
+            f"The registry names {parts.scheme}://{parts.hostname or ''} as source of a model file, neither "
+            f"the tracking server nor a root in {ArtifactSettings.variable('artifact_roots')}. Nothing was requested. "
+            "If the address is that of your artifact store, add its root there."
+        )
+
+
+def require_size(file: Path) -> None:
+    """Check a downloaded file before it is read into memory.
+
+    Args:
+        file: The file.
+
+    Raises:
+        NotServableError: The file is too large, or no regular file.
+    """
+    _require_file(file)
+
+
+def _is_server(netloc: str, scheme: str, server: object) -> bool:
+    tracking = getattr(server, "netloc", "")
+    if not netloc:
+        return scheme == "mlflow-artifacts"  # MLflow asks the tracking server
+    is_same = netloc.rpartition("@")[2] == str(tracking).rpartition("@")[2]
+    return is_same and getattr(server, "scheme", "") in ("http", "https")
+
+
+def _is_below(address: str, root: str) -> bool:
+    return address.startswith(f"{root.rstrip('/')}/")
+
+
+def _roots() -> list[str]:
+    text = ArtifactSettings.from_environment().artifact_roots
+    return [root for item in text.split(",") if "://" in (root := item.strip())]
+
+
+def _require_file(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise NotServableError(f"The model file {path} is no regular file.")
+    if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
+        raise NotServableError(f"The model file {path} has {size:,} bytes; at most {MAX_BYTES:,} are read.")
