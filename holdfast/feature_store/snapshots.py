@@ -3,7 +3,7 @@
 A view runs the SQL that is stored with its data source, and the folder of the source is named after that SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,21 +128,24 @@ def build_snapshots(settings: Settings, store: FeatureStore, as_of: datetime, kn
         NoDataError: No transaction before ``as_of`` had arrived by ``known_at``.
     """
     effective = effective_known_at(list_batches(settings), as_of, known_at)
-    snapshots = []
+    views = {snapshot_path(view, as_of, effective): view for view in list_stored_views(store)}
+    if missing := {path: view for path, view in views.items() if not path.exists()}:
+        _write_snapshots(settings, missing, as_of, effective)
+    return [Snapshot(view.name, as_of, effective, path, built=path in missing) for path, view in views.items()]
+
+
+def _write_snapshots(
+    settings: Settings, views: Mapping[Path, FeatureView], as_of: datetime, known_at: datetime
+) -> None:
     connection = ibis.duckdb.connect()
     try:
-        tables = {str(kind): scan_table(connection, settings, kind, effective) for kind in KINDS}
-        create_source_tables(connection, tables, as_of, effective)
-        for view in list_stored_views(store):
-            path = snapshot_path(view, as_of, effective)
-            missing = not path.exists()
-            if missing:
-                with replace_file(path) as temporary:
-                    pq.write_table(_stamped(_compute_view(connection, view), as_of, effective), temporary)
-            snapshots.append(Snapshot(view.name, as_of, effective, path, built=missing))
+        tables = {str(kind): scan_table(connection, settings, kind, known_at) for kind in KINDS}
+        create_source_tables(connection, tables, as_of, known_at)
+        for path, view in views.items():
+            with replace_file(path) as temporary:
+                pq.write_table(_stamped(_compute_view(connection, view), as_of, known_at), temporary)
     finally:
         connection.disconnect()
-    return snapshots
 
 
 def _compute_view(connection: "Backend", view: FeatureView) -> pa.Table:
