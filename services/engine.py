@@ -8,7 +8,6 @@ from datetime import datetime
 import psutil
 from bentoml import Bento
 
-import holdfast.feast_stores._feast_imports  # noqa: F401  before anything that imports Feast: a third of the time
 from feature_repo.settings import Settings
 from holdfast.models.registry_client import RegistryClient
 from services.bentoml_patches import freeze_garbage_collector

@@ -209,9 +209,7 @@ class RegistryClient:
                 _require_model(self._database, "")
                 self._call(lambda client: None)
             elif self.uri.startswith("http"):
-                # MLflow imports its plugins at its first request. Feast, one of them, is imported faster here.
-                for module in ("holdfast.feast_stores._feast_imports", "mlflow.tracking.request_header.registry"):
-                    importlib.import_module(module)
+                importlib.import_module("mlflow.tracking.request_header.registry")  # at a first request, with plugins
 
     def _call(self, request: "Callable[[MlflowClient], _Result]") -> _Result:
         from mlflow import MlflowClient
