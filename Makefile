@@ -57,6 +57,7 @@ check: .venv/.ready ## Check format, lint, types, import contracts and words
 serve: .venv/.ready ## Serve the champion's bento on port 3000
 	@eval "$$($(BIN)/python -m feature_repo.settings)"
 	umask 027
+	export HOLDFAST_KEYLESS="$${HOLDFAST_KEYLESS-loopback}"  # the service listens on this machine only
 	exec $(BIN)/bentoml serve holdfast:latest --host 127.0.0.1 --port $${PORT:-3000}
 
 image: .venv/.ready ## Build the container image of the latest bento; options: IMAGE=name:tag ENGINE=podman BASE_IMAGE=image

@@ -6,7 +6,7 @@ Traces are configured by OpenTelemetry's own variables, such as ``OTEL_EXPORTER_
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -25,11 +25,15 @@ class ServingSettings(EnvironmentSettings):
     api_keys: str | None = Field(
         default=None,
         repr=False,
-        description="Valid API keys, each name:sha256-hex, separated by commas or lines. Without keys, only requests "
-        "from this machine are allowed.",
+        description="Valid API keys, each name:sha256-hex, separated by commas or lines.",
     )
     api_keys_file: Path | None = Field(
         default=None, description="File with API keys, one per line; read again when it changes."
+    )
+    keyless: Literal["", "loopback"] = Field(
+        default="",
+        description="'loopback': without keys, requests from this machine are allowed; a proxy on it would pass "
+        "on those of others. Empty: without keys, none. `make up` and `make serve` set 'loopback' on this machine.",
     )
     max_concurrency: int = Field(
         default=256,

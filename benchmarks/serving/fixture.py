@@ -74,6 +74,7 @@ def common_environment(data: Path, clock: str) -> dict[str, str]:
         **NO_TELEMETRY,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOLDFAST_DATA": str(data),
+        "HOLDFAST_KEYLESS": "loopback",
         "HOLDFAST_CLOCK": clock,
         "BENTOML_HOME": str(data / "bentoml"),
         "MLFLOW_TRACKING_URI": sqlite_url(data / "mlflow" / "mlflow.db"),

@@ -21,7 +21,6 @@ from holdfast.core.errors import HoldfastError
 from holdfast.runtime.prefect_access import CLIENT_PASSWORD
 
 _POLL_SECONDS = 1.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main() -> int:
@@ -30,6 +29,7 @@ def main() -> int:
     restrict_new_files()
     try:
         local, settings = LocalSettings.from_environment(), Settings.from_environment()
+        local.require_authentication(os.environ)
         lock = acquire_lock(settings, local)
         try:
             _run(settings, local, stop)
@@ -51,8 +51,6 @@ def _run(settings: Settings, local: LocalSettings, stop: threading.Event) -> Non
     environment = {**component_environment(settings, local), DATA_VARIABLE: str(settings.data)}
     pages = write_pages_file(settings, components, environment)
     _report(f"Starting all components; data in {settings.data}, logs in {logs}")
-    if local.host not in _LOOPBACK:
-        _report(f"HOLDFAST_HOST={local.host}: other machines can access Prefect and MLflow, which need no login.")
     try:
         with Supervisor(components, environment, logs) as supervisor:
             monitor = StartupMonitor(

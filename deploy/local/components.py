@@ -1,5 +1,6 @@
 """Components of a local Holdfast: commands, addresses and dependencies."""
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings
+from holdfast.core.host_check import is_loopback
 from holdfast.runtime.endpoints import EndpointSettings
 from holdfast.runtime.prefect_access import API_URL, CLIENT_PASSWORD, read_password, server_variables
 
@@ -128,6 +130,7 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
     runbook = endpoints.runbook_url if is_set else f"{local.url('status')}/runbook"
     return {
         **settings.environment(),
+        **({"HOLDFAST_KEYLESS": os.environ.get("HOLDFAST_KEYLESS", "loopback")} if is_loopback(local.host) else {}),
         # In the command line of MLflow's server every user of the machine could read the password of a database.
         "MLFLOW_BACKEND_STORE_URI": tracking,
         **server_variables(password, local.port("prefect")),
@@ -156,7 +159,7 @@ def _server(
     waiting_message: str = "",
 ) -> Component:
     url, port = local.url(name), local.port(name)
-    listen = ("--host", local.host, "--port", str(port))
+    listen = ("--host", local.listen(name), "--port", str(port))
     start = clean_start_command(name, venv_command(*command) + listen)
     return Component(name, description, start, url, f"{url}{health}", port, requires, waiting_message=waiting_message)
 

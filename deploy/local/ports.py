@@ -32,7 +32,7 @@ def require_free_ports(settings: LocalSettings, components: list[Component]) -> 
                 f"Port {component.port} is given to both {other.description} and {component.description}: "
                 f"set {other.port_variable} or {component.port_variable} to another."
             )
-        elif reason := _problem(settings.host, component.port):
+        elif reason := _problem(settings.listen(component.name), component.port):
             problems.append(
                 f"Port {component.port} of {component.description} cannot be used ({reason}): free it, or set "
                 f"{component.port_variable}=..."

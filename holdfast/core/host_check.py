@@ -1,5 +1,6 @@
 """Check of the header Host: a web page whose name resolves to this machine (DNS rebinding) gets no response."""
 
+import ipaddress
 from collections.abc import Iterable
 
 from starlette.responses import PlainTextResponse
@@ -46,19 +47,31 @@ class HostCheck:
     Args:
         app: Application behind the check.
         names: Accepted names, without ports.
+        addresses: Also accept every IP address: no web page can make a browser send one for another page's name.
     """
 
-    def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
-        self._app, self._names = app, frozenset(name.lower() for name in names)
+    def __init__(self, app: ASGIApp, names: Iterable[str], addresses: bool = False) -> None:
+        self._app, self._names, self._addresses = app, frozenset(name.lower() for name in names), addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request (ASGI)."""
         if scope["type"] in ("http", "websocket"):
             headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-            if len(headers) != 1 or host_name(headers[0]) not in self._names:
+            if len(headers) != 1 or not self._is_accepted(host_name(headers[0])):
                 if scope["type"] == "websocket":
                     await send({"type": "websocket.close", "code": 1008})
                     return
                 await PlainTextResponse("This host name is not served here.", 400)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _is_accepted(self, name: str) -> bool:
+        return name in self._names or (self._addresses and _is_address(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -83,7 +83,9 @@ def serve_bento(bento_tag: str, settings: Settings) -> Iterator[ServedBento]:
     command = [sys.executable, "-P", "-m", "bentoml", "serve", bento_tag, "--host", HOST, "--port", str(port)]
     start, url = time.monotonic(), f"http://{HOST}:{port}"
     log.unlink(missing_ok=True)
-    with start_process(bento_tag, command, os.environ | settings.environment(), log) as server:
+    with start_process(
+        bento_tag, command, {"HOLDFAST_KEYLESS": "loopback"} | os.environ | settings.environment(), log
+    ) as server:
         try:
             server.wait_until_ready(lambda: health_problem(f"{url}/readyz"), _READY_SECONDS)
         except ProcessNotReadyError as error:

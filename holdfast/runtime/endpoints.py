@@ -23,6 +23,11 @@ class EndpointSettings(EnvironmentSettings):
     evidently_url: str = Field(default="http://127.0.0.1:8001", description="Evidently UI.")
     feast_url: str = Field(default="http://127.0.0.1:8888", description="Feast UI.")
     runbook_url: str = Field(default="docs/runbook.md", description="Runbook, which alerts link to.")
+    host_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names under which other machines reach the status page, separated by commas: holdfast.example. "
+        "Addresses and the names of this machine need no entry.",
+    )
     source: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
         description="File or folder that the daily run ingests; several are separated by colons, as in PATH, and "
@@ -32,6 +37,11 @@ class EndpointSettings(EnvironmentSettings):
         default=(),
         description="YAML file that maps the columns of the source; as many as sources, in their order.",
     )
+
+    @field_validator("host_names", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.lower().split(",")))) if isinstance(value, str) else value
 
     @field_validator("source", "mapping", mode="before")
     @classmethod

@@ -1,18 +1,19 @@
 """Web application: the status page, the same state as JSON, and the runbook."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from holdfast.core.formatting import format_count, format_minute
+from holdfast.core.host_check import LOOPBACK_NAMES, HostCheck
 from holdfast.status_page import filters
+from holdfast.status_page.basic_auth import BasicAuth
 from holdfast.status_page.runbook import render_runbook
 from holdfast.status_page.system_status import CachedStatus, SystemStatus
 
@@ -26,12 +27,15 @@ _HEADERS = {
 }
 
 
-def create_app(hosts: list[str], load: Callable[[], SystemStatus] | None = None) -> Starlette:
+def create_app(
+    hosts: Iterable[str] = (), load: Callable[[], SystemStatus] | None = None, password: str = ""
+) -> ASGIApp:
     """Create the web application.
 
     Args:
-        hosts: Accepted values of the header ``Host``; ``["*"]`` accepts any.
+        hosts: Names that the header ``Host`` may have, besides those of this machine and its addresses.
         load: Returns the system state; by default one that is cached for a few seconds.
+        password: ``user:password`` that all pages need; "": none.
 
     Returns:
         The application.
@@ -80,4 +84,5 @@ def create_app(hosts: list[str], load: Callable[[], SystemStatus] | None = None)
         Route("/style.css", style),
         Route("/health", health),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+    app: ASGIApp = Starlette(routes=routes)
+    return HostCheck(BasicAuth(app, password) if password else app, {*LOOPBACK_NAMES, *hosts}, addresses=True)

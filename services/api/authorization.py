@@ -18,15 +18,19 @@ _FORWARDED = frozenset(
 
 
 class Authorizer:
-    """Authorizer by API key; without configured keys, only requests from this machine are allowed."""
+    """Authorizer by API key; without configured keys, no request, or only those from this machine, are allowed."""
 
     def __init__(self, settings: ServingSettings) -> None:
         self._keys = KeyRing(settings.api_keys, settings.api_keys_file)
         self._origins = settings.cors_origins
+        self._is_keyless = settings.keyless == "loopback"
         if not self._keys.configured:
             LOG.warning(
-                "No API keys are set: only requests from this machine are allowed. Set HOLDFAST_API_KEYS or "
-                "HOLDFAST_API_KEYS_FILE; `python -m services.api.api_keys NAME` makes a key."
+                "No API keys are set: %s. Set HOLDFAST_API_KEYS or HOLDFAST_API_KEYS_FILE; "
+                "`python -m services.api.api_keys NAME` makes a key.",
+                "only requests from this machine are allowed"
+                if self._is_keyless
+                else "no request is allowed, unless HOLDFAST_KEYLESS=loopback allows those from this machine",
             )
 
     def authorize(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
@@ -40,6 +44,8 @@ class Authorizer:
             ServiceError: 401 without a valid key.
         """
         if not self._keys.configured:
+            if not self._is_keyless:
+                raise ServiceError(401, "unauthorized", "This service has no API keys yet: it allows no requests.")
             if not self._is_local(scope, headers):
                 raise ServiceError(
                     401,

@@ -6,6 +6,7 @@ BentoML handles all other requests.
 """
 
 import asyncio
+import functools
 import json
 import os
 import re
@@ -57,7 +58,7 @@ class ApiMiddleware:
     def __init__(self, app: ASGIApp, describe: Callable[[], dict[str, Any]]) -> None:
         settings = ServingSettings.from_environment()
         self._app = app
-        self._describe = describe
+        self._describe = functools.cache(lambda: json.dumps(describe()).encode())  # every caller may ask, without a key
         self._authorizer = Authorizer(settings)
         self._max_concurrency = settings.max_concurrency
         self._spans = open_spans()
@@ -98,7 +99,7 @@ class ApiMiddleware:
                 with spans.request_span(path, headers.get(b"traceparent", b"")) if spans else _NO_SPAN:
                     await self._handle_prediction(path, scope, headers, receive, send, request_id)
             elif path == _DOCS and method == "GET":
-                await _send_json(send, json.dumps(self._describe()).encode(), request_id)
+                await _send_json(send, self._describe(), request_id)
             elif method in ("GET", "HEAD"):  # reads only: BentoML would also serve predictions, at similar paths
                 await forward_to_bentoml(self._app, scope, receive, send)
             elif path in _REQUESTS:

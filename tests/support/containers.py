@@ -96,6 +96,7 @@ def running_container(
         variables |= {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": str(port)}
     else:
         options.append(f"--publish=127.0.0.1:{port}:3000")
+    variables = {"HOLDFAST_KEYLESS": "loopback"} | variables
     options += [f"--env={key}={value}" for key, value in variables.items()]
     environment.engine.run("run", "--detach", "--name", name, *options, image)
     try:

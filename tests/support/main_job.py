@@ -47,7 +47,7 @@ def environment_of(data: Path) -> dict[str, str]:
     """Return the environment of a new user's shell: the checkout's virtual environment, state in ``data``."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return bare | {"HOLDFAST_DATA": str(data), "PATH": path}
+    return bare | {"HOLDFAST_DATA": str(data), "HOLDFAST_KEYLESS": "loopback", "PATH": path}
 
 
 def run(command: list[str], environment: dict[str, str], cwd: Path = ROOT, timeout: float = 300) -> str:

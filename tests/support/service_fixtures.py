@@ -69,7 +69,9 @@ def service_environment(data: Path, **variables: str) -> Iterator[Settings]:
             patch.delenv(name)
         patch.setenv("HOLDFAST_DATA", str(data))
         patch.setenv("HOLDFAST_CLOCK", AS_OF.isoformat())
-        for name, value in (FAIL_FAST_ENV | variables).items():  # a service sets the first itself
+        for name, value in (
+            FAIL_FAST_ENV | {"HOLDFAST_KEYLESS": "loopback"} | variables
+        ).items():  # a service sets the first itself
             patch.setenv(name, value)
         yield Settings()
 

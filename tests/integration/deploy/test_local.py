@@ -16,7 +16,7 @@ from deploy.local.components import Component, clean_start_command, component_en
 from deploy.local.lock import AlreadyRunningError, acquire_lock, running_endpoints
 from deploy.local.orphans import COMPONENT_VARIABLE, DATA_VARIABLE, find_orphans, terminate_orphans
 from deploy.local.ports import PortInUseError, require_free_ports
-from deploy.local.settings import LocalSettings
+from deploy.local.settings import LocalSettings, OpenServiceError
 from deploy.local.startup import StartupMonitor
 from deploy.local.supervisor import RETRIES, Supervisor, supervisor_configuration
 from feature_repo.errors import SettingsError
@@ -97,9 +97,30 @@ def test_component_environment_contains_all_addresses(data_dir: Path) -> None:
     assert variables["HOLDFAST_DATA"] == str(data_dir)
     open_to_all = LocalSettings(host="0.0.0.0")
     assert open_to_all.url("prefect") == "http://127.0.0.1:4200"
-    assert all(
-        ("0.0.0.0" in item.command) is (item.port is not None) for item in list_components(Settings(), open_to_all)
-    )
+    reachable = [item.name for item in list_components(Settings(), open_to_all) if "0.0.0.0" in item.command]
+    assert reachable == ["status", "service"]
+    assert "HOLDFAST_KEYLESS" not in component_environment(Settings(), open_to_all)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "shop.example"])
+def test_require_authentication_beyond_loopback_without_keys_raises(host: str, tmp_path: Path) -> None:
+    local = LocalSettings(host=host)
+    for variables in ({}, {"HOLDFAST_API_KEYS": "", "HOLDFAST_API_KEYS_FILE": ""}, {"HOLDFAST_KEYLESS": "loopback"}):
+        with pytest.raises(OpenServiceError, match="the service has no API keys"):
+            local.require_authentication(variables)
+    local.require_authentication({"HOLDFAST_API_KEYS_FILE": str(tmp_path / "keys")})
+    assert {local.listen(name) for name in ("prefect", "mlflow", "evidently", "feast")} == {"127.0.0.1"}
+
+
+def test_require_authentication_on_loopback_needs_no_keys() -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        LocalSettings(host=host).require_authentication({})
+
+
+def test_make_up_beyond_loopback_without_keys_fails_before_anything_starts(tmp_path: Path) -> None:
+    error = _failed_start(tmp_path / "data", HOLDFAST_HOST="0.0.0.0")
+    assert "HOLDFAST_HOST=0.0.0.0 admits other machines, and the service has no API keys" in error
+    assert error.count("\n") == 1
 
 
 def test_list_components_external_tracking_server_has_no_mlflow_component(

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.http_service import HttpService, serve_over_http
-from tests.support.service_fixtures import assert_error
+from tests.support.service_fixtures import assert_error, serve_in_process
 from tests.support.service_requests import problem_kind
 from tests.support.waiting import wait_for
 
@@ -47,6 +47,15 @@ def unlocked(service_data: Path) -> Iterator[HttpService]:
     """A service without keys on all network interfaces, without allowed origins."""
     with serve_over_http(service_data, host="0.0.0.0") as address:
         yield HttpService(address.port)
+
+
+def test_service_without_keys_allows_no_request_unless_that_was_set(service_data: Path) -> None:
+    """A proxy on the same machine can look like a caller on the machine."""
+    with serve_in_process(service_data, HOLDFAST_KEYLESS="") as client:
+        response = client.post("/predict", json={"customer_id": "c001"}, headers={"Host": "127.0.0.1"})
+        assert response.status_code == 401
+        assert "it allows no requests" in response.json()["detail"]
+        assert client.get("/livez").status_code == 200
 
 
 @pytest.fixture

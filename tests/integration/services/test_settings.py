@@ -22,6 +22,7 @@ def test_settings_have_defaults() -> None:
     assert ServingSettings.from_environment().model_dump() == {
         "api_keys": None,
         "api_keys_file": None,
+        "keyless": "",
         "max_concurrency": 256,
         "workers": 1,
         "store_timeout_ms": 250,
@@ -165,4 +166,4 @@ def test_settings_are_frozen_and_described() -> None:
     with pytest.raises(ValidationError):
         ServingSettings().last_known = 1  # type: ignore[misc]
     assert all(field.description for field in ServingSettings.model_fields.values())
-    assert "only requests from this machine" in str(ServingSettings.model_fields["api_keys"].description)
+    assert "requests from this machine are allowed" in str(ServingSettings.model_fields["keyless"].description)
