@@ -1,6 +1,7 @@
 """Rows of each kind from the parsed fields of a source."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,29 @@ import pyarrow as pa
 from holdfast.ingestion.arrow_columns import as_text
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import Constant
+from holdfast.ingestion.parsing.columns import RowIssue
+from holdfast.ingestion.parsing.contract_ends import parse_contract_ends
 from holdfast.ingestion.parsing.texts import AttributeCells, parse_attribute_cells
 from holdfast.ingestion.reading.source import SourceFile
 from holdfast.ingestion.row_rules.conditions import find_matching_rows
 
 
-def build_rows(
-    files: Sequence[SourceFile], values: dict[str, pd.Series], mapping: ColumnMapping
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+@dataclass(frozen=True)
+class KindRows:
+    """Rows of a kind.
+
+    Attributes:
+        frame: Columns of the kind, with the positions of the source rows as ascending index.
+        issues: Reasons why source rows are bad.
+        notes: Sentences for the person who ingests the source.
+    """
+
+    frame: pd.DataFrame
+    issues: tuple[RowIssue, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def build_rows(files: Sequence[SourceFile], values: dict[str, pd.Series], mapping: ColumnMapping) -> KindRows:
     """Build the rows of the mapping's kind.
 
     Args:
@@ -26,7 +42,10 @@ def build_rows(
         mapping: Column mapping.
 
     Returns:
-        Columns of the kind, with the positions of the source rows as ascending index; and notes.
+        The rows.
+
+    Raises:
+        IngestError: Ends of contracts contradict the format of times.
     """
     if mapping.kind == "attributes":
         return _build_attributes(files, values, mapping)
@@ -34,8 +53,8 @@ def build_rows(
         size = len(values["customer_id"])
         number = values.get("value", pd.Series(np.full(size, np.nan)))
         fields = {name: values[name] for name in ("customer_id", "event_timestamp", "kind")}
-        return pd.DataFrame(fields | {"value": number.astype(np.float64)}), ()
-    return _build_transactions(files, values, mapping), ()
+        return KindRows(pd.DataFrame(fields | {"value": number.astype(np.float64)}))
+    return KindRows(_build_transactions(files, values, mapping))
 
 
 def _build_transactions(
@@ -82,7 +101,7 @@ def _amount_and_quantity(
 
 def _build_attributes(
     files: Sequence[SourceFile], values: dict[str, pd.Series], mapping: ColumnMapping
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+) -> KindRows:
     """Build a row per stated attribute of a source row; the rows of one source row follow each other."""
     columns = mapping.columns
     if columns.attributes is not None:
@@ -103,7 +122,8 @@ def _build_attributes(
         },
         index=position,
     )
-    return frame, tuple(note for cell in cells for note in cell.notes)
+    ends = parse_contract_ends(files, frame, mapping)
+    return KindRows(ends.frame, ends.issues, (*(note for cell in cells for note in cell.notes), *ends.notes))
 
 
 def _as_source(source: object) -> str | Constant:

@@ -119,8 +119,9 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
     notes += found_ids.notes
     if mapping.currency is None and mapping.kind == "transactions":
         _require_one_currency(files, mapping)
-    frame, found_notes = build_rows(files, values, mapping)
-    notes += found_notes
+    built = build_rows(files, values, mapping)
+    issues += built.issues
+    notes += built.notes
     ends = np.cumsum([file.rows.num_rows for file in files])
     parsed = []
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
@@ -128,7 +129,7 @@ def _parse_group(files: list[SourceFile], mapping: ColumnMapping) -> ParsedSourc
         of_file = [issue for issue in of_file if issue.rows.any()]
         parsed.append(
             ParsedRows(
-                frame=_select_file(frame, start, end),
+                frame=_select_file(built.frame, start, end),
                 issues=of_file,
                 unreadable_fields=[
                     field
