@@ -19,6 +19,7 @@ from feature_repo.feature_views import (
     customer_recent_activity,
 )
 from feature_repo.on_demand_feature_views import customer_request_time, request_time
+from feature_repo.settings import Settings
 
 __all__ = [
     "churn_v1",
@@ -33,6 +34,13 @@ __all__ = [
     "recent_activity_snapshots",
     "request_time",
 ]
+
+if Settings.from_environment().label == "not_renewed":
+    from feature_repo.data_sources import subscription_snapshots
+    from feature_repo.feature_views import customer_subscription
+    from feature_repo.on_demand_feature_views import customer_subscription_time
+
+    __all__ += ["customer_subscription", "customer_subscription_time", "subscription_snapshots"]
 
 project = Project(
     name="holdfast",

@@ -18,6 +18,7 @@ from feature_repo.data_sources import (
     purchase_history_snapshots,
     purchase_rhythm_snapshots,
     recent_activity_snapshots,
+    subscription_snapshots,
 )
 from feature_repo.entities import customer
 from feature_repo.snapshot_view import SnapshotView
@@ -88,4 +89,20 @@ customer_purchase_rhythm = SnapshotView(
     description="Gaps between the customer's purchase days. Null after a single purchase day.",
     owner=_OWNER,
     tags=_TAGS | {"nullable": "mean_gap_days,std_gap_days,max_gap_days,last_gap_days"},
+)
+
+customer_subscription = SnapshotView(
+    name="customer_subscription",
+    entities=[customer],
+    schema=[
+        _KEY,
+        Field(name="subscription_end_day", dtype=Float64, description="End of the subscription, days since 1970."),
+        Field(name="subscription_term_days", dtype=Float64, description="Days from the last statement to the end."),
+        Field(name="renewals", dtype=Int64, description="Statements of a later end than the one before."),
+    ],
+    source=subscription_snapshots,
+    ttl=_HARD_LIMIT,
+    description="Subscription with an end. Null without a subscription, or where its end was erased.",
+    owner=_OWNER,
+    tags=_TAGS | {"nullable": "subscription_end_day,subscription_term_days"},
 )

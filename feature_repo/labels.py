@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from feature_repo.contracts import contract_ends
 from feature_repo.source_tables import SOURCE_TABLES, UTC_TIMESTAMP
+from feature_repo.subscriptions import subscription_ends
 
 CUTOFFS = "cutoffs"  # table with the column cutoff
 
@@ -55,37 +55,37 @@ def churn_labels(transactions: ir.Table, cutoffs: ir.Table, horizon_days: int, a
 def renewal_labels(
     transactions: ir.Table, attributes: ir.Table, cutoffs: ir.Table, horizon_days: int, grace_days: int
 ) -> ir.Table:
-    """Label the customers whose contract ends in the horizon: churned if it is not renewed in time.
+    """Label the customers whose subscription ends in the horizon: churned if it is not renewed in time.
 
-    A customer is active whose contract, as stated before the cut-off, ends in ``(cutoff, cutoff + horizon_days]``, and
-    who has purchased before the cut-off: only such customers have features. The customer has churned unless the value
-    valid at that end plus ``grace_days`` is a later end. Statements count if they are valid before that time.
+    A customer is active whose subscription, as stated before the cut-off, ends in ``(cutoff, cutoff + horizon_days]``,
+    and who has purchased before the cut-off: only such customers have features. The customer has churned unless the
+    value valid at that end plus ``grace_days`` is a later end. Statements count if they are valid before that time.
 
     Args:
         transactions: Transactions known at the time of training.
         attributes: Attributes known at the time of training, corrected values dropped.
         cutoffs: Column ``cutoff``: times that separate history from outcome. Horizon and grace must have passed: see
             :func:`closed_cutoffs`.
-        horizon_days: Days after the cut-off in which the contract of an active customer ends.
+        horizon_days: Days after the cut-off in which the subscription of an active customer ends.
         grace_days: Days after the end until which a renewal counts.
 
     Returns:
         Table with one row per cut-off and active customer: ``customer_id``, ``cutoff``, ``churned`` (bool).
     """
-    ends = contract_ends(attributes)
+    ends = subscription_ends(attributes)
     stated = ends.join(
         cutoffs,
         [
             ends.stated_at < cutoffs.cutoff,
             ends.replaced_at.isnull() | (ends.replaced_at >= cutoffs.cutoff),
-            ends.contract_end > cutoffs.cutoff,
-            ends.contract_end <= cutoffs.cutoff + ibis.interval(days=horizon_days),
+            ends.subscription_end > cutoffs.cutoff,
+            ends.subscription_end <= cutoffs.cutoff + ibis.interval(days=horizon_days),
         ],
     )
-    due = stated.select("customer_id", "cutoff", "contract_end").mutate(
-        decided_at=lambda row: row.contract_end + ibis.interval(days=grace_days)
+    due = stated.select("customer_id", "cutoff", "subscription_end").mutate(
+        decided_at=lambda row: row.subscription_end + ibis.interval(days=grace_days)
     )
-    final = ends.select("customer_id", "stated_at", "replaced_at", final_end=ends.contract_end)
+    final = ends.select("customer_id", "stated_at", "replaced_at", final_end=ends.subscription_end)
     decided = due.join(
         final,
         [
@@ -95,7 +95,7 @@ def renewal_labels(
         ],
     )
     labels = decided.select(
-        "customer_id", "cutoff", churned=~(decided.final_end > decided.contract_end).fill_null(False)
+        "customer_id", "cutoff", churned=~(decided.final_end > decided.subscription_end).fill_null(False)
     )
     purchases = (
         transactions.filter(transactions.amount > 0)

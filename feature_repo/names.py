@@ -3,4 +3,4 @@
 ENTITY_KEY = "customer_id"
 FEATURE_SERVICE = "churn_v1"
 REQUEST_TIME = "as_of_us"
-CONTRACT_END = "contract_end"  # attribute: time at which the contract of a customer ends
+SUBSCRIPTION_END = "subscription_end"  # attribute: time at which the subscription of a customer ends

@@ -7,7 +7,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64
 
 from feature_repo.entities import customer
-from feature_repo.feature_views import customer_purchase_history, customer_purchase_rhythm
+from feature_repo.feature_views import customer_purchase_history, customer_purchase_rhythm, customer_subscription
 
 request_time = RequestSource(
     name="request_time",
@@ -114,3 +114,32 @@ def customer_request_time(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
         outputs["lateness_ratio"].append(lateness)
         outputs["silence_share"].append(silence)
     return outputs
+
+
+@on_demand_feature_view(
+    name="customer_subscription_time",
+    entities=[customer],
+    sources=[customer_subscription[["subscription_end_day"]], request_time],
+    schema=[Field(name="days_to_subscription_end", dtype=Float64)],
+    mode="python",
+    description="days_to_subscription_end: days from as_of to the end of the subscription, below 0 after it. Null "
+    "without a subscription.",
+    owner="data@holdfast.example",
+    tags={"domain": "retention", "nullable": "days_to_subscription_end"},
+)
+def customer_subscription_time(inputs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Compute the days to the end of the subscription.
+
+    Args:
+        inputs: Feature or request field to one value per customer.
+
+    Returns:
+        Feature to one value per customer; None without a subscription.
+    """
+    day_us = 86_400_000_000
+    return {
+        "days_to_subscription_end": [
+            None if end is None or end != end else end - as_of / day_us
+            for as_of, end in zip(inputs["as_of_us"], inputs["subscription_end_day"], strict=True)
+        ]
+    }

@@ -104,6 +104,22 @@ def _tenure_text(values: InputValues) -> str:
     return f"customer for {_count(days, 'day') if days else 'less than a day'}"
 
 
+def _subscription_end_text(values: InputValues) -> str:
+    days = math.floor(values["days_to_subscription_end"])
+    if days < 0:
+        return f"subscription ended {_count(-days, 'day')} ago"
+    return f"subscription ends in {_count(days, 'day')}" if days else "subscription ends within a day"
+
+
+def _subscription_term_text(values: InputValues) -> str:
+    return f"subscription for {_count(round(values['subscription_term_days']), 'day')}"
+
+
+def _renewals_text(values: InputValues) -> str:
+    renewals = round(values["renewals"])
+    return f"subscription renewed {_count(renewals, 'time')}" if renewals else "subscription never renewed"
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -146,4 +162,14 @@ REASON_TEXTS = [
     ReasonText(("total_amount", "mean_purchase_amount"), ("total_amount", "mean_purchase_amount"), _spend_text),
     ReasonText(("amount_30d", "amount_90d", "amount_180d"), ("amount_90d", "amount_180d"), _recent_spend_text),
     ReasonText(("tenure_days",), ("tenure_days",), _tenure_text),
+    ReasonText(
+        ("days_to_subscription_end",),
+        ("days_to_subscription_end",),
+        _subscription_end_text,
+        if_missing="no subscription",
+    ),
+    ReasonText(
+        ("subscription_term_days",), ("subscription_term_days",), _subscription_term_text, if_missing="no subscription"
+    ),
+    ReasonText(("renewals",), ("renewals",), _renewals_text),
 ]

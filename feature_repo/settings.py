@@ -117,14 +117,14 @@ class Settings(EnvironmentSettings):
     )
     label: Literal["no_purchase", "not_renewed"] = Field(
         default="no_purchase",
-        description="What churn is. 'no_purchase': no purchase in the horizon. 'not_renewed': a contract, the "
-        "attribute contract_end, that is not renewed by its end plus the grace.",
+        description="What churn is. 'no_purchase': no purchase in the horizon. 'not_renewed': a subscription, the "
+        "attribute subscription_end, that is not renewed by its end plus the grace.",
     )
     horizon_days: int = Field(
         default=90,
         ge=1,
         description="A customer without a purchase for this long has churned; with the label 'not_renewed' models are "
-        "trained on customers whose contract ends within so many days.",
+        "trained on customers whose subscription ends within so many days.",
     )
     activity_days: int = Field(
         default=180,
@@ -135,7 +135,7 @@ class Settings(EnvironmentSettings):
     grace_days: int = Field(
         default=14,
         ge=0,
-        description="With the label 'not_renewed', days after the end of a contract until which a renewal counts.",
+        description="With the label 'not_renewed', days after the end of a subscription until which a renewal counts.",
     )
     mlflow_tracking_uri: str = Field(
         default="",

@@ -84,7 +84,7 @@ def days_since_event(events: ir.Table, as_of: ir.TimestampScalar, kind: str) -> 
     """
     of_kind = events.filter(events.kind == kind)
     last = of_kind.group_by("customer_id").aggregate(last=of_kind.event_timestamp.max())
-    days = (_epoch_us(as_of) - _epoch_us(last["last"])).cast("float64") / float(_DAY_US)
+    days = (epoch_us(as_of) - epoch_us(last["last"])).cast("float64") / float(_DAY_US)
     return last.select("customer_id", **{f"days_since_{kind}": days})
 
 
@@ -104,5 +104,13 @@ def join_to_customers(transactions: ir.Table, *features: ir.Table) -> ir.Table:
     return customers
 
 
-def _epoch_us(timestamp: ir.TimestampValue) -> ir.IntegerValue:
+def epoch_us(timestamp: ir.TimestampValue) -> ir.IntegerValue:
+    """Convert a time to microseconds since 1970, exactly.
+
+    Args:
+        timestamp: The time.
+
+    Returns:
+        Whole number.
+    """
     return timestamp.truncate("s").epoch_seconds() * 1_000_000 + timestamp.microsecond()

@@ -12,26 +12,59 @@ from flows import configure
 from flows._tasks import task
 from holdfast.feature_store.snapshots import find_recent_customer
 from holdfast.ingestion.as_of import resolve_known_at
+from holdfast.ingestion.datasets import require_no_replay
+from holdfast.inspection.proposed_mapping import provide_mapping
+from holdfast.models.label import LabelName
 from holdfast.packaging.smoke_test import run_smoke_test
 from holdfast.reporting.run_report import RunReport, write_report
 from holdfast.reporting.run_summary import RunSummary, write_summary
+from holdfast.reporting.stage_timer import StageTimer
 from holdfast.training.history import ShopHistory, read_history
+from holdfast.training.settings import TrainingSettings
 
 
-def configure_churn(horizon_days: int | None, activity_days: int | None) -> Settings:
+def configure_churn(
+    label: LabelName | None, horizon_days: int | None, activity_days: int | None, grace_days: int | None
+) -> Settings:
     """Complete the environment with the definition of churn, for the flows of this run and the service that it starts.
 
     Args:
-        horizon_days: Days without a purchase after which a customer has churned; None for the environment's value.
-        activity_days: Days with a purchase that make a customer active; None for the environment's value.
+        label: What churn is; None for the environment's value, here and below.
+        horizon_days: Days without a purchase after which a customer has churned, or within which a subscription ends.
+        activity_days: Days with a purchase that make a customer active.
+        grace_days: Days after the end of a subscription until which a renewal counts.
 
     Returns:
         The settings of this environment.
     """
-    for field, value in (("horizon_days", horizon_days), ("activity_days", activity_days)):
+    given = {"label": label, "horizon_days": horizon_days, "activity_days": activity_days, "grace_days": grace_days}
+    for field, value in given.items():
         if value is not None:
             os.environ[Settings.variable(field)] = str(value)
     return configure()
+
+
+def find_mapping(
+    settings: Settings, stages: StageTimer, source: str, mapping: str | None, training: TrainingSettings
+) -> str:
+    """Find the mapping of a source; without one, a mapping is proposed from its values.
+
+    Args:
+        settings: Settings with the data folder.
+        stages: Stages of the main job.
+        source: File or folder of transactions.
+        mapping: YAML file, if it was given.
+        training: Settings with the history before the earliest cut-off.
+
+    Returns:
+        Path of the mapping.
+    """
+    require_no_replay(settings, source)
+    if mapping is None:
+        with stages.stage("inspect", "proposing a mapping") as stage:
+            proposed = provide_mapping(settings, Path(source).expanduser(), training.min_history_days)
+            mapping, stage.result = str(proposed.path), proposed.summary
+    return mapping
 
 
 @task(name="read history")

@@ -2,7 +2,6 @@
 
 import sys
 from datetime import datetime
-from pathlib import Path
 
 from prefect import flow
 from rich.console import Console
@@ -11,6 +10,7 @@ from feature_repo.settings import Settings
 from flows._cli import run_flow
 from flows._lifecycle import (
     configure_churn,
+    find_mapping,
     publish_report_task,
     publish_summary_task,
     read_history_task,
@@ -24,9 +24,8 @@ from flows.promote import promote
 from flows.train import load_result, train
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches, select_known
-from holdfast.ingestion.datasets import require_no_replay
-from holdfast.inspection.proposed_mapping import provide_mapping
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.models.label import LabelName
 from holdfast.reporting.commands import JobOptions, Serve
 from holdfast.reporting.flow_results import TrainResult
 from holdfast.reporting.history_report import advise_horizon, find_short_history
@@ -47,8 +46,10 @@ def lifecycle(
     as_of: datetime | None = None,
     training: TrainingSettings | None = None,
     thresholds: GateSettings | None = None,
+    label: LabelName | None = None,
     horizon_days: int | None = None,
     activity_days: int | None = None,
+    grace_days: int | None = None,
     serve: Serve = "model",
 ) -> RunSummary | RunReport:
     """Ingest, build features, train, promote, package, serve and request a prediction.
@@ -62,21 +63,19 @@ def lifecycle(
         as_of: Time of features and training; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         training: Cut-offs, search, value, slices and seed.
         thresholds: Thresholds of the gates.
-        horizon_days: Days without a purchase after which a customer has churned, or HOLDFAST_HORIZON_DAYS.
+        label: What churn is: no_purchase, or not_renewed for subscriptions; or HOLDFAST_LABEL.
+        horizon_days: Days without a purchase, or until a subscription ends, or HOLDFAST_HORIZON_DAYS.
         activity_days: Days with a purchase that make a customer active, or HOLDFAST_ACTIVITY_DAYS.
+        grace_days: Days after the end of a subscription until which a renewal counts, or HOLDFAST_GRACE_DAYS.
         serve: base-rate serves one probability for all customers where there is no model to serve.
     """
     # MLflow, which --help need not wait for
     from holdfast.model_versions.aliases import find_champion_version
 
-    settings, stages = configure_churn(horizon_days, activity_days), StageTimer()
+    settings, stages = configure_churn(label, horizon_days, activity_days, grace_days), StageTimer()
     training, thresholds = training or TrainingSettings(), thresholds or GateSettings()
     if source is not None:
-        require_no_replay(settings, source)
-        if mapping is None:
-            with stages.stage("inspect", "proposing a mapping") as stage:
-                proposed = provide_mapping(settings, Path(source).expanduser(), training.min_history_days)
-                mapping, stage.result = str(proposed.path), proposed.summary
+        mapping = find_mapping(settings, stages, source, mapping, training)
     options = JobOptions.of(source, mapping, dataset, as_of, training, thresholds, serve)
     with stages.stage("ingest", "checking transactions") as stage:
         ingested = ingest(source, mapping, dataset)

@@ -52,7 +52,8 @@ AsOf = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 _ACTIVE = (
-    "The customer bought in the model's activity window, days before as_of, as all customers of its training set. "
+    "The customer is one of those that the model was trained on: with a purchase in its activity window, days before "
+    "as_of, or by its label with a subscription that ends in its horizon. "
     "If not, the score is an extrapolation."
 )
 _EXPLAIN = Field(default=False, strict=True, description="Explain the score: see explanation in the response.")
@@ -115,7 +116,10 @@ class Prediction(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     customer_id: str
-    churn_probability: float = Field(description="Probability of no purchase within the horizon, 0 to 1.")
+    churn_probability: float = Field(
+        description="Probability of churn, 0 to 1, by the label of the model: no purchase within the horizon, or no "
+        "renewal of the subscription within the grace after its end."
+    )
     will_churn: bool = Field(description="The probability is at or above the threshold.")
     threshold: float
     model_version: str

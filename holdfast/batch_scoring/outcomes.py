@@ -97,7 +97,7 @@ def load_cohort_outcomes(
 ) -> "pd.Series[bool]":
     """Compute the outcomes of a mature cohort.
 
-    With contracts a customer has no outcome whose contract did not end in the horizon after all: a renewal or a
+    With subscriptions a customer has no outcome whose subscription did not end in the horizon after all: a renewal or a
     cancellation of before the scoring time arrived after it.
 
     Args:
@@ -114,7 +114,7 @@ def load_cohort_outcomes(
         RuntimeError: A scored customer was never active: scores and data do not belong together.
     """
     churned = load_outcomes(settings, label, scored[[ENTITY_KEY]].assign(cutoff=cohort), known_at)
-    if churned.isna().any() and not label.has_contracts:
+    if churned.isna().any() and not label.has_subscriptions:
         missing = scored[ENTITY_KEY][churned.isna().to_numpy()].iloc[0]
         raise RuntimeError(f"Customer {missing!r} was scored at {cohort:%Y-%m-%d} but is not in the data as active.")
     return churned.set_axis(scored.index).dropna().astype(bool)
@@ -174,7 +174,7 @@ def _scan_history(
     connection: "Backend", settings: Settings, label: LabelDefinition, cutoffs: Sequence[datetime], known_at: datetime
 ) -> dict[KindName, ir.Table]:
     tables = scan_label_tables(connection, settings, label, maturity_time(label, cutoffs[-1]), known_at)
-    if not label.has_contracts:
+    if not label.has_subscriptions:
         # The label needs no earlier rows, so the filter avoids reading whole files.
         rows, start = tables["transactions"], ibis.literal(cutoffs[0] - timedelta(days=label.activity_days))
         tables["transactions"] = rows.filter(rows.event_timestamp >= start)

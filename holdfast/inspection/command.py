@@ -59,7 +59,7 @@ def run_inspection(arguments: Sequence[str]) -> int:
 
 def _inspect(path: Path, given: dict[str, Any]) -> Inspection:
     terms = LabelTerms.of(Settings.from_environment())
-    return inspect_source(path, given, terms.outcome_days, TrainingSettings().min_history_days, terms.has_contracts)
+    return inspect_source(path, given, terms.outcome_days, TrainingSettings().min_history_days, terms.has_subscriptions)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -46,7 +46,7 @@ class Inspection:
 
 
 def inspect_source(
-    path: Path, given: Mapping[str, Any], outcome_days: int, min_history_days: int, has_contracts: bool = False
+    path: Path, given: Mapping[str, Any], outcome_days: int, min_history_days: int, has_subscriptions: bool = False
 ) -> Inspection:
     """Take a first look at a source; nothing is stored.
 
@@ -55,7 +55,7 @@ def inspect_source(
         given: Keys of the mapping that a person has decided.
         outcome_days: Days from a cut-off until its outcomes are known.
         min_history_days: Days of history before the earliest cut-off.
-        has_contracts: Whether the label reads ends of contracts, so that no horizon is proposed.
+        has_subscriptions: Whether the label reads ends of subscriptions, so that no horizon is proposed.
 
     Returns:
         Proposal with its preview.
@@ -72,7 +72,7 @@ def inspect_source(
         proposal += _ask_about_unreadable(preview)
     readiness = None
     if preview is not None and len(preview.transactions):
-        readiness = assess_readiness(preview, outcome_days, min_history_days, has_contracts)
+        readiness = assess_readiness(preview, outcome_days, min_history_days, has_subscriptions)
     return Inspection(
         path=path,
         rows=sample.source.rows_read,

@@ -159,8 +159,8 @@ def _shop_table(readiness: TrainingReadiness) -> Table:
     more = f" and {len(readiness.gaps) - _GAPS} more" if len(readiness.gaps) > _GAPS else ""
     table.add_row("gaps", f"no row from {', '.join(gaps)}{more}" if gaps else "none")
     table.add_row("enough to train", readiness.describe())
-    if readiness.has_contracts:
-        table.add_row("horizon", "not proposed: the label not_renewed counts ends of contracts, not purchases")
+    if readiness.has_subscriptions:
+        table.add_row("horizon", "not proposed: the label not_renewed counts ends of subscriptions, not purchases")
     if readiness.proposed_horizon is not None:
         table.add_row("horizon", f"{readiness.proposed_horizon} days cover 80% of the gaps between purchases")
     return table

@@ -44,7 +44,7 @@ def provide_mapping(settings: Settings, source: Path, min_history_days: int) -> 
     if target.exists():
         return ProposedMapping(target, f"{target}, as proposed by an earlier run")
     terms = LabelTerms.of(settings)
-    inspection = inspect_source(source, {}, terms.outcome_days, min_history_days, terms.has_contracts)
+    inspection = inspect_source(source, {}, terms.outcome_days, min_history_days, terms.has_subscriptions)
     if inspection.proposal.questions:
         raise IngestError(f"{source.name} needs a decision before a run:\n{list_questions(inspection)}")
     if inspection.preview is not None and inspection.preview.refusal:

@@ -18,8 +18,9 @@ class TrainingReadiness:
         needed_days: Days of history that a training needs; None without a purchase.
         outcome_days: Days from a cut-off until its outcomes are known.
         gaps: First and last day without a row, of each long gap.
-        proposed_horizon: Horizon that fits the gaps between purchases; None without repeat purchases or with contracts.
-        has_contracts: Whether the label reads ends of contracts.
+        proposed_horizon: Horizon that fits the gaps between purchases; None without repeat purchases, or with
+            subscriptions.
+        has_subscriptions: Whether the label reads ends of subscriptions.
     """
 
     history: ShopHistory
@@ -28,7 +29,7 @@ class TrainingReadiness:
     outcome_days: int
     gaps: tuple[tuple[date, date], ...]
     proposed_horizon: int | None
-    has_contracts: bool = False
+    has_subscriptions: bool = False
 
     @property
     def is_enough(self) -> bool:
@@ -37,7 +38,7 @@ class TrainingReadiness:
 
     @property
     def _needs(self) -> str:
-        return "horizon and grace" if self.has_contracts else "a horizon"
+        return "horizon and grace" if self.has_subscriptions else "a horizon"
 
     def describe(self) -> str:
         """Describe whether a training is possible, and what is missing.
@@ -60,7 +61,7 @@ class TrainingReadiness:
 
 
 def assess_readiness(
-    preview: Preview, outcome_days: int, min_history_days: int, has_contracts: bool = False
+    preview: Preview, outcome_days: int, min_history_days: int, has_subscriptions: bool = False
 ) -> TrainingReadiness:
     """Assess the rows that an ingest would store.
 
@@ -68,7 +69,7 @@ def assess_readiness(
         preview: Preview with at least one stored row.
         outcome_days: Days from a cut-off until its outcomes are known.
         min_history_days: Days of history before the earliest cut-off.
-        has_contracts: Whether the label reads ends of contracts.
+        has_subscriptions: Whether the label reads ends of subscriptions.
 
     Returns:
         Readiness for training.
@@ -84,6 +85,6 @@ def assess_readiness(
         needed_days=needed,
         outcome_days=outcome_days,
         gaps=preview.find_gaps(),
-        proposed_horizon=None if has_contracts else fit_horizon(history.gaps, outcome_days).proposed_days,
-        has_contracts=has_contracts,
+        proposed_horizon=None if has_subscriptions else fit_horizon(history.gaps, outcome_days).proposed_days,
+        has_subscriptions=has_subscriptions,
     )

@@ -12,7 +12,7 @@ from holdfast.core.types import Bools
 
 LabelName = Literal["no_purchase", "not_renewed"]
 RECENCY_FEATURE = "days_since_last_purchase"
-CONTRACT_FEATURE = "days_to_contract_end"
+SUBSCRIPTION_FEATURE = "days_to_subscription_end"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class LabelTerms:
     Attributes:
         name: Name of the label: ``no_purchase`` or ``not_renewed``.
         horizon_days: Days after a cut-off in which a purchase means "not churned" (``no_purchase``), or in which the
-            contract of an active customer ends (``not_renewed``).
+            subscription of an active customer ends (``not_renewed``).
         activity_days: Days before a cut-off with a purchase of an active customer (``no_purchase``).
-        grace_days: Days after the end of a contract until which a renewal counts (``not_renewed``).
+        grace_days: Days after the end of a subscription until which a renewal counts (``not_renewed``).
     """
 
     name: LabelName = "no_purchase"
@@ -73,8 +73,8 @@ class LabelTerms:
         return LabelTerms(settings.label, settings.horizon_days, settings.activity_days, grace_days)
 
     @property
-    def has_contracts(self) -> bool:
-        """Return whether the label reads the ends of contracts."""
+    def has_subscriptions(self) -> bool:
+        """Return whether the label reads the ends of subscriptions."""
         return self.name == "not_renewed"
 
     @property
@@ -85,8 +85,8 @@ class LabelTerms:
     @property
     def activity(self) -> ActivityRule:
         """Return the rule for active customers."""
-        if self.has_contracts:
-            return ActivityRule(CONTRACT_FEATURE, 0, self.horizon_days)
+        if self.has_subscriptions:
+            return ActivityRule(SUBSCRIPTION_FEATURE, 0, self.horizon_days)
         return ActivityRule(RECENCY_FEATURE, -np.inf, self.activity_days)
 
     def describe_churn(self, time: str = "a cut-off") -> str:
@@ -98,8 +98,8 @@ class LabelTerms:
         Returns:
             Noun phrase.
         """
-        if self.has_contracts:
-            return f"no renewal of the contract within {format_count(self.grace_days, 'day')} of its end"
+        if self.has_subscriptions:
+            return f"no renewal of the subscription within {format_count(self.grace_days, 'day')} of its end"
         return f"no purchase in the {format_count(self.horizon_days, 'day')} after {time}"
 
     def describe_customers(self, time: str = "a cut-off") -> str:
@@ -111,8 +111,8 @@ class LabelTerms:
         Returns:
             Words that follow "customers".
         """
-        if self.has_contracts:
-            return f"with a contract that ends in the {format_count(self.horizon_days, 'day')} after {time}"
+        if self.has_subscriptions:
+            return f"with a subscription that ends in the {format_count(self.horizon_days, 'day')} after {time}"
         return f"with a purchase in the {format_count(self.activity_days, 'day')} before {time}"
 
 

@@ -106,8 +106,10 @@ def _create(tag: Tag, served: ServedModel, content: bytes, folder: Path) -> None
             },
             metadata={
                 "threshold": served.threshold,
+                "label": served.label_name,
                 "horizon_days": served.horizon_days,
                 "activity_days": served.activity_days,
+                "grace_days": served.grace_days,
                 "inputs": list(served.inputs),
                 "fingerprint": dict(served.fingerprint),
                 "model_sha256": served.model_sha256,

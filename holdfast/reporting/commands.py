@@ -17,7 +17,7 @@ from holdfast.training.settings import TrainingSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 Serve = Literal["model", "base-rate"]
-_FIELDS = ("clock", "horizon_days", "activity_days")
+_FIELDS = ("clock", "label", "horizon_days", "activity_days", "grace_days")
 
 
 def format_command(settings: Settings, module: str, options: Mapping[str, str | bool | None] | None = None) -> str:

@@ -14,8 +14,8 @@ from holdfast.training.labeled_cutoffs import select_labeled_cutoffs
 from holdfast.training.settings import TrainingSettings
 
 NO_HORIZON_PROPOSAL = (
-    "No horizon is proposed: with the label not_renewed it is the time before the end of a contract in which you make "
-    "an offer, and the gaps between purchases do not decide it."
+    "No horizon is proposed: with the label not_renewed it is the time before the end of a subscription in which you "
+    "make an offer, and the gaps between purchases do not decide it."
 )
 
 
@@ -59,7 +59,7 @@ def find_short_history(
             f"The history covers {format_count(history.days, 'day')}, and a training needs {needed}: "
             f"{format_count(min_history_days, 'day')} up to the first of a month to learn from, "
             f"{format_count(terms.outcome_days, 'day')} until its outcomes are known "
-            f"({'whose contract was renewed' if terms.has_contracts else 'who bought again'}), and the "
+            f"({'whose subscription was renewed' if terms.has_subscriptions else 'who bought again'}), and the "
             f"same time after the next first of a month, to test on.{_describe_gaps(history)}"
         )
     rows = [
@@ -145,7 +145,7 @@ def propose_horizon(history: ShopHistory, settings: Settings, options: JobOption
         An action as Markdown; none without a proposal other than the horizon.
     """
     terms = LabelTerms.of(settings)
-    if terms.has_contracts:
+    if terms.has_subscriptions:
         return [f"- {NO_HORIZON_PROPOSAL}"]
     fit = _fit_horizon(history, terms)
     if fit is None or fit.proposed_days is None or history.first is None or history.end is None:
@@ -194,8 +194,8 @@ def describe_horizon(fit: HorizonFit) -> str:
 
 
 def _fit_horizon(history: ShopHistory, terms: LabelTerms) -> HorizonFit | None:
-    """Compare the horizon with the gaps between purchases; None for a label that counts contracts."""
-    return None if terms.has_contracts else fit_horizon(history.gaps, terms.horizon_days)
+    """Compare the horizon with the gaps between purchases; None for a label that counts subscriptions."""
+    return None if terms.has_subscriptions else fit_horizon(history.gaps, terms.horizon_days)
 
 
 def _longest_horizon(history: ShopHistory, min_history_days: int, terms: LabelTerms) -> int | None:

@@ -50,8 +50,8 @@ def build_card_context(history: VersionHistory, test: Evaluation, recipe: Recipe
 
 def _not_for(history: VersionHistory) -> list[str]:
     return [
-        f"customers without a purchase in {format_count(history.lineage.activity_days, 'day')}: the training set has "
-        "none of them, and the service flags them (active: false)",
+        f"other customers than those {history.lineage.terms.describe_customers('the prediction')}: the training set "
+        "has none of them, and the service flags them (active: false)",
         "decisions other than offers: it was not evaluated for prices, credit, or refusal of service",
         "choosing the customers that an offer would retain: it predicts who leaves, not who can be persuaded",
         "decisions about a single customer: a probability holds on average over many customers",
@@ -60,7 +60,7 @@ def _not_for(history: VersionHistory) -> list[str]:
 
 def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator[str]:
     lineage = history.lineage
-    closed = recipe.shipped[-1] + timedelta(days=lineage.horizon_days)
+    closed = recipe.shipped[-1] + timedelta(days=lineage.terms.outcome_days)
     excluded = "" if recipe.refit else ": the outcomes of the test period and of the embargo before it are excluded"
     yield from history.gates.warnings if history.gates else ()
     yield (
@@ -102,7 +102,10 @@ def _limits(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterat
             "The data are purchases only. Groups by age, sex, origin or residence were not evaluated: the data lack "
             "them."
         )
-    yield "A customer who returns after the horizon counts as churned."
+    if lineage.terms.has_subscriptions:
+        yield "A customer who renews after the grace counts as churned."
+    else:
+        yield "A customer who returns after the horizon counts as churned."
 
 
 def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -110,8 +113,8 @@ def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator
     for line in format_batches(history.batches):
         yield "data", line.removesuffix(" (--json lists all)")
     yield "known at", f"{format_minute(lineage.known_at)}: later arrivals were not used"
-    yield "label", f"churned: no purchase in the {format_count(lineage.horizon_days, 'day')} after a cut-off"
-    yield "customers", f"with a purchase in the {format_count(lineage.activity_days, 'day')} before a cut-off"
+    yield "label", f"churned: {lineage.terms.describe_churn()}"
+    yield "customers", lineage.terms.describe_customers()
     rows = f", {format_count(history.training_rows, 'row')}" if history.training_rows else ""
     yield "trained on", f"monthly cut-offs {format_cutoffs(recipe.shipped)}{rows}"
     yield "selected on", f"folds before the test, validated at {format_cutoffs([f.validation for f in recipe.folds])}"
@@ -119,7 +122,8 @@ def _data(history: VersionHistory, test: Evaluation, recipe: Recipe) -> Iterator
         yield "history", note
     yield (
         "embargo",
-        f"{format_count(lineage.horizon_days, 'day')}: no outcome behind the tested model lies in the test period",
+        f"{format_count(lineage.terms.outcome_days, 'day')}: no outcome behind the tested model lies in the test "
+        "period",
     )
     yield "tested on", f"{format_cutoffs(recipe.test)}, {format_count(test.rows, 'row')}, {test.base_rate:.1%} churned"
     if test.served:

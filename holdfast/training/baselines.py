@@ -41,10 +41,10 @@ def explain_skipped_baselines(data: TrainingSet) -> dict[str, str]:
         data: Training set.
 
     Returns:
-        Baseline to the reason; empty unless the definitions lack a feature altogether, or the label has contracts.
+        Baseline to the reason; empty unless the definitions lack a feature altogether, or the label has subscriptions.
     """
     missing = {name: [item for item in names if item not in data.feature_names] for name, names in _FEATURES.items()}
-    others = _PURCHASE_MODELS if data.terms.has_contracts else ()
+    others = _PURCHASE_MODELS if data.terms.has_subscriptions else ()
     return {name: f"{BASELINE_LABELS[name]} predicts purchases, not renewals" for name in others} | {
         name: f"{BASELINE_LABELS[name]} needs {', '.join(items)}, which the feature definitions do not have"
         for name, items in missing.items()

@@ -238,7 +238,7 @@ def find_labeled_cutoffs(
 
     Raises:
         NoDataError: No transaction had arrived by ``known_at``.
-        NoContractsError: The label needs the ends of contracts, and there are none.
+        NoSubscriptionsError: The label needs the ends of subscriptions, and there are none.
     """
     terms = LabelTerms.of(settings)
     extent = read_label_extent(settings, terms, known_at, as_of)

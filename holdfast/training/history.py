@@ -143,7 +143,7 @@ def read_history(settings: Settings, as_of: datetime, known_at: datetime) -> Sho
         The history.
 
     Raises:
-        NoContractsError: The label needs the ends of contracts, and there are none.
+        NoSubscriptionsError: The label needs the ends of subscriptions, and there are none.
     """
     extent = read_label_extent(settings, LabelTerms.of(settings), known_at, as_of)
     if extent is None:

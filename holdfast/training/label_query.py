@@ -46,7 +46,7 @@ def label_tables(label: LabelTerms) -> tuple[KindName, ...]:
     Returns:
         Names of the tables.
     """
-    return ("transactions", "attributes") if label.has_contracts else ("transactions",)
+    return ("transactions", "attributes") if label.has_subscriptions else ("transactions",)
 
 
 def scan_label_tables(

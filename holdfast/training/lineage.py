@@ -75,12 +75,10 @@ class Lineage:
     @property
     def parameters(self) -> dict[str, Any]:
         """Return the settings, nested ones as ``search.trials``, with those of the label."""
-        return _flatten(self.settings) | {
-            "label": self.label,
-            "horizon_days": self.horizon_days,
-            "activity_days": self.activity_days,
-            "grace_days": self.grace_days,
-        }
+        of_label = {"horizon_days": self.horizon_days, "activity_days": self.activity_days}
+        if self.terms.has_subscriptions:
+            of_label = {"horizon_days": self.horizon_days, "grace_days": self.grace_days}
+        return _flatten(self.settings) | {"label": self.label} | of_label
 
     @property
     def numeric_environment(self) -> NumericEnvironment | None:

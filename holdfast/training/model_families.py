@@ -228,7 +228,7 @@ def list_families(data: TrainingSet) -> list[Family]:
         Families; purchase models only for a label of purchases, with the history and the inputs of such a model.
     """
     has_inputs = {feature.name for feature in data.inputs} >= set(PURCHASE_INPUTS)
-    is_usable = bool(data.histories) and has_inputs and not data.terms.has_contracts
+    is_usable = bool(data.histories) and has_inputs and not data.terms.has_subscriptions
     found = [family for family in FAMILIES.values() if is_usable or not family.uses_history]
     return sorted(found, key=lambda family: family.complexity)
 

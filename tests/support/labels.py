@@ -14,5 +14,5 @@ def purchase_label(
 
 
 def renewal_label(horizon_days: int = 30, grace_days: int = 14) -> LabelDefinition:
-    """Return the label "contract not renewed by its end plus grace"."""
+    """Return the label "subscription not renewed by its end plus grace"."""
     return current_label(Settings(label="not_renewed", horizon_days=horizon_days, grace_days=grace_days))

@@ -12,7 +12,7 @@ from holdfast.ingestion.arrow_columns import as_text
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import Constant
 from holdfast.ingestion.parsing.columns import RowIssue
-from holdfast.ingestion.parsing.contract_ends import parse_contract_ends
+from holdfast.ingestion.parsing.subscription_ends import parse_subscription_ends
 from holdfast.ingestion.parsing.texts import AttributeCells, parse_attribute_cells
 from holdfast.ingestion.reading.source import SourceFile
 from holdfast.ingestion.row_rules.conditions import find_matching_rows
@@ -45,7 +45,7 @@ def build_rows(files: Sequence[SourceFile], values: dict[str, pd.Series], mappin
         The rows.
 
     Raises:
-        IngestError: Ends of contracts contradict the format of times.
+        IngestError: Ends of subscriptions contradict the format of times.
     """
     if mapping.kind == "attributes":
         return _build_attributes(files, values, mapping)
@@ -99,9 +99,7 @@ def _amount_and_quantity(
     return np.where(returns, -np.abs(amount), amount), np.where(returns, -np.abs(quantity), quantity)
 
 
-def _build_attributes(
-    files: Sequence[SourceFile], values: dict[str, pd.Series], mapping: ColumnMapping
-) -> KindRows:
+def _build_attributes(files: Sequence[SourceFile], values: dict[str, pd.Series], mapping: ColumnMapping) -> KindRows:
     """Build a row per stated attribute of a source row; the rows of one source row follow each other."""
     columns = mapping.columns
     if columns.attributes is not None:
@@ -122,7 +120,7 @@ def _build_attributes(
         },
         index=position,
     )
-    ends = parse_contract_ends(files, frame, mapping)
+    ends = parse_subscription_ends(files, frame, mapping)
     return KindRows(ends.frame, ends.issues, (*(note for cell in cells for note in cell.notes), *ends.notes))
 
 

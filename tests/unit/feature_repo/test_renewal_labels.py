@@ -1,7 +1,6 @@
-"""Labels of contracts against an oracle in plain Python, on random histories."""
+"""Labels of subscriptions against an oracle in plain Python, on random histories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -17,6 +16,7 @@ from feature_repo.transformations import known_rows
 from holdfast.training.label_query import query_labels
 from tests.support.labels import renewal_label
 from tests.support.strategies import EXAMPLES
+from tests.support.subscription_oracle import Found, Statement, label_subscriptions
 
 DAY = timedelta(days=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -24,49 +24,10 @@ CUTOFF = datetime(2024, 3, 1, tzinfo=UTC)
 LATE = datetime(2026, 1, 1, tzinfo=UTC)
 _UTC = pa.timestamp("us", "UTC")
 
-Found = list[tuple[str, datetime, bool]]
-
-
-@dataclass(frozen=True)
-class Statement:
-    """Row of the attribute ``contract_end``; without an end it erases the one before."""
-
-    customer: str
-    stated_at: datetime
-    end: datetime | None
-    arrived_at: datetime = START
-
 
 @pytest.fixture(scope="module")
 def connection() -> Backend:
     return ibis.duckdb.connect()
-
-
-def oracle(
-    statements: Sequence[Statement],
-    bought: dict[str, datetime],
-    cutoffs: Sequence[datetime],
-    horizon: int,
-    grace: int,
-    as_of: datetime = LATE,
-    known_at: datetime = LATE,
-) -> Found:
-    """Label the customers whose contract ends in the horizon, by the words of the definition."""
-
-    def stated_end(customer: str, time: datetime) -> datetime | None:
-        valid = [row for row in statements if row.customer == customer and row.stated_at < min(time, as_of)]
-        valid = [row for row in valid if row.arrived_at <= known_at]
-        return max(valid, key=lambda row: (row.stated_at, row.arrived_at)).end if valid else None
-
-    found = []
-    for cutoff in set(cutoffs):
-        for customer, first_purchase in bought.items():
-            end = stated_end(customer, cutoff)
-            if end is None or not cutoff < end <= cutoff + horizon * DAY or first_purchase >= cutoff:
-                continue
-            last = stated_end(customer, end + grace * DAY)
-            found.append((customer, cutoff, last is None or last <= end))
-    return sorted(found)
 
 
 def query(
@@ -80,7 +41,7 @@ def query(
     known_at: datetime = LATE,
 ) -> Found:
     """Label the same rows by the compiled SQL; another attribute and a return have no effect."""
-    rows = [(row.customer, "contract_end", row.end and row.end.isoformat(), row) for row in statements]
+    rows = [(row.customer, "subscription_end", row.end and row.end.isoformat(), row) for row in statements]
     rows += [(row.customer, "plan", "gold", row) for row in statements]
     attributes = pa.table(
         {
@@ -146,8 +107,8 @@ def test_labels_equal_the_oracle(
     known_at: datetime,
 ) -> None:
     arguments = (statements, bought, cutoffs, horizon, grace)
-    assert query(connection, *arguments) == oracle(*arguments)
-    assert query(connection, *arguments, as_of, known_at) == oracle(*arguments, as_of, known_at)
+    assert query(connection, *arguments) == label_subscriptions(*arguments)
+    assert query(connection, *arguments, as_of, known_at) == label_subscriptions(*arguments, as_of, known_at)
 
 
 END = CUTOFF + 10 * DAY
@@ -165,7 +126,7 @@ YEAR = timedelta(days=365)
         ([Statement("a", END - 5 * DAY, END - 2 * DAY)], True),  # cancelled
         ([Statement("a", END - 5 * DAY, None)], True),  # erased
         ([Statement("a", END - 5 * DAY, END + YEAR), Statement("a", END + DAY, END)], True),  # withdrawn
-        ([Statement("a", END - 5 * DAY, None), Statement("a", END + 2 * DAY, END + YEAR)], False),  # a new contract
+        ([Statement("a", END - 5 * DAY, None), Statement("a", END + 2 * DAY, END + YEAR)], False),  # a new subscription
     ],
 )
 def test_customer_has_churned_without_a_renewal_in_time(
@@ -175,7 +136,7 @@ def test_customer_has_churned_without_a_renewal_in_time(
 
 
 @pytest.mark.parametrize("end", [CUTOFF, CUTOFF + 30 * DAY + timedelta(microseconds=1), None])
-def test_customer_without_a_contract_that_ends_in_the_horizon_is_not_active(
+def test_customer_without_a_subscription_that_ends_in_the_horizon_is_not_active(
     connection: Backend, end: datetime | None
 ) -> None:
     assert query(connection, [Statement("a", START, end)], {"a": START}, [CUTOFF], 30, 14) == []

@@ -5,7 +5,7 @@ import pytest
 
 from feature_repo.errors import SettingsError
 from feature_repo.settings import Settings
-from holdfast.models.label import CONTRACT_FEATURE, RECENCY_FEATURE, LabelTerms
+from holdfast.models.label import RECENCY_FEATURE, SUBSCRIPTION_FEATURE, LabelTerms
 
 
 def test_terms_of_settings_leave_out_what_the_label_does_not_use() -> None:
@@ -18,7 +18,7 @@ def test_terms_of_settings_leave_out_what_the_label_does_not_use() -> None:
     ("terms", "outcome_days", "feature", "active", "others"),
     [
         (LabelTerms(), 90, RECENCY_FEATURE, [0.0, 180.0], [180.5, np.nan]),
-        (LabelTerms("not_renewed", 30, 180, 14), 44, CONTRACT_FEATURE, [1e-6, 30.0], [0.0, -1.0, 30.1, np.nan]),
+        (LabelTerms("not_renewed", 30, 180, 14), 44, SUBSCRIPTION_FEATURE, [1e-6, 30.0], [0.0, -1.0, 30.1, np.nan]),
     ],
 )
 def test_outcomes_and_active_customers_follow_the_label(
@@ -30,11 +30,11 @@ def test_outcomes_and_active_customers_follow_the_label(
 
 
 def test_descriptions_name_the_days_of_the_label() -> None:
-    purchase, contract = LabelTerms(), LabelTerms("not_renewed", 30, 180, 14)
+    purchase, subscription = LabelTerms(), LabelTerms("not_renewed", 30, 180, 14)
     assert purchase.describe_churn() == "no purchase in the 90 days after a cut-off"
     assert purchase.describe_customers("May 1") == "with a purchase in the 180 days before May 1"
-    assert contract.describe_churn() == "no renewal of the contract within 14 days of its end"
-    assert contract.describe_customers() == "with a contract that ends in the 30 days after a cut-off"
+    assert subscription.describe_churn() == "no renewal of the subscription within 14 days of its end"
+    assert subscription.describe_customers() == "with a subscription that ends in the 30 days after a cut-off"
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,10 @@ class TestContent:
     def test_intended_use_follows_the_settings(self) -> None:
         card = _card(history(lineage=replace(LINEAGE, horizon_days=30, activity_days=60)))
         purpose = _section(card, "Intended use")
-        assert "bought in the last 60 days buys nothing in the next 30 days" in purpose
+        assert "with a purchase in the 60 days before the prediction" in purpose
+        assert "churn: no purchase in the 30 days after the prediction" in purpose
         assert "probability of at least 0.67" in purpose
-        assert "without a purchase in 60 days: the training set has none of them" in purpose
+        assert "other customers than those with a purchase in the 60 days before the prediction" in purpose
 
     def test_limits_are_computed_from_the_records(self) -> None:
         limits = _section(_card(), "Limits")

@@ -1,4 +1,4 @@
-"""Ends of contracts as times: formats, erased values, and rows that go to quarantine."""
+"""Ends of subscriptions as times: formats, erased values, and rows that go to quarantine."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.ingest_pipeline import run_ingest
 ARRIVAL = datetime(2025, 6, 1, tzinfo=UTC)
 WIDE = (
     "kind: attributes\n"
-    "columns: {customer_id: id, event_timestamp: since, attributes: {contract_end: until, plan: plan}}\n"
+    "columns: {customer_id: id, event_timestamp: since, attributes: {subscription_end: until, plan: plan}}\n"
     "erased_values: [cancelled]\n"
 )
 LONG = "kind: attributes\ncolumns: {customer_id: id, event_timestamp: since, attribute: field, value: until}\n"
@@ -22,7 +22,7 @@ LONG = "kind: attributes\ncolumns: {customer_id: id, event_timestamp: since, att
 
 def ingest(folder: Path, mapping: str, *lines: str) -> tuple[dict[tuple[str, str], str | None], dict[str, int]]:
     """Ingest lines of a file; returns the stored values by customer and attribute, and the quarantine reasons."""
-    source, file = folder / "contracts.csv", folder / "mapping.yaml"
+    source, file = folder / "subscriptions.csv", folder / "mapping.yaml"
     source.write_text("\n".join(lines) + "\n")
     file.write_text(mapping)
     settings = Settings(data=folder / "data")
@@ -37,7 +37,7 @@ def ingest(folder: Path, mapping: str, *lines: str) -> tuple[dict[tuple[str, str
     [
         ("", "2025-01-01", "2025-03-31", "2025-03-31T00:00:00Z"),
         ("time_zone: Europe/Berlin\n", "2025-01-01", "2025-03-31", "2025-03-30T22:00:00Z"),
-        ("", "2025-01-01T08:00:00Z", "2025-03-31T12:00:00.25+02:00", "2025-03-31T10:00:00.250000Z"),
+        ("", "2025-01-01T08:00:00Z", "2025-03-31T12:00:00.9999+02:00", "2025-03-31T10:00:00.999900Z"),
         ('timestamp_format: "%d.%m.%Y"\n', "01.01.2025", "31.03.2025", "2025-03-31T00:00:00Z"),
         ("timestamp_format: [epoch_seconds, iso8601]\n", "1735689600", "2025-03-31", "2025-03-31T00:00:00Z"),
         ("", "2025-01-01", "9999-12-31", "2261-12-31T00:00:00Z"),
@@ -47,14 +47,14 @@ def ingest(folder: Path, mapping: str, *lines: str) -> tuple[dict[tuple[str, str
 def test_end_is_stored_as_time_in_utc(tmp_path: Path, extra: str, since: str, until: str, stored: str | None) -> None:
     found, reasons = ingest(tmp_path, WIDE + extra, "id,since,until,plan", f"a,{since},{until},31.03.2025")
     assert reasons == {}
-    assert found == {("a", "contract_end"): stored, ("a", "plan"): "31.03.2025"}
+    assert found == {("a", "subscription_end"): stored, ("a", "plan"): "31.03.2025"}
 
 
 def test_other_attributes_of_long_format_stay_texts(tmp_path: Path) -> None:
-    lines = ["a,2025-01-01,contract_end,2025-03-31", "a,2025-01-01,plan,2025-03-31", "b,2025-01-01,plan,gold"]
+    lines = ["a,2025-01-01,subscription_end,2025-03-31", "a,2025-01-01,plan,2025-03-31", "b,2025-01-01,plan,gold"]
     found, _ = ingest(tmp_path, LONG, "id,since,field,until", *lines)
     assert found == {
-        ("a", "contract_end"): "2025-03-31T00:00:00Z",
+        ("a", "subscription_end"): "2025-03-31T00:00:00Z",
         ("a", "plan"): "2025-03-31",
         ("b", "plan"): "gold",
     }
@@ -69,13 +69,13 @@ def test_wrong_ends_go_to_quarantine_with_their_reason(tmp_path: Path) -> None:
         "blank,2025-01-01,,gold",
     ]
     found, reasons = ingest(tmp_path, WIDE, "id,since,until,plan", *lines)
-    assert set(found) == {("good", "contract_end"), ("today", "contract_end"), ("blank", "plan")}
+    assert set(found) == {("good", "subscription_end"), ("today", "subscription_end"), ("blank", "plan")}
     assert reasons == {
-        "contract_end is not a timestamp": 1,
-        "contract_end is before the time from which it is valid": 1,
+        "subscription_end is not a timestamp": 1,
+        "subscription_end is before the time from which it is valid": 1,
     }
 
 
 def test_ends_in_another_format_are_refused_with_the_format(tmp_path: Path) -> None:
-    with pytest.raises(IngestError, match=r"can be read as contract_end \(expected ISO 8601.*timestamp_format"):
+    with pytest.raises(IngestError, match=r"can be read as subscription_end \(expected ISO 8601.*timestamp_format"):
         ingest(tmp_path, WIDE, "id,since,until,plan", "a,2025-01-01,31.03.2025,", "b,2025-01-02,30.04.2025,")

@@ -1,4 +1,4 @@
-"""Parser of the attribute ``contract_end``, whose values are times."""
+"""Parser of the attribute ``subscription_end``, whose values are times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.names import CONTRACT_END
+from feature_repo.names import SUBSCRIPTION_END
 from holdfast.ingestion.arrow_columns import as_text
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import Constant
@@ -17,13 +17,13 @@ from holdfast.ingestion.parsing.timestamps import parse_timestamps
 from holdfast.ingestion.reading.source import SourceFile
 
 _LONGEST_DAY = np.timedelta64(25, "h")  # at the end of daylight saving time
-# Exports write the year 9999 for a contract without an end; microseconds in 64 bits of nanoseconds reach until 2262.
-_NO_END, _LATEST_YEAR = r"(^|[^0-9])9999($|[^0-9])", r"\12261\2"
+# Exports write the year 9999 for a subscription without an end; times are readable until 2262.
+_NO_END, _LATEST_YEAR = r"(^|[^0-9.,:+])9999($|[^0-9])", r"\12261\2"
 
 
 @dataclass(frozen=True)
 class ParsedEnds:
-    """Attributes with ends of contracts as times.
+    """Attributes with ends of subscriptions as times.
 
     Attributes:
         frame: Rows, each end as text in ISO 8601 (UTC).
@@ -36,10 +36,10 @@ class ParsedEnds:
     notes: tuple[str, ...] = ()
 
 
-def parse_contract_ends(files: Sequence[SourceFile], frame: pd.DataFrame, mapping: ColumnMapping) -> ParsedEnds:
-    """Read the ends of contracts by the formats and the time zone of the mapping.
+def parse_subscription_ends(files: Sequence[SourceFile], frame: pd.DataFrame, mapping: ColumnMapping) -> ParsedEnds:
+    """Read the ends of subscriptions by the formats and the time zone of the mapping.
 
-    A contract ends where its end is the first instant at which it does not run; a date is the begin of that day.
+    A subscription ends where its end is the first instant at which it does not run; a date is the begin of that day.
 
     Args:
         files: Files that share the mapping.
@@ -52,7 +52,7 @@ def parse_contract_ends(files: Sequence[SourceFile], frame: pd.DataFrame, mappin
     Raises:
         IngestError: The values contradict the format, or its order of day and month.
     """
-    ends = frame["attribute"].eq(CONTRACT_END).fillna(False).to_numpy(dtype=bool)
+    ends = frame["attribute"].eq(SUBSCRIPTION_END).fillna(False).to_numpy(dtype=bool)
     stated = ends & frame["value"].notna().to_numpy()
     if not stated.any():
         return ParsedEnds(frame)
@@ -61,12 +61,14 @@ def parse_contract_ends(files: Sequence[SourceFile], frame: pd.DataFrame, mappin
     text[positions] = frame["value"].to_numpy(dtype=object)[stated]
     array = pc.replace_substring_regex(pa.array(text, pa.string()), _NO_END, _LATEST_YEAR)
     name = _find_column(mapping)
-    parsed = parse_timestamps(TextColumn(name, array, tuple(files), files[0].types.get(name)), CONTRACT_END, mapping)
+    parsed = parse_timestamps(
+        TextColumn(name, array, tuple(files), files[0].types.get(name)), SUBSCRIPTION_END, mapping
+    )
     times = parsed.values.to_numpy(dtype="datetime64[us]")[positions]
     begins = frame["event_timestamp"].to_numpy(dtype="datetime64[us]")[stated]
     is_early = np.zeros(size, dtype=bool)
     is_early[positions] = begins - times >= _LONGEST_DAY
-    issue = RowIssue(f"{CONTRACT_END} is before the time from which it is valid", is_early)
+    issue = RowIssue(f"{SUBSCRIPTION_END} is before the time from which it is valid", is_early)
     values = frame["value"].to_numpy(dtype=object, copy=True)
     values[stated] = _format_times(times)
     return ParsedEnds(
@@ -75,7 +77,7 @@ def parse_contract_ends(files: Sequence[SourceFile], frame: pd.DataFrame, mappin
 
 
 def _find_column(mapping: ColumnMapping) -> str:
-    source = (mapping.columns.attributes or {}).get(CONTRACT_END, mapping.columns.value)
+    source = (mapping.columns.attributes or {}).get(SUBSCRIPTION_END, mapping.columns.value)
     return source.constant if isinstance(source, Constant) else str(source)
 
 
