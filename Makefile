@@ -11,7 +11,7 @@ TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .rep
 
 # TRAINING and THRESHOLDS are YAML or JSON, as text or as a file; quotes inside survive the shell.
 option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
-RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,SERVE,serve)
+RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,LABEL,label) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,GRACE_DAYS,grace-days) $(call option,SERVE,serve)
 
 .PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
 
@@ -28,7 +28,7 @@ help: ## List the targets
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv [MAPPING= TRAINING= THRESHOLDS= HORIZON_DAYS= ACTIVITY_DAYS= SERVE=base-rate]
+run: .venv/.ready ## Run the main job on CDNOW, or on your data: SOURCE=export.csv [MAPPING= TRAINING= THRESHOLDS= LABEL= HORIZON_DAYS= ACTIVITY_DAYS= GRACE_DAYS= SERVE=base-rate]
 	@eval "$$($(BIN)/python -m deploy.local.lock)"  # the Prefect server of a running make up
 	PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=WARNING $(BIN)/python -m flows.lifecycle $(RUN_OPTIONS)
 
