@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OVERRIDDEN = {
     "feast.infra.registry.file.FileRegistryStore": ["_write_registry"],
-    "feast.infra.online_stores.redis.RedisOnlineStore": ["_get_client"],
+    "feast.infra.online_stores.redis.RedisOnlineStore": ["_generate_redis_keys_for_entities", "_get_client"],
     "feast.infra.online_stores.sqlite.SqliteOnlineStore": ["_get_conn", "_get_db_path"],
 }
 

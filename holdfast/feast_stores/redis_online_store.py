@@ -19,6 +19,7 @@ from feature_repo.timestamps import NO_TIME
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores._feast_imports import RepoConfig
 from holdfast.feast_stores._feast_private import has_redis_client, read_redis_hashes, redis_client, redis_fields
+from holdfast.feast_stores.installation import stored_project
 from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
 from holdfast.feast_stores.redis_pipeline import hash_reader
 from holdfast.feast_stores.settings import FeatureStoreSettings
@@ -70,7 +71,10 @@ def _time_limits(seconds: float) -> str:
 
 
 class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
-    """Feast's Redis online store, with the same bytes, and one HMGET per customer for the fields of all views."""
+    """Feast's Redis online store, with the same bytes, and one HMGET per customer for the fields of all views.
+
+    The project in a key names the installation too (``installation``).
+    """
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
         new = not has_redis_client(self)
@@ -131,6 +135,29 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         self._remove_mark(config)
         super().teardown(config, *args, **kwargs)
 
+    @override
+    def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
+        """Delete the values of a view; overrides Feast's method."""
+        super().delete_table(_with_installation(config), table)
+
+    @override
+    def delete_entity_values(self, config: RepoConfig, join_keys: list[str]) -> None:
+        """Delete the values of all views of an entity; overrides Feast's method."""
+        super().delete_entity_values(_with_installation(config), join_keys)
+
+    @override
+    def online_write_batch(self, config: RepoConfig, *args: Any, **kwargs: Any) -> None:
+        """Write values; overrides Feast's method."""
+        super().online_write_batch(_with_installation(config), *args, **kwargs)
+
+    @override
+    async def online_write_batch_async(self, config: RepoConfig, *args: Any, **kwargs: Any) -> None:
+        """Write values; overrides Feast's method."""
+        await super().online_write_batch_async(_with_installation(config), *args, **kwargs)
+
+    def _generate_redis_keys_for_entities(self, config: RepoConfig, *args: Any, **kwargs: Any) -> list[bytes]:
+        return super()._generate_redis_keys_for_entities(_with_installation(config), *args, **kwargs)
+
     def _remove_mark(self, config: RepoConfig) -> None:
         if config.online_store.client == RedisClient.redis:
             redis_client(self, config.online_store).delete(_filled_key(config))
@@ -156,7 +183,7 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
             fields += redis_fields(self, request.view, request.fields, name)
         value_count = len(fields)
         fields += [f"_ts:{name}" for name in names]
-        online, project = config.online_store, config.project.encode()
+        online, project = config.online_store, stored_project(config).encode()
         if online.fast_reads and online.redis_type == RedisType.redis and online.client == RedisClient.redis:
             read_hashes = hash_reader(lambda: redis_client(self, online).connection_pool, fields)
         else:
@@ -173,12 +200,16 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         return read
 
 
+def _with_installation(config: RepoConfig) -> RepoConfig:
+    return config.model_copy(update={"project": stored_project(config)})
+
+
 def _filled_key(config: RepoConfig) -> str:
-    return f"holdfast:filled:{config.project}"
+    return f"holdfast:filled:{stored_project(config)}"
 
 
 def _filling_key(config: RepoConfig) -> str:
-    return f"holdfast:filling:{config.project}"
+    return f"holdfast:filling:{stored_project(config)}"
 
 
 @lru_cache(maxsize=4096)  # all customers of a snapshot have the same time

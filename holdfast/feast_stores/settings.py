@@ -20,6 +20,12 @@ class FeatureStoreSettings(EnvironmentSettings):
         repr=False,  # may contain a password
         description="Redis server, as Feast's connection string: host:6379,password=secret,ssl=true.",
     )
+    installation: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="Name of the installation in the keys of Redis, where several share a server; empty: a name in the "
+        "data folder.",
+    )
     config_file: Path = Field(
         default=FEATURE_REPO / "feature_store.yaml",
         validation_alias="FEAST_FS_YAML_FILE_PATH",

@@ -19,6 +19,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.open_store import ONLINE_STATE, VERSIONS, open_store, version_folder
 from holdfast.feature_store.definition_checks import check_definitions
 from holdfast.feature_store.missing_versions import MissingVersionError, missing_version_error
+from holdfast.feature_store.store_outages import explain_outage
 from holdfast.models.fingerprint import (
     definitions_version,
     feature_fingerprint,
@@ -43,6 +44,7 @@ def applied_version(store: FeatureStore) -> str:
     return definitions_version(feature_fingerprint(store))
 
 
+@explain_outage()
 def register_version(store: FeatureStore) -> str:
     """Register the applied definitions as a version, unless it is registered. The caller holds the features lock.
 
@@ -77,6 +79,7 @@ def register_version(store: FeatureStore) -> str:
     return version
 
 
+@explain_outage()
 def list_versions(settings: Settings) -> list[str]:
     """List the registered versions, also those whose registry file was damaged after their features were built.
 
@@ -87,14 +90,32 @@ def list_versions(settings: Settings) -> list[str]:
         Ids, sorted.
     """
     store = open_store()
-    if "://" in store.config.registry.path:
+    if has_shared_registry(store):
         prefix = f"{store.project}_"
         names = [project.name for project in store.list_projects() if project.name.startswith(prefix)]
-        return sorted(name.removeprefix(prefix) for name in names)
-    folders = [path for path in (settings.data / VERSIONS).glob("[!.]*") if path.is_dir()]
-    return sorted(path.name for path in folders if _is_filled(path) or find_registered(path.name))
+        versions = [name.removeprefix(prefix) for name in names]
+    else:
+        versions = [path.name for path in (settings.data / VERSIONS).glob("[!.]*") if path.is_dir()]
+    return sorted(
+        version
+        for version in versions
+        if (settings.data / version_folder(version) / ONLINE_STATE).exists() or find_registered(version)
+    )
 
 
+def has_shared_registry(store: FeatureStore) -> bool:
+    """Check whether one registry holds all versions, such as an SQL registry, and not one file each.
+
+    Args:
+        store: Any store of the configuration.
+
+    Returns:
+        True for a registry that is no file of the data folder.
+    """
+    return "://" in store.config.registry.path
+
+
+@explain_outage()
 def open_version(settings: Settings, version: str, known_at: datetime | None = None) -> FeatureStore:
     """Open the store of a registered version.
 
@@ -131,24 +152,27 @@ def find_registered(version: str) -> FeatureStore | None:
     Returns:
         The feature store, or None.
     """
+    applied = open_store()
+    if has_shared_registry(applied) and not _has_service(applied, f"{applied.project}_{version}"):
+        return None  # a store that is opened would register the name of its project
     try:
         store = open_store(definitions=version)
-        services = store.list_feature_services()
+        return store if _has_service(store, store.project) else None
     except DecodeError:
         return None
-    return store if FEATURE_SERVICE in [service.name for service in services] else None
 
 
-def _is_filled(folder: Path) -> bool:
-    return (folder / ONLINE_STATE).exists()
+def _has_service(store: FeatureStore, project: str) -> bool:
+    """Check whether a project has the feature service, the last object that a registration writes."""
+    return FEATURE_SERVICE in [service.name for service in store.registry.list_feature_services(project)]
 
 
 def _delete_damaged(settings: Settings, version: str) -> None:
     """Delete what would hinder the registration of a version: a damaged registry, and the record of its values."""
-    folder, path = settings.data / version_folder(version), open_store().config.registry.path
+    folder, store = settings.data / version_folder(version), open_store()
     (folder / ONLINE_STATE).unlink(missing_ok=True)
-    if "://" not in path:
-        (folder / Path(path).name).unlink(missing_ok=True)
+    if not has_shared_registry(store):
+        (folder / Path(store.config.registry.path).name).unlink(missing_ok=True)
 
 
 def _tags(store: FeatureStore) -> dict[str, dict[str, str]]:

@@ -16,6 +16,7 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.feature_store.definition_checks import check_definitions
 from holdfast.feature_store.definition_versions import applied_version, list_versions, register_version
+from holdfast.feature_store.store_outages import explain_outage
 
 
 def collect_definitions() -> RepoContents:
@@ -62,6 +63,7 @@ class NotAppliedError(HoldfastError):
     """Feast's registry contains other definitions than this checkout."""
 
 
+@explain_outage()
 def apply_definitions(store: FeatureStore) -> str:
     """Apply the definitions of this checkout, unless the registry is up to date.
 

@@ -17,9 +17,11 @@ from feature_repo.source_hash import sha256
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.installation import claim_installation
 from holdfast.feast_stores.open_store import ONLINE_STATE, open_store, version_folder
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.snapshots import Snapshot, read_customers, require_customers, snapshot_path
+from holdfast.feature_store.store_outages import explain_outage
 from holdfast.models.fingerprint import list_stored_views
 from holdfast.online_features.reader import OnlineReader
 
@@ -91,6 +93,7 @@ def is_materializing(settings: Settings) -> bool:
         return True
 
 
+@explain_outage()
 def materialize(settings: Settings, version: str, snapshot: Snapshot) -> bool:
     """Write the snapshots of ``snapshot.as_of`` to the online store, unless the store contains them already.
 
@@ -111,6 +114,7 @@ def materialize(settings: Settings, version: str, snapshot: Snapshot) -> bool:
         NoDataError: The snapshot has no customer.
         OnlineStoreNewerError: The online store contains a later snapshot.
     """
+    claim_installation(settings)
     store = open_store(snapshot.known_at, definitions=version)
     customers = read_customers(snapshot)
     require_customers(customers, snapshot.as_of)

@@ -20,6 +20,7 @@ from holdfast.core.formatting import format_count
 from holdfast.core.types import Bools
 from holdfast.feast_stores.open_store import version_folder
 from holdfast.feature_store.historical_features import ARROW_TYPES, read_features_at
+from holdfast.feature_store.store_outages import explain_outage
 from holdfast.models.contract import Feature, model_inputs
 
 _PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str, "Bool": bool}
@@ -59,6 +60,7 @@ class ParityError(HoldfastError):
     """Values of training and serving differ."""
 
 
+@explain_outage()
 def check_parity(
     online: FeatureStore, offline: FeatureStore, customer_ids: list[str], as_of: datetime, chunk: int = 2000
 ) -> ParityReport:

@@ -18,6 +18,7 @@ from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores._feast_imports import FeatureStore
+from holdfast.feast_stores.installation import stored_project
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
@@ -50,7 +51,7 @@ class OnlineShop:
         """Overwrite the stored bytes of one feature; None deletes the feature."""
         (key,) = entity_keys([customer])
         if self.server is not None:
-            name, hashed = key + self.store.project.encode(), _mmh3(f"{view}:{field}")
+            name, hashed = key + stored_project(self.store.config).encode(), _mmh3(f"{view}:{field}")
             client = self.server.client()
             changed = client.hdel(name, hashed) if value is None else client.hset(name, hashed, value) == 0
         else:

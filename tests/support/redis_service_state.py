@@ -20,6 +20,8 @@ from tests.support.service_state import AS_OF, KNOWN_AT
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
 PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
 
+_INSTALLATION = "test"
+
 
 @dataclass(frozen=True)
 class RedisServiceState:
@@ -33,7 +35,7 @@ class RedisServiceState:
     @property
     def variables(self) -> dict[str, str]:
         """Return the settings of a service that reads from the server."""
-        return PROFILE | {"HOLDFAST_REDIS": self.server.connection_string}
+        return PROFILE | {"HOLDFAST_REDIS": self.server.connection_string, "HOLDFAST_INSTALLATION": _INSTALLATION}
 
     def serve(self, **variables: str) -> AbstractContextManager[TestClient]:
         """Serve in this process; the parameters are those of ``serve_in_process``."""
@@ -64,12 +66,12 @@ class RedisServiceState:
 
 def filled_key(version: str) -> str:
     """Return the key of the mark of a complete materialization."""
-    return f"holdfast:filled:holdfast_{version}"
+    return f"holdfast:filled:holdfast_{version}@{_INSTALLATION}"
 
 
 def entity_key(customer: str, version: str) -> bytes:
     """Return the key of a customer in Redis."""
-    return entity_keys([customer])[0] + f"holdfast_{version}".encode()
+    return entity_keys([customer])[0] + f"holdfast_{version}@{_INSTALLATION}".encode()
 
 
 def stored_value(**of_type: object) -> bytes:
@@ -90,7 +92,7 @@ def redis_service_state(service_data: Path, folder: Path) -> Iterator[RedisServi
         with service_environment(data, **found.variables) as settings:
             materialize_version(settings, version, AS_OF, KNOWN_AT)
         client = server.client()
-        filling = f"holdfast:filling:holdfast_{version}"
+        filling = f"holdfast:filling:holdfast_{version}@{_INSTALLATION}"
         assert 0 < client.ttl(filling) <= 2, "reads that started before may still be in progress"
         client.delete(filling)
         assert client.exists(filled_key(version))

@@ -11,6 +11,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import epoch_us
+from holdfast.feast_stores.installation import stored_project
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feature_store.category_texts import read_category_texts
 from holdfast.feature_store.parity import ParityReport, check_parity
@@ -39,7 +40,9 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
         def write(customer: str, value: Value) -> None:
             if server is not None:  # Feast's Redis store writes nothing that is not later than the stored time
-                server.client().hdel(entity_keys([customer])[0] + registered_store().project.encode(), f"_ts:{VIEW}")
+                server.client().hdel(
+                    entity_keys([customer])[0] + stored_project(registered_store().config).encode(), f"_ts:{VIEW}"
+                )
             write_online_values(customer, VIEW, {"country": value})
 
         yield read_customers(build_features(settings)), write

@@ -18,6 +18,7 @@ from holdfast.feast_stores._feast_private import OVERRIDDEN, redis_fields, regis
 
 SIGNATURES = {
     "_write_registry": ["self", "registry_proto"],
+    "_generate_redis_keys_for_entities": ["self", "config", "entity_keys"],
     "_get_client": ["self", "online_store_config"],
     "_get_conn": ["self", "config"],
     "_get_db_path": ["config"],

@@ -11,6 +11,7 @@ import redis
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.timestamps import NO_TIME, epoch_us
 from holdfast.feast_stores._feast_imports import load_repo_config
+from holdfast.feast_stores.installation import stored_project
 from holdfast.feast_stores.redis_online_store import (
     SingleRoundTripRedisOnlineStore,
     SingleRoundTripRedisOnlineStoreConfig,
@@ -139,8 +140,8 @@ class TestFilled:
         assert store.is_empty(one)
         store.mark_filled(one)
         assert store.is_empty(one), "a read that started before may have missed values"
-        assert 0 < redis_server.client().ttl("holdfast:filling:holdfast_one") <= 2
-        redis_server.client().delete("holdfast:filling:holdfast_one")
+        assert 0 < redis_server.client().ttl(f"holdfast:filling:{stored_project(one)}") <= 2
+        redis_server.client().delete(f"holdfast:filling:{stored_project(one)}")
         assert (store.is_empty(one), store.is_empty(two)) == (False, True)
         store.mark_filled(one)
         assert not store.is_empty(one), "a later materialization makes no customer unknown"
@@ -154,7 +155,7 @@ class TestFilled:
         one, two = (self._config(redis_server, project) for project in ("holdfast_one", "holdfast_two"))
         for config in (one, two):
             store.mark_filled(config)
-            redis_server.client().delete(f"holdfast:filling:{config.project}")
+            redis_server.client().delete(f"holdfast:filling:{stored_project(config)}")
         view = shop.store.get_feature_view(HISTORY)
         if removed == "update":
             store.update(one, [], [view], [], [], partial=False)

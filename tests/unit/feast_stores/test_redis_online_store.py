@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE
 from feature_repo.timestamps import NO_TIME, epoch_us
+from holdfast.feast_stores.installation import stored_project
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.redis_pipeline import _pack_around_key
 from holdfast.feast_stores.settings import FEATURE_REPO
@@ -70,7 +71,9 @@ class TestBytes:
             for client in (shop.server.client(0), shop.server.client(1))
         )
         assert len(feast_features) == 300
-        assert features == feast_features
+        config = registered_store().config
+        installation = stored_project(config).removeprefix(config.project).encode()
+        assert installation and {key.removesuffix(installation): row for key, row in features.items()} == feast_features
 
     @given(st.lists(st.text(max_size=200), max_size=20))
     def test_entity_keys_equal_those_of_feast(self, customer_ids: list[str]) -> None:
@@ -220,7 +223,7 @@ class TestFaults:
     def test_reader_key_of_other_type_affects_its_customer_only(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        odd = entity_keys(["odd"])[0] + registered_store().project.encode()
+        odd = entity_keys(["odd"])[0] + stored_project(registered_store().config).encode()
         server.client().set(odd, b"text")
         with connect_reader(server, monkeypatch) as reader:
             wanted = reader.read(SOME, NOW)
@@ -253,7 +256,7 @@ class TestFaults:
     def test_reader_invalid_event_time_affects_its_customer_only(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch, stored: bytes
     ) -> None:
-        name = entity_keys(["c001"])[0] + registered_store().project.encode()
+        name = entity_keys(["c001"])[0] + stored_project(registered_store().config).encode()
         before = server.client().hget(name, f"_ts:{HISTORY}")
         server.client().hset(name, f"_ts:{HISTORY}", stored)
         with connect_reader(server, monkeypatch) as reader:
