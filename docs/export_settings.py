@@ -7,6 +7,7 @@ from feature_repo.settings import EnvironmentSettings, Settings
 from holdfast.alerting.settings import AlertSettings
 from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
 from holdfast.models.artifact_sources import ArtifactSettings
+from holdfast.models.promotion_signature import PromotionKeySettings
 from holdfast.runtime.endpoints import EndpointSettings
 from services.settings import ServingSettings
 
@@ -16,6 +17,7 @@ SECTIONS: dict[str, type[EnvironmentSettings]] = {
     "Feature store": FeatureStoreSettings,
     "Service": ServingSettings,
     "Model files": ArtifactSettings,
+    "Signatures of promotions": PromotionKeySettings,
     "Addresses and source of the daily run": EndpointSettings,
     "Alerts": AlertSettings,
     "`make up`": LocalSettings,

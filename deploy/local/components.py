@@ -95,19 +95,9 @@ def list_components(settings: Settings, local: LocalSettings) -> list[Component]
             "service", "the prediction service", local, ["python", "-m", "deploy.local.service"], "/livez",
             requires=("prepare",), waiting_message=WAITING_FOR_CHAMPION,
         ),
-        _server(
-            "mlflow", "MLflow's UI", local,
-            ["mlflow", "server", "--workers", "1", "--artifacts-destination", (settings.mlflow / "artifacts").as_uri()],
-            "/health", requires=("prepare",),
-        ),
-        _server(
-            "evidently", "Evidently's UI", local, ["evidently", "ui", "--workspace", str(settings.evidently)],
-            "/api/version", requires=("prepare",),
-        ),
-        _server(
-            "feast", "Feast's UI", local, ["feast", "-c", str(ROOT / "feature_repo"), "ui"], "/",
-            requires=("prepare",),
-        ),
+        _server("mlflow", "MLflow's UI", local, _read_only("mlflow"), "/health", requires=("prepare",)),
+        _server("evidently", "Evidently's UI", local, _read_only("evidently"), "/api/version", requires=("prepare",)),
+        _server("feast", "Feast's UI", local, _read_only("feast"), "/", requires=("prepare",)),
     ]  # fmt: skip
     return [component for component in components if embedded or component.name != "mlflow"]
 
@@ -131,8 +121,6 @@ def component_environment(settings: Settings, local: LocalSettings) -> Mapping[s
     return {
         **settings.environment(),
         **({"HOLDFAST_KEYLESS": os.environ.get("HOLDFAST_KEYLESS", "loopback")} if is_loopback(local.host) else {}),
-        # In the command line of MLflow's server every user of the machine could read the password of a database.
-        "MLFLOW_BACKEND_STORE_URI": tracking,
         **server_variables(password, local.port("prefect")),
         API_URL: f"{local.url('prefect')}/api",
         CLIENT_PASSWORD: password,
@@ -162,6 +150,10 @@ def _server(
     listen = ("--host", local.listen(name), "--port", str(port))
     start = clean_start_command(name, venv_command(*command) + listen)
     return Component(name, description, start, url, f"{url}{health}", port, requires, waiting_message=waiting_message)
+
+
+def _read_only(name: str) -> list[str]:
+    return ["python", "-m", "deploy.local.read_only_server", name]
 
 
 def clean_start_command(name: str, command: tuple[str, ...]) -> tuple[str, ...]:

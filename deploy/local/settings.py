@@ -48,7 +48,7 @@ class LocalSettings(EnvironmentSettings):
         Returns:
             The URL, without a path.
         """
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen(component), self.listen(component))
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen(component), self.listen(component))  # noqa: S104  an address to connect to
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port(component)}"
 
     def listen(self, component: str) -> str:

@@ -44,11 +44,12 @@ def ensure_secret_file(path: Path, prefix: str = "") -> str:
     return read_secret_file(path)
 
 
-def read_secret_file(path: Path) -> str:
+def read_secret_file(path: Path, group_reads: bool = False) -> str:
     """Read a secret from a file that only its owner can read.
 
     Args:
         path: File of the secret.
+        group_reads: Also accept a file that its group can read, as Kubernetes mounts one.
 
     Returns:
         The secret, without white space around it.
@@ -59,7 +60,7 @@ def read_secret_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if problem := find_exposure(status, readable=stat.S_IRWXU):
+            if problem := find_exposure(status, stat.S_IRWXU | (stat.S_IRGRP if group_reads else 0)):
                 raise SecretFileError(f"{path} {problem}: `chmod 600 {path}`, and replace the secret if it was used.")
             secret = file.read(_LONGEST).decode("utf-8", "replace").strip()
     except OSError as error:

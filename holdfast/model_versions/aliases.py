@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
+from holdfast.models.promotion_signature import SIGNATURE_TAG, ensure_keys, sign_version
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
 from holdfast.training.mlflow_client import UNKNOWN_VERSION, UnknownVersionError, open_registry
@@ -165,18 +166,19 @@ def get_challenger_version(client: MlflowClient) -> str | None:
 
 
 def set_champion(client: MlflowClient, version: str) -> None:
-    """Move ``champion`` to a version, and remove ``challenger`` from that version.
+    """Sign a version, move ``champion`` to it, and remove ``challenger`` from that version.
 
     Args:
         client: MLflow's client.
         version: Version number.
     """
+    _sign(client, version, CHAMPION)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     drop_challenger(client, version)
 
 
 def set_challenger(client: MlflowClient, version: str) -> None:
-    """Move ``challenger`` to a version; traffic of an earlier time as challenger is removed.
+    """Sign a version and move ``challenger`` to it; traffic of an earlier time as challenger is removed.
 
     Args:
         client: MLflow's client.
@@ -184,6 +186,7 @@ def set_challenger(client: MlflowClient, version: str) -> None:
     """
     if get_challenger_version(client) != version:
         client.delete_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG)
+    _sign(client, version, CHALLENGER)
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
 
 
@@ -196,6 +199,17 @@ def drop_challenger(client: MlflowClient, version: str) -> None:
     """
     if get_challenger_version(client) == version:
         client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+
+
+def _sign(client: MlflowClient, version: str, alias: str) -> None:
+    """Sign a version; the champion, too, when the first key is created, since no version was signed before."""
+    keys, is_new = ensure_keys()
+    signed = {version: alias}
+    if is_new and (champion := get_champion_version(client)):
+        signed[champion] = CHAMPION
+    for number, role in signed.items():
+        tags = client.get_model_version(MODEL_NAME, number).tags
+        client.set_model_version_tag(MODEL_NAME, number, SIGNATURE_TAG, sign_version(keys, number, tags, role))
 
 
 def _get_by_alias(client: MlflowClient, alias: str) -> str | None:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from feature_repo.database_urls import sqlite_path
 from holdfast.models.artifact_sources import require_size, require_source
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
+from holdfast.models.promotion_signature import require_signed
 from holdfast.models.registered_version import (
     NoRegistryError,
     NoSuchAliasError,
@@ -123,11 +124,13 @@ class RegistryClient:
 
         Raises:
             NoSuchAliasError: No version has the alias.
-            NotServableError: The version has no valid contract, or its file was changed.
+            NotServableError: The version has no valid contract or signature, or its file was changed.
             RegistryUnavailableError: The registry does not respond.
         """
         with fail_fast_env():
-            contract = self.get_by_alias(alias).contract()
+            version = self.get_by_alias(alias)
+            require_signed(version, alias)
+            contract = version.contract()
             return contract, self.download_model(contract)
 
     def download_unverified(self, number: str) -> bytes:

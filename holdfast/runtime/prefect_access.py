@@ -15,7 +15,7 @@ from feature_repo.settings import Settings
 from holdfast.core.secret_files import ensure_secret_file
 
 API_URL, CLIENT_PASSWORD = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
-SERVER_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"
+SERVER_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105  name of a variable
 _USER = "holdfast:"
 _DEFAULT_PORT = 4200
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from holdfast.models.contract import ServedModel
+from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
 from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.promotion_signature import require_signed
 from holdfast.models.registered_version import (
     NotServableError,
     RegisteredVersion,
@@ -117,6 +118,7 @@ class ModelSelector:
         if version is None:
             return current
         try:
+            require_signed(version, CHAMPION)
             contract = version.contract()
             model = self._find_loaded(contract)
             if model is not None and model is current and self._previous is None:
@@ -147,6 +149,7 @@ class ModelSelector:
             traffic = version.traffic().active_at(self._clock())
             if traffic.mode == "off":
                 return None, _OFF
+            require_signed(version, CHALLENGER)
             contract = version.contract()
             same = contract.definitions == champion.definitions and contract.inputs == champion.contract.inputs
             if not same and (problem := self._match_problem(contract)):

@@ -96,7 +96,7 @@ def read_affixes(prefix: str, suffix: str, separator_after_digits: bool) -> Affi
             return Affixes(problem=Problem.NOT_A_NUMBER)
     before, after = _TOKEN.findall(prefix), _TOKEN.findall(suffix)
     brackets = before.count("("), after.count(")")
-    tokens = [token for token in before if token != "("] + [token for token in after if token != ")"]
+    tokens = [token for token in before if token != "("] + [token for token in after if token != ")"]  # noqa: S105  a part of a number
     if "%" in tokens or "‰" in tokens:
         return Affixes(problem=Problem.PERCENTAGE)
     signs = [_SIGNS[token] for token in tokens if token in _SIGNS]

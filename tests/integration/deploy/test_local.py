@@ -138,7 +138,7 @@ def test_list_components_database_password_is_in_no_command_line(
     """Every user of the machine can read command lines."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://mlflow:s3cret@db.example/mlflow")
     assert not [item.name for item in list_components(Settings(), LocalSettings()) if "s3cret" in item.command_line]
-    assert "s3cret" in component_environment(Settings(), LocalSettings())["MLFLOW_BACKEND_STORE_URI"]
+    assert "s3cret" in component_environment(Settings(), LocalSettings())["MLFLOW_TRACKING_URI"]
 
 
 def test_supervisor_processes_files_have_no_permissions_for_others(tmp_path: Path) -> None:
