@@ -10,7 +10,7 @@ from flows._tasks import task
 from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feature_store.definition_versions import open_version
+from holdfast.feature_store.definition_versions import explain_retirement, open_version
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.fingerprint import fingerprint
 from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
@@ -69,7 +69,8 @@ def assemble_training_set_task(
     settings: Settings, definitions: str, cutoffs: list[datetime], as_of: datetime, known_at: datetime
 ) -> TrainingSet:
     """Join the labels of each cut-off with its point-in-time features."""
-    return assemble_training_set(settings, definitions, cutoffs, as_of, known_at)
+    with explain_retirement(settings, definitions):
+        return assemble_training_set(settings, definitions, cutoffs, as_of, known_at)
 
 
 @task(name="search")

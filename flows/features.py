@@ -11,7 +11,12 @@ from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_diff import describe_contents, describe_definitions, diff_definitions
-from holdfast.feature_store.definition_versions import list_versions, open_version, register_version
+from holdfast.feature_store.definition_versions import (
+    explain_retirement,
+    list_versions,
+    open_version,
+    register_version,
+)
 from holdfast.feature_store.feast_registry import apply_definitions, collect_definitions
 from holdfast.feature_store.materialization import delete_online_state, features_lock, materialize
 from holdfast.feature_store.parity import ParityReport, check_parity, delete_parity, require_parity, save_parity
@@ -42,7 +47,8 @@ def register_version_task(settings: Settings, as_of: datetime, known_at: datetim
 @task(task_run_name="snapshots {as_of:%Y-%m-%d}, version {version}")
 def snapshots_task(settings: Settings, version: str, as_of: datetime, known_at: datetime) -> list[Snapshot]:
     """Build the snapshots of one version and time; existing snapshots are not changed."""
-    return build_snapshots(settings, open_version(settings, version), as_of, known_at)
+    with explain_retirement(settings, version):
+        return build_snapshots(settings, open_version(settings, version), as_of, known_at)
 
 
 @task(task_run_name="materialize version {version}", retries=2, retry_delay_seconds=5)

@@ -6,6 +6,8 @@ hold the compiled transformations and Feast stores its on-demand functions, so a
 whatever the code of today is. Models with the same version share its values.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,29 @@ def open_version(settings: Settings, version: str, known_at: datetime | None = N
             f"`python -m flows.retire --definitions {version} --reason REASON`."
         )
     return open_store(known_at, definitions=version)
+
+
+@contextmanager
+def explain_retirement(settings: Settings, version: str) -> Iterator[None]:
+    """Convert the error of a block that reads a version, where the version was retired meanwhile.
+
+    Args:
+        settings: Settings with the data folder.
+        version: Id of the version.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        RetiredVersionError: The block failed, and the version was retired.
+    """
+    try:
+        yield
+    except HoldfastError:
+        raise
+    except Exception:
+        open_version(settings, version)
+        raise
 
 
 def find_registered(version: str) -> FeatureStore | None:

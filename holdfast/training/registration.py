@@ -20,6 +20,8 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
+from holdfast.feature_store.definition_versions import open_version
+from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
 from holdfast.models.registry_client import RegistryClient
@@ -89,6 +91,9 @@ def evaluate_and_register(
 
     Returns:
         The registered version with its evaluation.
+
+    Raises:
+        RetiredVersionError: The version of the feature definitions was retired meanwhile; nothing is registered.
     """
     terms = data.terms
     choice, tested = veto_on_test(choice, data, training, terms.outcome_days)
@@ -121,7 +126,9 @@ def evaluate_and_register(
     contract = build_contract(settings, recipe, fitted, lineage.fingerprint, model, digest)
     roc_auc = evaluation.metrics["model"]["roc_auc"]
     description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason} {served.reason}"
-    registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
+    with features_lock(settings):  # a retirement waits, and then finds that the new version needs its definitions
+        open_version(settings, contract.definitions)
+        registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
     return EvaluatedVersion(registered, evaluation, figures)
 
 
