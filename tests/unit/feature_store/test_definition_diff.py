@@ -1,8 +1,12 @@
 """Differences of feature definitions as text."""
 
+import re
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from feature_repo.settings import Settings
@@ -10,6 +14,8 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_diff import describe_contents, describe_definitions, diff_definitions
 from holdfast.feature_store.feast_registry import collect_definitions
 from tests.support.definition_changes import change_function, change_limit, change_window, drop_feature
+from tests.support.edited_definitions import edited_definitions
+from tests.support.main_job import ROOT
 from tests.support.small_shop import register_definitions
 
 
@@ -60,8 +66,6 @@ def test_diff_definitions_shows_the_changed_lines_only(
 
 
 def test_plan_prints_the_changes_against_registry_and_version(shop: Settings) -> None:
-    import typer
-
     from holdfast.cli.plan import plan
 
     version = register_definitions()
@@ -72,3 +76,16 @@ def test_plan_prints_the_changes_against_registry_and_version(shop: Settings) ->
     changed = CliRunner().invoke(app, []).output
     assert "-ttl 60 days" in changed and "+ttl 30 days" in changed
     assert CliRunner().invoke(app, ["--against", version]).output == "No changes\n"
+
+
+def test_plan_prints_what_the_readme_shows(shop: Settings, tmp_path: Path) -> None:
+    from holdfast.cli.plan import plan
+
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Change a feature")[2].partition("\n## ")[0]
+    after, before = re.findall(r"`(within\([0-9, ]+\))`", section)
+    shown = textwrap.dedent(re.findall(r"^   ```\n(.*?)^   ```", section, re.M | re.S)[0])
+    register_definitions()
+    app = typer.Typer()
+    app.command()(plan)
+    with edited_definitions(tmp_path / "edited", {"transformations.py": [(before, after)]}):
+        assert CliRunner().invoke(app, []).output == shown
