@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from feature_repo.database_urls import sqlite_path
+from holdfast.core.redaction import redact_logins
 from holdfast.models.artifact_sources import require_size, require_source
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
 from holdfast.models.promotion_signature import require_signed
@@ -268,6 +269,6 @@ def _convert_errors(message: str, known: Mapping[str, RegistryError] | None = No
         expected = (known or {}).get(getattr(error, "error_code", ""))
         lines = (str(error).strip() or type(error).__name__).splitlines()
         reason = lines[-1 if lines[0].endswith(":") else 0]  # MLflow lists failed downloads below a heading
-        reason = re.sub(r"//[^/@\s]+@", "//", reason)  # a URL may contain a password
+        reason = redact_logins(reason)
         reason = re.sub(r" object at 0x[0-9a-f]+", "", reason)  # equal reasons have equal texts
         raise (expected or RegistryUnavailableError(f"{message}: {reason}")) from error

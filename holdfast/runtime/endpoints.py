@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from feature_repo.settings import EnvironmentSettings
+from holdfast.core.redaction import redact_logins
 
 
 class EndpointSettings(EnvironmentSettings):
@@ -97,4 +98,4 @@ def runbook_entry_url(event: str) -> str:
 
 
 def _base_url() -> str:
-    return EndpointSettings.from_environment().prefect_url.rstrip("/")
+    return redact_logins(EndpointSettings.from_environment().prefect_url.rstrip("/"))  # links carry no login

@@ -1,7 +1,8 @@
 """Last and next run of each deployment, from Prefect's server."""
 
+from holdfast.core.redaction import redact_logins
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.sections import strip_credentials, to_one_line
+from holdfast.status_page.sections import to_one_line
 from holdfast.status_page.status_models import DeploymentStatus
 
 _SECONDS = 4.0
@@ -23,7 +24,7 @@ def load_deployments(endpoints: EndpointSettings) -> list[DeploymentStatus]:
     """
     from holdfast.runtime.flow_runs import find_last_run, find_next_run, list_deployments, open_client
 
-    base, found = strip_credentials(endpoints.prefect_url.rstrip("/")), []
+    base, found = redact_logins(endpoints.prefect_url.rstrip("/")), []
     with open_client(endpoints.prefect_url, _SECONDS) as client:
         for item in list_deployments(client):
             last, following = find_last_run(client, item.flow_id), find_next_run(client, item.id)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from holdfast.status_page.sections import strip_credentials
+from holdfast.core.redaction import redact_logins
 
 _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
 
@@ -50,7 +50,7 @@ def safe_link(target: str) -> str:
     Returns:
         The URL without credentials; empty unless its scheme is http or https.
     """
-    url = strip_credentials(target)
+    url = redact_logins(target)
     return url if urlsplit(url).scheme in ("http", "https") else ""
 
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import httpx
 
+from holdfast.core.redaction import redact_logins
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.sections import strip_credentials, to_one_line
+from holdfast.status_page.sections import to_one_line
 from holdfast.status_page.status_models import ComponentStatus
 
 _SECONDS = 2.0
@@ -40,7 +41,7 @@ def _check_worker(prefect: str) -> ComponentStatus:
     from holdfast.runtime.flow_runs import PrefectUnavailableError, list_workers, open_client
 
     def status(state: Literal["up", "not ready", "down"], note: str = "") -> ComponentStatus:
-        url = f"{strip_credentials(prefect)}/work-pools/work-pool/{_POOL}"
+        url = f"{redact_logins(prefect)}/work-pools/work-pool/{_POOL}"
         return ComponentStatus(name="worker", url=url, state=state, note=note)
 
     try:
@@ -58,7 +59,7 @@ def _check_worker(prefect: str) -> ComponentStatus:
 
 
 def _check_url(name: str, url: str, path: str) -> ComponentStatus:
-    public_url = strip_credentials(url)
+    public_url = redact_logins(url)
     try:
         response = httpx.get(f"{url}{path}", timeout=_SECONDS, follow_redirects=True)
     except httpx.TimeoutException:

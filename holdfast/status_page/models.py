@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
+from holdfast.core.redaction import redact_logins
 from holdfast.model_versions.records import GatesRecord, RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.endpoints import EndpointSettings
-from holdfast.status_page.sections import strip_credentials
 from holdfast.status_page.status_models import ChallengerStatus, ChampionStatus, MetricInterval, ModelStatus
 from holdfast.training.evaluation_report import METRIC_LABELS
 
@@ -92,4 +92,4 @@ def _test_metrics(client: "MlflowClient", run_id: str | None) -> list[MetricInte
 
 
 def _url(endpoints: EndpointSettings, version: str) -> str:
-    return f"{strip_credentials(endpoints.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"
+    return f"{redact_logins(endpoints.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"

@@ -1,17 +1,16 @@
 """Sections of the page, which fail independently."""
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.redaction import redact_logins
 
 _Value = TypeVar("_Value")
 _LOG = logging.getLogger(__name__)
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _CHARACTERS = 400
 
 
@@ -51,16 +50,4 @@ def to_one_line(text: str) -> str:
     Returns:
         The line.
     """
-    return strip_credentials(" ".join(text.split()))[:_CHARACTERS]
-
-
-def strip_credentials(text: str) -> str:
-    """Remove user names and passwords from the URLs in a text.
-
-    Args:
-        text: Text with any number of URLs.
-
-    Returns:
-        The text without them.
-    """
-    return _CREDENTIALS.sub("", text)
+    return redact_logins(" ".join(text.split()))[:_CHARACTERS]

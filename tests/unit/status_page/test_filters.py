@@ -7,11 +7,12 @@ from typing import get_args
 import pytest
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.redaction import redact_logins
 from holdfast.monitoring.findings import EventName
 from holdfast.runtime.endpoints import runbook_entry_url
 from holdfast.status_page.filters import format_age, format_duration, format_number, safe_link
 from holdfast.status_page.runbook import heading_anchor, render_runbook
-from holdfast.status_page.sections import load_section, strip_credentials
+from holdfast.status_page.sections import load_section
 from holdfast.status_page.system_status import CACHE_SECONDS, CachedStatus
 
 NOW = datetime(2024, 7, 3, 12, tzinfo=UTC)
@@ -37,7 +38,7 @@ def test_safe_link_rejects_other_schemes(target: str) -> None:
 
 def test_safe_link_has_no_credentials() -> None:
     assert safe_link("https://ann:secret@mlflow.example/x?a=b@c") == "https://mlflow.example/x?a=b@c"
-    assert strip_credentials("cannot reach http://u:p@h:1/x and ftp://q@h") == "cannot reach http://h:1/x and ftp://h"
+    assert redact_logins("cannot reach http://u:p@h:1/x and ftp://q@h") == "cannot reach http://h:1/x and ftp://h"
 
 
 def test_format_number_rounds() -> None:
