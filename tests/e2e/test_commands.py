@@ -118,7 +118,7 @@ def test_readme_links_refer_to_existing_files() -> None:
 
 def test_make_env_output_can_be_evaluated(main_job: MainJob) -> None:
     printed = run(["make", "-s", "env"], main_job.environment)
-    assert all(re.fullmatch(r"export [A-Z_]+=\S+", line) for line in printed.splitlines())
+    assert all(re.fullmatch(r'export [A-Z_]+=(\S+|"\$\(cat \S+\)")', line) for line in printed.splitlines())
     script = f'{printed}\necho "$HOLDFAST_DATA|$PREFECT_HOME|$BENTOML_HOME"; command -v feast bentoml'
     first, *commands = run(["bash", "-euc", script], {"PATH": "/usr/bin:/bin"}).splitlines()
     data = main_job.data
