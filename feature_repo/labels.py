@@ -1,9 +1,11 @@
 """Labels: functions in pure Ibis that decide which customers are active at a cut-off and which of them churned.
 
-The setting ``HOLDFAST_LABEL`` names one of ``LABELS``. Its SQL is stored with each model version, so that outcomes stay
+The declaration of a model (``feature_repo/models``) names one of ``LABELS``, or ``churn``: that of the setting
+``HOLDFAST_LABEL``. Its SQL is stored with each model version, so that outcomes stay
 those of the training after the code has changed. The names of a function's parameters are those of source tables
 (``feature_repo.source_tables``), ``cutoffs``, and of settings: ``horizon_days``, ``activity_days`` and ``grace_days``.
-A function returns one row per cut-off and active customer: ``customer_id``, ``cutoff`` and ``churned`` (bool).
+A function returns one row per cut-off and active customer: ``customer_id``, ``cutoff`` and ``churned`` (bool), and
+for a regression ``spend`` (float64).
 """
 
 import inspect
@@ -13,7 +15,7 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from feature_repo.source_tables import SOURCE_TABLES, UTC_TIMESTAMP
+from feature_repo.source_tables import MONEY, SOURCE_TABLES, UTC_TIMESTAMP
 from feature_repo.subscriptions import subscription_ends
 
 CUTOFFS = "cutoffs"  # table with the column cutoff
@@ -108,7 +110,41 @@ def renewal_labels(
     return known.select("customer_id", "cutoff", "churned")
 
 
-LABELS: Mapping[str, LabelFunction] = {"no_purchase": churn_labels, "not_renewed": renewal_labels}
+def spend_labels(transactions: ir.Table, cutoffs: ir.Table, horizon_days: int, activity_days: int) -> ir.Table:
+    """Label the customers of :func:`churn_labels` with their spend in the horizon; returns are not subtracted.
+
+    Args:
+        transactions: Transactions known at the time of training.
+        cutoffs: Column ``cutoff``: times that separate history from outcome. Their horizons must have closed.
+        horizon_days: Days after the cut-off whose purchases are summed.
+        activity_days: Days before the cut-off with a purchase that make a customer active.
+
+    Returns:
+        The rows of :func:`churn_labels` with ``spend`` (float64): exactly 0 for churned customers.
+    """
+    purchases = transactions.filter(transactions.amount > 0).select("customer_id", "event_timestamp", "amount")
+    cutoffs = cutoffs.distinct()  # a repeated cut-off would count the spend twice
+    joined = purchases.join(
+        cutoffs,
+        [
+            purchases.event_timestamp >= cutoffs.cutoff - ibis.interval(days=activity_days),
+            purchases.event_timestamp < cutoffs.cutoff + ibis.interval(days=horizon_days),
+        ],
+    )
+    after = joined.event_timestamp >= joined.cutoff
+    per_customer = joined.group_by("customer_id", "cutoff").aggregate(
+        active=(~after).any(),
+        churned=~after.any(),
+        spend=joined.amount.cast(MONEY).sum(where=after).fill_null(0).cast("float64"),
+    )
+    return per_customer.filter(per_customer.active).drop("active")
+
+
+LABELS: Mapping[str, LabelFunction] = {
+    "no_purchase": churn_labels,
+    "not_renewed": renewal_labels,
+    "spend": spend_labels,
+}
 
 
 def label_sql(build: LabelFunction, **days: int) -> str:

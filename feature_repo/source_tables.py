@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 SNAPSHOT_TIME = "snapshot_time"  # table with one row and one column, as_of
 UTC_TIMESTAMP = "timestamp('UTC', 6)"
+MONEY = "decimal(38, 6)"  # sums are exact for the six decimals that ingest stores
 
 # Table to its columns; each also has ingested_at and batch_id, which no transformation may use.
 SOURCE_TABLES = {

@@ -15,8 +15,7 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-# Exact for the six decimals that ingest stores.
-_MONEY = "decimal(38, 6)"
+from feature_repo.source_tables import MONEY
 
 
 def known_rows(table: ir.Table, as_of: datetime, known_at: datetime) -> ir.Table:
@@ -43,7 +42,7 @@ def purchase_history(transactions: ir.Table) -> ir.Table:
         Table of the feature view ``customer_purchase_history``.
     """
     bought = transactions.amount > 0
-    money = transactions.amount.cast(_MONEY)
+    money = transactions.amount.cast(MONEY)
     totals = transactions.group_by("customer_id").aggregate(
         purchase_days=transactions.event_timestamp.date().nunique(where=bought),
         net=money.sum(),
@@ -83,7 +82,7 @@ def recent_activity(transactions: ir.Table, as_of: ir.TimestampScalar) -> ir.Tab
 
     days = {f"purchase_days_{n}d": t.event_timestamp.date().nunique(where=bought & within(n)) for n in (30, 90, 180)}
     money = {
-        f"amount_{n}d": t.amount.cast(_MONEY).sum(where=within(n)).fill_null(0).cast("float64") for n in (30, 90, 180)
+        f"amount_{n}d": t.amount.cast(MONEY).sum(where=within(n)).fill_null(0).cast("float64") for n in (30, 90, 180)
     }
     table = t.group_by("customer_id").aggregate(
         **days,

@@ -13,13 +13,12 @@ from pydantic import Field, ValidationError
 from feature_repo.settings import Settings
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import PromotionRefusedError
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.declaration import declared_name
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from holdfast.promotion.approval import ApprovalAnswer
     from holdfast.promotion.champion_update import PromotionDecision
+    from holdfast.training.mlflow_client import ModelClient
 
 _PAUSE_KEY = "approval"
 
@@ -50,7 +49,7 @@ class Approval(RunInput):
 
 
 def request_human_approval(
-    settings: Settings, client: "MlflowClient", version: str | None, reason: str, timeout: timedelta
+    settings: Settings, client: "ModelClient", version: str | None, reason: str, timeout: timedelta
 ) -> "tuple[str, PromotionDecision]":
     """Request a person's approval of a version, and return the decision once there is one.
 
@@ -81,18 +80,18 @@ def request_human_approval(
         number = resolve_candidate(client, version)
         if decision := find_previous_decision(client, number):
             return number, decision
-        _require_no_earlier_request(number)
-        _require_resumable(number, timeout)
+        _require_no_earlier_request(f"{client.model_name} version {number}")
+        _require_resumable(client.model_name, number, timeout)
         gates = require_passed_gates(client, number, get_champion_version(client))
         with promotion_lock(settings):
             request_approval(client, number, gates, run_id, datetime.now(UTC), timeout)
-        refresh_model_cards(settings, number)
+        refresh_model_cards(settings, number, model=declared_name(client.model_name))
     answer = _suspend_for_answer(render_request(client, number, reason), timeout)
     try:
         with promotion_lock(settings):
             return number, record_answer(client, number, answer, datetime.now(UTC))
     except PromotionRefusedError:
-        refresh_model_cards(settings, number)
+        refresh_model_cards(settings, number, model=declared_name(client.model_name))
         raise
 
 
@@ -108,9 +107,9 @@ def _suspend_for_answer(description: str, timeout: timedelta) -> "ApprovalAnswer
     return ApprovalAnswer(answer.decision == "approve", answer.approved_by.strip(), answer.reason.strip())
 
 
-def _require_resumable(version: str, timeout: timedelta) -> None:
+def _require_resumable(model_name: str, version: str, timeout: timedelta) -> None:
     """Refuse runs that cannot be suspended: only the run of a deployment is resumed, by a worker."""
-    model = f"{MODEL_NAME} version {version}"
+    model = f"{model_name} version {version}"
     if timeout < timedelta(seconds=1):
         raise PromotionRefusedError(f"{model}: no answer is possible within {timeout}. Give timeout_hours above 0.")
     if not deployment.id or flow_run.parent_flow_run_id:
@@ -121,11 +120,10 @@ def _require_resumable(version: str, timeout: timedelta) -> None:
         )
 
 
-def _require_no_earlier_request(version: str) -> None:
+def _require_no_earlier_request(about: str) -> None:
     """Refuse a resumed run whose request was replaced by a later request."""
     context = FlowRunContext.get()
     if context and context.flow_run and _PAUSE_KEY in (context.flow_run.empirical_policy.pause_keys or set()):
         raise PromotionRefusedError(
-            f"The approval of {MODEL_NAME} version {version} requested by this run was replaced by a later request. "
-            "Answer the later one."
+            f"The approval of {about} requested by this run was replaced by a later request. Answer the later one."
         )

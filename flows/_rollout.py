@@ -20,9 +20,8 @@ from holdfast.rollout.service_metrics import read_service
 from holdfast.runtime.endpoints import EndpointSettings, current_run_url
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from holdfast.rollout.rollout_selection import PendingRollout
+    from holdfast.training.mlflow_client import ModelClient
 
 APPROVAL_REASON = (
     "The rollout sends a growing share of the customers to it first; without a breach it becomes the champion."
@@ -81,7 +80,7 @@ def end_task(settings: Settings, pending: "PendingRollout", reason: str = "") ->
 
 
 def roll_out_version(
-    settings: Settings, client: "MlflowClient", pending: "PendingRollout", request: ApprovalRequest
+    settings: Settings, client: "ModelClient", pending: "PendingRollout", request: ApprovalRequest
 ) -> RolloutResult:
     """Roll out one version, from its first step or from the step where an earlier run was killed.
 

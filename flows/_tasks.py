@@ -11,9 +11,11 @@ from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
+from holdfast.models.declaration import load_declaration
 
 if TYPE_CHECKING:
     from holdfast.ingestion.results import IngestResult
+    from holdfast.training.mlflow_client import ModelClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +43,25 @@ def retry_on(error: type[Exception]) -> Callable[[Any, Any, Any], bool]:
         The option ``retry_condition_fn`` of a task.
     """
     return lambda _task, _run, state: isinstance(state.result(raise_on_failure=False), error)
+
+
+def open_model_registry(settings: Settings, model: str) -> "ModelClient":
+    """Open the registry of a declared model.
+
+    Args:
+        settings: Settings with the tracking URI.
+        model: Name of the declaration.
+
+    Returns:
+        The client.
+
+    Raises:
+        DeclarationError: There is no such declaration.
+        UnknownVersionError: There is no registry yet.
+    """
+    from holdfast.training.mlflow_client import open_registry
+
+    return open_registry(settings, load_declaration(model).registered_name)
 
 
 @task(name="find affected versions")

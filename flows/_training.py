@@ -11,12 +11,13 @@ from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import png_data_url, render_png
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import explain_retirement, open_version
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.declaration import load_declaration, registered_name
 from holdfast.models.fingerprint import fingerprint
+from holdfast.models.label import SETTINGS_LABEL
 from holdfast.reporting.artifact_tables import evaluation_rows, month_rows, trial_rows
 from holdfast.runtime.progress import report_progress
 from holdfast.training.dataset import TrainingSet, assemble_training_set
-from holdfast.training.label_query import current_label
+from holdfast.training.label_query import declared_label
 from holdfast.training.lineage import Lineage, build_lineage
 from holdfast.training.recipe import BASE_RATE
 from holdfast.training.settings import TrainingSettings
@@ -46,11 +47,11 @@ def find_definitions_task(settings: Settings, definitions: str | None) -> str:
 
 @task(name="lineage")
 def collect_lineage_task(
-    settings: Settings, training: TrainingSettings, definitions: str, as_of: datetime, known_at: datetime
+    settings: Settings, model: str, training: TrainingSettings, definitions: str, as_of: datetime, known_at: datetime
 ) -> Lineage:
     """Collect what the training depends on: batches, definitions, settings, code."""
-    parts = fingerprint(open_version(settings, definitions), current_label(settings))
-    return build_lineage(settings, training, parts, as_of, known_at)
+    parts = fingerprint(open_version(settings, definitions), declared_label(settings, load_declaration(model).label))
+    return build_lineage(settings, training, parts, as_of, known_at, model)
 
 
 @task(name="find trained version")
@@ -59,18 +60,25 @@ def find_trained_version_task(settings: Settings, lineage: Lineage) -> "TrainedV
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.mlflow_tracking import close_orphaned_runs, find_trained_version
 
-    client = open_tracking(settings)
+    client = open_tracking(settings, registered_name(lineage.model))
     close_orphaned_runs(client, settings)
     return find_trained_version(client, lineage)
 
 
 @task(name="training set")
 def assemble_training_set_task(
-    settings: Settings, definitions: str, cutoffs: list[datetime], as_of: datetime, known_at: datetime
+    settings: Settings,
+    model: str,
+    definitions: str,
+    cutoffs: list[datetime],
+    as_of: datetime,
+    known_at: datetime,
 ) -> TrainingSet:
     """Join the labels of each cut-off with its point-in-time features."""
+    label = load_declaration(model).label
+    declared = None if label == SETTINGS_LABEL else declared_label(settings, label)
     with explain_retirement(settings, definitions):
-        return assemble_training_set(settings, definitions, cutoffs, as_of, known_at)
+        return assemble_training_set(settings, definitions, cutoffs, as_of, known_at, declared)
 
 
 @task(name="search")
@@ -95,14 +103,14 @@ def search_task(
 
     if not split.folds or training.family == BASE_RATE:
         return []
-    log = TrialLog(open_tracking(settings), run_id)
-    planned = sum(family.planned_trials(training.search.trials) for family in list_families(data))
+    log = TrialLog(open_tracking(settings, registered_name(lineage.model)), run_id)
+    planned = sum(family.planned_trials(training.search.trials) for family in list_families(data, training.candidates))
     progress = cast(
         "UUID", artifacts.create_progress_artifact(0.0, key="search", description=format_count(planned, "trial"))
     )
     trials = []
     with open_search_storage(settings, lineage.key) as storage:
-        for trial in search_families(data, split.folds, training.search, training.seed, storage):
+        for trial in search_families(data, split.folds, training.search, training.seed, storage, training.candidates):
             log.log(trial)
             trials.append(trial)
             lowest = min(item.log_loss for item in trials if item.log_loss is not None)
@@ -155,6 +163,6 @@ def publish_evaluation_task(tested: "EvaluatedVersion", lineage: Lineage) -> Non
     artifacts.create_table_artifact(month_rows(evaluation), key="test-by-month", description="Test period by month")
     for name, plot in tested.plots.items():
         key, content = name.replace("_", "-"), png_data_url(render_png(plot))
-        artifacts.create_image_artifact(content, key=key, description=f"{MODEL_NAME}: {name}")
+        artifacts.create_image_artifact(content, key=key, description=f"{registered_name(lineage.model)}: {name}")
     text = tested.markdown(lineage)
     artifacts.create_markdown_artifact(text, key="registered-model", description="Registered version")

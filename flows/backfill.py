@@ -9,7 +9,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
-from flows.score import load_champion_task, score_task
+from flows.score import load_champion_task, load_spend_task, score_task
 from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_known_at
 from holdfast.reporting.artifact_tables import score_rows
@@ -49,10 +49,11 @@ def backfill(start: date, end: date, every: int = 1) -> BackfillResult:
 
 def _score_days(settings: Settings, days: list[datetime]) -> list["ScoreResult"]:
     champion, known_at, results = load_champion_task(settings), resolve_known_at(None), list["ScoreResult"]()
+    spend = load_spend_task(settings)
     artifact = cast("UUID", create_progress_artifact(0.0, key="backfill", description=format_count(len(days), "day")))
     for number, day in enumerate(days, start=1):
         report_progress(f"scoring {day:%Y-%m-%d}, day {number} of {len(days)}")
-        results.append(score_task(settings, champion, day, known_at, replace=False))
+        results.append(score_task(settings, champion, spend, day, known_at, replace=False))
         update_progress_artifact(artifact, 100 * number / len(days))
     create_table_artifact(score_rows(results), key="backfill-days", description="Days scored by the backfill")
     return results

@@ -17,11 +17,12 @@ from flows._lifecycle import (
     smoke_test_task,
 )
 from flows._tasks import run_name, run_time
+from flows._train_result import load_result
 from flows.features import features
 from flows.ingest import ingest
 from flows.package import package
 from flows.promote import promote
-from flows.train import load_result, train
+from flows.train import train
 from holdfast.ingestion.as_of import resolve_daily_as_of
 from holdfast.ingestion.batches import list_batches, select_known
 from holdfast.model_versions.gate_settings import GateSettings
@@ -69,8 +70,7 @@ def lifecycle(
         grace_days: Days after the end of a subscription until which a renewal counts, or HOLDFAST_GRACE_DAYS.
         serve: base-rate serves one probability for all customers where there is no model to serve.
     """
-    # MLflow, which --help need not wait for
-    from holdfast.model_versions.aliases import find_champion_version
+    from holdfast.model_versions.aliases import find_champion_version  # MLflow, which --help need not wait for
 
     settings, stages = configure_churn(label, horizon_days, activity_days, grace_days), StageTimer()
     training, thresholds = training or TrainingSettings(), thresholds or GateSettings()

@@ -8,24 +8,25 @@ from prefect.artifacts import create_markdown_artifact
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
-from flows._tasks import task
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from flows._tasks import open_model_registry, task
+from holdfast.models.contract import CHAMPION
+from holdfast.models.declaration import CHURN, load_declaration
 
 if TYPE_CHECKING:
     from holdfast.reporting.model_card import ModelCard
 
 
 @task(task_run_name="model card of version {version}")
-def model_card_task(settings: Settings, version: str) -> "ModelCard":
+def model_card_task(settings: Settings, model: str, version: str) -> "ModelCard":
     """Write the card into the version's MLflow run, and publish it in the Prefect UI."""
     from holdfast.reporting.model_card import publish_model_card
 
-    card = publish_model_card(settings, version)
-    create_markdown_artifact(card.markdown, key="model-card", description=f"{MODEL_NAME} version {card.version}")
+    card = publish_model_card(open_model_registry(settings, model), settings, version)
+    create_markdown_artifact(card.markdown, key="model-card", description=f"{card.model_name} version {card.version}")
     return card
 
 
-def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
+def refresh_model_cards(settings: Settings, *versions: str | None, model: str = CHURN) -> None:
     """Write the cards of versions whose state has changed.
 
     A card that cannot be written is a failed task in the Prefect UI; the run of the flow goes on.
@@ -33,19 +34,23 @@ def refresh_model_cards(settings: Settings, *versions: str | None) -> None:
     Args:
         settings: Data folder.
         versions: The versions; None is skipped.
+        model: The model, as declared in feature_repo/models; a regression has no card.
     """
+    if load_declaration(model).kind == "regression":
+        return
     for version in filter(None, versions):
-        model_card_task(settings, version, return_state=True)
+        model_card_task(settings, model, version, return_state=True)
 
 
 @flow(name="model-card", flow_run_name="model card of version {version}", persist_result=False)
-def model_card(version: str = CHAMPION) -> "ModelCard":
+def model_card(version: str = CHAMPION, model: str = CHURN) -> "ModelCard":
     """Write the model card of a version from its current records.
 
     Args:
         version: A version number, champion or challenger.
+        model: The model, as declared in feature_repo/models.
     """
-    return model_card_task(configure(), version)
+    return model_card_task(configure(), model, version)
 
 
 if __name__ == "__main__":

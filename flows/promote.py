@@ -11,10 +11,11 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._approval import request_human_approval
 from flows._cli import run_flow
-from flows._tasks import task
+from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
 from holdfast.model_versions.records import PromotionRecord
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHAMPION
+from holdfast.models.declaration import CHURN
 from holdfast.reporting.flow_results import PromoteResult
 
 if TYPE_CHECKING:
@@ -22,17 +23,16 @@ if TYPE_CHECKING:
 
 
 @task(name="move champion")
-def move_champion_task(settings: Settings, version: str, decision: "PromotionDecision") -> PromoteResult:
+def move_champion_task(settings: Settings, model: str, version: str, decision: "PromotionDecision") -> PromoteResult:
     """Record the decision and move the alias champion."""
     from holdfast.promotion.champion_update import promote_champion
-    from holdfast.training.mlflow_client import open_registry
 
-    client = open_registry(settings)
+    client = open_model_registry(settings, model)
     previous = promote_champion(client, settings, version, decision, datetime.now(UTC))
     record = PromotionRecord.load(client, version)
     thresholds = record.thresholds if record else {}
     result = PromoteResult(version, previous, previous != version, decision.who, decision.why, thresholds)
-    create_markdown_artifact(result.summary(), key="promotion", description=f"{MODEL_NAME}: {CHAMPION}")
+    create_markdown_artifact(result.summary(), key="promotion", description=f"{client.model_name}: {CHAMPION}")
     return result
 
 
@@ -46,6 +46,7 @@ def promote(
     approval: Literal["auto", "manual"] = "auto",
     reason: str = "",
     timeout_hours: float = 72,
+    model: str = CHURN,
 ) -> PromoteResult:
     """Make a version that passed its gates the champion, at once or after a person's approval.
 
@@ -54,21 +55,21 @@ def promote(
         approval: auto, or manual: the run waits for a person's approval in the Prefect UI.
         reason: Why it is promoted, or why approval is requested.
         timeout_hours: Hours for an answer; no answer is a refusal.
+        model: The model, as declared in feature_repo/models.
     """
     from holdfast.promotion.decision import decide_automatically, resolve_candidate
-    from holdfast.training.mlflow_client import open_registry
 
     settings, reason = configure(), reason.strip()
-    client = open_registry(settings)
+    client = open_model_registry(settings, model)
     if approval == "manual":
         timeout = timedelta(hours=timeout_hours)
         number, decision = request_human_approval(settings, client, version, reason, timeout)
     else:
         number = resolve_candidate(client, version)
         decision = decide_automatically(client, number, reason, datetime.now(UTC))
-    result = move_champion_task(settings, number, decision)
+    result = move_champion_task(settings, model, number, decision)
     if result.moved:
-        refresh_model_cards(settings, result.version, result.previous)
+        refresh_model_cards(settings, result.version, result.previous, model=model)
     return result
 
 

@@ -11,10 +11,11 @@ from prefect.runtime import flow_run
 from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
-from flows._tasks import task
+from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import RollbackError
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHAMPION
+from holdfast.models.declaration import CHURN
 
 if TYPE_CHECKING:
     from holdfast.promotion.rollback import RollbackResult
@@ -22,22 +23,23 @@ if TYPE_CHECKING:
 
 @task(name="move back")
 def move_champion_back_task(
-    settings: Settings, to: str | None, leave: str | None, who: str, why: str
+    settings: Settings, model: str, to: str | None, leave: str | None, who: str, why: str
 ) -> "RollbackResult":
     """Move the alias champion back and record the reason on the version that was rolled back."""
     from holdfast.promotion.rollback import RollbackCause, roll_back
-    from holdfast.training.mlflow_client import open_registry
 
-    client = open_registry(settings)
+    client = open_model_registry(settings, model)
     cause = RollbackCause(who, why, datetime.now(UTC), str(flow_run.id or ""))
     result = roll_back(client, settings, to, cause, leave)
-    create_markdown_artifact(result.markdown(), key="rollback", description=f"{MODEL_NAME}: {CHAMPION} moved back")
+    create_markdown_artifact(
+        result.markdown(), key="rollback", description=f"{client.model_name}: {CHAMPION} moved back"
+    )
     return result
 
 
 @flow(name="rollback", flow_run_name="rollback", persist_result=False)
 def rollback(
-    reason: str = "", to: str | None = None, who: str | None = None, leave: str | None = None
+    reason: str = "", to: str | None = None, who: str | None = None, leave: str | None = None, model: str = CHURN
 ) -> "RollbackResult":
     """Make the previous champion, or another former champion, the champion again.
 
@@ -48,15 +50,16 @@ def rollback(
         to: A former champion; the previous champion when left out.
         who: Who rolls back; the user of this machine when left out.
         leave: Roll back only if this version is the champion, so that two people do not move back two versions.
+        model: The model, as declared in feature_repo/models.
     """
     if not reason.strip():
         raise RollbackError(
             "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
         )
     settings = configure()
-    result = move_champion_back_task(settings, to, leave, who or getpass.getuser(), reason.strip())
+    result = move_champion_back_task(settings, model, to, leave, who or getpass.getuser(), reason.strip())
     if result.moved:
-        refresh_model_cards(settings, result.version, result.rolled_back)
+        refresh_model_cards(settings, result.version, result.rolled_back, model=model)
     return result
 
 

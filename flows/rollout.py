@@ -19,7 +19,7 @@ from holdfast.runtime.flow_runs import skipped_state
 from holdfast.runtime.locks import BusyError, folder_lock
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from holdfast.training.mlflow_client import ModelClient
 
 
 _LOCK_SECONDS = 60.0  # for which an approved run waits for a scheduled run, which releases the lock within seconds
@@ -69,7 +69,7 @@ def rollout(
 
 def _roll_out_pending(
     settings: Settings,
-    client: "MlflowClient",
+    client: "ModelClient",
     version: str | None,
     request: ApprovalRequest,
     rules: RolloutSettings | None,
@@ -90,7 +90,7 @@ def _roll_out_pending(
     return done, pending.reason
 
 
-def _record_answer(settings: Settings, client: "MlflowClient", request: ApprovalRequest) -> ApprovalRequest:
+def _record_answer(settings: Settings, client: "ModelClient", request: ApprovalRequest) -> ApprovalRequest:
     """Record the answer to the request of this run, if there is one, before the run selects a rollout.
 
     The answer is about the requested version, whatever the next version is by now.

@@ -17,6 +17,7 @@ from holdfast.runtime.progress import report_progress
 if TYPE_CHECKING:
     from holdfast.batch_scoring.champion_model import ScoringModel
     from holdfast.batch_scoring.scoring_run import ScoreResult
+    from holdfast.batch_scoring.spend_model import SpendModel
 
 
 @task(name="champion")
@@ -27,14 +28,27 @@ def load_champion_task(settings: Settings) -> "ScoringModel":
     return load_champion(settings)
 
 
+@task(name="spend champion")
+def load_spend_task(settings: Settings) -> "SpendModel":
+    """Load the champion of the spend model; without one the scores have no expected spend."""
+    from holdfast.batch_scoring.spend_model import load_spend_model
+
+    return load_spend_model(settings)
+
+
 @task(task_run_name="score {as_of:%Y-%m-%d}")
 def score_task(
-    settings: Settings, champion: "ScoringModel", as_of: datetime, known_at: datetime, replace: bool = True
+    settings: Settings,
+    champion: "ScoringModel",
+    spend: "SpendModel",
+    as_of: datetime,
+    known_at: datetime,
+    replace: bool = True,
 ) -> "ScoreResult":
-    """Compute scores and reason codes of all customers, and write one Parquet file."""
+    """Compute scores, reason codes and expected spend of all customers, and write one Parquet file."""
     from holdfast.batch_scoring.scoring_run import score_customers
 
-    return score_customers(settings, champion, as_of, known_at, replace)
+    return score_customers(settings, champion, as_of, known_at, replace, spend)
 
 
 @task(name="publish report")
@@ -51,7 +65,7 @@ def publish_scores_task(result: "ScoreResult") -> None:
 
 @flow(name="score", flow_run_name=run_name, persist_result=False)
 def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "ScoreResult":
-    """Score all customers with the champion: probability, decision and reason codes.
+    """Score all customers with the champions: probability, decision, reason codes, expected spend, value at risk.
 
     Args:
         as_of: Time of the scores; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
@@ -59,9 +73,9 @@ def score(as_of: datetime | None = None, known_at: datetime | None = None) -> "S
     """
     settings = configure()
     time, known = resolve_daily_as_of(as_of, settings, run_time()), resolve_known_at(known_at)
-    champion = load_champion_task(settings)
+    champion, spend = load_champion_task(settings), load_spend_task(settings)
     report_progress(f"scoring all customers with version {champion.contract.model_version}")
-    result = score_task(settings, champion, time, known)
+    result = score_task(settings, champion, spend, time, known)
     if result.written:
         publish_scores_task(result)
     return result

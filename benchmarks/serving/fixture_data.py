@@ -117,7 +117,7 @@ def _saved_model() -> Any:
 
 def _register(challenger: ServedModel, content: bytes) -> None:
     """Create the registries; the champion is version 1."""
-    from mlflow import MlflowClient
+    from holdfast.training.mlflow_client import ModelClient
 
     folder = Settings.from_environment().mlflow
     alone = make_registry(folder)
@@ -127,7 +127,7 @@ def _register(challenger: ServedModel, content: bytes) -> None:
     shadow = folder.with_name(SHADOW_REGISTRY)
     shutil.copytree(folder, shadow)
     uri = sqlite_url(shadow / "mlflow.db")
-    both = Registry(MlflowClient(uri, registry_uri=uri), uri, alone.artifacts)
+    both = Registry(ModelClient(uri), uri, alone.artifacts)
     both.set_alias(CHALLENGER, both.register(content, challenger.model_dump_json()))
     both.set_traffic("2", '{"mode": "shadow"}')
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from mlflow import MlflowClient
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
@@ -19,13 +18,12 @@ from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
 from holdfast.model_versions.aliases import get_champion_version
 from holdfast.model_versions.champion_history import read_training_times
-from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
 from holdfast.monitoring.drift.reference import load_training_rows
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.label_query import current_label
 from holdfast.training.metrics import compute_metric_intervals
-from holdfast.training.mlflow_client import open_tracking
+from holdfast.training.mlflow_client import ModelClient, open_tracking
 from holdfast.training.mlflow_tracking import read_evaluation
 
 
@@ -114,14 +112,14 @@ def _find_latest_matured(
 
 
 def _measure_decay(
-    client: MlflowClient, settings: Settings, job: BacktestJob, cohort: datetime, as_of: datetime
+    client: ModelClient, settings: Settings, job: BacktestJob, cohort: datetime, as_of: datetime
 ) -> Performance:
     """Measure performance on a matured cohort, and read the test metrics of the version that scored it."""
     scored = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
     outcomes = load_cohort_outcomes(settings, current_label(settings), scored, cohort, job.plan.known_at(as_of))
     scored, churned = scored.loc[outcomes.index], outcomes.to_numpy()
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), job.plan.training.resamples, job.plan.training.seed)
-    run_id = str(client.get_model_version(MODEL_NAME, scored["model_version"].iloc[0]).run_id)
+    run_id = str(client.get_model_version(client.model_name, scored["model_version"].iloc[0]).run_id)
     return Performance(
         cohort,
         compute_metric_intervals(churned, scored["churn_probability"].to_numpy(), bootstrap),
@@ -129,7 +127,7 @@ def _measure_decay(
     )
 
 
-def _measure_drift(client: MlflowClient, settings: Settings, customers: ScoringPopulation) -> list[PsiResult]:
+def _measure_drift(client: ModelClient, settings: Settings, customers: ScoringPopulation) -> list[PsiResult]:
     """Measure the PSI of the champion's inputs and score between its training rows and the customers."""
     champion = load_champion(settings)
     reference = load_training_rows(client, settings, champion.contract.model_version)

@@ -40,7 +40,8 @@ class ScoreTable:
         known_at: Arrival time of the last used batch.
         model_version: Version that scored.
         threshold: Decision threshold of the version.
-        key: Digest of model and inputs.
+        key: Digest of models and inputs.
+        churn_key: Digest of the champion and its inputs, without the spend model.
         path: Parquet file.
         current: False for a replaced table.
     """
@@ -50,6 +51,7 @@ class ScoreTable:
     model_version: str
     threshold: float
     key: str
+    churn_key: str
     path: Path
     current: bool
 
@@ -67,18 +69,20 @@ def scores_lock(settings: Settings) -> FileLock:
     return FileLock(settings.data / "scores.lock")
 
 
-def scores_key(contract: ServedModel, as_of: datetime, known_at: datetime) -> str:
-    """Compute the digest of model and inputs of a score table.
+def scores_key(contract: ServedModel, as_of: datetime, known_at: datetime, spend: ServedModel | None = None) -> str:
+    """Compute the digest of models and inputs of a score table.
 
     Args:
         contract: Contract of the model version.
         as_of: Time of the scores.
         known_at: Arrival time of the last batch with events before ``as_of``.
+        spend: Contract of the spend model; None without one.
 
     Returns:
         SHA-256, hexadecimal.
     """
-    return sha256(json.dumps([contract.model_dump(mode="json"), as_of.isoformat(), known_at.isoformat()]))
+    contracts = [item.model_dump(mode="json") for item in (contract, spend) if item is not None]
+    return sha256(json.dumps([*contracts, as_of.isoformat(), known_at.isoformat()]))
 
 
 def current_score_table(settings: Settings, as_of: datetime) -> ScoreTable | None:
@@ -110,13 +114,16 @@ def list_score_tables(settings: Settings) -> list[ScoreTable]:
     return sorted(found, key=lambda item: (item.as_of, item.current, item.known_at, item.path.name))
 
 
-def score_metadata(contract: ServedModel, as_of: datetime, known_at: datetime) -> dict[bytes, bytes]:
+def score_metadata(
+    contract: ServedModel, as_of: datetime, known_at: datetime, spend: ServedModel | None = None
+) -> dict[bytes, bytes]:
     """Build the file metadata of a score table.
 
     Args:
         contract: Contract of the model version.
         as_of: Time of the scores.
         known_at: Arrival time of the last batch with events before ``as_of``.
+        spend: Contract of the spend model; None without one.
 
     Returns:
         Metadata for :func:`holdfast.batch_scoring.scores_table.write_scores`.
@@ -126,7 +133,8 @@ def score_metadata(contract: ServedModel, as_of: datetime, known_at: datetime) -
         "known_at": known_at.isoformat(),
         "model_version": contract.model_version,
         "threshold": contract.threshold,
-        "key": scores_key(contract, as_of, known_at),
+        "key": scores_key(contract, as_of, known_at, spend),
+        "churn_key": scores_key(contract, as_of, known_at),
     }
     return {_METADATA_KEY: json.dumps(about).encode()}
 
@@ -163,6 +171,22 @@ def count_decisions(path: Path) -> tuple[int, int, int]:
     return table.num_rows, pc.sum(table["active"], min_count=0).as_py(), pc.sum(churning, min_count=0).as_py()
 
 
+def sum_value_at_risk(path: Path) -> float | None:
+    """Sum the value at risk of the active customers of a score table.
+
+    Args:
+        path: Parquet file.
+
+    Returns:
+        The sum; None for a table without expected spend.
+    """
+    if "value_at_risk" not in pq.read_schema(path).names:
+        return None
+    table = read_parquet_file(path, columns=["active", "value_at_risk"])
+    total: float | None = pc.sum(table.filter(table["active"])["value_at_risk"]).as_py()
+    return total
+
+
 def _read_table(path: Path, current: bool) -> ScoreTable | None:
     try:
         about = json.loads((pq.read_schema(path).metadata or {})[_METADATA_KEY])
@@ -172,6 +196,7 @@ def _read_table(path: Path, current: bool) -> ScoreTable | None:
             model_version=about["model_version"],
             threshold=about["threshold"],
             key=about["key"],
+            churn_key=about.get("churn_key", about["key"]),  # tables of early releases have no spend
             path=path,
             current=current,
         )

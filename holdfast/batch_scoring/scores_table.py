@@ -17,6 +17,7 @@ from holdfast.batch_scoring.champion_model import ScoringModel
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.core.types import Floats
 from holdfast.ingestion.schemas import UtcMicroseconds
 from holdfast.models.reason_codes import MAX_REASONS
 
@@ -32,6 +33,11 @@ class ScoresSchema(pa.DataFrameModel):
             ``inputs``; null like ``reasons``.
         feature_timestamp: Time of the features; always ``as_of``, unlike in responses of the service.
         stale: Always False, unlike in responses of the service.
+        expected_spend: Spend that the spend model expects in the horizon; null without such a champion, and in tables
+            of early releases.
+        value_at_risk: ``churn_probability`` times ``expected_spend``, an order for the list and no amount that an
+            offer saves: the expected spend counts the chance that the customer buys nothing already.
+        spend_version: Version of the spend model; null without one.
     """
 
     customer_id: Series[str] = pa.Field(nullable=False, unique=True)
@@ -45,6 +51,9 @@ class ScoresSchema(pa.DataFrameModel):
     model_version: Series[str] = pa.Field(nullable=False)
     feature_timestamp: Series[UtcMicroseconds] = pa.Field(nullable=False)
     stale: Series[bool] = pa.Field(nullable=False)
+    expected_spend: Series[np.float64] = pa.Field(ge=0, nullable=True)
+    value_at_risk: Series[np.float64] = pa.Field(ge=0, nullable=True)
+    spend_version: Series[object] = pa.Field(nullable=True)
 
     class Config:
         strict = True
@@ -79,16 +88,29 @@ _SCHEMA = pyarrow.schema(
         ("model_version", pyarrow.string()),
         ("feature_timestamp", _UTC),
         ("stale", pyarrow.bool_()),
+        ("expected_spend", pyarrow.float64()),
+        ("value_at_risk", pyarrow.float64()),
+        ("spend_version", pyarrow.string()),
     ]
 )
 
 
-def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.DataFrame:
+_ADDED = ("expected_spend", "value_at_risk", "spend_version")
+
+
+def build_scores(
+    customers: ScoringPopulation,
+    champion: ScoringModel,
+    expected_spend: Floats | None = None,
+    spend_version: str | None = None,
+) -> pd.DataFrame:
     """Score customers and build the table.
 
     Args:
         customers: Customers with model inputs.
         champion: Model that scores.
+        expected_spend: Expected spend, NaN where it is unknown, shape (customers,); None without a spend model.
+        spend_version: Version of the spend model; None without one.
 
     Returns:
         Rows of :class:`ScoresSchema`, in the order of ``customers``.
@@ -100,6 +122,7 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
     contract, count = champion.contract, len(customers.ids)
     activity = contract.terms.activity
     probabilities, why = champion.score(customers), champion.reasons(customers)
+    spend = np.full(count, np.nan) if expected_spend is None else expected_spend
     times = pd.Series([customers.as_of] * count, dtype="datetime64[us, UTC]")
     details = [
         None
@@ -120,6 +143,9 @@ def build_scores(customers: ScoringPopulation, champion: ScoringModel) -> pd.Dat
             "model_version": contract.model_version,
             "feature_timestamp": times,
             "stale": False,
+            "expected_spend": spend,
+            "value_at_risk": probabilities * spend,
+            "spend_version": _objects([spend_version] * count),
         }
     )
     return ScoresSchema.validate(frame, lazy=True)
@@ -176,8 +202,11 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
         Rows of :class:`ScoresSchema`.
     """
     table = read_parquet_file(path, columns=columns or None)
+    for name in _ADDED if not columns else ():
+        if name not in table.column_names:  # a table of an early release
+            table = table.append_column(name, pyarrow.nulls(len(table), _SCHEMA.field(name).type))
     frame = table.to_pandas()
-    for name in {"reasons", "reason_details"} & set(table.column_names):  # else arrays in arrays
+    for name in {"reasons", "reason_details", "spend_version"} & set(table.column_names):  # else arrays in arrays
         frame[name] = _objects(table[name].to_pylist())
     return frame if columns else ScoresSchema.validate(frame, lazy=True)
 

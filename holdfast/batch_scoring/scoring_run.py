@@ -15,8 +15,10 @@ from holdfast.batch_scoring.score_store import (
     score_metadata,
     scores_key,
     scores_lock,
+    sum_value_at_risk,
 )
 from holdfast.batch_scoring.scores_table import build_scores, scores_path, write_scores
+from holdfast.batch_scoring.spend_model import NO_SPEND_MODEL, SpendModel, predict_spend
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count, format_minute
 from holdfast.feature_store.snapshots import effective_known_at
@@ -43,6 +45,8 @@ class ScoreResult:
         will_churn: Active customers at or above the threshold.
         written: False if the same champion had scored the same data before.
         replaced: Version of the replaced table, None without one.
+        value_at_risk: Sum over the active customers; None without a spend model.
+        spend_problem: Why the spend model could not be used.
     """
 
     table: ScoreTable
@@ -51,6 +55,8 @@ class ScoreResult:
     will_churn: int
     written: bool
     replaced: str | None
+    value_at_risk: float | None = None
+    spend_problem: str = ""
 
     def summary(self) -> str:
         """Format the result as one line.
@@ -64,6 +70,10 @@ class ScoreResult:
             f"{table.model_version}: {self.active:,} active, {self.will_churn:,} of them will churn (threshold "
             f"{table.threshold:.3g})"
         )
+        if self.value_at_risk is not None:
+            text += f"; value at risk of the active {self.value_at_risk:,.0f}"
+        if self.spend_problem:
+            text += f"; no expected spend: {self.spend_problem.rstrip('.')}"
         if not self.written:
             return f"Scored before, from the same data: {text}. Nothing changed. {table.path}"
         archived = f" The table of version {self.replaced} is stored in {table.path.parent / 'replaced'}."
@@ -71,11 +81,17 @@ class ScoreResult:
 
 
 def score_customers(
-    settings: Settings, champion: ScoringModel, as_of: datetime, known_at: datetime, replace: bool = True
+    settings: Settings,
+    champion: ScoringModel,
+    as_of: datetime,
+    known_at: datetime,
+    replace: bool = True,
+    spend: SpendModel = NO_SPEND_MODEL,
 ) -> ScoreResult:
     """Score every customer known by ``known_at`` and store the table.
 
-    An existing table of the same champion and data is left unchanged; without ``replace`` any existing table is.
+    An existing table of the same models and data is left unchanged; without ``replace`` any existing table is. A
+    problem of the spend model removes no spend from an existing table.
 
     Args:
         settings: Settings with the data folder.
@@ -83,6 +99,7 @@ def score_customers(
         as_of: Time of the scores.
         known_at: Arrival time up to which data count.
         replace: Replace the table of another champion or of earlier data.
+        spend: Model of the expected spend.
 
     Returns:
         Counts and path of the table.
@@ -96,10 +113,16 @@ def score_customers(
     effective = effective_known_at(list_batches(settings), as_of, known_at)
     with scores_lock(settings):
         earlier = current_score_table(settings, as_of)
-        key = scores_key(champion.contract, as_of, effective)
+        key = scores_key(champion.contract, as_of, effective, spend.contract)
         if earlier is not None and (earlier.key == key or not replace):
-            return _result(earlier, written=False)
-        table = build_scores(load_all_customers(settings, champion.contract.definitions, as_of, effective), champion)
+            return _result(earlier, spend, written=False)
+        definitions = champion.contract.definitions
+        customers = load_all_customers(settings, definitions, as_of, effective)
+        spend, expected = predict_spend(settings, spend, customers, definitions, effective)
+        is_scored = earlier is not None and earlier.churn_key == scores_key(champion.contract, as_of, effective)
+        if earlier is not None and is_scored and spend.problem:
+            return _result(earlier, spend, written=False)
+        table = build_scores(customers, champion, expected, spend.version)
         if not table["active"].any():
             raise NoActiveCustomersError(
                 f"There is no customer {champion.contract.terms.describe_customers(format_minute(as_of))}, as known at "
@@ -109,10 +132,10 @@ def score_customers(
         if earlier is not None:
             archive_previous(settings, earlier)
         path = scores_path(settings.scores, as_of)
-        write_scores(table, path, score_metadata(champion.contract, as_of, effective))
+        write_scores(table, path, score_metadata(champion.contract, as_of, effective, spend.contract))
         table_now = current_score_table(settings, as_of)
     assert table_now is not None
-    return _result(table_now, written=True, replaced=earlier.model_version if earlier else None)
+    return _result(table_now, spend, written=True, replaced=earlier.model_version if earlier else None)
 
 
 def list_backfill_days(settings: Settings, start: date, end: date, every: int) -> list[datetime]:
@@ -163,5 +186,6 @@ def unscored_days(settings: Settings, days: Sequence[datetime]) -> list[datetime
     return [day for day in days if current_score_table(settings, day) is None]
 
 
-def _result(table: ScoreTable, written: bool, replaced: str | None = None) -> ScoreResult:
-    return ScoreResult(table, *count_decisions(table.path), written, replaced)
+def _result(table: ScoreTable, spend: SpendModel, written: bool, replaced: str | None = None) -> ScoreResult:
+    counts, risk = count_decisions(table.path), sum_value_at_risk(table.path)
+    return ScoreResult(table, *counts, written, replaced, risk, spend.problem)

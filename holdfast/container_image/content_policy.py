@@ -17,7 +17,7 @@ _ALLOWED = re.compile(
             r"app/\.venv/.+",
             rf"{_BENTO}/(?:bento\.yaml|README\.md|apis/(?:openapi\.yaml|schema\.json)|env/docker/entrypoint\.sh)",
             rf"{_BENTO}/src/services/{_PYTHON}",
-            rf"{_BENTO}/src/feature_repo/(?:{_PYTHON}|[\w.]+\.yaml|\.feastignore)",
+            rf"{_BENTO}/src/feature_repo/(?:{_PYTHON}|(?:models/)?[\w.]+\.yaml|\.feastignore)",
             rf"{_BENTO}/src/holdfast/(?:__pycache__/__init__[\w.-]*\.pyc|__init__\.py)",
             rf"{_BENTO}/src/holdfast/(?:core|feast_stores|models|online_features)/{_PYTHON}",
             rf"{_BENTO}/models/[\w.-]+/(?:latest|[\w.-]+/(?:model\.yaml|contract\.json|model\.skops))",

@@ -25,6 +25,12 @@ class Labels(pa.DataFrameModel):
         unique: ClassVar = ["customer_id", "cutoff"]
 
 
+class SpendLabels(Labels):
+    """Table of labels with the spend in the horizon."""
+
+    spend: Series[float] = pa.Field(ge=0, nullable=False)
+
+
 def snapshot_schema(view: "FeatureView") -> pa.DataFrameSchema:
     """Build the schema of a view's snapshot: one row per customer, the declared types.
 

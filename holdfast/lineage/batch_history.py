@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
@@ -12,9 +11,8 @@ from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import find_successors, list_batches
 from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
 from holdfast.model_versions.aliases import list_versions
-from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import RunUnavailableError, read_files
-from holdfast.training.mlflow_client import UnknownVersionError, open_registry
+from holdfast.training.mlflow_client import ModelClient, UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
 
 
@@ -43,7 +41,7 @@ class BatchHistory:
     unreadable: dict[str, str]
 
 
-def load_batch_history(client: MlflowClient, settings: Settings, name: str) -> BatchHistory:
+def load_batch_history(client: ModelClient, settings: Settings, name: str) -> BatchHistory:
     """Find the versions that were trained on a batch.
 
     Args:
@@ -95,13 +93,13 @@ def describe_affected_versions(settings: Settings, batch_ids: Iterable[str]) -> 
     )
 
 
-def _read_used(client: MlflowClient) -> tuple[dict[str, list[DerivedVersion]], dict[str, str]]:
+def _read_used(client: ModelClient) -> tuple[dict[str, list[DerivedVersion]], dict[str, str]]:
     """Read the versions by batch, and the reason by version whose lineage cannot be read."""
     used: dict[str, list[DerivedVersion]] = {}
     unreadable = {}
     versions = sorted(list_versions(client), key=lambda item: int(item.version))
     # The result of the search has no aliases.
-    aliases = client.get_registered_model(MODEL_NAME).aliases if versions else {}
+    aliases = client.get_registered_model(client.model_name).aliases if versions else {}
     for item in versions:
         number, run_id = str(item.version), str(item.run_id)
         try:

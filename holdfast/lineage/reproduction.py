@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import pandas as pd
-from mlflow import MlflowClient
 
 from feature_repo.settings import Settings
 from holdfast.ingestion.batches import list_batches
@@ -14,9 +13,9 @@ from holdfast.lineage.differences import ReproductionDifference
 from holdfast.lineage.isolated_retraining import ReproductionError, RetrainingOutcome, retrain_isolated
 from holdfast.lineage.version_history import parse_lineage
 from holdfast.model_versions.aliases import resolve_version
-from holdfast.models.contract import MODEL_NAME
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
@@ -58,7 +57,7 @@ class Reproduction:
     unused_batches: list[str] = field(default_factory=list)
 
 
-def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion:
+def load_recorded_version(client: ModelClient, version: str) -> RecordedVersion:
     """Read the records of a version.
 
     Args:
@@ -73,7 +72,7 @@ def load_recorded_version(client: MlflowClient, version: str) -> RecordedVersion
         RunUnavailableError, NoLineageError, ReproductionError: A record is missing.
     """
     registered = resolve_version(client, version)
-    label = f"{MODEL_NAME} version {registered.version}, MLflow run {registered.run_id},"
+    label = f"{client.model_name} version {registered.version}, MLflow run {registered.run_id},"
     files = read_files(client, str(registered.run_id), (LINEAGE_FILE, RECIPE_FILE, PREDICTIONS_FILE))
     lineage = parse_lineage(files, label)
     if missing := sorted({RECIPE_FILE, PREDICTIONS_FILE} - files.keys()):

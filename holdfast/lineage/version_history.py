@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field, ValidationError
 
@@ -22,11 +21,11 @@ from holdfast.model_versions.records import (
     VersionEvent,
     parse_events,
 )
-from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.gate_report import BadReportError, GateReport, read_report
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.lineage import LINEAGE, Lineage
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
 from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
@@ -94,7 +93,7 @@ class VersionHistory:
 
 
 def load_version_history(
-    client: MlflowClient, settings: Settings, version: str, now: datetime | None = None
+    client: ModelClient, settings: Settings, version: str, now: datetime | None = None
 ) -> VersionHistory:
     """Read the history of a version.
 
@@ -114,7 +113,7 @@ def load_version_history(
     registered = resolve_version(client, version)
     number, tags, run_id = str(registered.version), registered.tags, str(registered.run_id)
     files = read_files(client, run_id, (LINEAGE_FILE, RECIPE_FILE, EVALUATION_FILE))
-    lineage = parse_lineage(files, f"{MODEL_NAME} version {number}, MLflow run {run_id}")
+    lineage = parse_lineage(files, f"{client.model_name} version {number}, MLflow run {run_id}")
     batches = list_batches(settings)
     manifests, successors = {batch.batch_id: batch for batch in batches}, find_successors(batches)
     gates, approval = GatesRecord.from_tags(tags, number), ApprovalRecord.from_tags(tags, number)
@@ -150,7 +149,7 @@ def load_version_history(
     )
 
 
-def _report(client: MlflowClient, version: str, gates: GatesRecord | None) -> tuple[GateReport | None, str]:
+def _report(client: ModelClient, version: str, gates: GatesRecord | None) -> tuple[GateReport | None, str]:
     """Read the report behind a verdict; the text is the reason why an existing one cannot be read."""
     try:
         return read_report(client, version, gates.key) if gates else None, ""

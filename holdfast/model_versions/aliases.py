@@ -3,16 +3,16 @@
 from contextlib import suppress
 
 from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
+from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
+from holdfast.models.declaration import list_models, registered_name
 from holdfast.models.promotion_signature import SIGNATURE_TAG, ensure_keys, sign_version
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
-from holdfast.training.mlflow_client import UNKNOWN_VERSION, UnknownVersionError, open_registry
+from holdfast.training.mlflow_client import UNKNOWN_VERSION, ModelClient, UnknownVersionError, open_registry
 
 
 def is_retryable(error: MlflowException) -> bool:
@@ -39,7 +39,7 @@ def promotion_lock(settings: Settings) -> FileLock:
     return FileLock(settings.mlflow / "promotion.lock")
 
 
-def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
+def get_version(client: ModelClient, version: str | None) -> ModelVersion:
     """Get a version by number.
 
     Args:
@@ -55,14 +55,15 @@ def get_version(client: MlflowClient, version: str | None) -> ModelVersion:
     try:
         if version is None:
             version = max((str(item.version) for item in list_versions(client)), key=int)
-        return client.get_model_version(MODEL_NAME, version)
+        return client.get_model_version(client.model_name, version)
     except (MlflowException, ValueError) as error:
         if isinstance(error, MlflowException) and is_retryable(error):
             raise
-        raise UnknownVersionError(UNKNOWN_VERSION.format(version=version or "at all")) from error
+        message = UNKNOWN_VERSION.format(model=client.model_name, version=version or "at all")
+        raise UnknownVersionError(message) from error
 
 
-def get_contract(client: MlflowClient, version: str) -> ServedModel:
+def get_contract(client: ModelClient, version: str) -> ServedModel:
     """Get the contract of a version.
 
     Args:
@@ -79,7 +80,7 @@ def get_contract(client: MlflowClient, version: str) -> ServedModel:
     return RegisteredVersion.from_mlflow(get_version(client, version)).contract()
 
 
-def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
+def resolve_version(client: ModelClient, name: str) -> ModelVersion:
     """Find a version by number or alias.
 
     Args:
@@ -94,11 +95,11 @@ def resolve_version(client: MlflowClient, name: str) -> ModelVersion:
     """
     number = _get_by_alias(client, name) if name in (CHAMPION, CHALLENGER) else name
     if number is None:
-        raise UnknownVersionError(f"{MODEL_NAME} has no {name}. Give the number of a version.")
+        raise UnknownVersionError(f"{client.model_name} has no {name}. Give the number of a version.")
     return get_version(client, number)
 
 
-def list_versions(client: MlflowClient) -> list[ModelVersion]:
+def list_versions(client: ModelClient) -> list[ModelVersion]:
     """List all versions of the model.
 
     Args:
@@ -107,10 +108,10 @@ def list_versions(client: MlflowClient) -> list[ModelVersion]:
     Returns:
         The versions with their tags, in MLflow's order.
     """
-    return list(client.search_model_versions(f"name = '{MODEL_NAME}'"))
+    return list(client.search_model_versions(f"name = '{client.model_name}'"))
 
 
-def read_contracts(client: MlflowClient) -> dict[str, ServedModel]:
+def read_contracts(client: ModelClient) -> dict[str, ServedModel]:
     """Read the contract of each version that can be served.
 
     Args:
@@ -126,7 +127,7 @@ def read_contracts(client: MlflowClient) -> dict[str, ServedModel]:
     return contracts
 
 
-def get_champion_version(client: MlflowClient) -> str | None:
+def get_champion_version(client: ModelClient) -> str | None:
     """Get the version of the alias ``champion``.
 
     Args:
@@ -153,7 +154,7 @@ def find_champion_version(settings: Settings) -> str | None:
         return None
 
 
-def get_challenger_version(client: MlflowClient) -> str | None:
+def get_challenger_version(client: ModelClient) -> str | None:
     """Get the version of the alias ``challenger``.
 
     Args:
@@ -165,7 +166,7 @@ def get_challenger_version(client: MlflowClient) -> str | None:
     return _get_by_alias(client, CHALLENGER)
 
 
-def set_champion(client: MlflowClient, version: str) -> None:
+def set_champion(client: ModelClient, version: str) -> None:
     """Sign a version, move ``champion`` to it, and remove ``challenger`` from that version.
 
     Args:
@@ -173,11 +174,11 @@ def set_champion(client: MlflowClient, version: str) -> None:
         version: Version number.
     """
     _sign(client, version, CHAMPION)
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    client.set_registered_model_alias(client.model_name, CHAMPION, version)
     drop_challenger(client, version)
 
 
-def set_challenger(client: MlflowClient, version: str) -> None:
+def set_challenger(client: ModelClient, version: str) -> None:
     """Sign a version and move ``challenger`` to it; traffic of an earlier time as challenger is removed.
 
     Args:
@@ -185,12 +186,12 @@ def set_challenger(client: MlflowClient, version: str) -> None:
         version: Version number.
     """
     if get_challenger_version(client) != version:
-        client.delete_model_version_tag(MODEL_NAME, version, TRAFFIC_TAG)
+        client.delete_model_version_tag(client.model_name, version, TRAFFIC_TAG)
     _sign(client, version, CHALLENGER)
-    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    client.set_registered_model_alias(client.model_name, CHALLENGER, version)
 
 
-def drop_challenger(client: MlflowClient, version: str) -> None:
+def drop_challenger(client: ModelClient, version: str) -> None:
     """Remove ``challenger`` from a version; nothing changes if another version has the alias.
 
     Args:
@@ -198,23 +199,25 @@ def drop_challenger(client: MlflowClient, version: str) -> None:
         version: Version number.
     """
     if get_challenger_version(client) == version:
-        client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+        client.delete_registered_model_alias(client.model_name, CHALLENGER)
 
 
-def _sign(client: MlflowClient, version: str, alias: str) -> None:
-    """Sign a version; the champion, too, when the first key is created, since no version was signed before."""
+def _sign(client: ModelClient, version: str, alias: str) -> None:
+    """Sign a version; every champion, too, when the first key is created, since no version was signed before."""
     keys, is_new = ensure_keys()
-    signed = {version: alias}
-    if is_new and (champion := get_champion_version(client)):
-        signed[champion] = CHAMPION
-    for number, role in signed.items():
-        tags = client.get_model_version(MODEL_NAME, number).tags
-        client.set_model_version_tag(MODEL_NAME, number, SIGNATURE_TAG, sign_version(keys, number, tags, role))
+    signed = [(client, version, alias)]
+    if is_new:
+        clients = [ModelClient(str(client.tracking_uri), registered_name(model)) for model in list_models()]
+        signed += [(other, champion, CHAMPION) for other in clients if (champion := get_champion_version(other))]
+    for other, number, role in signed:
+        tags = other.get_model_version(other.model_name, number).tags
+        signature = sign_version(keys, number, tags, role, other.model_name)
+        other.set_model_version_tag(other.model_name, number, SIGNATURE_TAG, signature)
 
 
-def _get_by_alias(client: MlflowClient, alias: str) -> str | None:
+def _get_by_alias(client: ModelClient, alias: str) -> str | None:
     try:
-        return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
+        return str(client.get_model_version_by_alias(client.model_name, alias).version)
     except MlflowException as error:
         if is_retryable(error):
             raise

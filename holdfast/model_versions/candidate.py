@@ -7,7 +7,6 @@ from io import BytesIO
 from typing import Any, TypeVar
 
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
@@ -21,8 +20,10 @@ from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.regression.report import RegressionEvaluation
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -40,7 +41,7 @@ class ModelCandidate:
         UnknownVersionError: There is no such version.
     """
 
-    def __init__(self, client: MlflowClient, version: str) -> None:
+    def __init__(self, client: ModelClient, version: str) -> None:
         self._client, self._registered = client, get_version(client, version)
         self.version, self.run_id = version, str(self._registered.run_id)
 
@@ -48,6 +49,11 @@ class ModelCandidate:
     def evaluation(self) -> Evaluation:
         """Return the evaluation on the test set."""
         return self._json(EVALUATION_FILE, Evaluation)
+
+    @cached_property
+    def regression_evaluation(self) -> RegressionEvaluation:
+        """Return the evaluation of a regression on the test set."""
+        return self._json(EVALUATION_FILE, RegressionEvaluation)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -73,11 +79,11 @@ class ModelCandidate:
     @cached_property
     def model_file(self) -> bytes:
         """Return the bytes of the registered model file."""
-        return RegistryClient(str(self._client.tracking_uri)).download_unverified(self.version)
+        return RegistryClient(str(self._client.tracking_uri), self._client.model_name).download_unverified(self.version)
 
     @cached_property
     def model(self) -> Any:
-        """Return the classifier; a file with untrusted types is not loaded."""
+        """Return the estimator; a file with untrusted types is not loaded."""
         from skops.io import loads
 
         return loads(self.model_file, trusted=TRUSTED_TYPES)
@@ -93,6 +99,18 @@ class ModelCandidate:
         """
         probabilities: Floats = self.model.predict_proba(x)[:, 1]
         return probabilities
+
+    def predict(self, x: Floats) -> Floats:
+        """Compute the expected values of a regression.
+
+        Args:
+            x: Inputs, shape (rows, inputs).
+
+        Returns:
+            Expected values, shape (rows,).
+        """
+        values: Floats = self.model.predict(x)
+        return values
 
     def test_rows(self, settings: Settings) -> TrainingSet:
         """Join the test rows again, with the data known at the training.

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from holdfast.model_versions.aliases import get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.registered_version import RegisteredVersion
+from holdfast.training.mlflow_client import ModelClient
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class ChampionHistory:
         return any(since is None or record.when > since for record in rollbacks)
 
 
-def read_champion_history(client: MlflowClient) -> ChampionHistory:
+def read_champion_history(client: ModelClient) -> ChampionHistory:
     """Read the history of the champion from the registry.
 
     A promotion writes its tag before the alias moves, and its event after. A promotion without an event (its run was
@@ -151,7 +150,7 @@ class RolloutBreach:
     is_in_force: bool
 
 
-def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None:
+def find_last_breach(client: ModelClient, version: str) -> RolloutBreach | None:
     """Find the latest breached rollout step of a version before its promotion.
 
     All events are searched, as the next rollout replaces the tag. A breach in the step ``watch`` is not included: it is
@@ -174,7 +173,7 @@ def find_last_breach(client: MlflowClient, version: str) -> RolloutBreach | None
     return RolloutBreach(latest, gates is None or gates.verdict == "failed" or gates.when <= latest.when)
 
 
-def read_training_times(client: MlflowClient) -> dict[str, datetime]:
+def read_training_times(client: ModelClient) -> dict[str, datetime]:
     """Read the ``as_of`` times of all trainings.
 
     Args:

@@ -11,6 +11,7 @@ from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import applied_version, list_versions, open_version
 from holdfast.feature_store.version_retirement import retire_version
 from holdfast.model_versions.definitions_in_use import find_needed_definitions
+from holdfast.models.declaration import list_models, load_declaration
 from holdfast.training.mlflow_client import open_registry
 
 
@@ -59,7 +60,11 @@ def retire_definitions(settings: Settings, definitions: str | None = None, reaso
     versions = list_versions(settings)
     if definitions is not None and definitions not in versions:
         open_version(settings, definitions)  # raises, with what is known about the version
-    needed = find_needed_definitions(open_registry(settings)) if versions else {}
+    needed: dict[str, list[str]] = {}
+    for model in list_models() if versions else []:
+        client = open_registry(settings, load_declaration(model).registered_name)
+        for version, roles in find_needed_definitions(client).items():
+            needed.setdefault(version, []).extend(roles)
     with contextlib.suppress(FeatureServiceNotFoundException):  # after `feast teardown`
         needed.setdefault(applied_version(open_store()), []).append("the applied definitions")
     if definitions in needed and not reason:

@@ -2,19 +2,18 @@
 
 import json
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.feature_store import definition_versions
 from holdfast.model_versions.aliases import get_challenger_version, get_version, list_versions
 from holdfast.model_versions.champion_history import read_champion_history
-from holdfast.models.contract import CHALLENGER, CHAMPION, SERVED_MODEL_TAG
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
 from holdfast.models.fingerprint import definitions_version
 from holdfast.models.registered_version import NoSuchAliasError, NotServableError, RegistryUnavailableError
 from holdfast.models.registry_client import RegistryClient, fail_fast_env
+from holdfast.training.mlflow_client import ModelClient
 
 
-def find_definitions(client: MlflowClient, version: str) -> str | None:
+def find_definitions(client: ModelClient, version: str) -> str | None:
     """Find the version of the feature definitions that a model version reads.
 
     Args:
@@ -31,7 +30,7 @@ def find_definitions(client: MlflowClient, version: str) -> str | None:
     return definitions_version(json.loads(contract)["fingerprint"]) if contract else None
 
 
-def find_needed_definitions(client: MlflowClient) -> dict[str, list[str]]:
+def find_needed_definitions(client: ModelClient) -> dict[str, list[str]]:
     """Find the versions of the feature definitions that must be built each day.
 
     Champion, challenger and rollback target serve or may serve at any time; the newest model version may be waiting for
@@ -41,7 +40,8 @@ def find_needed_definitions(client: MlflowClient) -> dict[str, list[str]]:
         client: MLflow's client.
 
     Returns:
-        Id of the definitions to the model versions that need it, such as "champion 7".
+        Id of the definitions to the model versions that need it, such as "champion 7"; that of another model than churn
+        with the name of the model.
     """
     history = read_champion_history(client)
     numbers = [int(item.version) for item in list_versions(client)]
@@ -52,9 +52,10 @@ def find_needed_definitions(client: MlflowClient) -> dict[str, list[str]]:
         "newest version": str(max(numbers)) if numbers else None,
     }
     needed: dict[str, list[str]] = {}
+    prefix = "" if client.model_name == MODEL_NAME else f"{client.model_name} "
     for role, version in roles.items():
         if version is not None and (definitions := find_definitions(client, version)):
-            needed.setdefault(definitions, []).append(f"{role} {version}")
+            needed.setdefault(definitions, []).append(f"{prefix}{role} {version}")
     return needed
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from holdfast.core.errors import HoldfastError
+from holdfast.models.declaration import ModelDeclaration
 
 _FORBIDDEN_INPUTS = [
     "customer_id",
@@ -21,10 +24,22 @@ _FORBIDDEN_INPUTS = [
 ]
 
 
-class GateSettings(BaseModel):
-    """Thresholds of the gates. A lower or upper bound is that of the 95% interval over customers and months."""
+class GateThresholds(BaseModel):
+    """Base class of the thresholds. A lower or upper bound is that of the 95% interval over customers and months."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def non_defaults(self) -> dict[str, Any]:
+        """List the thresholds that differ from the defaults.
+
+        Returns:
+            Name to value, as JSON.
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class GateSettings(GateThresholds):
+    """Thresholds of the gates of a classification."""
 
     min_roc_auc: float = Field(
         default=0.5, ge=0, le=1, description="Lower bound of the ROC-AUC within the test months, more than this."
@@ -96,13 +111,74 @@ class GateSettings(BaseModel):
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
     seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")
 
-    def non_defaults(self) -> dict[str, Any]:
-        """List the thresholds that differ from the defaults.
 
-        Returns:
-            Name to value, as JSON.
-        """
-        return self.model_dump(mode="json", exclude_defaults=True)
+class RegressionGateSettings(GateThresholds):
+    """Thresholds of the gates of a regression."""
+
+    min_rank_correlation: float = Field(
+        default=0.0, ge=-1, le=1, description="Lower bound of the rank correlation of prediction and spend, above."
+    )
+    min_fold_gain: float = Field(
+        default=0.0, description="Lower bound of the Tweedie deviance saved over the mean on the folds, above."
+    )
+    max_total_error: float = Field(
+        default=0.1,
+        ge=0,
+        description="Sure error of the predicted total beyond what spend moved, at most; of a large slice in shares of "
+        "the mean spend of all customers, beyond the error of all rows.",
+    )
+    max_deviance_loss: float = Field(
+        default=0.0, ge=0, description="Sure loss in Tweedie deviance compared with another model, at most."
+    )
+    min_shared_rows: int = Field(default=500, ge=1, description="Rows of the comparison with the champion, at least.")
+    min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not evaluated.")
+    score_tolerance: float = Field(
+        default=1e-9, ge=0, description="Predictions that differ by no more than this count as the same."
+    )
+    max_latency_ms: float = Field(default=20, gt=0, description="Median time of one prediction at most, ms.")
+    max_size_mb: float = Field(default=20, gt=0, description="Model file at most, MB.")
+    forbidden_inputs: list[str] = Field(
+        default=_FORBIDDEN_INPUTS, description="Patterns of names that no model input may have; * is any text."
+    )
+    max_rollbacks: int = Field(
+        default=0, ge=0, description="Times the version may have been rolled back as a champion already."
+    )
+    resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
+    seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")
+
+
+class ThresholdsError(HoldfastError):
+    """Thresholds that the gates of a model do not have."""
+
+
+def declared_thresholds(
+    declaration: ModelDeclaration, thresholds: GateSettings | None
+) -> GateSettings | RegressionGateSettings:
+    """Choose the thresholds of a model: those of the run before those of its declaration.
+
+    Args:
+        declaration: Declaration of the model.
+        thresholds: Thresholds of the run; None without any.
+
+    Returns:
+        Thresholds of the model's kind.
+
+    Raises:
+        ThresholdsError: The declaration has another threshold, or the run gives those of a classification to a
+            regression.
+    """
+    file = f"feature_repo/models/{declaration.name}.yaml"
+    if thresholds is not None and declaration.kind == "regression":
+        raise ThresholdsError(
+            f"The thresholds of {declaration.name}, a regression, are in {file} (gates), not options."
+        )
+    kind = RegressionGateSettings if declaration.kind == "regression" else GateSettings
+    given = thresholds.model_dump(exclude_unset=True) if thresholds else {}
+    try:
+        return kind.model_validate(declaration.gates | given)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ThresholdsError(f"The gates in {file} are not valid: {'; '.join(problems)}.") from error
 
 
 def describe_changed_thresholds(changed: Mapping[str, Any]) -> str:

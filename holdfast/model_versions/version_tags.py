@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.core.errors import HoldfastError
-from holdfast.models.contract import MODEL_NAME
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from holdfast.training.mlflow_client import ModelClient
 
 EVENTS_TAG = "holdfast.events"
 _MAX_EVENTS = 100
@@ -27,7 +26,7 @@ class TaggedRecord(BaseModel):
     TAG: ClassVar[str]
 
     @classmethod
-    def load(cls, client: "MlflowClient", version: str) -> Self | None:
+    def load(cls, client: "ModelClient", version: str) -> Self | None:
         """Load the latest record of a version.
 
         Args:
@@ -40,7 +39,7 @@ class TaggedRecord(BaseModel):
         Raises:
             BadRecordError: The tag has other content.
         """
-        return cls.from_tags(client.get_model_version(MODEL_NAME, version).tags, version)
+        return cls.from_tags(client.get_model_version(client.model_name, version).tags, version)
 
     @classmethod
     def from_tags(cls, tags: dict[str, str], version: str) -> Self | None:
@@ -62,11 +61,11 @@ class TaggedRecord(BaseModel):
             return cls.model_validate_json(tags[cls.TAG])
         except ValidationError as error:
             raise BadRecordError(
-                f"The tag {cls.TAG} of {MODEL_NAME} version {version} is not a {cls.__name__}: "
+                f"The tag {cls.TAG} of version {version} is not a {cls.__name__}: "
                 f"{error.errors()[0]['msg']}. Remove the tag, or restore the value that Holdfast wrote."
             ) from error
 
-    def save(self, client: "MlflowClient", version: str) -> None:
+    def save(self, client: "ModelClient", version: str) -> None:
         """Write the tag and append the event.
 
         Args:
@@ -76,30 +75,30 @@ class TaggedRecord(BaseModel):
         self.write_tag(client, version)
         self.append_event(client, version)
 
-    def write_tag(self, client: "MlflowClient", version: str) -> None:
+    def write_tag(self, client: "ModelClient", version: str) -> None:
         """Write the tag. The action of the record counts as done only once its event is appended.
 
         Args:
             client: MLflow's client.
             version: Version number.
         """
-        client.set_model_version_tag(MODEL_NAME, version, self.TAG, self.model_dump_json())
+        client.set_model_version_tag(client.model_name, version, self.TAG, self.model_dump_json())
 
-    def append_event(self, client: "MlflowClient", version: str) -> None:
+    def append_event(self, client: "ModelClient", version: str) -> None:
         """Append the record to the event list (newest 100, at most 100,000 characters); a duplicate is ignored.
 
         Args:
             client: MLflow's client.
             version: Version number.
         """
-        events = read_events(client.get_model_version(MODEL_NAME, version).tags, version)
+        events = read_events(client.get_model_version(client.model_name, version).tags, version)
         event = {"kind": self.TAG, "record": self.model_dump(mode="json")}
         if event in events:
             return
         events = [*events, event][-_MAX_EVENTS:]
         while len(text := json.dumps(events)) > _TAG_CHARACTERS and len(events) > 1:
             events = events[1:]
-        client.set_model_version_tag(MODEL_NAME, version, EVENTS_TAG, text)
+        client.set_model_version_tag(client.model_name, version, EVENTS_TAG, text)
 
 
 def read_events(tags: dict[str, str], version: str) -> list[Any]:
@@ -134,6 +133,6 @@ def events_error(version: str) -> BadRecordError:
         The error.
     """
     return BadRecordError(
-        f"The tag {EVENTS_TAG} of {MODEL_NAME} version {version} is not a list of records. Remove the tag, or restore "
+        f"The tag {EVENTS_TAG} of version {version} is not a list of records. Remove the tag, or restore "
         "the value that Holdfast wrote."
     )

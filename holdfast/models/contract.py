@@ -44,7 +44,9 @@ TRUSTED_TYPES = [
     "holdfast.models.category_columns.rank_categories",
     "holdfast.models.purchase_models.BgNbdModel",
     "holdfast.models.purchase_models.ParetoNbdModel",
+    "holdfast.models.spend_models.BgNbdGammaGammaModel",
     "numpy.dtype",
+    "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
 
@@ -58,13 +60,27 @@ class ScoredExample(BaseModel):
 
     Attributes:
         inputs: Value per input; None is missing.
-        churn_probability: Score of the row.
+        churn_probability: Score of the row by a classification.
     """
 
     model_config = ConfigDict(frozen=True)
 
     inputs: list[FiniteFloat | None]
     churn_probability: float = Field(ge=0, le=1)
+
+
+class PredictedExample(BaseModel):
+    """Example row with the prediction of a regression at the time of training.
+
+    Attributes:
+        inputs: Value per input; None is missing.
+        value: Expected value of the row.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: list[FiniteFloat | None]
+    value: float = Field(ge=0)
 
 
 class ServedModel(BaseModel):
@@ -76,7 +92,7 @@ class ServedModel(BaseModel):
         feature_service: Feature service that provides the inputs.
         inputs: Names of the inputs, in their order.
         reference: Inputs of the typical customer, the reference of reason codes; None is missing.
-        threshold: Churn probability from which a retention offer pays.
+        threshold: Churn probability from which a retention offer pays; 0 for a regression.
         label_name: Name of the label.
         horizon_days: Horizon of the label.
         activity_days: Activity window of the label, where it has one.
@@ -87,6 +103,7 @@ class ServedModel(BaseModel):
         model_sha256: SHA-256 of the model file.
         examples: Synthetic rows with the scores that the model must return wherever it is served. Versions of early
             releases have none and are not served.
+        predicted_examples: The same for a regression, which has no ``examples``: no service scores churn with it.
         categories: Categorical input to its categories. Its numbers in ``reference`` and ``examples`` are codes.
     """
 
@@ -106,11 +123,13 @@ class ServedModel(BaseModel):
     fingerprint: dict[str, str]
     model_sha256: str
     examples: list[ScoredExample] = []
+    predicted_examples: list[PredictedExample] = []
     categories: dict[str, InputCategories] = {}
 
     @model_validator(mode="after")
     def _rows_of_inputs(self) -> Self:
-        rows = {"reference": self.reference} | {f"example {i}": row.inputs for i, row in enumerate(self.examples)}
+        examples: list[ScoredExample | PredictedExample] = [*self.examples, *self.predicted_examples]
+        rows = {"reference": self.reference} | {f"example {i}": row.inputs for i, row in enumerate(examples)}
         for name, row in rows.items():
             if len(row) != len(self.inputs):
                 raise ValueError(f"the {name} has {len(row)} values for {len(self.inputs)} inputs")

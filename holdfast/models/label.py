@@ -1,7 +1,7 @@
 """Label of a model version: the customers that it scores, and what churn is."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,8 @@ from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Bools
 
-LabelName = Literal["no_purchase", "not_renewed"]
+LabelName = Literal["no_purchase", "not_renewed", "spend"]
+SETTINGS_LABEL = "churn"  # in the declaration of a model: the label of the setting HOLDFAST_LABEL
 RECENCY_FEATURE = "days_since_last_purchase"
 SUBSCRIPTION_FEATURE = "days_to_subscription_end"
 
@@ -47,7 +48,7 @@ class LabelTerms:
     """Terms of a label, without its SQL.
 
     Attributes:
-        name: Name of the label: ``no_purchase`` or ``not_renewed``.
+        name: Name of the label: ``no_purchase``, ``not_renewed``, or ``spend`` of the customers of ``no_purchase``.
         horizon_days: Days after a cut-off in which a purchase means "not churned" (``no_purchase``), or in which the
             subscription of an active customer ends (``not_renewed``).
         activity_days: Days before a cut-off with a purchase of an active customer (``no_purchase``).
@@ -60,17 +61,19 @@ class LabelTerms:
     grace_days: int = 0
 
     @staticmethod
-    def of(settings: Settings) -> "LabelTerms":
+    def of(settings: Settings, declared: str = SETTINGS_LABEL) -> "LabelTerms":
         """Read the terms of new model versions.
 
         Args:
             settings: Settings with the label.
+            declared: Label in the declaration of the model.
 
         Returns:
             The terms; a setting that the label does not use has no effect.
         """
-        grace_days = settings.grace_days if settings.label == "not_renewed" else 0
-        return LabelTerms(settings.label, settings.horizon_days, settings.activity_days, grace_days)
+        name = settings.label if declared == SETTINGS_LABEL else cast("LabelName", declared)
+        grace_days = settings.grace_days if name == "not_renewed" else 0
+        return LabelTerms(name, settings.horizon_days, settings.activity_days, grace_days)
 
     @property
     def has_subscriptions(self) -> bool:

@@ -116,14 +116,8 @@ def load_verified_model(contract: ServedModel, content: bytes) -> LoadedModel:
             two classes on the contract's inputs, or scores an example differently than in training.
     """
     about = f"model version {contract.model_version}"
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != contract.model_sha256:
-        raise UnusableModelError(
-            f"The model file's SHA-256 is {digest[:12]}, but the contract of version {contract.model_version} "
-            f"has {contract.model_sha256[:12]}: the file was changed or damaged.",
-            PACKAGE_AGAIN,
-        )
-    estimator = _read(content, about)
+    require_registered_file(contract, content)
+    estimator = read_estimator(content, about)
     column = _churn_column(getattr(estimator, "classes_", []), about)
     fitted = getattr(getattr(estimator, "classifier", estimator), "n_features_in_", None)
     if fitted is not None and fitted != len(contract.inputs):
@@ -131,19 +125,50 @@ def load_verified_model(contract: ServedModel, content: bytes) -> LoadedModel:
     if not contract.examples:
         raise UnusableModelError(f"The contract of {about} has no examples to verify its scores.", PACKAGE_AGAIN)
     examples = np.array([example.inputs for example in contract.examples], dtype=np.float64)
-    with _failures_as_unusable(f"The file of {about} cannot score its examples."):
+    with failures_as_unusable(f"The file of {about} cannot score its examples."):
         model = LoadedModel(contract, estimator, column, *_compile_scorer(estimator, examples))
         _require_example_scores(model, examples)
         _warm_up(model, examples)
     return model
 
 
-def _read(content: bytes, about: str) -> Any:
+def require_registered_file(contract: ServedModel, content: bytes) -> None:
+    """Require the SHA-256 of the contract.
+
+    Args:
+        contract: Contract of the version.
+        content: Content of the model file.
+
+    Raises:
+        UnusableModelError: The file has another SHA-256.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != contract.model_sha256:
+        raise UnusableModelError(
+            f"The model file's SHA-256 is {digest[:12]}, but the contract of version {contract.model_version} "
+            f"has {contract.model_sha256[:12]}: the file was changed or damaged.",
+            PACKAGE_AGAIN,
+        )
+
+
+def read_estimator(content: bytes, about: str) -> Any:
+    """Read a model file that contains trusted types only.
+
+    Args:
+        content: Content of the file.
+        about: Name of the version, for the error.
+
+    Returns:
+        The estimator.
+
+    Raises:
+        UnusableModelError: The file cannot be read, or contains other types.
+    """
     from skops.io import loads
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        with _failures_as_unusable(f"The file of {about} cannot be read."):
+        with failures_as_unusable(f"The file of {about} cannot be read."):
             estimator = loads(content, trusted=TRUSTED_TYPES)
             require_safe_trees(estimator)
             return estimator
@@ -192,8 +217,15 @@ def _warm_up(model: LoadedModel, examples: Floats) -> None:
 
 
 @contextmanager
-def _failures_as_unusable(message: str) -> Iterator[None]:
-    """Convert any error: a damaged file can raise all kinds of errors."""
+def failures_as_unusable(message: str) -> Iterator[None]:
+    """Convert any error: a damaged file can raise all kinds of errors.
+
+    Args:
+        message: Problem, for callers of the service.
+
+    Yields:
+        Nothing.
+    """
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:

@@ -63,7 +63,9 @@ def ensure_keys() -> tuple[list[str], bool]:
     return _read(file), is_new
 
 
-def sign_version(keys: Sequence[str], number: str, tags: Mapping[str, str], alias: str) -> str:
+def sign_version(
+    keys: Sequence[str], number: str, tags: Mapping[str, str], alias: str, model_name: str = MODEL_NAME
+) -> str:
     """Sign a version with the newest key.
 
     Args:
@@ -71,12 +73,13 @@ def sign_version(keys: Sequence[str], number: str, tags: Mapping[str, str], alia
         number: Version number.
         tags: Tags of the version.
         alias: Alias that the version may have; a champion may be challenger, too.
+        model_name: Name of the registered model.
 
     Returns:
         Value of ``SIGNATURE_TAG``.
     """
     facts = {
-        "model": MODEL_NAME,
+        "model": model_name,
         "version": number,
         "alias": alias,
         **_digests(tags),
@@ -100,7 +103,7 @@ def require_signed(version: RegisteredVersion, alias: str) -> None:
         UnsignedVersionError: There are keys, and the version has no valid signature for the alias, or its contract or
             its promotion record were changed since; or the keys cannot be read.
     """
-    about = f"Version {version.number} of {MODEL_NAME}, which the registry names as {alias},"
+    about = f"Version {version.number} of {version.model_name}, which the registry names as {alias},"
     file, is_required = _keys_file()
     if not is_required and not file.exists():
         return
@@ -115,7 +118,7 @@ def require_signed(version: RegisteredVersion, alias: str) -> None:
     if not any(hmac.compare_digest(_digest(key, signature.statement), signature.digest) for key in keys):
         raise UnsignedVersionError(f"{about} is not signed by a key of {file}. {_AGAIN}")
     facts: dict[str, Any] = json.loads(signature.statement)
-    if (facts.get("model"), facts.get("version")) != (MODEL_NAME, version.number):
+    if (facts.get("model"), facts.get("version")) != (version.model_name, version.number):
         raise UnsignedVersionError(f"{about} has the signature of another version. {_AGAIN}")
     if facts.get("alias") not in (alias, CHAMPION) or alias not in (CHAMPION, CHALLENGER):
         raise UnsignedVersionError(f"{about} is signed as {facts.get('alias')} only. {_AGAIN}")

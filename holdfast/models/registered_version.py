@@ -81,10 +81,12 @@ class RegisteredVersion:
     Attributes:
         number: Version number.
         tags: Tags of the version.
+        model_name: Name of the registered model.
     """
 
     number: str
     tags: Mapping[str, str]
+    model_name: str = MODEL_NAME
 
     @classmethod
     def from_mlflow(cls, version: "ModelVersion") -> Self:
@@ -96,7 +98,7 @@ class RegisteredVersion:
         Returns:
             Number and tags.
         """
-        return cls(str(version.version), dict(version.tags))
+        return cls(str(version.version), dict(version.tags), str(version.name))
 
     def contract(self) -> ServedModel:
         """Read the contract.
@@ -109,20 +111,20 @@ class RegisteredVersion:
         """
         if SERVED_MODEL_TAG not in self.tags:
             raise NotServableError(
-                f"Version {self.number} of {MODEL_NAME} has no tag {SERVED_MODEL_TAG}: it was not registered by "
+                f"Version {self.number} of {self.model_name} has no tag {SERVED_MODEL_TAG}: it was not registered by "
                 f"Holdfast's training. {RETRAIN}"
             )
         try:
             contract = ServedModel.model_validate_json(self.tags[SERVED_MODEL_TAG])
         except ValidationError as error:
             raise NotServableError(
-                f"The tag {SERVED_MODEL_TAG} of version {self.number} of {MODEL_NAME} is not a model contract: "
+                f"The tag {SERVED_MODEL_TAG} of version {self.number} of {self.model_name} is not a model contract: "
                 f"{_first_problem(error)}. {RETRAIN}"
             ) from error
-        if not contract.model_sha256 or not contract.examples:
+        if not contract.model_sha256 or not (contract.examples or contract.predicted_examples):
             raise NotServableError(
-                f"Version {self.number} of {MODEL_NAME} was registered by an early release, without the SHA-256 of its "
-                f"file or without example scores. {RETRAIN}"
+                f"Version {self.number} of {self.model_name} was registered by an early release, without the SHA-256 "
+                f"of its file or without example scores. {RETRAIN}"
             )
         return contract.model_copy(update={"model_version": self.number})
 
@@ -150,7 +152,7 @@ class RegisteredVersion:
             return Traffic.model_validate_json(self.tags[TRAFFIC_TAG])
         except ValidationError as error:
             raise NotServableError(
-                f"The tag {TRAFFIC_TAG} of version {self.number} of {MODEL_NAME} is invalid: "
+                f"The tag {TRAFFIC_TAG} of version {self.number} of {self.model_name} is invalid: "
                 f"{_first_problem(error)}. {SET_TRAFFIC}"
             ) from error
 

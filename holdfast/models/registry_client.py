@@ -85,10 +85,11 @@ class RegistryClient:
 
     Args:
         uri: Tracking URI of MLflow.
+        model_name: Name of the registered model.
     """
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, uri: str, model_name: str = MODEL_NAME) -> None:
+        self.uri, self.model_name = uri, model_name
         self._database = sqlite_path(uri)
         self._client: MlflowClient | None = None
 
@@ -105,13 +106,13 @@ class RegistryClient:
             NoSuchAliasError: No version has the alias.
             RegistryUnavailableError: The registry does not respond.
         """
-        missing = f"{MODEL_NAME} has no {alias} in the registry. {FIRST_MODEL}"
+        missing = f"{self.model_name} has no {alias} in the registry. {FIRST_MODEL}"
         if self._database is not None:
-            _require_model(self._database, missing)
+            _require_model(self._database, self.model_name, missing)
         with _convert_errors(
             "The model registry cannot be read", {code: NoSuchAliasError(missing) for code in NOT_FOUND_CODES}
         ):
-            found = self._call(lambda client: client.get_model_version_by_alias(MODEL_NAME, alias))
+            found = self._call(lambda client: client.get_model_version_by_alias(self.model_name, alias))
         return RegisteredVersion.from_mlflow(found)
 
     def download_by_alias(self, alias: str) -> tuple[ServedModel, bytes]:
@@ -146,8 +147,10 @@ class RegistryClient:
         Raises:
             RegistryUnavailableError: The file cannot be downloaded.
         """
-        with _convert_errors(f"Version {number} of {MODEL_NAME} cannot be downloaded"):
-            return self._download(self._call(lambda client: client.get_model_version_download_uri(MODEL_NAME, number)))
+        with _convert_errors(f"Version {number} of {self.model_name} cannot be downloaded"):
+            return self._download(
+                self._call(lambda client: client.get_model_version_download_uri(self.model_name, number))
+            )
 
     def download_model(self, contract: ServedModel) -> bytes:
         """Download the model file of a version and verify its SHA-256.
@@ -166,7 +169,7 @@ class RegistryClient:
         content = self.download_unverified(number)
         if (digest := hashlib.sha256(content).hexdigest()) != contract.model_sha256:
             raise NotServableError(
-                f"The file of version {number} of {MODEL_NAME} has SHA-256 {digest[:12]}, but was registered with "
+                f"The file of version {number} of {self.model_name} has SHA-256 {digest[:12]}, but was registered with "
                 f"{contract.model_sha256[:12]}: it was changed or damaged in the artifact store. {RETRAIN}"
             )
         return content
@@ -210,7 +213,7 @@ class RegistryClient:
         """
         with suppress(RegistryError, ImportError), _convert_errors("The model registry cannot be opened"):
             if self._database is not None:
-                _require_model(self._database, "")
+                _require_model(self._database, self.model_name, "")
                 self._call(lambda client: None)
             elif self.uri.startswith("http"):
                 importlib.import_module("mlflow.tracking.request_header.registry")  # at a first request, with plugins
@@ -240,13 +243,13 @@ class RegistryClient:
         return str(self._call(lambda client: client.get_logged_model(model_id).artifact_location))
 
 
-def _require_model(database: Path, missing: str) -> None:
+def _require_model(database: Path, model_name: str, missing: str) -> None:
     """Check the embedded database before MLflow, which would create the database, or its tables during a training."""
     if not database.is_file():
         raise NoRegistryError(f"There is no registry at {database}: {missing}")
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
-            found = connection.execute("SELECT 1 FROM registered_models WHERE name = ?", [MODEL_NAME]).fetchone()
+            found = connection.execute("SELECT 1 FROM registered_models WHERE name = ?", [model_name]).fetchone()
     except sqlite3.Error as error:
         if "no such table" in str(error):
             raise NoRegistryError(f"There is no registry in {database} yet: {missing}") from error

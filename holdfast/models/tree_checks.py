@@ -29,10 +29,10 @@ def require_safe_trees(estimator: Any) -> None:
     Raises:
         UnsafeTreesError: A tree has an index outside of its arrays, a cycle, another type of nodes, or is too large.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     for item in _walk(estimator):
-        if isinstance(item, HistGradientBoostingClassifier):
+        if isinstance(item, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
             trees = tree_predictors(item)
             if len(trees) > _MAX_TREES:
                 raise UnsafeTreesError(f"The model has {len(trees)} trees; at most {_MAX_TREES} are loaded.")

@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mlflow import MlflowClient
-
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord
-from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.champion_update import PromotionDecision
 from holdfast.promotion.gate_report import GateReport, read_report
 from holdfast.promotion.gates import GATE_COLUMNS
+from holdfast.training.mlflow_client import ModelClient
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class ApprovalAnswer:
     why: str
 
 
-def find_requested_version(client: MlflowClient, flow_run: str) -> str | None:
+def find_requested_version(client: ModelClient, flow_run: str) -> str | None:
     """Find the version for which a suspended flow run requested approval.
 
     Args:
@@ -42,7 +40,7 @@ def find_requested_version(client: MlflowClient, flow_run: str) -> str | None:
 
 
 def request_approval(
-    client: MlflowClient, version: str, gates: GatesRecord, flow_run: str, now: datetime, timeout: timedelta
+    client: ModelClient, version: str, gates: GatesRecord, flow_run: str, now: datetime, timeout: timedelta
 ) -> None:
     """Record a request for approval; a later request replaces an earlier one.
 
@@ -60,7 +58,7 @@ def request_approval(
     """
     if read_report(client, version, gates.key) is None:
         raise PromotionRefusedError(
-            f"The gates of {MODEL_NAME} version {version} cannot be read from its run. Run "
+            f"The gates of {client.model_name} version {version} cannot be read from its run. Run "
             f"`python -m flows.gates --version {version}` again."
         )
     ApprovalRecord(status="waiting", since=now, until=now + timeout, flow_run=flow_run, gates=gates.key).save(
@@ -68,7 +66,7 @@ def request_approval(
     )
 
 
-def render_request(client: MlflowClient, version: str, reason: str) -> str:
+def render_request(client: ModelClient, version: str, reason: str) -> str:
     """Render the text above the form.
 
     Args:
@@ -82,13 +80,11 @@ def render_request(client: MlflowClient, version: str, reason: str) -> str:
     record = ApprovalRecord.load(client, version)
     report = read_report(client, version, record.gates) if record else None
     if record is None or report is None:
-        return f"{MODEL_NAME} version {version}: its gates cannot be read."
+        return f"{client.model_name} version {version}: its gates cannot be read."
     return request_text(report, reason, record.until)
 
 
-def record_answer(
-    client: MlflowClient, version: str, answer: ApprovalAnswer | None, now: datetime
-) -> PromotionDecision:
+def record_answer(client: ModelClient, version: str, answer: ApprovalAnswer | None, now: datetime) -> PromotionDecision:
     """Record the answer; a run that resumes without an answer is a refusal.
 
     Args:
@@ -112,11 +108,11 @@ def record_answer(
         pending = pending.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
     pending.save(client, version)
     if pending.status != "approved":
-        raise ApprovalRefusedError(describe_rejection(version, pending))
+        raise ApprovalRefusedError(describe_rejection(client.model_name, version, pending))
     return PromotionDecision("manual", pending.who, pending.why, pending.gates)
 
 
-def find_pending_approval(client: MlflowClient, version: str, now: datetime) -> ApprovalRecord | None:
+def find_pending_approval(client: ModelClient, version: str, now: datetime) -> ApprovalRecord | None:
     """Find a request that is waiting, refused or timed out; no automatic decision overrides it.
 
     Args:
@@ -132,17 +128,18 @@ def find_pending_approval(client: MlflowClient, version: str, now: datetime) -> 
     return None if pending is None or pending.status == "approved" else pending
 
 
-def describe_rejection(version: str, record: ApprovalRecord) -> str:
+def describe_rejection(model_name: str, version: str, record: ApprovalRecord) -> str:
     """Describe why a version is not approved.
 
     Args:
+        model_name: Name of the registered model.
         version: Version number.
         record: The request with its status.
 
     Returns:
         A sentence.
     """
-    about = f"{MODEL_NAME} version {version}"
+    about = f"{model_name} version {version}"
     if record.status == "waiting":
         return f"{about} waits for a person's approval until {record.until:%Y-%m-%d %H:%M} UTC."
     if record.status == "timed out":
@@ -164,11 +161,11 @@ def request_text(report: GateReport, reason: str, until: datetime) -> str:
     champion = f"version {report.champion}" if report.champion else "none yet"
     rows = [GATE_COLUMNS, ["---"] * len(GATE_COLUMNS), *(gate.cells for gate in report.gates)]
     lines = [
-        f"**{MODEL_NAME} version {report.version}** asks to become the champion. The champion now: {champion}.",
+        f"**{report.model_name} version {report.version}** asks to become the champion. The champion now: {champion}.",
         *([f"Reason of the request: {reason}"] if reason else []),
         f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
         "\n".join(f"| {' | '.join(row)} |" for row in rows),
         *([changed] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),
-        f"Model card, curves and slices: MLflow, model {MODEL_NAME}, version {report.version}, its source run.",
+        f"Model card, curves and slices: MLflow, model {report.model_name}, version {report.version}, its source run.",
     ]
     return "\n\n".join(lines)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
 from holdfast.feature_store.parity import load_parity
@@ -18,8 +16,9 @@ from holdfast.model_versions.aliases import (
 from holdfast.model_versions.definitions_in_use import find_definitions
 from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
 from holdfast.model_versions.records import TrafficRecord
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.models.registered_version import MAX_SHARE, NotServableError, RegisteredVersion, Traffic
+from holdfast.training.mlflow_client import ModelClient
 
 _Mode = Literal["shadow", "canary", "off"]
 _FIRST_SHARE = 0.05
@@ -76,7 +75,7 @@ def build_traffic(mode: _Mode, share: float | None) -> Traffic:
     return Traffic(mode=mode, share=share)
 
 
-def set_traffic(client: MlflowClient, version: str | None, traffic: Traffic, who: str, now: datetime) -> TrafficChange:
+def set_traffic(client: ModelClient, version: str | None, traffic: Traffic, who: str, now: datetime) -> TrafficChange:
     """Set the traffic of the challenger; "off" is always possible. The caller holds the promotion lock.
 
     Args:
@@ -99,7 +98,7 @@ def set_traffic(client: MlflowClient, version: str | None, traffic: Traffic, who
         return TrafficChange(None, traffic, changed=False)
     if number is None:
         raise TrafficError(
-            f"{MODEL_NAME} has no {CHALLENGER}. `python -m flows.gates` evaluates the latest version; one "
+            f"{client.model_name} has no {CHALLENGER}. `python -m flows.gates` evaluates the latest version; one "
             f"that passes is the {CHALLENGER}."
         )
     tried = RegisteredVersion.from_mlflow(get_version(client, number))
@@ -112,7 +111,7 @@ def set_traffic(client: MlflowClient, version: str | None, traffic: Traffic, who
     return TrafficChange(tried.number, traffic, changed=True)
 
 
-def extend_lease(client: MlflowClient, settings: Settings, version: str, traffic: Traffic) -> bool:
+def extend_lease(client: ModelClient, settings: Settings, version: str, traffic: Traffic) -> bool:
     """Extend the lease of the traffic of a version, without an event.
 
     Args:
@@ -133,10 +132,10 @@ def extend_lease(client: MlflowClient, settings: Settings, version: str, traffic
         return True
 
 
-def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
+def _require_fit(client: ModelClient, tried: RegisteredVersion) -> None:
     """Refuse a version that services would refuse, as far as tags and aliases show."""
     challenger, champion = get_challenger_version(client), get_champion_version(client)
-    about = f"{MODEL_NAME} version {tried.number}"
+    about = f"{client.model_name} version {tried.number}"
     if champion is None or champion == tried.number:
         why = f"there is no {CHAMPION} yet" if champion is None else f"it is the {CHAMPION} itself"
         raise TrafficError(f"{about} cannot get traffic beside a {CHAMPION}: {why}. Nothing was changed.")
@@ -150,7 +149,7 @@ def _require_fit(client: MlflowClient, tried: RegisteredVersion) -> None:
         version.contract()  # refused if training did not make it
 
 
-def require_features(client: MlflowClient, settings: Settings, version: str) -> None:
+def require_features(client: ModelClient, settings: Settings, version: str) -> None:
     """Check that a service can read the features of a challenger.
 
     Args:
@@ -169,8 +168,8 @@ def require_features(client: MlflowClient, settings: Settings, version: str) -> 
     if isinstance(parity, Unavailable) or parity.mismatches:
         problem = parity.reason if isinstance(parity, Unavailable) else f"{parity.mismatches} online values are wrong."
         raise TrafficError(
-            f"{MODEL_NAME} version {version} reads version {definitions} of the feature definitions, which a service "
-            f"cannot serve now. {problem} Nothing was changed."
+            f"{client.model_name} version {version} reads version {definitions} of the feature definitions, which a "
+            f"service cannot serve now. {problem} Nothing was changed."
         )
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.core.formatting import format_version
@@ -18,9 +16,10 @@ from holdfast.model_versions.aliases import (
 )
 from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHAMPION
 from holdfast.monitoring.skew.findings import describe_open_skew
 from holdfast.runtime.endpoints import runbook_entry_url
+from holdfast.training.mlflow_client import ModelClient
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class PromotionDecision:
     gates: str
 
 
-def require_passed_gates(client: MlflowClient, version: str, champion: str | None) -> GatesRecord:
+def require_passed_gates(client: ModelClient, version: str, champion: str | None) -> GatesRecord:
     """Require a passed verdict of the gates for this version beside this champion.
 
     Args:
@@ -53,7 +52,7 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
         PromotionRefusedError: There is no passed verdict, or one about another champion or from before a breach.
     """
     again = f"`python -m flows.gates --version {version}`"
-    about = f"{MODEL_NAME} version {version}"
+    about = f"{client.model_name} version {version}"
     record, rollback = GatesRecord.load(client, version), RollbackRecord.load(client, version)
     if record is None:
         raise PromotionRefusedError(
@@ -84,18 +83,18 @@ def require_passed_gates(client: MlflowClient, version: str, champion: str | Non
     return record
 
 
-def _require_no_skew(settings: Settings, version: str, champion: str | None) -> None:
+def _require_no_skew(settings: Settings, about: str, champion: str | None) -> None:
     """Refuse a promotion, not a rollback, while a skew is open: the gates do not hold for other served values."""
     if skew := describe_open_skew(settings):
         raise PromotionRefusedError(
-            f"{MODEL_NAME} version {version} cannot become {CHAMPION} now: {skew}. {unchanged_message(champion)} "
+            f"{about} cannot become {CHAMPION} now: {skew}. {unchanged_message(champion)} "
             f"Fix the skew ({runbook_entry_url('holdfast.skew.detected')}), then run `python -m flows.monitor --views "
             "skew` and try again. `python -m flows.rollback` still works."
         )
 
 
 def promote_champion(
-    client: MlflowClient,
+    client: ModelClient,
     settings: Settings,
     version: str,
     decision: PromotionDecision,
@@ -131,11 +130,11 @@ def promote_champion(
             return champion
         if objection := find_objection():
             raise PromotionRefusedError(f"{objection}. {unchanged_message(champion)}")
-        _require_no_skew(settings, version, champion)
+        _require_no_skew(settings, f"{client.model_name} version {version}", champion)
         gates = require_passed_gates(client, version, champion)
         if gates.key != decision.gates:
             raise PromotionRefusedError(
-                f"{MODEL_NAME} version {version} was evaluated again since it was approved. "
+                f"{client.model_name} version {version} was evaluated again since it was approved. "
                 f"{unchanged_message(champion)} Request approval again."
             )
         record = PromotionRecord(

@@ -2,17 +2,16 @@
 
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version
 from holdfast.model_versions.records import ApprovalRecord, PromotionRecord
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import PromotionDecision, require_passed_gates, unchanged_message
+from holdfast.training.mlflow_client import ModelClient
 
 
-def resolve_candidate(client: MlflowClient, version: str | None) -> str:
+def resolve_candidate(client: ModelClient, version: str | None) -> str:
     """Get a version by number, or the challenger.
 
     Args:
@@ -29,14 +28,14 @@ def resolve_candidate(client: MlflowClient, version: str | None) -> str:
     number = version or get_challenger_version(client)
     if number is None:
         raise PromotionRefusedError(
-            f"{MODEL_NAME} has no {CHALLENGER}: no version has passed its gates since the last promotion. "
+            f"{client.model_name} has no {CHALLENGER}: no version has passed its gates since the last promotion. "
             f"{unchanged_message(get_champion_version(client))} `python -m flows.gates` evaluates the latest "
             "version and shows why."
         )
     return str(get_version(client, number).version)
 
 
-def find_previous_decision(client: MlflowClient, version: str) -> PromotionDecision | None:
+def find_previous_decision(client: ModelClient, version: str) -> PromotionDecision | None:
     """Find an existing decision: of the champion, of a promotion that was interrupted, or of an approval.
 
     Args:
@@ -61,7 +60,7 @@ def find_previous_decision(client: MlflowClient, version: str) -> PromotionDecis
     return PromotionDecision("manual", approval.who, approval.why, approval.gates)
 
 
-def decide_automatically(client: MlflowClient, version: str, reason: str, now: datetime) -> PromotionDecision:
+def decide_automatically(client: ModelClient, version: str, reason: str, now: datetime) -> PromotionDecision:
     """Decide on a promotion without a person: passed gates are enough.
 
     Args:
@@ -80,14 +79,14 @@ def decide_automatically(client: MlflowClient, version: str, reason: str, now: d
         return decision
     if pending := find_pending_approval(client, version, now):
         raise PromotionRefusedError(
-            f"{describe_rejection(version, pending)} To ask again: `prefect deployment run promote/promote -p "
-            f"version='\"{version}\"' -p approval=manual`."
+            f"{describe_rejection(client.model_name, version, pending)} To ask again: `prefect deployment run "
+            f"promote/promote -p version='\"{version}\"' -p approval=manual`."
         )
     gates = require_passed_gates(client, version, get_champion_version(client))
     return PromotionDecision("auto", "auto", reason or "all gates passed", gates.key)
 
 
-def decide_by_approval(client: MlflowClient, version: str) -> PromotionDecision:
+def decide_by_approval(client: ModelClient, version: str) -> PromotionDecision:
     """Require a person's approval of a version on its present evidence.
 
     Args:
@@ -103,7 +102,7 @@ def decide_by_approval(client: MlflowClient, version: str) -> PromotionDecision:
     if decision := find_previous_decision(client, version):
         return decision
     raise PromotionRefusedError(
-        f"No person has approved {MODEL_NAME} version {version} on the current evidence. "
+        f"No person has approved {client.model_name} version {version} on the current evidence. "
         f"{unchanged_message(get_champion_version(client))}"
     )
 

@@ -4,8 +4,6 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
 from holdfast.feature_store.definition_versions import open_version
@@ -14,9 +12,10 @@ from holdfast.model_versions.aliases import get_champion_version
 from holdfast.model_versions.candidate import ModelCandidate
 from holdfast.model_versions.champion_history import RolloutBreach, find_last_breach
 from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
-from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.gate_settings import GateThresholds
 from holdfast.model_versions.records import GatesRecord, RollbackRecord
 from holdfast.models.fingerprint import definitions_version, feature_fingerprint
+from holdfast.training.mlflow_client import ModelClient
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 _EVALUATION_CODE = [
@@ -26,6 +25,7 @@ _EVALUATION_CODE = [
     "training/dataset.py",
     "training/label_query.py",
     "training/metrics.py",
+    "training/regression/scores.py",
 ]
 
 
@@ -55,7 +55,7 @@ class EvaluationContext:
         """
         return replace(self, breach=replace(self.breach, is_in_force=False)) if self.breach else self
 
-    def key(self, version: str, settings: GateSettings) -> str:
+    def key(self, version: str, settings: GateThresholds) -> str:
         """Compute the key of the evidence: the same key gives the same verdict.
 
         Args:
@@ -81,7 +81,7 @@ class EvaluationContext:
         return sha256(json.dumps(parts))
 
 
-def load_evaluation_context(client: MlflowClient, settings: Settings, version: str) -> EvaluationContext:
+def load_evaluation_context(client: ModelClient, settings: Settings, version: str) -> EvaluationContext:
     """Load the context of a version; the caller holds the features lock.
 
     The champion is compared with the champion before it, as at its promotion.

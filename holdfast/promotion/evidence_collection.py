@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pandas as pd
-from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
@@ -15,11 +14,12 @@ from holdfast.promotion import behavioral_tests, model_comparison
 from holdfast.promotion.evaluation_context import EvaluationContext
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.recipe import BASE_RATE, SERVED
 
 
 def collect_evidence(
-    client: MlflowClient, settings: Settings, version: str, context: EvaluationContext, thresholds: GateSettings
+    client: ModelClient, settings: Settings, version: str, context: EvaluationContext, thresholds: GateSettings
 ) -> Evidence:
     """Collect the evidence about a version; a missing piece is stored with its reason.
 

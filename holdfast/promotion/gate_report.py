@@ -3,7 +3,6 @@
 import time
 from datetime import datetime
 
-from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,11 +18,12 @@ from holdfast.model_versions.aliases import (
     promotion_lock,
     set_challenger,
 )
-from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.gate_settings import GateSettings, RegressionGateSettings
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.gates import GateResult
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.mlflow_client import ModelClient
 
 _GATES_FILE = "gates.json"
 
@@ -36,16 +36,18 @@ class GateReport(BaseModel):
     """Verdict on a version with all gates.
 
     Attributes:
+        model_name: Name of the registered model.
         warnings: Findings that fail no gate, such as a level that cannot be known.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    model_name: str = MODEL_NAME
     version: str
     champion: str | None
     key: str
     when: datetime
-    settings: GateSettings
+    settings: GateSettings | RegressionGateSettings
     gates: list[GateResult]
     warnings: list[str] = []
 
@@ -55,7 +57,7 @@ class GateReport(BaseModel):
         return [gate.name for gate in self.gates if gate.verdict == "failed"]
 
 
-def find_report(client: MlflowClient, version: str, key: str) -> GateReport | None:
+def find_report(client: ModelClient, version: str, key: str) -> GateReport | None:
     """Find a complete report of the same evidence without a failed gate.
 
     A failed report is not reused: latency depends on the load of the machine, and a missing value may be available now.
@@ -79,7 +81,7 @@ def find_report(client: MlflowClient, version: str, key: str) -> GateReport | No
     return report if report and not report.failed else None
 
 
-def read_report(client: MlflowClient, version: str, key: str) -> GateReport | None:
+def read_report(client: ModelClient, version: str, key: str) -> GateReport | None:
     """Read a report.
 
     Args:
@@ -102,12 +104,13 @@ def read_report(client: MlflowClient, version: str, key: str) -> GateReport | No
         return GateReport.model_validate_json(content)
     except ValidationError as error:
         raise BadReportError(
-            f"The artifact {_path(key)} of MLflow run {run_id}, the verdict over {MODEL_NAME} version {version}, is "
-            f"unreadable: {error.errors()[0]['msg']}. Run `python -m flows.gates --version {version}` again."
+            f"The artifact {_path(key)} of MLflow run {run_id}, the verdict over {client.model_name} version "
+            f"{version}, is unreadable: {error.errors()[0]['msg']}. Run `python -m flows.gates --version "
+            f"{version}` again."
         ) from error
 
 
-def record_report(client: MlflowClient, report: GateReport) -> None:
+def record_report(client: ModelClient, report: GateReport) -> None:
     """Log a report to the run of its version: as ``gates.json``, under its key, and as metrics.
 
     Args:
@@ -123,7 +126,7 @@ def record_report(client: MlflowClient, report: GateReport) -> None:
     client.log_batch(run_id, metrics=metrics, tags=[RunTag(GatesRecord.TAG, verdict)])  # one commit, not one of each
 
 
-def retains_verdict(client: MlflowClient, version: str) -> bool:
+def retains_verdict(client: ModelClient, version: str) -> bool:
     """Check if a version is the champion with a passed verdict, which a later evaluation does not replace.
 
     The version was promoted on that verdict: lineage and model card show it, and a rollback to the version requires it.
@@ -140,7 +143,7 @@ def retains_verdict(client: MlflowClient, version: str) -> bool:
     return record is not None and record.verdict == "passed" and get_champion_version(client) == version
 
 
-def explain_unrecorded(client: MlflowClient, version: str, dry_run: bool) -> str:
+def explain_unrecorded(client: ModelClient, version: str, dry_run: bool) -> str:
     """Explain why the verdict of an evaluation is not recorded.
 
     Args:
@@ -158,7 +161,7 @@ def explain_unrecorded(client: MlflowClient, version: str, dry_run: bool) -> str
     return ""
 
 
-def apply_verdict(client: MlflowClient, settings: Settings, report: GateReport) -> bool:
+def apply_verdict(client: ModelClient, settings: Settings, report: GateReport) -> bool:
     """Store the verdict on the version and set or drop the alias ``challenger``.
 
     A killed call is completed by the next. A version becomes challenger only of the champion that it was compared with.

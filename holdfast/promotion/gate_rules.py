@@ -6,7 +6,7 @@ raises NotComputedError. A limit is compared with the near end of an interval: a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable, require
 from holdfast.model_versions.gate_settings import GateSettings
@@ -27,7 +27,7 @@ class GateRule:
         kind: ``safety`` holds for every version; ``merit`` compares the version with what else could be served.
         direction: Position of a passing value, relative to the threshold.
         threshold: Function from the settings to the threshold.
-        measure: Function from the evidence and the settings to the measurement.
+        measure: Function from the evidence and the settings of the model's kind to the measurement.
         meaning: What a failure means.
         setting: Threshold of GateSettings that moves the limit; None for a fixed limit.
         remedy: What to do where the limit is fixed.
@@ -39,8 +39,8 @@ class GateRule:
     name: str
     kind: GateKind
     direction: Direction
-    threshold: Callable[[GateSettings], float]
-    measure: Callable[[Evidence, GateSettings], Measurement]
+    threshold: Callable[[Any], float]
+    measure: Callable[[Any, Any], Measurement]
     meaning: str
     setting: str | None = None
     remedy: str = ""

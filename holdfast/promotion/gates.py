@@ -3,12 +3,12 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.model_versions.evidence import Evidence, NotComputedError, Unavailable
-from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.model_versions.gate_settings import GateSettings, GateThresholds
 from holdfast.promotion.gate_rules import Direction, GateKind, GateRule
 from holdfast.promotion.merit_gates import list_merit_rules
 from holdfast.promotion.safety_gates import list_safety_rules
@@ -85,7 +85,7 @@ def evaluate_gates(evidence: Evidence, settings: GateSettings) -> list[GateResul
     Returns:
         Results in gate order.
     """
-    return [_evaluate(rule, evidence, settings) for rule in list_gate_rules()]
+    return [evaluate_rule(rule, evidence, settings, _find_exemption(rule, evidence)) for rule in list_gate_rules()]
 
 
 def list_warnings(evidence: Evidence) -> list[str]:
@@ -104,7 +104,18 @@ def list_warnings(evidence: Evidence) -> list[str]:
     return [text for text in (_CONSTANT if constant else "", warning.text if warning else "") if text]
 
 
-def _evaluate(rule: GateRule, evidence: Evidence, settings: GateSettings) -> GateResult:
+def evaluate_rule(rule: GateRule, evidence: Any, settings: GateThresholds, exempt: str | None = None) -> GateResult:
+    """Evaluate one gate.
+
+    Args:
+        rule: Rule of the gate.
+        evidence: Evidence about the version, of the rule's kind of model.
+        settings: Gate settings of the same kind.
+        exempt: What the version is, where that exempts it from the gate.
+
+    Returns:
+        The result.
+    """
     threshold = rule.threshold(settings) + 0.0  # no negative zero in reports
     verdict: Verdict
     try:
@@ -115,7 +126,7 @@ def _evaluate(rule: GateRule, evidence: Evidence, settings: GateSettings) -> Gat
         value, detail, verdict = None, f"could not be computed: {error}", "failed"
     else:
         verdict = "not applicable" if value is None else _compare(value, rule.direction, threshold)
-    if exempt := _find_exemption(rule, evidence):
+    if exempt:
         verdict, detail = "not applicable", f"not required of {exempt}; {detail}"
     return GateResult(
         name=rule.name,

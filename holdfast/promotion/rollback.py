@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.core.errors import RollbackError
 from holdfast.feature_store.definition_versions import list_versions as list_versions_of_definitions
@@ -19,8 +17,9 @@ from holdfast.model_versions.aliases import (
 from holdfast.model_versions.champion_history import ChampionHistory, read_champion_history
 from holdfast.model_versions.definitions_in_use import find_definitions
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, parse_events
-from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHAMPION
 from holdfast.promotion.champion_update import unchanged_message
+from holdfast.training.mlflow_client import ModelClient
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class RollbackResult:
 
 
 def roll_back(
-    client: MlflowClient,
+    client: ModelClient,
     settings: Settings,
     to: str | None,
     cause: RollbackCause,
@@ -105,13 +104,13 @@ def roll_back(
     with promotion_lock(settings):
         champion = get_champion_version(client)
         if champion is None:
-            raise RollbackError(f"{MODEL_NAME} has no {CHAMPION}: there is nothing to roll back.")
+            raise RollbackError(f"{client.model_name} has no {CHAMPION}: there is nothing to roll back.")
         if cause.flow_run and (started := _started_by(client, cause.flow_run)):
             return _finish(client, *started, champion)
         if expected_champion is not None and champion != expected_champion:
             raise RollbackError(
-                f"The {CHAMPION} of {MODEL_NAME} is version {champion}, not version {expected_champion}: another "
-                f"process or person has moved it. {unchanged_message(champion)}"
+                f"The {CHAMPION} of {client.model_name} is version {champion}, not version {expected_champion}: "
+                f"another process or person has moved it. {unchanged_message(champion)}"
             )
         if to == champion:
             return RollbackResult(to, champion, moved=False, why=cause.why)
@@ -128,7 +127,7 @@ def roll_back(
         return RollbackResult(target, champion, moved=True, why=cause.why)
 
 
-def _started_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
+def _started_by(client: ModelClient, flow_run: str) -> tuple[str, RollbackRecord, bool] | None:
     """Return the version that a flow run rolled back, its record, and whether the event, the last step, is stored."""
     for item in list_versions(client):
         version = str(item.version)
@@ -142,7 +141,7 @@ def _started_by(client: MlflowClient, flow_run: str) -> tuple[str, RollbackRecor
 
 
 def _finish(
-    client: MlflowClient, withdrawn: str, record: RollbackRecord, is_reported: bool, champion: str
+    client: ModelClient, withdrawn: str, record: RollbackRecord, is_reported: bool, champion: str
 ) -> RollbackResult:
     """Complete a rollback; a version that became champion later stays."""
     if champion != record.to and (is_reported or champion != withdrawn):
@@ -161,7 +160,7 @@ def _find_target(past: ChampionHistory, champion: str) -> str:
     )
 
 
-def _require_features(client: MlflowClient, settings: Settings, version: str, champion: str) -> None:
+def _require_features(client: ModelClient, settings: Settings, version: str, champion: str) -> None:
     """Refuse a version whose feature definitions have no online values: a service could not score with it."""
     if (definitions := find_definitions(client, version)) is None:
         return  # a version of an early release, which the service refuses with its own reason
@@ -178,7 +177,7 @@ def _require_features(client: MlflowClient, settings: Settings, version: str, ch
         )
 
 
-def _passed(client: MlflowClient, version: str) -> str:
+def _passed(client: ModelClient, version: str) -> str:
     gates = GatesRecord.load(client, version)
     if gates is not None and gates.verdict == "failed":
         raise RollbackError(
@@ -188,11 +187,11 @@ def _passed(client: MlflowClient, version: str) -> str:
     return version
 
 
-def _former_champion(client: MlflowClient, past: ChampionHistory, version: str) -> str:
+def _former_champion(client: ModelClient, past: ChampionHistory, version: str) -> str:
     number = str(get_version(client, version).version)
     if not past.was_champion(number):
         raise RollbackError(
-            f"{MODEL_NAME} version {number} was never {CHAMPION}. To promote it: "
+            f"{client.model_name} version {number} was never {CHAMPION}. To promote it: "
             f"`python -m flows.promote --version {number}`."
         )
     return number

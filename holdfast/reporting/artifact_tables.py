@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.core.formatting import format_count, format_minute
 from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
+from holdfast.training.regression.scores import SPEND_METRIC_LABELS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.ingestion.results import IngestResult
     from holdfast.rollout.guardrails import Guardrail
     from holdfast.training.hyperparameter_search import SearchTrial
+    from holdfast.training.regression.report import RegressionEvaluation
 
 Rows = list[dict[str, Any]]
 
@@ -51,6 +53,21 @@ def evaluation_rows(evaluation: Evaluation) -> Rows:
     """
     return [
         {"model": name} | {METRIC_LABELS[metric]: str(value) for metric, value in values.items()}
+        for name, values in evaluation.metrics.items()
+    ]
+
+
+def regression_rows(evaluation: "RegressionEvaluation") -> Rows:
+    """Tabulate the metrics of a regression and of each baseline.
+
+    Args:
+        evaluation: The evaluation on the test period.
+
+    Returns:
+        One row per model.
+    """
+    return [
+        {"model": name} | {SPEND_METRIC_LABELS[metric]: str(value) for metric, value in values.items()}
         for name, values in evaluation.metrics.items()
     ]
 

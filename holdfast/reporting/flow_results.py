@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
+
+from typing_extensions import TypeVar
 
 from holdfast.core.formatting import format_count, format_minute
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
-from holdfast.models.contract import CHAMPION
+from holdfast.models.contract import CHAMPION, MODEL_NAME
+from holdfast.models.declaration import declared_name
 from holdfast.promotion.gates import describe_verdict
 
 if TYPE_CHECKING:
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
     from holdfast.monitoring.findings import Finding, View
     from holdfast.promotion.gates import GateResult
     from holdfast.training.evaluation_report import Evaluation
+    from holdfast.training.regression.report import RegressionEvaluation
+
+
+# Of the kind of the model.
+EvaluationT = TypeVar("EvaluationT", bound="Evaluation | RegressionEvaluation", default="Evaluation", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -211,7 +219,7 @@ class GatesResult:
 
 
 @dataclass(frozen=True)
-class TrainResult:
+class TrainResult(Generic[EvaluationT]):
     """A registered version, its evaluation on the test period, and the verdict of its gates.
 
     Attributes:
@@ -224,7 +232,7 @@ class TrainResult:
     run_id: str
     trained: bool
     training_rows: int
-    evaluation: "Evaluation"
+    evaluation: EvaluationT
     gates: GatesResult
     is_champion: bool
 
@@ -244,20 +252,21 @@ class TrainResult:
         state = "is registered" if self.trained else "exists already, with the same data, definitions and settings"
         test = self.evaluation
         return (
-            f"Version {self.model_version} {state}: {test.chosen}; ROC-AUC {test.metrics['model']['roc_auc']} on "
+            f"Version {self.model_version} {state}: {test.headline()} on "
             f"{format_count(test.rows, 'test row')}, {test.cutoffs[0]:%Y-%m} to {test.cutoffs[-1]:%Y-%m}.\nIt "
             f"{describe_verdict(self.gates.failed)}{self._describe_role()}"
         )
 
     def _describe_role(self) -> str:
-        command = f"python -m flows.gates --version {self.model_version}"
+        option = "" if self.model_name == MODEL_NAME else f" --model {declared_name(self.model_name)}"
+        command = f"python -m flows.gates --version {self.model_version}{option}"
         if self.gates.failed:
             role = " now, but stays the champion" if self.is_champion else " and is not the challenger"
             return f"{role}. Details: `{command} --dry-run`"
         if self.is_champion:
             return " and is the champion already: no action is needed."
         if self.gates.challenger:
-            return f" and is the challenger. Next: `python -m flows.promote --version {self.model_version}`"
+            return f" and is the challenger. Next: `python -m flows.promote --version {self.model_version}{option}`"
         return f", but the champion has changed in the meantime. Evaluate it again: `{command}`"
 
 

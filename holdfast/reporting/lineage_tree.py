@@ -9,6 +9,7 @@ from holdfast.core.formatting import format_count, format_cutoffs, format_minute
 from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
 from holdfast.models.contract import MODEL_NAME
+from holdfast.models.declaration import registered_name
 from holdfast.reporting.version_timeline import build_timeline
 from holdfast.training.model_families import describe_model
 
@@ -25,8 +26,8 @@ def build_version_tree(history: VersionHistory) -> Tree:
         The tree, for rich's console.
     """
     tree = Tree(
-        f"[bold]{MODEL_NAME} version {history.version}[/bold]{_format_aliases(history.aliases)}  "
-        f"registered {format_minute(history.registered_at)}"
+        f"[bold]{registered_name(history.lineage.model)} version {history.version}[/bold]"
+        f"{_format_aliases(history.aliases)}  registered {format_minute(history.registered_at)}"
     )
     for heading, note, lines in _list_sections(history):
         section = tree.add(f"[bold]{heading}[/bold]  {escape(note)}")

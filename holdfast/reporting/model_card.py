@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass, field, replace
 
-from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage.version_history import load_version_history
-from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.model_card_facts import build_card_context
 from holdfast.reporting.model_card_render import render_html, render_markdown
 from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE
-from holdfast.training.mlflow_client import open_registry
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.recipe import RECIPE_FILE
 
 PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance")
@@ -33,6 +31,7 @@ class ModelCard:
         folder: Folder or address of the artifacts; "" until the card is stored.
     """
 
+    model_name: str
     version: str
     run_id: str
     markdown: str = field(repr=False)
@@ -48,7 +47,7 @@ class ModelCard:
         return f"Model card of version {self.version}: {self.folder}/{self.files[1]}"
 
 
-def build_model_card(client: MlflowClient, settings: Settings, version: str) -> ModelCard:
+def build_model_card(client: ModelClient, settings: Settings, version: str) -> ModelCard:
     """Render the card of a version. The same records give the same text.
 
     Args:
@@ -66,20 +65,21 @@ def build_model_card(client: MlflowClient, settings: Settings, version: str) -> 
     history = load_version_history(client, settings, version)
     if history.evaluation is None or history.recipe is None:
         raise NoEvaluationError(
-            f"{MODEL_NAME} version {history.version}, MLflow run {history.run_id}, has no {EVALUATION_FILE} or no "
-            f"{RECIPE_FILE}, which a model card needs. Train again with `python -m flows.train`."
+            f"{client.model_name} version {history.version}, MLflow run {history.run_id}, has no {EVALUATION_FILE} or "
+            f"no {RECIPE_FILE}, which a model card needs. Train again with `python -m flows.train`."
         )
     files = read_files(client, history.run_id, [f"{name}.png" for name in PLOTS])
     plots = {name.removesuffix(".png"): content for name, content in files.items()}
     markdown = render_markdown(build_card_context(history, history.evaluation, history.recipe), plots)
-    return ModelCard(history.version, history.run_id, markdown)
+    return ModelCard(client.model_name, history.version, history.run_id, markdown)
 
 
-def publish_model_card(settings: Settings, version: str) -> ModelCard:
+def publish_model_card(client: ModelClient, settings: Settings, version: str) -> ModelCard:
     """Render the current card, and store it in the run of the version as Markdown and HTML.
 
     Args:
-        settings: Name the registry and the folder of batches.
+        client: Client of the registry.
+        settings: Name the folder of batches.
         version: Number, ``champion`` or ``challenger``.
 
     Returns:
@@ -89,9 +89,8 @@ def publish_model_card(settings: Settings, version: str) -> ModelCard:
         UnknownVersionError: The version does not exist.
         RunUnavailableError, NoLineageError, NoEvaluationError: A record is missing.
     """
-    client = open_registry(settings)
     card = build_model_card(client, settings, version)
     client.log_text(card.run_id, card.markdown, _MARKDOWN_FILE)
-    client.log_text(card.run_id, render_html(card.markdown, f"{MODEL_NAME} version {card.version}"), _HTML_FILE)
+    client.log_text(card.run_id, render_html(card.markdown, f"{client.model_name} version {card.version}"), _HTML_FILE)
     uri = str(client.get_run(card.run_id).info.artifact_uri)
     return replace(card, folder=local_file_uri_to_path(uri) if uri.startswith("file:") else uri)

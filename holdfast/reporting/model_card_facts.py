@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.core.formatting import format_count, format_cutoffs, format_minute
 from holdfast.lineage.version_history import VersionHistory
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.declaration import registered_name
 from holdfast.reporting.lineage_tree import format_batches, list_code_versions
 from holdfast.reporting.version_timeline import build_timeline, describe_approval, describe_status
 from holdfast.training.baselines import BASELINE_LABELS
@@ -27,7 +27,7 @@ def build_card_context(history: VersionHistory, test: Evaluation, recipe: Recipe
         Value by name of the variable.
     """
     return {
-        "name": MODEL_NAME,
+        "name": registered_name(history.lineage.model),
         "history": history,
         "lineage": history.lineage,
         "test": test,

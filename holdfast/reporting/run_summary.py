@@ -17,7 +17,7 @@ from holdfast.core.formatting import format_count
 from holdfast.ingestion.batches import Batch
 from holdfast.reporting.flow_results import FeaturesResult, TrainResult
 from holdfast.reporting.run_report import REPORT_FILE, SUMMARY_FILE, RunReport
-from holdfast.training.evaluation_report import METRIC_LABELS, Interval
+from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, Interval
 
 
 class ParityCounts(BaseModel):
@@ -111,6 +111,7 @@ class RunSummary(BaseModel):
             The summary.
         """
         evaluation, parity, gates = trained.evaluation, built.current.parity, trained.gates
+        assert isinstance(evaluation, Evaluation)  # of the churn model
         values = {
             name: {metric: interval.value for metric, interval in intervals.items()}
             for name, intervals in evaluation.metrics.items()

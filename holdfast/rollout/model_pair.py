@@ -5,7 +5,6 @@ from io import BytesIO
 
 import numpy as np
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +14,7 @@ from holdfast.model_versions.aliases import get_contract, get_version
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
 
 
@@ -45,7 +45,7 @@ class ModelPair:
             return self.challenger.churn_probabilities(x), self.champion.churn_probabilities(x)
 
 
-def load_pair(client: MlflowClient, settings: Settings, challenger: str, champion: str) -> ModelPair:
+def load_pair(client: ModelClient, settings: Settings, challenger: str, champion: str) -> ModelPair:
     """Load two versions from the registry.
 
     Args:
@@ -68,7 +68,7 @@ def load_pair(client: MlflowClient, settings: Settings, challenger: str, champio
     )
 
 
-def _read_test_scores(client: MlflowClient, version: str) -> Floats | None:
+def _read_test_scores(client: ModelClient, version: str) -> Floats | None:
     try:
         content = read_file(client, str(get_version(client, version).run_id), PREDICTIONS_FILE)
     except (MlflowException, OSError):

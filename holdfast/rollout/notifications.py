@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.delivery import deliver_now
@@ -12,6 +10,7 @@ from holdfast.alerting.outbox import add_alert, resolve_alert
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.monitoring.findings import Severity
 from holdfast.rollout.registry_actions import rollback_step
+from holdfast.training.mlflow_client import ModelClient
 
 _UNREACHABLE = "holdfast.rollout.blind"
 _PAYLOAD = {
@@ -21,7 +20,7 @@ _PAYLOAD = {
 
 
 def finish_step(
-    client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime, evidence: str = ""
+    client: ModelClient, settings: Settings, version: str, record: RolloutRecord, now: datetime, evidence: str = ""
 ) -> None:
     """End a step: write the record, act on its verdict, then notify. A repeated call completes an interrupted one.
 

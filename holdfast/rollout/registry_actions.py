@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.core.errors import RollbackError
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
@@ -15,12 +13,13 @@ from holdfast.promotion.decision import decide_automatically, decide_by_approval
 from holdfast.promotion.rollback import RollbackCause, roll_back
 from holdfast.rollout.rollout_selection import PendingRollout
 from holdfast.rollout.steps import RolloutStep, settings_of, step_of
+from holdfast.training.mlflow_client import ModelClient
 
 ACTOR = "rollout"
 
 
 def begin_step(
-    client: MlflowClient,
+    client: ModelClient,
     settings: Settings,
     version: str,
     record: RolloutRecord,
@@ -58,7 +57,7 @@ def begin_step(
     return None
 
 
-def describe_traffic_override(client: MlflowClient, version: str, step: RolloutStep) -> str | None:
+def describe_traffic_override(client: ModelClient, version: str, step: RolloutStep) -> str | None:
     """Describe a change of the traffic that no rollout made.
 
     Args:
@@ -76,7 +75,7 @@ def describe_traffic_override(client: MlflowClient, version: str, step: RolloutS
 
 
 def promote_challenger(
-    client: MlflowClient,
+    client: ModelClient,
     settings: Settings,
     pending: PendingRollout,
     reason: str,
@@ -113,7 +112,7 @@ def promote_challenger(
 
 
 def rollback_step(
-    client: MlflowClient, settings: Settings, version: str, record: RolloutRecord, now: datetime
+    client: ModelClient, settings: Settings, version: str, record: RolloutRecord, now: datetime
 ) -> str | None:
     """Withdraw traffic and aliases after a step that did not pass. A repeated call changes nothing.
 
@@ -140,7 +139,7 @@ def rollback_step(
     return None
 
 
-def _roll_back_champion(client: MlflowClient, settings: Settings, version: str, record: RolloutRecord) -> str | None:
+def _roll_back_champion(client: ModelClient, settings: Settings, version: str, record: RolloutRecord) -> str | None:
     """Roll back to the previous champion; the flow run name from the record makes a repeated call a no-op."""
     run = f"{ACTOR} {record.started_at.isoformat()}"
     cause = RollbackCause(who=ACTOR, why=record.why, when=record.when, flow_run=run)

@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, parse_events
-from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
+from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import WATCH, RolloutStep, next_step, settings_of, stop_record
+from holdfast.training.mlflow_client import ModelClient
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class NoPendingRollout:
 
 
 def find_next_rollout(
-    client: MlflowClient, version: str | None = None, rules: RolloutSettings | None = None
+    client: ModelClient, version: str | None = None, rules: RolloutSettings | None = None
 ) -> PendingRollout | NoPendingRollout:
     """Find the next rollout; unfinished ones come first.
 
@@ -96,7 +95,7 @@ def find_next_rollout(
     champion = get_champion_version(client)
     number = str(get_version(client, version).version) if version else get_challenger_version(client)
     if number is None:
-        return NoPendingRollout(f"{MODEL_NAME} has no {CHALLENGER}: there is nothing to roll out.")
+        return NoPendingRollout(f"{client.model_name} has no {CHALLENGER}: there is nothing to roll out.")
     if number == champion:
         return NoPendingRollout(f"Version {number} is the {CHAMPION} already.")
     ended, gates = RolloutRecord.load(client, number), GatesRecord.load(client, number)
@@ -113,7 +112,7 @@ def find_next_rollout(
         return NoPendingRollout(str(refused))
 
 
-def _unfinished(client: MlflowClient) -> PendingRollout | None:
+def _unfinished(client: ModelClient) -> PendingRollout | None:
     """Find the oldest rollout that has not ended, or whose end has no event."""
     found: list[tuple[datetime, PendingRollout]] = []
     for item in list_versions(client):
@@ -126,7 +125,7 @@ def _unfinished(client: MlflowClient) -> PendingRollout | None:
 
 
 def describe_pending_approval(
-    client: MlflowClient,
+    client: ModelClient,
     pending: PendingRollout,
     needs_approval: bool,
     requested: str | None,
@@ -160,9 +159,9 @@ def describe_pending_approval(
     if approval is None:
         return None
     if approval.status == "waiting":
-        return describe_rejection(pending.version, approval)
+        return describe_rejection(client.model_name, pending.version, approval)
     if requested or not needs_approval or not is_named:
-        raise ApprovalRefusedError(describe_rejection(pending.version, approval))
+        raise ApprovalRefusedError(describe_rejection(client.model_name, pending.version, approval))
     return None
 
 
@@ -179,7 +178,7 @@ def _describe_superseded(version: str, requested: str) -> str:
     )
 
 
-def interruption_reason(client: MlflowClient, version: str, record: RolloutRecord) -> str | None:
+def interruption_reason(client: ModelClient, version: str, record: RolloutRecord) -> str | None:
     """Describe the change of the aliases that interrupts a rollout.
 
     Args:

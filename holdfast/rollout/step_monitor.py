@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
@@ -24,6 +23,7 @@ from holdfast.rollout.rollout_selection import interruption_reason
 from holdfast.rollout.service_metrics import ServiceState
 from holdfast.rollout.step_verdict import StepObservation, StepVerdict, evaluate_step
 from holdfast.rollout.steps import settings_of, step_of
+from holdfast.training.mlflow_client import ModelClient
 
 _LOG = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class StepMonitor:
 
     def __init__(
         self,
-        client: MlflowClient,
+        client: ModelClient,
         settings: Settings,
         version: str,
         record: RolloutRecord,

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from datetime import datetime
 
-from mlflow import MlflowClient
-
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
@@ -16,12 +14,13 @@ from holdfast.rollout.rollout_selection import PendingRollout, interruption_reas
 from holdfast.rollout.service_metrics import ServiceState, select_counters
 from holdfast.rollout.step_monitor import StepDependencies, StepMonitor, StepResult
 from holdfast.rollout.steps import RolloutStep, step_of, stop_record
+from holdfast.training.mlflow_client import ModelClient
 
 _MAX_CLOCK_SKEW_SECONDS = 30.0
 
 
 def run_step(
-    client: MlflowClient, settings: Settings, pending: PendingRollout, dependencies: StepDependencies
+    client: ModelClient, settings: Settings, pending: PendingRollout, dependencies: StepDependencies
 ) -> StepResult:
     """Begin or resume a step, and monitor it to its end; :func:`holdfast.rollout.notifications.finish_step` acts on it.
 
@@ -62,7 +61,7 @@ def run_step(
 
 
 def _find_resumable_record(
-    client: MlflowClient, pending: PendingRollout, step: RolloutStep, flow_run: str
+    client: ModelClient, pending: PendingRollout, step: RolloutStep, flow_run: str
 ) -> RolloutRecord | None:
     """Return the record that an earlier attempt of this flow run, or of this rollout, wrote for the step."""
     latest = RolloutRecord.load(client, pending.version)

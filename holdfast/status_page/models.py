@@ -12,7 +12,7 @@ from holdfast.status_page.status_models import ChallengerStatus, ChampionStatus,
 from holdfast.training.evaluation_report import METRIC_LABELS
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from holdfast.training.mlflow_client import ModelClient
 
 _TEST_METRICS = ("roc_auc", "brier", "ece")
 
@@ -44,9 +44,9 @@ def load_models(settings: Settings, endpoints: EndpointSettings) -> ModelStatus:
 
 
 def _champion(
-    client: "MlflowClient", endpoints: EndpointSettings, version: str, since: datetime | None
+    client: "ModelClient", endpoints: EndpointSettings, version: str, since: datetime | None
 ) -> ChampionStatus:
-    registered = client.get_model_version(MODEL_NAME, version)
+    registered = client.get_model_version(client.model_name, version)
     gates = GatesRecord.from_tags(registered.tags, version)
     return ChampionStatus(
         version=version,
@@ -58,8 +58,8 @@ def _champion(
     )
 
 
-def _challenger(client: "MlflowClient", endpoints: EndpointSettings, version: str) -> ChallengerStatus:
-    tags = client.get_model_version(MODEL_NAME, version).tags
+def _challenger(client: "ModelClient", endpoints: EndpointSettings, version: str) -> ChallengerStatus:
+    tags = client.get_model_version(client.model_name, version).tags
     traffic = TrafficRecord.from_tags(tags, version)
     until = f", until {traffic.until:%Y-%m-%d %H:%M} UTC" if traffic and traffic.until else ""
     return ChallengerStatus(
@@ -75,7 +75,7 @@ def _rollout(tags: dict[str, str], version: str) -> str:
     return f"{record.summary} ({record.when:%Y-%m-%d %H:%M} UTC)" if record else ""
 
 
-def _test_metrics(client: "MlflowClient", run_id: str | None) -> list[MetricInterval]:
+def _test_metrics(client: "ModelClient", run_id: str | None) -> list[MetricInterval]:
     """Read the test metrics that the run has."""
     values = client.get_run(run_id).data.metrics if run_id else {}
     names = {metric: f"test.model.{metric}" for metric in _TEST_METRICS}

@@ -21,7 +21,13 @@ _NEW_CATEGORY = 0.5  # the code of no text
 
 
 def build_contract(
-    settings: Settings, recipe: Recipe, fitted: TrainingSet, fingerprint: dict[str, str], model: Any, sha256: str
+    settings: Settings,
+    recipe: Recipe,
+    fitted: TrainingSet,
+    fingerprint: dict[str, str],
+    model: Any,
+    sha256: str,
+    model_name: str = MODEL_NAME,
 ) -> ServedModel:
     """Build the serving contract of a fitted model.
 
@@ -32,6 +38,7 @@ def build_contract(
         fingerprint: Fingerprint of the definitions.
         model: Fitted model.
         sha256: Digest of the model's file.
+        model_name: Name of the registered model.
 
     Returns:
         Contract without a version, which only the registry assigns.
@@ -41,7 +48,7 @@ def build_contract(
     categorical = [column for column, feature in enumerate(fitted.inputs) if feature.is_categorical]
     reference = typical_inputs(latest, categorical)
     return ServedModel(
-        model_name=MODEL_NAME,
+        model_name=model_name,
         model_version="",
         feature_service=FEATURE_SERVICE,
         inputs=[feature.name for feature in fitted.inputs],

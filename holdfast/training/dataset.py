@@ -23,7 +23,7 @@ from feature_repo.transformations import known_rows
 from holdfast.core.types import Bools, Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.historical_features import join_features, join_unserved_features
-from holdfast.feature_store.schemas import Labels
+from holdfast.feature_store.schemas import Labels, SpendLabels
 from holdfast.feature_store.snapshots import NoDataError, build_snapshots
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.ingestion.tables import scan_table
@@ -92,6 +92,7 @@ class TrainingSet:
         keys: Columns customer_id and cutoff.
         x: Inputs, shape (rows, inputs).
         y: True for churn, shape (rows,).
+        target: Outcome of a regression, shape (rows,); None for a classification.
         inputs: Features in the order of the columns of ``x``.
         other_features: Features that the model does not read but simple models, customer groups or behavioral tests do:
             name to values, shape (rows,).
@@ -108,6 +109,7 @@ class TrainingSet:
     terms: LabelTerms = field(default_factory=LabelTerms)
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     other_features: Mapping[str, Floats] = field(default_factory=dict)
+    target: Floats | None = None
 
     @property
     def feature_names(self) -> list[str]:
@@ -142,6 +144,7 @@ class TrainingSet:
             keys=self.keys.iloc[rows].reset_index(drop=True),
             x=self.x[rows],
             y=self.y[rows],
+            target=None if self.target is None else self.target[rows],
             other_features={name: values[rows] for name, values in self.other_features.items()},
         )
 
@@ -182,7 +185,8 @@ class TrainingSet:
             f"{cutoff.isoformat()} {len(history.age)} ".encode() + np.concatenate(history).tobytes()
             for cutoff, history in sorted(self.histories.items())
         )
-        parts = {"rows": rows, "labels": self.y.tobytes(), "histories": histories}
+        labels = self.y.tobytes() + (b"" if self.target is None else self.target.tobytes())
+        parts = {"rows": rows, "labels": labels, "histories": histories}
         parts |= {name: x.tobytes() for name, x in columns.items()}
         return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
 
@@ -317,7 +321,8 @@ def assemble_training_set(
         name: encode_categories(column.to_pylist()) if name in texts else column.to_numpy().astype(np.float64)
         for name, column in other_columns.items()
     }
-    return TrainingSet(keys, x, churned, inputs, histories, label, texts, other_features)
+    target = labels["spend"].to_numpy(dtype=np.float64) if "spend" in labels else None
+    return TrainingSet(keys, x, churned, inputs, histories, label, texts, other_features, target)
 
 
 def build_training_set(
@@ -362,4 +367,5 @@ def _labels(
     labels = query_labels(connection, label, scan_label_tables(connection, settings, label, as_of, known_at), cutoffs)
     frame = connection.to_pandas(labels.order_by("cutoff", "customer_id"))
     connection.disconnect()
-    return Labels.validate(frame, lazy=True)
+    schema = SpendLabels if "spend" in frame else Labels
+    return schema.validate(frame, lazy=True)

@@ -1,6 +1,6 @@
 """Evaluation of a fitted model on the test period, compared with the baselines."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -193,6 +193,24 @@ def _evaluate_months(
     return months
 
 
+def slice_masks(group: Slice, test: TrainingSet) -> Iterator[tuple[str, Bools]]:
+    """Iterate over the groups of a slice that have rows.
+
+    Args:
+        group: The slice.
+        test: Rows with the feature of the slice.
+
+    Yields:
+        Label of a group and its rows, shape (rows,).
+    """
+    numbers, labels = _assign_groups(group, test.column(group.feature)), group.labels
+    if group.by_category:
+        numbers, labels = _assign_categories(group.feature, test)
+    for number, label in enumerate([*labels, _UNKNOWN_GROUP]):
+        if (rows := numbers == number).any():
+            yield label, rows
+
+
 def _assign_groups(group: Slice, values: Floats) -> npt.NDArray[np.intp]:
     """Assign rows to the groups of a slice; rows without a value form an additional last group."""
     known = ~np.isnan(values)
@@ -216,14 +234,8 @@ def _evaluate_slice(
 ) -> list[SliceResult]:
     """Evaluate a model in each group of customers that has rows, beside the best simple model of the group."""
     overall_value = float(roc_auc_score(test.y, scores["model"]))
-    numbers, labels = _assign_groups(group, test.column(group.feature)), group.labels
-    if group.by_category:
-        numbers, labels = _assign_categories(group.feature, test)
     results = []
-    for number, label in enumerate([*labels, _UNKNOWN_GROUP]):
-        rows = numbers == number
-        if not rows.any():
-            continue
+    for label, rows in slice_masks(group, test):
         churned, group_scores, drawn = test.y[rows], scores["model"][rows], bootstrap.subset(rows)
         roc_auc = gap = best_simple = behind_simple = None
         if 0 < churned.mean() < 1:

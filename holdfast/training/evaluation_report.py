@@ -237,6 +237,14 @@ class Evaluation(_Record):
     skipped_baselines: dict[str, str] = {}
     skipped_slices: list[str] = []
 
+    def headline(self) -> str:
+        """Describe the main results.
+
+        Returns:
+            One line, without a full stop.
+        """
+        return f"{self.chosen}; ROC-AUC {self.metrics['model']['roc_auc']}"
+
     def describe_skipped(self) -> list[str]:
         """Describe the baselines and slices that the definitions of the features do not allow.
 

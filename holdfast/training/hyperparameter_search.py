@@ -80,7 +80,12 @@ def open_search_storage(settings: Settings, key: str) -> Iterator[Path]:
 
 
 def search_families(
-    data: TrainingSet, folds: Sequence[FoldCutoffs], budget: SearchSettings, seed: int, storage: Path
+    data: TrainingSet,
+    folds: Sequence[FoldCutoffs],
+    budget: SearchSettings,
+    seed: int,
+    storage: Path,
+    candidates: Sequence[str] | None = None,
 ) -> Iterator[SearchTrial]:
     """Search the hyperparameters of every family, and resume an earlier, killed search.
 
@@ -93,11 +98,12 @@ def search_families(
         budget: Number of trials and time limit.
         seed: Seed of the sampler and the classifiers.
         storage: SQLite file with the state of the search.
+        candidates: Names of the families; all when None.
 
     Yields:
         Finished trials, those of the earlier search first.
     """
-    families = list_families(data)
+    families = list_families(data, candidates)
     studies = {family.name: _study(family, storage) for family in families}
     for name, study in studies.items():
         yield from (_convert_trial(name, trial) for trial in study.get_trials(deepcopy=False, states=_FINISHED))

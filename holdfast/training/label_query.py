@@ -16,7 +16,8 @@ from feature_repo.source_tables import SOURCE_TABLES
 from feature_repo.transformations import known_rows
 from holdfast.ingestion.kinds import KindName
 from holdfast.ingestion.tables import scan_table
-from holdfast.models.label import LabelDefinition, LabelTerms
+from holdfast.models.declaration import DeclarationError
+from holdfast.models.label import SETTINGS_LABEL, LabelDefinition, LabelTerms
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -35,6 +36,28 @@ def current_label(settings: Settings, build: LabelFunction | None = None) -> Lab
     terms = asdict(LabelTerms.of(settings))
     days = {name: value for name, value in terms.items() if name != "name"}
     return LabelDefinition(**terms, sql=label_sql(build or LABELS[settings.label], **days))
+
+
+def declared_label(settings: Settings, declared: str) -> LabelDefinition:
+    """Compile the label that the declaration of a model names.
+
+    Args:
+        settings: Settings with the label and its days.
+        declared: Name of a label, or ``churn`` for that of the settings.
+
+    Returns:
+        The label.
+
+    Raises:
+        DeclarationError: There is no such label.
+    """
+    if declared == SETTINGS_LABEL:
+        return current_label(settings)
+    if declared not in LABELS:
+        raise DeclarationError(f"There is no label {declared!r}: choose {SETTINGS_LABEL}, {', '.join(LABELS)}.")
+    terms = asdict(LabelTerms.of(settings, declared))
+    days = {name: value for name, value in terms.items() if name != "name"}
+    return LabelDefinition(**terms, sql=label_sql(LABELS[declared], **days))
 
 
 def label_tables(label: LabelTerms) -> tuple[KindName, ...]:

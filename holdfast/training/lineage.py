@@ -14,6 +14,7 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
 from feature_repo.timestamps import as_utc
 from holdfast.ingestion.batches import list_batches, select_used
+from holdfast.models.declaration import CHURN, load_declaration
 from holdfast.models.label import LabelName, LabelTerms
 from holdfast.training.numeric_environment import (
     NUMERIC_ENVIRONMENT,
@@ -43,6 +44,7 @@ class Lineage:
     """Inputs of a training run.
 
     Attributes:
+        model: Name of the model's declaration.
         batches: Ids of the batches that were used.
         fingerprint: Part of the feature and label definitions to its digest.
         settings: Training settings.
@@ -66,6 +68,7 @@ class Lineage:
     arithmetic: dict[str, Any] | None = None
     label: LabelName = "no_purchase"
     grace_days: int = 0
+    model: str = CHURN
 
     @property
     def terms(self) -> LabelTerms:
@@ -100,7 +103,12 @@ LINEAGE = TypeAdapter(Lineage)
 
 
 def build_lineage(
-    settings: Settings, training: TrainingSettings, fingerprint: dict[str, str], as_of: datetime, known_at: datetime
+    settings: Settings,
+    training: TrainingSettings,
+    fingerprint: dict[str, str],
+    as_of: datetime,
+    known_at: datetime,
+    model: str = CHURN,
 ) -> Lineage:
     """Build the lineage of a training run of this checkout.
 
@@ -110,17 +118,22 @@ def build_lineage(
         fingerprint: Fingerprint of the definitions.
         as_of: Time of the training.
         known_at: Latest arrival of the data.
+        model: Name of the model's declaration.
 
     Returns:
         Lineage.
     """
+    declaration = load_declaration(model)
+    is_regression = declaration.kind == "regression"
+    modules = _MODEL_MODULES + (("spend_models",) if is_regression else ())
     files = [
         *sorted((ROOT / "holdfast" / "training").glob("*.py")),
+        *(sorted((ROOT / "holdfast" / "training" / "regression").glob("*.py")) if is_regression else []),
         ROOT / "flows" / "train.py",
         ROOT / "flows" / "_training.py",
-        *(ROOT / "holdfast" / "models" / f"{name}.py" for name in _MODEL_MODULES),
+        *(ROOT / "holdfast" / "models" / f"{name}.py" for name in modules),
     ]
-    terms = LabelTerms.of(settings)
+    terms = LabelTerms.of(settings, declaration.label)
     code = "\n".join(strip_formatting(path.read_text()) for path in files)
     return Lineage(
         as_of=as_of,
@@ -137,6 +150,7 @@ def build_lineage(
         python=platform.python_version(),
         git_commit=read_git_commit(),
         arithmetic=asdict(current_numeric_environment()),
+        model=model,
     )
 
 

@@ -9,9 +9,9 @@ from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
 
-EXPERIMENT = "holdfast-churn"
+EXPERIMENT = MODEL_NAME
 UNKNOWN_VERSION = (
-    f"{MODEL_NAME} has no version {{version}}. Run `python -m flows.train` first, or open the registry with `make up`."
+    "{model} has no version {version}. Run `python -m flows.train` first, or open the registry with `make up`."
 )
 
 
@@ -19,11 +19,25 @@ class UnknownVersionError(HoldfastError):
     """A version that the registry does not have."""
 
 
-def open_registry(settings: Settings) -> MlflowClient:
+class ModelClient(MlflowClient):
+    """MLflow's client, bound to one registered model: versions and aliases are those of the model.
+
+    Args:
+        uri: Tracking URI, also of the registry.
+        model_name: Name of the registered model, which is also that of its experiment.
+    """
+
+    def __init__(self, uri: str, model_name: str = MODEL_NAME) -> None:
+        super().__init__(uri, registry_uri=uri)
+        self.model_name = model_name
+
+
+def open_registry(settings: Settings, model_name: str = MODEL_NAME) -> ModelClient:
     """Open MLflow's client of an existing registry; nothing is created.
 
     Args:
         settings: Settings with the tracking URI.
+        model_name: Name of the registered model.
 
     Returns:
         The client.
@@ -33,17 +47,18 @@ def open_registry(settings: Settings) -> MlflowClient:
     """
     uri = settings.mlflow_tracking_uri
     if (database := sqlite_path(uri)) is not None and not database.is_file():
-        raise UnknownVersionError(UNKNOWN_VERSION.format(version="at all"))
-    return _connect(uri)
+        raise UnknownVersionError(UNKNOWN_VERSION.format(model=model_name, version="at all"))
+    return _connect(uri, model_name)
 
 
-def open_tracking(settings: Settings) -> MlflowClient:
+def open_tracking(settings: Settings, model_name: str = MODEL_NAME) -> ModelClient:
     """Open MLflow's client; the first use creates the embedded database and the experiment, which becomes active.
 
     A lock allows one process at a time: MLflow's migrations fail when two processes create the database together.
 
     Args:
         settings: Settings with the tracking URI and the data folder.
+        model_name: Name of the registered model.
 
     Returns:
         The client.
@@ -51,14 +66,14 @@ def open_tracking(settings: Settings) -> MlflowClient:
     uri = settings.mlflow_tracking_uri
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.mlflow / "setup.lock"):
-        client = _connect(uri)
-        if client.get_experiment_by_name(EXPERIMENT) is None:
+        client = _connect(uri, model_name)
+        if client.get_experiment_by_name(model_name) is None:
             artifacts = (settings.mlflow / "artifacts").as_uri() if sqlite_path(uri) else None
-            client.create_experiment(EXPERIMENT, artifact_location=artifacts)
-    mlflow.set_experiment(EXPERIMENT)
+            client.create_experiment(model_name, artifact_location=artifacts)
+    mlflow.set_experiment(model_name)
     return client
 
 
-def _connect(uri: str) -> MlflowClient:
+def _connect(uri: str, model_name: str) -> ModelClient:
     mlflow.set_tracking_uri(uri)  # of the process, for MLflow's functions without a client
-    return MlflowClient(uri, registry_uri=uri)
+    return ModelClient(uri, model_name)

@@ -9,19 +9,20 @@ from typing import Any
 
 import mlflow
 from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
-from holdfast.models.contract import AS_OF_TAG, MODEL_NAME, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.contract import AS_OF_TAG, SERVED_MODEL_TAG, ServedModel
+from holdfast.models.declaration import declared_name, load_declaration
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
-from holdfast.training.mlflow_client import EXPERIMENT
+from holdfast.training.mlflow_client import ModelClient
+from holdfast.training.regression.report import RegressionEvaluation
 
 _TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
@@ -51,7 +52,7 @@ def training_lock(settings: Settings) -> FileLock:
     return FileLock(settings.mlflow / "train.lock")
 
 
-def find_trained_version(client: MlflowClient, lineage: Lineage) -> TrainedVersion | None:
+def find_trained_version(client: ModelClient, lineage: Lineage) -> TrainedVersion | None:
     """Find the version of an earlier training with the same key.
 
     Args:
@@ -61,11 +62,12 @@ def find_trained_version(client: MlflowClient, lineage: Lineage) -> TrainedVersi
     Returns:
         Version and run; None without such a training.
     """
-    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.`{_TRAINING_KEY_TAG}` = '{lineage.key}'")
+    query = f"name = '{client.model_name}' and tags.`{_TRAINING_KEY_TAG}` = '{lineage.key}'"
+    found = client.search_model_versions(query)
     return TrainedVersion(str(found[0].version), str(found[0].run_id)) if found else None
 
 
-def close_orphaned_runs(client: MlflowClient, settings: Settings) -> None:
+def close_orphaned_runs(client: ModelClient, settings: Settings) -> None:
     """End the RUNNING runs of killed trainings of this data folder. The caller holds the training lock.
 
     A run with a registered version becomes FINISHED, any other run KILLED.
@@ -80,7 +82,7 @@ def close_orphaned_runs(client: MlflowClient, settings: Settings) -> None:
 
 
 @contextmanager
-def training_run(client: MlflowClient, settings: Settings, lineage: Lineage) -> Iterator[str]:
+def training_run(client: ModelClient, settings: Settings, lineage: Lineage) -> Iterator[str]:
     """Open the parent run of a training, or resume the run of an interrupted training of this data folder.
 
     The run ends FAILED when the body raises. An uninterrupted training logs its processor time as
@@ -115,7 +117,7 @@ class TrialLog:
         parent: Run id of the training.
     """
 
-    def __init__(self, client: MlflowClient, parent: str) -> None:
+    def __init__(self, client: ModelClient, parent: str) -> None:
         self._client, self._parent = client, parent
         run = client.get_run(parent)
         self._experiment, self._workspace = run.info.experiment_id, run.data.tags[_WORKSPACE]
@@ -153,7 +155,7 @@ class TrialLog:
         self._logged.add(key)
 
 
-def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
+def read_evaluation(client: ModelClient, run_id: str) -> Evaluation:
     """Read the evaluation of a training run.
 
     Args:
@@ -166,8 +168,23 @@ def read_evaluation(client: MlflowClient, run_id: str) -> Evaluation:
     return Evaluation.model_validate_json(read_file(client, run_id, EVALUATION_FILE))
 
 
+def read_model_evaluation(client: ModelClient, run_id: str) -> Evaluation | RegressionEvaluation:
+    """Read the evaluation of a training run, by the kind of the model.
+
+    Args:
+        client: Tracking client, bound to the model.
+        run_id: Run id of the training.
+
+    Returns:
+        Evaluation.
+    """
+    content = read_file(client, run_id, EVALUATION_FILE)
+    is_regression = load_declaration(declared_name(client.model_name)).kind == "regression"
+    return (RegressionEvaluation if is_regression else Evaluation).model_validate_json(content)
+
+
 def register_version(
-    client: MlflowClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
+    client: ModelClient, model_info: Any, run_id: str, served: ServedModel, lineage: Lineage, description: str
 ) -> TrainedVersion:
     """Register a model version together with the tags that serving and lineage need.
 
@@ -183,8 +200,8 @@ def register_version(
         Version and run.
     """
     # The caller holds the training lock, so no other process creates the model in between.
-    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
-        client.create_registered_model(MODEL_NAME, description="Probability that a customer churns.")
+    if not client.search_registered_models(f"name = '{client.model_name}'"):
+        client.create_registered_model(client.model_name, description=load_declaration(lineage.model).description)
     tags = {
         SERVED_MODEL_TAG: served.model_dump_json(),
         _TRAINING_KEY_TAG: lineage.key,
@@ -196,7 +213,7 @@ def register_version(
         **{f"holdfast.fingerprint.{part}": value for part, value in lineage.fingerprint.items()},
     }
     created: ModelVersion = client.create_model_version(
-        MODEL_NAME,
+        client.model_name,
         source=model_info.model_uri,
         run_id=run_id,
         tags=tags,
@@ -206,8 +223,8 @@ def register_version(
     return TrainedVersion(str(created.version), run_id)
 
 
-def _runs(client: MlflowClient, query: str) -> list[Run]:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+def _runs(client: ModelClient, query: str) -> list[Run]:
+    experiment = client.get_experiment_by_name(client.model_name)
     assert experiment is not None  # created by open_tracking
     return list(
         client.search_runs([experiment.experiment_id], query, ViewType.ACTIVE_ONLY, 1000, ["attributes.start_time ASC"])

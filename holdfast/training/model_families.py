@@ -3,7 +3,7 @@
 Each family has exact contributions, so that the reason codes of a prediction are exact (docs/decisions/0006).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.additive_terms import arcsinh_inputs
 from holdfast.models.purchase_models import PURCHASE_INPUTS, BgNbdModel, ParetoNbdModel, PurchaseModel
@@ -218,18 +219,29 @@ def find_family(name: str) -> Family:
     return _CONSTANT if name == BASE_RATE else FAMILIES[name]
 
 
-def list_families(data: TrainingSet) -> list[Family]:
+class UnknownFamilyError(HoldfastError):
+    """Name of a model family that does not exist."""
+
+
+def list_families(data: TrainingSet, candidates: Sequence[str] | None = None) -> list[Family]:
     """List the families that can be fitted on a training set, simplest first.
 
     Args:
         data: Training set.
+        candidates: Names of the families; all when None.
 
     Returns:
         Families; purchase models only for a label of purchases, with the history and the inputs of such a model.
+
+    Raises:
+        UnknownFamilyError: A candidate is no family.
     """
+    names = list(FAMILIES) if candidates is None else candidates
+    if unknown := [name for name in names if name not in FAMILIES]:
+        raise UnknownFamilyError(f"There is no model family {unknown[0]!r}: choose of {', '.join(FAMILIES)}.")
     has_inputs = {feature.name for feature in data.inputs} >= set(PURCHASE_INPUTS)
     is_usable = bool(data.histories) and has_inputs and not data.terms.has_subscriptions
-    found = [family for family in FAMILIES.values() if is_usable or not family.uses_history]
+    found = [family for family in map(FAMILIES.__getitem__, names) if is_usable or not family.uses_history]
     return sorted(found, key=lambda family: family.complexity)
 
 

@@ -109,7 +109,7 @@ def choose_model(
         result = _measure_folds(folds, training)
     else:
         constant = training.family == BASE_RATE
-        families = [find_family(BASE_RATE)] if constant else list_families(data)
+        families = [find_family(BASE_RATE)] if constant else list_families(data, training.candidates)
         best = best or [default_trial(family) for family in families]
         reason = (
             "One probability for all customers, by request."

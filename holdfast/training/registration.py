@@ -23,7 +23,8 @@ from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.history_extent import read_extent
-from holdfast.models.contract import MODEL_NAME, TRUSTED_TYPES
+from holdfast.models.contract import TRUSTED_TYPES
+from holdfast.models.declaration import registered_name
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training import mlflow_tracking
 from holdfast.training.baselines import score_baselines
@@ -64,7 +65,7 @@ class EvaluatedVersion:
         notes = [evaluation.served.reason] if evaluation.served else []
         notes += [*evaluation.search_notes, *evaluation.history_notes, *evaluation.describe_skipped()]
         return (
-            f"**{MODEL_NAME} version {self.registered.version}**: {evaluation.chosen}. "
+            f"**{registered_name(lineage.model)} version {self.registered.version}**: {evaluation.chosen}. "
             f"{evaluation.reason}\n\nCalibration: {evaluation.calibration}. "
             f"{evaluation.calibration_reason}\n\n{' '.join(notes)}\n\nMLflow run `{self.registered.run_id}`. Known at "
             f"{lineage.known_at:%Y-%m-%d %H:%M} UTC, {format_count(len(lineage.batches), 'batch')}."
@@ -113,17 +114,18 @@ def evaluate_and_register(
     figures = plot_evaluation(test, scores, evaluation, training.value)
     for name, rows in {"development": development, "test": test, "refit": fitted}.items():
         if name in recipe.digests:
-            _log_dataset(rows, name, recipe.digests[name])
+            log_dataset(rows, name, recipe.digests[name])
     mlflow.log_metrics({"training_rows": len(fitted.y), "test_rows": len(test.y)})
     _log_evaluation(recipe, evaluation)
     _log_predictions(test, scores | ({SERVED: predict_churn(model, test.x)} if served.refitted else {}))
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png")
-    client, logged = open_tracking(settings), _log_model(model, fitted)
+    name, predicted = registered_name(lineage.model), model.predict_proba(fitted.x[:5])
+    client, logged = open_tracking(settings, name), log_skops_model(model, fitted, predicted, "predict_proba")
     # As downloaded: the service loads no other file, even if the artifact store is overwritten.
     content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
     digest = hashlib.sha256(content).hexdigest()
-    contract = build_contract(settings, recipe, fitted, lineage.fingerprint, model, digest)
+    contract = build_contract(settings, recipe, fitted, lineage.fingerprint, model, digest, name)
     roc_auc = evaluation.metrics["model"]["roc_auc"]
     description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason} {served.reason}"
     with features_lock(settings):  # a retirement waits, and then finds that the new version needs its definitions
@@ -132,8 +134,14 @@ def evaluate_and_register(
     return EvaluatedVersion(registered, evaluation, figures)
 
 
-def _log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
-    """Log a data set of the active run: five rows as a sample, the digest of all rows."""
+def log_dataset(data: TrainingSet, context: str, digests: Mapping[str, str]) -> None:
+    """Log a data set of the active run: five rows as a sample, the digest of all rows.
+
+    Args:
+        data: Rows.
+        context: Use of the rows.
+        digests: Digest of each part of the rows.
+    """
     frame = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
     mlflow.log_input(from_pandas(frame, name=f"{context} rows", digest=_dataset_digest(digests)), context=context)
 
@@ -143,14 +151,24 @@ def _dataset_digest(digests: Mapping[str, str]) -> str:
     return sha256(json.dumps(dict(digests), sort_keys=True))[:32]
 
 
-def _log_model(model: BaseEstimator, data: TrainingSet) -> Any:
-    """Log a model to the active run as skops, never pickle, with its signature."""
+def log_skops_model(model: BaseEstimator, data: TrainingSet, predicted: Floats, function: str) -> Any:
+    """Log a model to the active run as skops, never pickle, with its signature.
+
+    Args:
+        model: Fitted model.
+        data: Rows on which the model was fitted.
+        predicted: Predictions of the first five rows.
+        function: Function of the model that predicts.
+
+    Returns:
+        MLflow's model info.
+    """
     sample = pd.DataFrame(data.x[:5], columns=[feature.name for feature in data.inputs])
     return mlflow.sklearn.log_model(
         model,
         name="model",
-        signature=infer_signature(sample, model.predict_proba(data.x[:5])),
-        pyfunc_predict_fn="predict_proba",
+        signature=infer_signature(sample, predicted),
+        pyfunc_predict_fn=function,
         serialization_format="skops",
         skops_trusted_types=TRUSTED_TYPES,
         pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],

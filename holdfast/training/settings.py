@@ -95,6 +95,9 @@ class TrainingSettings(BaseModel):
     family: Literal["best", "base_rate"] = Field(
         default="best", description="best searches a model; base_rate is one probability for all customers."
     )
+    candidates: list[str] | None = Field(
+        default=None, description="Model families that compete; those of the model's declaration when left out."
+    )
     max_cutoffs: int = Field(default=36, ge=2, description="Maximum number of cut-offs; the latest are used.")
     search: SearchSettings = Field(default=SearchSettings(), description="Budget of the hyperparameter search.")
     calibration: Literal["auto"] | Calibration = Field(
@@ -114,3 +117,14 @@ class TrainingSettings(BaseModel):
     )
     resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind each 95% interval.")
     seed: int = Field(default=0, description="Seed of the search, the candidates and the bootstrap.")
+
+    def with_candidates(self, candidates: list[str]) -> Self:
+        """Fill in the declared candidates, unless the settings name some.
+
+        Args:
+            candidates: Candidates of the model's declaration.
+
+        Returns:
+            The settings.
+        """
+        return self if self.candidates is not None else self.model_copy(update={"candidates": candidates})

@@ -132,11 +132,11 @@ def copy_empty_database(folder: Path) -> None:
 
 def make_registry(folder: Path, uri: str = "") -> Registry:
     """Create an empty registry in a database under ``folder``, or on the server at ``uri``."""
-    from mlflow import MlflowClient
+    from holdfast.training.mlflow_client import ModelClient
 
     if not uri:
         copy_empty_database(folder)
-    client = MlflowClient(uri or f"sqlite:///{folder / 'mlflow.db'}", registry_uri=uri or None)
+    client = ModelClient(uri or f"sqlite:///{folder / 'mlflow.db'}")
     artifacts = folder / "artifacts"
     client.create_experiment("models", artifact_location=None if uri else artifacts.as_uri())
     client.create_registered_model(MODEL_NAME)

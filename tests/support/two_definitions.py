@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow import MlflowClient
 from starlette.testclient import TestClient
 
 from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
+from holdfast.training.mlflow_client import ModelClient
 from services.models.served_models import ServedModels
 from tests.support.definition_versions import materialize_version, only_version, register_changed
 from tests.support.redis_server import temporary_redis
@@ -115,7 +115,7 @@ def copy_two_definitions(built: TwoDefinitions, folder: Path, online_store: str)
     """Copy a data folder with two versions, with the online values in "sqlite" or "redis"."""
     data = Path(shutil.copytree(built.data, folder / "data"))
     uri = f"sqlite:///{data / 'mlflow' / 'mlflow.db'}"
-    registry = Registry(MlflowClient(uri, registry_uri=uri), uri, built.registry.artifacts)
+    registry = Registry(ModelClient(uri), uri, built.registry.artifacts)
     with contextlib.ExitStack() as stack:
         found = replace(built, data=data, registry=registry)
         if online_store == "redis":

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
@@ -21,13 +20,13 @@ from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.categories import InputCategories
-from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.aging import OnDemandFunction, load_on_demand_functions
 from holdfast.monitoring.drift.psi import SCORE
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
+from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 
 # Column of the Parquet file and its values; "population" is the population at training.
@@ -59,7 +58,7 @@ class DriftReference:
     categories: Mapping[str, InputCategories] = field(default_factory=dict)
 
 
-def load_training_rows(client: MlflowClient, settings: Settings, version: str) -> TrainingSet:
+def load_training_rows(client: ModelClient, settings: Settings, version: str) -> TrainingSet:
     """Load the rows that a version was fitted on, joined again as known at its training, by its definitions and label.
 
     Args:
@@ -70,14 +69,14 @@ def load_training_rows(client: MlflowClient, settings: Settings, version: str) -
     Returns:
         The training set.
     """
-    registered = client.get_model_version(MODEL_NAME, version)
+    registered = client.get_model_version(client.model_name, version)
     recipe = Recipe.model_validate_json(read_file(client, str(registered.run_id), RECIPE_FILE))
     as_of, known_at = _read_times(registered.tags)
     contract = RegisteredVersion.from_mlflow(registered).contract()
     return build_training_set(settings, contract.definitions, recipe.shipped, as_of, known_at, label=contract.label)
 
 
-def load_reference(client: MlflowClient, settings: Settings, version: str) -> DriftReference:
+def load_reference(client: ModelClient, settings: Settings, version: str) -> DriftReference:
     """Load the reference data of a version.
 
     The data are joined once and stored as Parquet, so that they outlive the version's feature definitions.
@@ -95,7 +94,7 @@ def load_reference(client: MlflowClient, settings: Settings, version: str) -> Dr
         MissingVersionError: There are no stored data, and the version's feature definitions are not registered.
     """
     try:
-        found = client.get_model_version(MODEL_NAME, version)
+        found = client.get_model_version(client.model_name, version)
         registered = RegisteredVersion.from_mlflow(found)
         path = settings.monitoring / "reference" / f"{version}-{found.run_id}.parquet"
         if not path.exists():
@@ -109,7 +108,7 @@ def load_reference(client: MlflowClient, settings: Settings, version: str) -> Dr
         raise NoReferenceError(f"version {version} or its run is no longer in the registry") from error
 
 
-def _join(client: MlflowClient, settings: Settings, registered: RegisteredVersion) -> pd.DataFrame:
+def _join(client: ModelClient, settings: Settings, registered: RegisteredVersion) -> pd.DataFrame:
     contract = registered.contract()
     model = ScoringModel(RegistryClient(settings.mlflow_tracking_uri).download_and_load(contract))
     try:

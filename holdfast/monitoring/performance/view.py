@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.aliases import get_champion_version, read_contracts
 from holdfast.model_versions.champion_history import read_champion_history, read_training_times
-from holdfast.models.contract import MODEL_NAME, ServedModel, UnknownLabelError
+from holdfast.models.contract import ServedModel, UnknownLabelError
 from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.performance.cohort_performance import CohortPerformance, evaluate_cohorts
 from holdfast.monitoring.performance.cohorts import (
@@ -36,7 +35,7 @@ from holdfast.monitoring.window import Window
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import Evaluation, Interval
 from holdfast.training.level import find_level_warning
-from holdfast.training.mlflow_client import UnknownVersionError, open_registry
+from holdfast.training.mlflow_client import ModelClient, UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
 
 
@@ -82,7 +81,7 @@ def run_performance_view(settings: Settings, window: Window, rules: MonitorSetti
     )
 
 
-def _read_expected_performance(client: MlflowClient, champion: str | None) -> tuple[dict[str, Interval], list[str]]:
+def _read_expected_performance(client: ModelClient, champion: str | None) -> tuple[dict[str, Interval], list[str]]:
     """Read the metrics of the champion's test, and the bias to expect where the level is not known.
 
     A note has the warning about the level, or the reason why there are no metrics.
@@ -116,7 +115,7 @@ def _read_labels(
     return labels, notes
 
 
-def _build_report(client: MlflowClient, performance: list[CohortPerformance]) -> object | None:
+def _build_report(client: ModelClient, performance: list[CohortPerformance]) -> object | None:
     """Build Evidently's report of the latest matured cohort; None without one."""
     matured = [cohort for cohort in performance if cohort.status == "measured"]
     if not matured:
@@ -130,5 +129,5 @@ def _build_report(client: MlflowClient, performance: list[CohortPerformance]) ->
     return classification_report(latest, test)
 
 
-def _run_id(client: MlflowClient, version: str) -> str:
-    return str(client.get_model_version(MODEL_NAME, version).run_id)
+def _run_id(client: ModelClient, version: str) -> str:
+    return str(client.get_model_version(client.model_name, version).run_id)

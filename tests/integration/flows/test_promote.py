@@ -198,7 +198,7 @@ class TestResumedPromotion:
 
         settings = Settings.from_environment()
         monkeypatch.setattr(
-            asking, "refresh_model_cards", lambda _, *versions: self.cards.append(self.card(client, *versions))
+            asking, "refresh_model_cards", lambda _, *versions, model: self.cards.append(self.card(client, *versions))
         )
 
         monkeypatch.setattr(asking, "suspend_flow_run", answer)

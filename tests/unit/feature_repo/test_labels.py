@@ -55,7 +55,7 @@ RECENTLY = bought(CUTOFF - timedelta(days=10))
 
 
 @st.composite
-def _label_cases(draw: st.DrawFn) -> tuple[list[Transaction], list[datetime], int, int]:
+def label_cases(draw: st.DrawFn) -> tuple[list[Transaction], list[datetime], int, int]:
     """Transactions at and around the edges of up to three cut-offs, some of them given twice."""
     horizon_days, activity_days = draw(st.integers(1, 120)), draw(st.integers(1, 200))
     cutoffs = draw(st.lists(as_ofs, min_size=1, max_size=3))
@@ -79,13 +79,13 @@ LabelCase = tuple[list[Transaction], list[datetime], int, int]
 
 class TestChurnLabels:
     @EXAMPLES
-    @given(case=_label_cases())
+    @given(case=label_cases())
     def test_churn_labels_any_shop_equals_oracle(self, label: Label, case: LabelCase) -> None:
         expected = feature_oracle.churn_labels(*case)
         assert label(*case) == sorted((*key, churned) for key, churned in expected.items())
 
     @FEWER_EXAMPLES
-    @given(case=_label_cases(), data=st.data())
+    @given(case=label_cases(), data=st.data())
     def test_churn_labels_order_of_rows_and_cutoffs_has_no_effect(
         self, label: Label, case: LabelCase, data: st.DataObject
     ) -> None:

@@ -48,7 +48,7 @@ def test_record_tags_all_classes_unique() -> None:
 
 @pytest.mark.parametrize("text", ["", "passed", "{}", '{"verdict": "fine"}'])
 def test_from_tags_invalid_text_raises_naming_tag(text: str) -> None:
-    with pytest.raises(BadRecordError, match=r"holdfast\.gates of holdfast-churn version 3 is not a GatesRecord"):
+    with pytest.raises(BadRecordError, match=r"holdfast\.gates of version 3 is not a GatesRecord"):
         GatesRecord.from_tags({GatesRecord.TAG: text}, "3")
 
 
@@ -71,6 +71,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
+        self.model_name = "holdfast-churn"
 
     def get_model_version(self, *_: str) -> Any:
         return SimpleNamespace(tags=dict(self.tags))
@@ -114,7 +115,7 @@ class TestEvents:
 
     @pytest.mark.parametrize("text", ["", "{}", '"x"', "[1]", '[{"kind": "x", "record": {}}]'])
     def test_parse_events_invalid_text_raises_naming_tag(self, text: str) -> None:
-        with pytest.raises(BadRecordError, match=r"holdfast\.events of holdfast-churn version 3 is not a list"):
+        with pytest.raises(BadRecordError, match=r"holdfast\.events of version 3 is not a list"):
             parse_events({EVENTS_TAG: text}, "3")
 
     def test_save_one_record_event_has_kind_and_record(self, registry: Any) -> None:

@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "training_code": "another",
     "lock": "another",
     "python": "3.99",
+    "model": "another",
 }
 
 
@@ -72,6 +73,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "min_fit_cutoffs": 3,
     "min_history_days": 31,
     "family": "base_rate",
+    "candidates": ["logistic"],
     "max_cutoffs": 35,
     "search": {"trials": 11},
     "calibration": "none",

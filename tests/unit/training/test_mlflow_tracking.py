@@ -32,7 +32,7 @@ from holdfast.training.mlflow_tracking import (
     training_run,
 )
 from holdfast.training.recipe import RECIPE_FILE, Recipe
-from holdfast.training.registration import _log_dataset, _log_evaluation, _log_predictions
+from holdfast.training.registration import _log_evaluation, _log_predictions, log_dataset
 from holdfast.training.settings import TrainingSettings
 from tests.support.small_shop import join_process, start_process, use_data_folder
 from tests.support.training_sets import synthetic_training_set
@@ -305,16 +305,16 @@ class TestLogging:
         assert run.data.metrics["test.model.roc_auc.high"] == 0.8
         assert (run.data.tags["chosen"], run.data.tags["calibration"]) == ("logistic C=0.01", "none")
 
-    def test_log_dataset_changed_values_other_digest(self, settings: Settings, client: Any, lineage: Lineage) -> None:
+    def testlog_dataset_changed_values_other_digest(self, settings: Settings, client: Any, lineage: Lineage) -> None:
         """Other values of a feature change the digest, even for the same rows."""
         data = synthetic_training_set(customers=5, months=1)
         x = data.x.copy()
         x[-1, 0] += 1
         with training_run(client, settings, lineage) as run_id:
-            _log_dataset(data, "development", data.digests())
-            _log_dataset(replace(data, x=x), "changed", replace(data, x=x).digests())
-            _log_dataset(replace(data, y=~data.y), "other outcomes", replace(data, y=~data.y).digests())
-            _log_dataset(data, "the same", data.digests())
+            log_dataset(data, "development", data.digests())
+            log_dataset(replace(data, x=x), "changed", replace(data, x=x).digests())
+            log_dataset(replace(data, y=~data.y), "other outcomes", replace(data, y=~data.y).digests())
+            log_dataset(data, "the same", data.digests())
         inputs = {item.tags[0].value: item.dataset for item in client.get_run(run_id).inputs.dataset_inputs}
         digests = {context: dataset.digest for context, dataset in inputs.items()}
         assert inputs["development"].name == "development rows"

@@ -1,0 +1,170 @@
+"""Fit, test and registration of a regression."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.base import BaseEstimator
+
+from feature_repo.settings import Settings
+from holdfast.core.types import Floats
+from holdfast.feature_store.definition_versions import open_version
+from holdfast.feature_store.materialization import features_lock
+from holdfast.ingestion.history_extent import read_extent
+from holdfast.models.contract import PredictedExample, ServedModel
+from holdfast.models.declaration import load_declaration
+from holdfast.models.registry_client import RegistryClient
+from holdfast.training import mlflow_tracking
+from holdfast.training.category_encoding import name_categories
+from holdfast.training.contract_builder import build_example_rows, typical_inputs
+from holdfast.training.dataset import TrainingSet, find_labeled_cutoffs
+from holdfast.training.evaluation_report import EVALUATION_FILE
+from holdfast.training.label_query import declared_label
+from holdfast.training.lineage import Lineage
+from holdfast.training.mlflow_client import open_tracking
+from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, TrainedVersion
+from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.registration import log_dataset, log_skops_model
+from holdfast.training.regression.evaluation import evaluate_regression
+from holdfast.training.regression.families import predict_baselines
+from holdfast.training.regression.report import RegressionEvaluation
+from holdfast.training.regression.selection import RegressionChoice
+from holdfast.training.settings import TrainingSettings
+
+
+def evaluate_and_register_regression(
+    settings: Settings,
+    training: TrainingSettings,
+    lineage: Lineage,
+    choice: RegressionChoice,
+    data: TrainingSet,
+    run_id: str,
+) -> tuple[TrainedVersion, RegressionEvaluation]:
+    """Fit the chosen model on the development cut-offs, test it beside the baselines, and register it.
+
+    The tested model is registered: unlike that of a classification it is not fitted again after the test.
+
+    Args:
+        settings: Data folder and definition of the label.
+        training: Slices, resamples and seed.
+        lineage: What the training depends on.
+        choice: Family and hyperparameters chosen on the folds.
+        data: Labels and features at all cut-offs.
+        run_id: The active MLflow run.
+
+    Returns:
+        The registered version and its evaluation.
+
+    Raises:
+        RetiredVersionError: The version of the feature definitions was retired meanwhile; nothing is registered.
+    """
+    development, test = data.at_cutoffs(choice.split.development), data.at_cutoffs(choice.split.test)
+    model = choice.family.fit(choice.params, development, training.seed)
+    predictions = {"model": model.predict(test.x), **predict_baselines(development, test, training.seed)}
+    extent = read_extent(settings, lineage.known_at, lineage.as_of)
+    left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days)
+    notes = [*left_out.describe(), *(extent.describe_outliers() if extent else [])]
+    evaluation = evaluate_regression(predictions, development, test, choice, training, notes)
+    recipe = _build_recipe(choice, training, development, test)
+    for name, rows in {"development": development, "test": test}.items():
+        log_dataset(rows, name, recipe.digests[name])
+    mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)
+    mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
+    mlflow.log_figure(_plot_months(evaluation), "test_months.png")
+    mlflow.log_metrics(
+        {"training_rows": len(development.y), "test_rows": len(test.y)}
+        | {
+            f"test.{name}.{metric}": interval.value
+            for name, values in evaluation.metrics.items()
+            for metric, interval in values.items()
+            if np.isfinite(interval.value)
+        }
+    )
+    mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason})
+    _log_predictions(test, predictions)
+    declaration = load_declaration(lineage.model)
+    client = open_tracking(settings, declaration.registered_name)
+    logged = log_skops_model(model, development, model.predict(development.x[:5]), "predict")
+    content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
+    contract = _build_contract(settings, lineage, model, development, hashlib.sha256(content).hexdigest())
+    text = f"{evaluation.headline()}. {evaluation.reason}"
+    with features_lock(settings):  # a retirement waits, and then finds that the new version needs its definitions
+        open_version(settings, contract.definitions)
+        registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, text)
+    return registered, evaluation
+
+
+def _build_recipe(
+    choice: RegressionChoice, training: TrainingSettings, development: TrainingSet, test: TrainingSet
+) -> Recipe:
+    return Recipe(
+        family=choice.family.name,
+        params=choice.params,
+        calibration="none",
+        seed=training.seed,
+        threshold=0.0,
+        folds=choice.split.folds,
+        development=choice.split.development,
+        test=choice.split.test,
+        digests={"development": development.digests(), "test": test.digests()},
+    )
+
+
+def _build_contract(
+    settings: Settings, lineage: Lineage, model: BaseEstimator, fitted: TrainingSet, sha256: str
+) -> ServedModel:
+    declaration = load_declaration(lineage.model)
+    label = declared_label(settings, declaration.label)
+    latest = fitted.at_cutoffs([fitted.keys["cutoff"].max()]).x
+    categorical = [column for column, feature in enumerate(fitted.inputs) if feature.is_categorical]
+    reference = typical_inputs(latest, categorical)
+    rows = build_example_rows(reference, latest, categorical)
+    values = model.predict(np.array(rows, dtype=np.float64)).tolist()  # None becomes NaN
+    return ServedModel(
+        model_name=declaration.registered_name,
+        model_version="",
+        feature_service=declaration.feature_service,
+        inputs=[feature.name for feature in fitted.inputs],
+        reference=reference,
+        threshold=0.0,
+        label_name=label.name,
+        horizon_days=label.horizon_days,
+        activity_days=label.activity_days,
+        grace_days=label.grace_days,
+        label_sql=label.sql,
+        fingerprint=lineage.fingerprint,
+        model_sha256=sha256,
+        predicted_examples=[
+            PredictedExample(inputs=row, value=value)
+            for row, value in zip(rows, values, strict=True)
+            if np.isfinite(value)  # BG/NBD cannot predict rows without its inputs
+        ],
+        categories=name_categories(fitted),
+    )
+
+
+def _log_predictions(test: TrainingSet, predictions: Mapping[str, Floats]) -> None:
+    frame = test.keys.assign(churned=test.y, spend=test.target, **predictions)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PREDICTIONS_FILE
+        frame.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path))
+
+
+def _plot_months(evaluation: RegressionEvaluation) -> Figure:
+    from holdfast.core.plot_style import GREEN, LIGHT, style_axes
+
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    position = np.arange(len(evaluation.months))
+    axes.bar(position - 0.2, [item.observed for item in evaluation.months], 0.4, color=LIGHT, label="observed")
+    axes.bar(position + 0.2, [item.predicted for item in evaluation.months], 0.4, color=GREEN, label="predicted")
+    axes.set_xticks(position, [item.name for item in evaluation.months])
+    axes.set(title="Mean spend in the horizon by test cut-off", ylabel="currency of the transactions")
+    axes.legend(frameon=False)
+    style_axes(axes)
+    return figure
