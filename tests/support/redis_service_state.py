@@ -18,9 +18,11 @@ from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF, KNOWN_AT
 
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"
-PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
-
 _INSTALLATION = "test"
+PROFILE = {
+    "FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml"),
+    "HOLDFAST_INSTALLATION": _INSTALLATION,
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class RedisServiceState:
     @property
     def variables(self) -> dict[str, str]:
         """Return the settings of a service that reads from the server."""
-        return PROFILE | {"HOLDFAST_REDIS": self.server.connection_string, "HOLDFAST_INSTALLATION": _INSTALLATION}
+        return PROFILE | {"HOLDFAST_REDIS": self.server.connection_string}
 
     def serve(self, **variables: str) -> AbstractContextManager[TestClient]:
         """Serve in this process; the parameters are those of ``serve_in_process``."""

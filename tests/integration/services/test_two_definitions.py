@@ -204,8 +204,10 @@ def _remove_value(shop: TwoDefinitions, version: str, customer: str) -> None:
         from feast.infra.online_stores.helpers import _mmh3
         from redis import Redis
 
+        from tests.support.redis_service_state import entity_key
+
         host, port = shop.variables["HOLDFAST_REDIS"].split(",")[0].split(":")
-        key = entity_keys([customer])[0] + f"holdfast_{version}".encode()
+        key = entity_key(customer, version)
         assert Redis(host, int(port)).hdel(key, _mmh3("customer_purchase_history:total_amount"))
         return
     file = shop.data / "feast" / "versions" / version / "online_store.db"
