@@ -18,7 +18,7 @@ from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
 @pytest.mark.parametrize(
     "step",
-    ["holdfast.training.dataset.join_features", pytest.param("_log_model", marks=pytest.mark.long)],
+    ["holdfast.training.dataset.join_features", pytest.param("log_skops_model", marks=pytest.mark.long)],
     ids=["at the join", "after the test"],
 )
 def test_retirement_during_a_training_registers_no_model(
