@@ -15,6 +15,7 @@ from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig
+from holdfast.feast_stores.stored_functions import approve_sources
 from holdfast.models.categories import encode_categories
 from holdfast.models.contract import Feature
 from holdfast.online_features.read_plan import UnreadableServiceError
@@ -90,6 +91,7 @@ def store(tmp_path: Path) -> FeatureStore:
 def reader_of(store: FeatureStore, *views: Any, also: tuple[Any, ...] = ()) -> OnlineReader:
     entities, plain = [customer, shop, number], [item for item in (*views, *also) if isinstance(item, FeatureView)]
     computed = [item for item in views if not isinstance(item, FeatureView)]
+    approve_sources(item.feature_transformation.udf_string for item in computed)
     store.apply([*entities, *plain, *computed, FeatureService(name="service", features=list(views))])
     return OnlineReader(store, "service")
 

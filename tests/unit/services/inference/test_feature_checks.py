@@ -19,7 +19,7 @@ INPUTS = [Feature("activity", "recency_days", "Float64", False), Feature("histor
 
 
 def definitions() -> FeatureDefinitions:
-    """Two views with one input each; the first input is the recency."""
+    """Two views with one input each; the first input defines the active customers."""
     reader = SimpleNamespace(views=["activity", "history"], inputs=INPUTS, input_views=np.eye(2, dtype=bool))
     return FeatureDefinitions(
         registry_state=1,
@@ -30,7 +30,6 @@ def definitions() -> FeatureDefinitions:
         materialized_to=from_epoch_us(NOW),
         materialized_to_us=NOW,
         input_names=[item.name for item in INPUTS],
-        recency=0,
     )
 
 

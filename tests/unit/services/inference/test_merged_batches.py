@@ -6,15 +6,18 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from holdfast.models.label import RECENCY_FEATURE, LabelTerms
 from holdfast.online_features.reader import OnlineFeatures
 from services.inference.datatypes import BatchScores, ScoredRequests, VersionInputs, active_rows
 from services.inference.feature_checks import CheckedInputs, RejectedCustomer
 from services.inference.merged_batches import merge_batches
 from services.observability.stage_times import StageTimes
 
-CHAMPION, CHALLENGER = (SimpleNamespace(contract=SimpleNamespace(activity_days=days)) for days in (180, 90))
+CHAMPION, CHALLENGER = (
+    SimpleNamespace(contract=SimpleNamespace(terms=LabelTerms("no_purchase", 90, days))) for days in (180, 90)
+)
 MODELS = SimpleNamespace(champion=CHAMPION, challenger=CHALLENGER)
-OLD, NEW = SimpleNamespace(recency=0), SimpleNamespace(recency=0)
+OLD, NEW = (SimpleNamespace(input_names=[RECENCY_FEATURE]) for _ in range(2))
 REJECTED = RejectedCustomer("missing_feature", "missing")
 
 
