@@ -1,6 +1,7 @@
 """The flow: materialise, prove, and heal what was found broken."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from feast.protos.feast.types.Value_pb2 import Value
@@ -96,13 +97,16 @@ def test_features_broken_version_does_not_stop_the_other(flows_in_process: None,
 def test_features_broken_transformation_is_not_registered(
     flows_in_process: None, shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from feature_repo import data_sources
+    from feature_repo import feature_views
+    from feature_repo.snapshot_view import snapshot_digest
     from flows.features import features
 
     first = features(AS_OF - timedelta(days=1), KNOWN_AT).current.version
-    source = data_sources.recent_activity_snapshots
-    monkeypatch.setattr(source, "tags", source.tags | {"sql": "SELECT * FROM no_such_table"})
-    monkeypatch.setattr(source.file_options, "uri", source.file_options.uri + "0")
+    view, sql = feature_views.customer_recent_activity, "SELECT * FROM no_such_table"
+    source = view.batch_source
+    folder = Path(source.path).with_name(snapshot_digest(view, sql))
+    monkeypatch.setattr(source, "tags", source.tags | {"sql": sql})
+    monkeypatch.setattr(source.file_options, "uri", str(folder))
     with pytest.raises(Exception, match="no_such_table"):
         features(AS_OF, KNOWN_AT)
     assert list_versions(shop) == [first]

@@ -242,4 +242,4 @@ def test_readyz_without_recency_is_not_ready(service_data_copy: Path) -> None:
         for projection in service.feature_view_projections:
             projection.features = [item for item in projection.features if item.name != "days_since_last_purchase"]
         store.registry.apply_feature_service(service, store.project)
-        _assert_not_ready(client, "no days_since_last_purchase")
+        _assert_not_ready(client, "feature_service, inputs differ")
