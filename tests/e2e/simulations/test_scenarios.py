@@ -82,7 +82,7 @@ def assert_passed(run: SimulationRun) -> None:
     ("scenario", "options"),
     [
         pytest.param("price-change", ["--days", "4"], marks=FIRST),
-        pytest.param("redis-restart", ["--days", "2"], marks=SECOND),
+        pytest.param("redis-restart", ["--days", "2"], marks=FIRST),
     ],
 )
 def test_scenario_is_detected_in_time_without_lost_or_wrong_predictions(
