@@ -13,10 +13,14 @@ ADDED = "purchase_days_365d"
 REMOVED = "amount_180d"
 
 
+def version_files(data: Path) -> Path:
+    """Return the folder of the only version of the definitions in a data folder."""
+    (folder,) = (path for path in (data / "feast" / "versions").iterdir() if path.is_dir())
+    return folder
+
+
 def only_version(data: Path) -> str:
     """Return the id of the only version in a data folder."""
-    from tests.support.small_shop import version_files
-
     return version_files(data).name
 
 

@@ -22,8 +22,9 @@ from holdfast.feast_stores.installation import stored_project
 from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
+from tests.support.definition_versions import version_files
 from tests.support.redis_server import FaultyRedisServer, temporary_redis
-from tests.support.small_shop import AS_OF, build_features, copy_shop, registered_store, use_data_folder, version_files
+from tests.support.small_shop import AS_OF, build_features, copy_shop, registered_store, use_data_folder
 
 REDIS_PROFILE = {"FEAST_FS_YAML_FILE_PATH": str(FEATURE_REPO / "feature_store.redis.yaml")}
 HISTORY, ACTIVITY, RHYTHM = "customer_purchase_history", "customer_recent_activity", "customer_purchase_rhythm"

@@ -162,12 +162,6 @@ def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: dateti
     return snapshot
 
 
-def version_files(data: Path) -> Path:
-    """Return the folder of the only version of the definitions in a data folder."""
-    (folder,) = (path for path in (data / "feast" / "versions").iterdir() if path.is_dir())
-    return folder
-
-
 def registered_store(known_at: datetime | None = None) -> Any:
     """Open the store of the version of this checkout's definitions, which is registered before if it is not."""
     from holdfast.feast_stores.open_store import open_store

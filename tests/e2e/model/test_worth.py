@@ -60,7 +60,9 @@ def performances(main_job: MainJob, tmp_path_factory: pytest.TempPathFactory) ->
     """
     folder = tmp_path_factory.mktemp("worth")
     data, registry = folder / "data", make_registry(folder / "mlflow")
-    shutil.copytree(main_job.data, data, ignore=shutil.ignore_patterns("mlflow", "bentoml", "prefect", "scores"))
+    shutil.copytree(
+        main_job.data, data, ignore=shutil.ignore_patterns("mlflow", "bentoml", "prefect", "scores", "local")
+    )
     known_at = datetime.now(UTC)
     with use_data_folder(data, MLFLOW_TRACKING_URI=registry.uri, HOLDFAST_CLOCK=CDNOW_ENDS.isoformat()) as settings:
         offline = {}

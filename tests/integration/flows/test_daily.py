@@ -12,8 +12,9 @@ from holdfast.batch_scoring.scoring_run import unscored_days
 from holdfast.core.errors import IngestError
 from holdfast.feature_store.materialization import OnlineStoreNewerError
 from holdfast.ingestion.batches import list_batches
+from tests.support.definition_versions import version_files
 from tests.support.registered_versions import register_champion
-from tests.support.small_shop import AS_OF, MAPPING, use_data_folder, version_files
+from tests.support.small_shop import AS_OF, MAPPING, use_data_folder
 
 NEXT = AS_OF + timedelta(days=1)
 

@@ -16,6 +16,7 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.rollout.rollout_selection import PendingRollout, find_next_rollout
 from holdfast.training.mlflow_client import UnknownVersionError
 from holdfast.training.recipe import RECIPE_FILE
+from tests.support.definition_versions import version_files
 from tests.support.gate_evidence import good_evaluation, make_interval
 from tests.support.registered_versions import (
     LENIENT,
@@ -25,7 +26,6 @@ from tests.support.registered_versions import (
     register_version,
     run_gates,
 )
-from tests.support.small_shop import version_files
 
 
 def test_gates_passed_version_becomes_challenger_and_verdict_is_stored(client: Any) -> None:

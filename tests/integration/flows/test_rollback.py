@@ -142,7 +142,7 @@ def _killed_at(call: str, nth: int, flow_run: str) -> None:
     rollback("complaints")
 
 
-@pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 2)])
+@pytest.mark.parametrize(("call", "nth"), [("set_registered_model_alias", 1), ("set_model_version_tag", 3)])
 def test_rollback_repeated_flow_run_goes_back_once(
     registry_shop: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, call: str, nth: int
 ) -> None:

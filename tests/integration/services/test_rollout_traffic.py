@@ -16,7 +16,12 @@ import skops.io
 
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.prediction_log import read_predictions
-from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, set_challenger
+from holdfast.model_versions.aliases import (
+    get_challenger_version,
+    get_champion_version,
+    set_challenger,
+    set_champion,
+)
 from holdfast.model_versions.records import RollbackRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, TRUSTED_TYPES, ServedModel
 from holdfast.packaging.smoke_test import serve_bento
@@ -61,7 +66,7 @@ class Shop:
         """Serve a champion, and register a challenger that has passed its gates."""
         champion = self.version(seed)
         self.registry.set_alias(CHALLENGER, None)
-        self.registry.set_alias(CHAMPION, champion)
+        set_champion(self.client, champion)
         challenger = self.version(seed + 1, flipped)
         record_passed_gates(self.client, challenger, champion)
         set_challenger(self.client, challenger)

@@ -18,6 +18,7 @@ from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.sqlite_online_store import _UtcConnection
+from tests.support.definition_versions import version_files
 from tests.support.feature_oracle import microseconds
 from tests.support.main_job import environment_of, run
 from tests.support.small_shop import (
@@ -29,7 +30,6 @@ from tests.support.small_shop import (
     registered_store,
     start_process,
     use_data_folder,
-    version_files,
 )
 
 

@@ -18,9 +18,10 @@ from holdfast.feast_stores.redis_online_store import (
 )
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.online_features.reader import OnlineReader
+from tests.support.definition_versions import version_files
 from tests.support.online_stores import CUSTOMERS, HISTORY, REDIS_PROFILE, OnlineShop, connect_reader, online_shop
 from tests.support.redis_server import FaultyRedisServer
-from tests.support.small_shop import AS_OF, registered_store, version_files
+from tests.support.small_shop import AS_OF, registered_store
 
 NOW = epoch_us(AS_OF)
 SOME = CUSTOMERS[:40]

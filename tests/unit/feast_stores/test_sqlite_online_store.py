@@ -18,8 +18,9 @@ from feature_repo.timestamps import epoch_us
 from holdfast.feast_stores import sqlite_online_store
 from holdfast.feast_stores.open_store import open_store
 from holdfast.online_features.reader import OnlineReader
+from tests.support.definition_versions import version_files
 from tests.support.online_stores import CUSTOMERS, HISTORY, OnlineShop, online_shop
-from tests.support.small_shop import AS_OF, register_definitions, version_files
+from tests.support.small_shop import AS_OF, register_definitions
 
 NOW = epoch_us(AS_OF)
 LIMIT = 0.4

@@ -13,8 +13,9 @@ from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.materialization import materialize
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import build_snapshots, read_customers
+from tests.support.definition_versions import version_files
 from tests.support.edited_definitions import CHANGES, KEY_RENAMED, NOT_NULLABLE, UNREAD, Edits, edited_definitions
-from tests.support.small_shop import AS_OF, KNOWN_AT, register_definitions, version_files
+from tests.support.small_shop import AS_OF, KNOWN_AT, register_definitions
 
 
 def _read_files(settings: Settings) -> dict[Path, bytes]:

@@ -23,8 +23,9 @@ from holdfast.feature_store.feast_registry import apply_definitions, collect_def
 from holdfast.feature_store.materialization import materialize
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import build_snapshots, read_customers
+from tests.support.definition_versions import version_files
 from tests.support.edited_definitions import Edits, edited_definitions, new_view
-from tests.support.small_shop import AS_OF, KNOWN_AT, register_definitions, version_files
+from tests.support.small_shop import AS_OF, KNOWN_AT, register_definitions
 
 _NAMES = st.sampled_from(["a", "A", "b", "B", "as_of", "As_Of", "known_at", "as_of_us", "event_timestamp", "total"])
 

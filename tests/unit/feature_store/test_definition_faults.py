@@ -25,7 +25,8 @@ from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import build_snapshots, read_customers
 from holdfast.feature_store.version_retirement import retire_version
 from tests.support.definition_changes import change_function, change_window
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, join_process, start_process, version_files
+from tests.support.definition_versions import version_files
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, join_process, start_process
 
 
 def _count_mismatches(settings: Settings, version: str) -> int:

@@ -20,8 +20,9 @@ from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import build_snapshots, read_customers
 from holdfast.feature_store.version_retirement import retire_version
 from tests.support.definition_changes import change_function, change_limit, change_window, drop_feature
+from tests.support.definition_versions import version_files
 from tests.support.main_job import environment_of
-from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, registered_store, version_files
+from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, registered_store
 
 CHANGES = [change_limit, drop_feature, change_function, change_window]
 

@@ -21,6 +21,7 @@ from holdfast.feature_store.materialization import (
 )
 from holdfast.feature_store.parity import check_parity
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
+from tests.support.definition_versions import version_files
 from tests.support.feature_oracle import Transaction
 from tests.support.small_shop import (
     AS_OF,
@@ -31,7 +32,6 @@ from tests.support.small_shop import (
     register_definitions,
     registered_store,
     start_process,
-    version_files,
 )
 
 MONTH_AGO = datetime(2024, 6, 1, tzinfo=UTC)

@@ -28,6 +28,7 @@ from holdfast.feature_store.parity import (
 from holdfast.feature_store.snapshots import read_customers
 from holdfast.models.contract import Feature, model_inputs
 from tests.support import feature_oracle
+from tests.support.definition_versions import version_files
 from tests.support.online_values import HISTORY, write_online_values
 from tests.support.small_shop import (
     AS_OF,
@@ -37,7 +38,6 @@ from tests.support.small_shop import (
     registered_store,
     transactions,
     use_data_folder,
-    version_files,
 )
 
 ACTIVITY, RHYTHM = "customer_recent_activity", "customer_purchase_rhythm"
