@@ -74,6 +74,7 @@ def test_lineage_version_shows_its_full_lineage(trained: Trained, copied: Settin
 
 def test_lineage_json_has_all_records(trained: Trained, copied: Settings, command: Command) -> None:
     from holdfast.feast_stores.open_store import open_store
+    from holdfast.models.declaration import load_declaration
     from holdfast.training.lineage import build_lineage
     from tests.support.shop_fixtures import QUICK
 
@@ -81,7 +82,8 @@ def test_lineage_json_has_all_records(trained: Trained, copied: Settings, comman
     document = json.loads(printed)
     assert code == 0
     with use_data_folder(trained.data) as settings:
-        expected = build_lineage(settings, QUICK, fingerprint(open_store(), purchase_label()), AS_OF, KNOWN_AT)
+        training = QUICK.with_candidates(load_declaration("churn").candidates)
+        expected = build_lineage(settings, training, fingerprint(open_store(), purchase_label()), AS_OF, KNOWN_AT)
     assert document["lineage"]["batches"] == expected.batches == _batches(trained.data)
     for name in ("fingerprint", "training_code", "lock", "python", "horizon_days", "activity_days"):
         assert document["lineage"][name] == getattr(expected, name)

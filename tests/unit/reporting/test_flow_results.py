@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.models.contract import MODEL_NAME
 from holdfast.reporting.flow_results import TrainResult
-from holdfast.training.evaluation_report import Interval
+from holdfast.training.evaluation_report import Evaluation, Interval
 from tests.support.small_shop import AS_OF
 
 
@@ -30,7 +30,7 @@ def test_train_result_summary_each_role_names_next_command(
     trained: bool, failed: list[str], role: str, wanted: list[str]
 ) -> None:
     roc_auc = Interval(value=0.781, low=0.77, high=0.79)
-    evaluation: Any = SimpleNamespace(
+    evaluation = Evaluation.model_construct(
         chosen="logistic regression", metrics={"model": {"roc_auc": roc_auc}}, rows=12345, cutoffs=[AS_OF]
     )
     gates: Any = SimpleNamespace(failed=failed, challenger=role == "challenger")
