@@ -1,7 +1,9 @@
 """Finished run of the main job, and commands run as in the shell of a new user."""
 
+import atexit
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(tempfile.mkdtemp(prefix="holdfast-tests-"))
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)  # benchmarks import this module, too
 
 
 # Prefixes of variables that name state; those of the developer's shell must not affect a test.

@@ -55,7 +55,11 @@ class BentoInstallation:
         """Return the variables of a container: no ``PYTHONPATH`` and no virtual environment of the checkout."""
         hidden = (*STATE_VARIABLES, "PYTHON", "VIRTUAL_ENV")
         bare = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-        state = {"HOLDFAST_DATA": str(self.data), "BENTOML_HOME": str(self.data / "bentoml")}
+        state = {
+            "HOLDFAST_DATA": str(self.data),
+            "BENTOML_HOME": str(self.data / "bentoml"),
+            "HOLDFAST_KEYLESS": "loopback",
+        }
         path = f"{self.python.parent}:/usr/bin:/bin"
         return bare | NO_TELEMETRY | state | {"HOLDFAST_CLOCK": AS_OF.isoformat(), "PATH": path}
 
