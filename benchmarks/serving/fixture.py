@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
 import yaml
 
 from benchmarks.serving.processes import BenchmarkProcesses
@@ -147,7 +148,16 @@ def _write_stock_store(profile: Path, folder: Path, data: Path, address: str) ->
     config["registry"] = {"path": str(registry), "cache_ttl_seconds": 60}
     config["offline_store"] = {"type": "duckdb"}
     config["online_store"] = {"type": "redis", "connection_string": address}
+    _copy_stock_keys(address, config["project"])
     stock = folder / "stock" / "feature_store.yaml"
     stock.parent.mkdir()
     stock.write_text(yaml.safe_dump(config))
     return stock
+
+
+def _copy_stock_keys(address: str, project: str) -> None:
+    """Copy the values to the keys of Feast's own store, which end in the project without the installation."""
+    host, port = address.split(":")
+    with redis.Redis(host, int(port)) as client:
+        for key in client.scan_iter(f"*{project}@*", count=BATCH):
+            client.copy(key, key[: key.rindex(b"@")])
