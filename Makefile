@@ -13,7 +13,7 @@ TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .rep
 option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
 RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,LABEL,label) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,GRACE_DAYS,grace-days) $(call option,SERVE,serve)
 
-.PHONY: help run test test-long test-simulations test-image score-card check serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
+.PHONY: help run test test-long test-simulations test-nightly test-image score-card check serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -39,7 +39,10 @@ test-long: .venv/.ready ## Run the longest tests: the main job, a real backtest,
 	@$(TEST) --numprocesses 3 -m long  # most of them wait for servers and workers
 
 test-simulations: .venv/.ready ## Inject faults into a running Holdfast: each must be detected and repaired automatically
-	@$(TEST) -m simulation
+	@$(TEST) -m "simulation and not nightly"
+
+test-nightly: .venv/.ready ## Simulate days of drift, with and without the fault; about ten minutes
+	@$(TEST) -m nightly
 
 score-card: .venv/.ready ## Compare docs/ml-test-score.md with the last reports of the tests above
 	@$(BIN)/python -m tests.support.score_card

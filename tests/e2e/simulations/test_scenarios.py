@@ -18,6 +18,7 @@ from tests.support.main_job import ROOT, environment_of
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(900)]
 FIRST, SECOND = (pytest.mark.xdist_group(f"simulations {half}") for half in ("first", "second"))
+NIGHTLY = pytest.mark.nightly  # days of drift take longer than a commit may wait
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def assert_passed(run: SimulationRun) -> None:
 @pytest.mark.parametrize(
     ("scenario", "options"),
     [
-        pytest.param("price-change", ["--days", "4"], marks=FIRST),
+        pytest.param("price-change", ["--days", "4"], marks=[FIRST, NIGHTLY]),
         pytest.param("redis-restart", ["--days", "2"], marks=FIRST),
     ],
 )
@@ -104,6 +105,7 @@ def test_changed_definition_is_applied_and_promoted_under_load(data: Path) -> No
 
 
 @SECOND
+@NIGHTLY
 def test_scenario_without_fault_detects_nothing(data: Path) -> None:
     """The same days without the fault have no finding: the fault is detected, not the scenario."""
     run = run_simulation(data, "price-change", "--days", "3", "--no-fault")
