@@ -9,6 +9,7 @@ from feature_repo.settings import Settings
 from flows import configure
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
+from holdfast.core.definition_hashes import feature_fingerprint
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_diff import describe_contents, describe_definitions, diff_definitions
 from holdfast.feature_store.definition_versions import (
@@ -22,7 +23,6 @@ from holdfast.feature_store.materialization import delete_online_state, features
 from holdfast.feature_store.parity import ParityReport, check_parity, delete_parity, require_parity, save_parity
 from holdfast.feature_store.snapshots import Snapshot, build_snapshots, read_customers
 from holdfast.ingestion.as_of import ClockError, resolve_daily_as_of, resolve_known_at
-from holdfast.models.fingerprint import feature_fingerprint
 from holdfast.reporting.artifact_tables import mismatch_rows, parity_rows
 from holdfast.reporting.flow_results import FeaturesResult, VersionFeatures
 

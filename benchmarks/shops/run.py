@@ -136,13 +136,13 @@ def store_features(settings: Settings, as_of: datetime, known_at: datetime) -> s
         NoDataError: There is no transaction, or no customer.
         ParityError: Values of training and serving differ.
     """
+    from holdfast.core.definition_hashes import feature_fingerprint
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.definition_versions import open_version
     from holdfast.feature_store.feast_registry import find_applied_version
     from holdfast.feature_store.materialization import materialize
     from holdfast.feature_store.parity import check_parity, require_parity, save_parity
     from holdfast.feature_store.snapshots import build_snapshots, read_customers
-    from holdfast.models.fingerprint import feature_fingerprint
 
     definitions = find_applied_version(settings, open_store())
     online = open_version(settings, definitions)

@@ -4,10 +4,10 @@ import argparse
 import base64
 import hashlib
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deploy.local.frame_protection import FrameProtection
 from holdfast.core.host_check import LOOPBACK_NAMES, HostCheck
 
 SIGN_IN_PATH = "/sign-in"
@@ -33,7 +33,7 @@ _PAGE_HEADERS = {
 
 
 class PrefectPages:
-    """ASGI application: Prefect's server and the page that signs a browser in; other pages cannot show them in a frame.
+    """ASGI application: Prefect's server and the page that signs a browser in.
 
     Args:
         app: Prefect's server.
@@ -44,16 +44,10 @@ class PrefectPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request (ASGI)."""
-
-        async def send_without_frames(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Frame-Options"] = "DENY"
-            await send(message)
-
         if scope["type"] == "http" and scope["path"] == SIGN_IN_PATH:
-            await HTMLResponse(_SIGN_IN_PAGE, headers=_PAGE_HEADERS)(scope, receive, send_without_frames)
+            await HTMLResponse(_SIGN_IN_PAGE, headers=_PAGE_HEADERS)(scope, receive, send)
         else:
-            await self._app(scope, receive, send_without_frames)
+            await self._app(scope, receive, send)
 
 
 def create_app() -> ASGIApp:
@@ -64,7 +58,7 @@ def create_app() -> ASGIApp:
     """
     from prefect.server.api.server import create_app as create_prefect_app
 
-    return HostCheck(PrefectPages(create_prefect_app(final=True)), LOOPBACK_NAMES)
+    return HostCheck(FrameProtection(PrefectPages(create_prefect_app(final=True))), LOOPBACK_NAMES)
 
 
 def main() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deploy.local.frame_protection import FrameProtection
 from feature_repo.settings import Settings
 from holdfast.core.host_check import LOOPBACK_NAMES, HostCheck
 
@@ -36,19 +37,13 @@ class ReadOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request (ASGI)."""
-
-        async def send_without_frames(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Frame-Options"] = "DENY"
-            await send(message)
-
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http" and not self._is_allowed(scope):
             text = "This page shows the state and changes nothing; use the commands of flows/ or the tool's own."
             await JSONResponse({"error_code": "PERMISSION_DENIED", "message": text}, 403)(scope, receive, send)
         else:
-            await self._app(scope, receive, send_without_frames)
+            await self._app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
@@ -57,6 +52,19 @@ class ReadOnly:
             return False
         is_search = scope["method"] == "POST" and self._searches and self._searches.fullmatch(scope["path"])
         return scope["method"] in _READS or bool(is_search)
+
+
+def protect(app: ASGIApp, searches: re.Pattern[str] | None = None) -> ASGIApp:
+    """Put an application behind the checks of its pages.
+
+    Args:
+        app: Application.
+        searches: Paths of POST requests that only read.
+
+    Returns:
+        The application behind the checks.
+    """
+    return FrameProtection(ReadOnly(app, searches))
 
 
 def create_app(name: str) -> ASGIApp:
@@ -69,7 +77,7 @@ def create_app(name: str) -> ASGIApp:
         The application.
     """
     app = _APPS[name](Settings.from_environment())
-    return HostCheck(ReadOnly(app, _MLFLOW_SEARCH if name == "mlflow" else None), LOOPBACK_NAMES)
+    return HostCheck(protect(app, _MLFLOW_SEARCH if name == "mlflow" else None), LOOPBACK_NAMES)
 
 
 def _mlflow(settings: Settings) -> Any:

@@ -11,6 +11,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.contract import CHAMPION, ServedModel
 from holdfast.models.contributions import NotAdditiveError
+from holdfast.models.declaration import CHURN, declared_name
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.models.reason_codes import ReasonCode, select_reasons
 from holdfast.models.registry_client import RegistryClient
@@ -19,6 +20,25 @@ from holdfast.training.dataset import TrainingSet
 
 class InputMismatchError(HoldfastError):
     """Model inputs that differ from the inputs of the feature service."""
+
+
+def require_inputs(contract: ServedModel, rows: ScoringPopulation | TrainingSet) -> None:
+    """Require that rows have the inputs of a model.
+
+    Args:
+        contract: Contract of the model version.
+        rows: Customers with model inputs.
+
+    Raises:
+        InputMismatchError: The inputs of the rows differ from the inputs of the model.
+    """
+    if (given := [feature.name for feature in rows.inputs]) != contract.inputs:
+        model = declared_name(contract.model_name)
+        option = "" if model == CHURN else f" --model {model}"
+        raise InputMismatchError(
+            f"{contract.model_name} version {contract.model_version} reads {contract.inputs}, its feature service "
+            f"gives {given}. Train again with `python -m flows.train{option}`, then promote that version."
+        )
 
 
 @dataclass(frozen=True)
@@ -44,11 +64,7 @@ class ScoringModel:
         Raises:
             InputMismatchError: The inputs of the rows differ from the inputs of the model.
         """
-        if (given := [feature.name for feature in rows.inputs]) != self.contract.inputs:
-            raise InputMismatchError(
-                f"{self.contract.model_name} version {self.contract.model_version} reads {self.contract.inputs}, its "
-                f"feature service gives {given}. Train again with `python -m flows.train`, then promote that version."
-            )
+        require_inputs(self.contract, rows)
         with threadpool_limits(limits=1):
             return self.model.churn_probabilities(rows.x)
 

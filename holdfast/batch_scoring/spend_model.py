@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.champion_model import InputMismatchError
+from holdfast.batch_scoring.champion_model import InputMismatchError, require_inputs
 from holdfast.batch_scoring.population import ScoringPopulation, load_all_customers
 from holdfast.core.types import Floats
 from holdfast.models.contract import CHAMPION, ServedModel
@@ -87,10 +87,11 @@ def predict_spend(
         contract, rows = spend.model.contract, customers
         if contract.definitions != definitions:
             rows = load_all_customers(settings, contract.definitions, customers.as_of, known_at)
-        if (given := [feature.name for feature in rows.inputs]) != contract.inputs or rows.ids != customers.ids:
+        require_inputs(contract, rows)
+        if rows.ids != customers.ids:
             raise InputMismatchError(
-                f"{contract.model_name} version {contract.model_version} reads {contract.inputs}, its feature service "
-                f"gives {given}. Train again with `python -m flows.train --model {SPEND}`, then promote that version."
+                f"{contract.model_name} version {contract.model_version} has features of other customers than the "
+                f"champion. Train again with `python -m flows.train --model {SPEND}`, then promote that version."
             )
         with threadpool_limits(limits=1):
             values = spend.model.predict(rows.x)

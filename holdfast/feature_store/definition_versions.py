@@ -17,17 +17,17 @@ from google.protobuf.message import DecodeError
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
-from holdfast.core.errors import HoldfastError
-from holdfast.feast_stores.open_store import ONLINE_STATE, VERSIONS, open_store, version_folder
-from holdfast.feature_store.definition_checks import check_definitions
-from holdfast.feature_store.missing_versions import MissingVersionError, missing_version_error
-from holdfast.feature_store.store_outages import explain_outage
-from holdfast.models.fingerprint import (
+from holdfast.core.definition_hashes import (
     definitions_version,
     feature_fingerprint,
     list_on_demand_views,
     list_stored_views,
 )
+from holdfast.core.errors import HoldfastError
+from holdfast.feast_stores.open_store import ONLINE_STATE, VERSIONS, open_store, version_folder
+from holdfast.feature_store.definition_checks import check_definitions
+from holdfast.feature_store.missing_versions import MissingVersionError, missing_version_error
+from holdfast.feature_store.store_outages import explain_outage
 
 
 class ConcurrentApplyError(HoldfastError):

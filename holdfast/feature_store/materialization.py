@@ -16,13 +16,13 @@ from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.definition_hashes import list_stored_views
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores.installation import claim_installation
 from holdfast.feast_stores.open_store import ONLINE_STATE, open_store, version_folder
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.snapshots import Snapshot, read_customers, require_customers, snapshot_path
 from holdfast.feature_store.store_outages import explain_outage
-from holdfast.models.fingerprint import list_stored_views
 from holdfast.online_features.reader import OnlineReader
 
 

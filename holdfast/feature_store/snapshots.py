@@ -19,6 +19,7 @@ from feature_repo.settings import Settings
 from feature_repo.snapshot_view import snapshot_digest
 from feature_repo.transformations import known_rows
 from holdfast.core.atomic_files import replace_file
+from holdfast.core.definition_hashes import list_stored_views
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.feature_store.historical_features import ARROW_TYPES
@@ -27,7 +28,6 @@ from holdfast.feature_store.transformation_run import create_source_tables, run_
 from holdfast.ingestion.batches import Batch, list_batches, select_used
 from holdfast.ingestion.kinds import KINDS
 from holdfast.ingestion.tables import scan_table
-from holdfast.models.fingerprint import list_stored_views
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend

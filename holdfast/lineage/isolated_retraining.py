@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import definitions_version
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.path_names import require_path_name
 from holdfast.feast_stores.open_store import open_store, version_folder
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
-from holdfast.models.fingerprint import definitions_version
 from holdfast.runtime.processes import log_tail, start_process
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
 from holdfast.training.numeric_environment import PINNING_VARIABLES, pinned_environment

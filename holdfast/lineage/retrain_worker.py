@@ -13,12 +13,13 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import definitions_version
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import list_versions, open_version
 from holdfast.feature_store.feast_registry import find_applied_version
-from holdfast.models.fingerprint import definitions_version, fingerprint
+from holdfast.models.fingerprint import fingerprint
 from holdfast.training.dataset import build_training_set
 from holdfast.training.fitting import fit_recipe, predict_churn
 from holdfast.training.label_query import current_label

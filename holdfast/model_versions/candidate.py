@@ -11,11 +11,11 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import definitions_version, without_label
 from holdfast.core.types import Floats
 from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
-from holdfast.models.fingerprint import definitions_version, without_label
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set

@@ -3,11 +3,11 @@
 import json
 
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import definitions_version
 from holdfast.feature_store import definition_versions
 from holdfast.model_versions.aliases import get_challenger_version, get_version, list_versions
 from holdfast.model_versions.champion_history import read_champion_history
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
-from holdfast.models.fingerprint import definitions_version
 from holdfast.models.registered_version import NoSuchAliasError, NotServableError, RegistryUnavailableError
 from holdfast.models.registry_client import RegistryClient, fail_fast_env
 from holdfast.training.mlflow_client import ModelClient

@@ -26,9 +26,34 @@ class Unavailable:
     reason: str
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Evidence about a version.
+@dataclass(frozen=True, kw_only=True)
+class RegisteredModelEvidence:
+    """Evidence about a registered model of any kind.
+
+    Attributes:
+        champion: The version compared with; None without a champion.
+        variance: Largest change of a prediction in another row order, in a doubled batch, or alone.
+        definitions: Fingerprints of the features that the version was trained on.
+        parity: The latest parity report.
+        latency_ms: Median time of one prediction, ms.
+        size_mb: Size of the model file, MB.
+        inputs: Names of the model's inputs.
+        rollback: The latest rollback of the version.
+    """
+
+    champion: str | None
+    variance: float | Unavailable
+    definitions: dict[str, str] | Unavailable
+    parity: "ParityRecord | Unavailable"
+    latency_ms: float | Unavailable
+    size_mb: float | Unavailable
+    inputs: list[str] | Unavailable
+    rollback: RollbackRecord | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(RegisteredModelEvidence):
+    """Evidence about a version of a classification.
 
     Attributes:
         evaluation: Evaluation on the test set.
@@ -37,7 +62,6 @@ class Evidence:
         brier_gain: Brier score of the base rate minus that of the model.
         level_free_brier_gain: As ``brier_gain``, each month with its own base rate and after the best single offset of
             the model.
-        champion: The version compared with; None without a champion.
         is_first: Whether no model is champion yet; a champion of one probability for all customers is none.
         over_champion: ROC-AUC minus the champion's on the same rows; None without a comparison.
         brier_over_champion: The champion's Brier score minus that of the version on the same rows; None without one.
@@ -47,13 +71,6 @@ class Evidence:
             recorded.
         wrong_direction: Share of customers whose risk falls as the time since their last purchase, or an input that is
             declared as increasing, grows.
-        variance: Largest change of a score in another row order, in a doubled batch, or alone.
-        definitions: Fingerprints of the features that the version was trained on.
-        parity: The latest parity report.
-        latency_ms: Median time of one prediction, ms.
-        size_mb: Size of the model file, MB.
-        inputs: Names of the model's inputs.
-        rollback: The latest rollback of the version.
         breach: The latest breached rollout of the version.
     """
 
@@ -62,7 +79,6 @@ class Evidence:
     known_rate: float | Unavailable
     brier_gain: Interval | Unavailable
     level_free_brier_gain: Interval | Unavailable
-    champion: str | None
     is_first: bool
     over_champion: Interval | Unavailable | None
     brier_over_champion: Interval | Unavailable | None
@@ -70,13 +86,6 @@ class Evidence:
     compared_rows: int
     as_tested: float | Unavailable
     wrong_direction: float | Unavailable
-    variance: float | Unavailable
-    definitions: dict[str, str] | Unavailable
-    parity: "ParityRecord | Unavailable"
-    latency_ms: float | Unavailable
-    size_mb: float | Unavailable
-    inputs: list[str] | Unavailable
-    rollback: RollbackRecord | None
     breach: "RolloutBreach | None" = None
 
 

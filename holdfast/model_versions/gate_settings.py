@@ -1,7 +1,7 @@
 """Thresholds of the gates."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,20 @@ _FORBIDDEN_INPUTS = [
     "*postal*",
     "*zip*",
 ]
+
+
+# Thresholds that both kinds of model have.
+MinSliceRows = Annotated[int, Field(ge=1, description="Smaller slices are not evaluated.")]
+MaxLatencyMs = Annotated[float, Field(gt=0, description="Median time of one prediction at most, ms.")]
+MaxSizeMb = Annotated[float, Field(gt=0, description="Model file at most, MB.")]
+ForbiddenInputs = Annotated[
+    list[str], Field(description="Patterns of names that no model input may have; * is any text.")
+]
+MaxRollbacks = Annotated[
+    int, Field(ge=0, description="Times the version may have been rolled back as a champion already.")
+]
+Resamples = Annotated[int, Field(ge=50, description="Bootstrap resamples behind the comparison with a champion.")]
+Seed = Annotated[int, Field(ge=0, description="Seed of that bootstrap.")]
 
 
 class GateThresholds(BaseModel):
@@ -88,7 +102,7 @@ class GateSettings(GateThresholds):
         ge=0,
         description="Lower bound of the ROC-AUC by which the best simple model is ahead in a slice, at most.",
     )
-    min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not evaluated.")
+    min_slice_rows: MinSliceRows = 200
     max_instability: float = Field(
         default=0.05,
         ge=0,
@@ -100,16 +114,12 @@ class GateSettings(GateThresholds):
     score_tolerance: float = Field(
         default=1e-9, ge=0, description="Scores that differ by no more than this count as the same."
     )
-    max_latency_ms: float = Field(default=20, gt=0, description="Median time of one prediction at most, ms.")
-    max_size_mb: float = Field(default=20, gt=0, description="Model file at most, MB.")
-    forbidden_inputs: list[str] = Field(
-        default=_FORBIDDEN_INPUTS, description="Patterns of names that no model input may have; * is any text."
-    )
-    max_rollbacks: int = Field(
-        default=0, ge=0, description="Times the version may have been rolled back as a champion already."
-    )
-    resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
-    seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")
+    max_latency_ms: MaxLatencyMs = 20
+    max_size_mb: MaxSizeMb = 20
+    forbidden_inputs: ForbiddenInputs = _FORBIDDEN_INPUTS
+    max_rollbacks: MaxRollbacks = 0
+    resamples: Resamples = 500
+    seed: Seed = 0
 
 
 class RegressionGateSettings(GateThresholds):
@@ -131,20 +141,16 @@ class RegressionGateSettings(GateThresholds):
         default=0.0, ge=0, description="Sure loss in Tweedie deviance compared with another model, at most."
     )
     min_shared_rows: int = Field(default=500, ge=1, description="Rows of the comparison with the champion, at least.")
-    min_slice_rows: int = Field(default=200, ge=1, description="Smaller slices are not evaluated.")
+    min_slice_rows: MinSliceRows = 200
     score_tolerance: float = Field(
         default=1e-9, ge=0, description="Predictions that differ by no more than this count as the same."
     )
-    max_latency_ms: float = Field(default=20, gt=0, description="Median time of one prediction at most, ms.")
-    max_size_mb: float = Field(default=20, gt=0, description="Model file at most, MB.")
-    forbidden_inputs: list[str] = Field(
-        default=_FORBIDDEN_INPUTS, description="Patterns of names that no model input may have; * is any text."
-    )
-    max_rollbacks: int = Field(
-        default=0, ge=0, description="Times the version may have been rolled back as a champion already."
-    )
-    resamples: int = Field(default=500, ge=50, description="Bootstrap resamples behind the comparison with a champion.")
-    seed: int = Field(default=0, ge=0, description="Seed of that bootstrap.")
+    max_latency_ms: MaxLatencyMs = 20
+    max_size_mb: MaxSizeMb = 20
+    forbidden_inputs: ForbiddenInputs = _FORBIDDEN_INPUTS
+    max_rollbacks: MaxRollbacks = 0
+    resamples: Resamples = 500
+    seed: Seed = 0
 
 
 class ThresholdsError(HoldfastError):

@@ -5,7 +5,7 @@ a cloud machine, or read without end.
 """
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field
 
@@ -40,7 +40,7 @@ def require_source(address: str, tracking_uri: str) -> None:
     parts, server = urlsplit(address), urlsplit(tracking_uri)
     segments = unquote(parts.path).split("/")
     if parts.scheme in _LOCAL and not parts.netloc:
-        _require_file(Path(unquote(parts.path)))
+        require_readable_size(Path(unquote(parts.path)))
     elif parts.scheme in _SERVER and ".." not in segments and _is_server(parts.netloc, parts.scheme, server):
         return
     elif ".." in segments or not any(_is_below(address, root) for root in _roots()):
@@ -51,24 +51,26 @@ def require_source(address: str, tracking_uri: str) -> None:
         )
 
 
-def require_size(file: Path) -> None:
-    """Check a downloaded file before it is read into memory.
+def require_readable_size(path: Path) -> None:
+    """Check a model file before it is read into memory; a missing file passes.
 
     Args:
-        file: The file.
+        path: The file.
 
     Raises:
         NotServableError: The file is too large, or no regular file.
     """
-    _require_file(file)
+    if path.exists() and not path.is_file():
+        raise NotServableError(f"The model file {path} is no regular file.")
+    if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
+        raise NotServableError(f"The model file {path} has {size:,} bytes; at most {MAX_BYTES:,} are read.")
 
 
-def _is_server(netloc: str, scheme: str, server: object) -> bool:
-    tracking = getattr(server, "netloc", "")
+def _is_server(netloc: str, scheme: str, server: SplitResult) -> bool:
     if not netloc:
         return scheme == "mlflow-artifacts"  # MLflow asks the tracking server
-    is_same = netloc.rpartition("@")[2] == str(tracking).rpartition("@")[2]
-    return is_same and getattr(server, "scheme", "") in ("http", "https")
+    is_same = netloc.rpartition("@")[2] == server.netloc.rpartition("@")[2]
+    return is_same and server.scheme in ("http", "https")
 
 
 def _is_below(address: str, root: str) -> bool:
@@ -78,10 +80,3 @@ def _is_below(address: str, root: str) -> bool:
 def _roots() -> list[str]:
     text = ArtifactSettings.from_environment().artifact_roots
     return [root for item in text.split(",") if "://" in (root := item.strip())]
-
-
-def _require_file(path: Path) -> None:
-    if path.exists() and not path.is_file():
-        raise NotServableError(f"The model file {path} is no regular file.")
-    if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
-        raise NotServableError(f"The model file {path} has {size:,} bytes; at most {MAX_BYTES:,} are read.")

@@ -9,16 +9,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from feature_repo.names import FEATURE_SERVICE
+from holdfast.core.definition_hashes import DECLARATION_TAGS, definitions_version, feature_fingerprint, without_label
 from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.categories import InputCategories, encode_categories
-from holdfast.models.fingerprint import (
-    DECLARATION_TAGS,
-    definitions_version,
-    differing_parts,
-    feature_fingerprint,
-    without_label,
-)
+from holdfast.models.fingerprint import differing_parts
 from holdfast.models.label import LabelDefinition, LabelName, LabelTerms
 from holdfast.models.remedies import RETRAIN
 

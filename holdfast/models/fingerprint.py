@@ -4,28 +4,12 @@ from typing import TYPE_CHECKING
 
 from feature_repo.source_hash import sha256
 from holdfast.core.definition_hashes import (
-    DECLARATION_TAGS,
-    definitions_version,
     feature_fingerprint,
-    list_on_demand_views,
-    list_stored_views,
-    without_label,
 )
 from holdfast.models.label import LabelDefinition
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-__all__ = [
-    "DECLARATION_TAGS",
-    "definitions_version",
-    "differing_parts",
-    "feature_fingerprint",
-    "fingerprint",
-    "list_on_demand_views",
-    "list_stored_views",
-    "without_label",
-]
 
 
 def fingerprint(store: "FeatureStore", label: LabelDefinition) -> dict[str, str]:

@@ -14,6 +14,7 @@ from holdfast.core.types import Floats
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.contributions import Contributions, NotAdditiveError, compute_contributions
+from holdfast.models.label import ActivityRule
 from holdfast.models.purchase_models import extract_purchase_model
 from holdfast.models.remedies import PACKAGE_AGAIN, SAME_ENVIRONMENT
 from holdfast.models.tree_checks import require_safe_trees
@@ -58,6 +59,11 @@ class LoadedModel:
     def definitions(self) -> str:
         """Return the id of the version of the feature definitions that the model reads."""
         return self.contract.definitions
+
+    @cached_property
+    def activity(self) -> ActivityRule:
+        """Return the rule for active customers; the service asks at each request."""
+        return self.contract.terms.activity
 
     def churn_probabilities(self, matrix: Floats) -> Floats:
         """Compute churn probabilities.

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from feature_repo.database_urls import sqlite_path
 from holdfast.core.redaction import redact_logins
-from holdfast.models.artifact_sources import require_size, require_source
+from holdfast.models.artifact_sources import require_readable_size, require_source
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
 from holdfast.models.promotion_signature import require_signed
 from holdfast.models.registered_version import (
@@ -232,7 +232,7 @@ class RegistryClient:
         require_source(address, self.uri)
         with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
             path = Path(download_artifacts(address, dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri))
-            require_size(path)
+            require_readable_size(path)
             return path.read_bytes()
 
     def _resolve(self, folder_uri: str) -> str:

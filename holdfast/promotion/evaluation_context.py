@@ -6,6 +6,7 @@ from pathlib import Path
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256, strip_formatting
+from holdfast.core.definition_hashes import definitions_version, feature_fingerprint
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.parity import ParityRecord, load_parity
 from holdfast.model_versions.aliases import get_champion_version
@@ -14,7 +15,6 @@ from holdfast.model_versions.champion_history import RolloutBreach, find_last_br
 from holdfast.model_versions.evidence import Unavailable, compute_or_unavailable
 from holdfast.model_versions.gate_settings import GateThresholds
 from holdfast.model_versions.records import GatesRecord, RollbackRecord
-from holdfast.models.fingerprint import definitions_version, feature_fingerprint
 from holdfast.training.mlflow_client import ModelClient
 
 _LIBRARY = Path(__file__).resolve().parents[1]

@@ -6,9 +6,16 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
+from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.model_versions.candidate import ModelCandidate
-from holdfast.model_versions.evidence import Evidence, Unavailable, compute_or_unavailable, require
+from holdfast.model_versions.evidence import (
+    Evidence,
+    RegisteredModelEvidence,
+    Unavailable,
+    compute_or_unavailable,
+    require,
+)
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.promotion import behavioral_tests, model_comparison
 from holdfast.promotion.evaluation_context import EvaluationContext
@@ -74,6 +81,7 @@ def collect_evidence(
             return None if pairs is None else compute_or_unavailable(lambda: compare(require(pairs), thresholds))
 
         return Evidence(
+            **vars(measure_registered_model(subject, subject.score, rows, context, thresholds.seed)),
             evaluation=compute_or_unavailable(lambda: subject.evaluation),
             signal=compute_or_unavailable(lambda: model_comparison.measure_signal(subject.predictions, thresholds)),
             known_rate=compute_or_unavailable(lambda: float(subject.predictions["base_rate"].iloc[0])),
@@ -85,7 +93,6 @@ def collect_evidence(
                     model_comparison.remove_level(subject.predictions), thresholds, "base_rate"
                 )
             ),
-            champion=context.champion,
             is_first=champion is None or compute_or_unavailable(lambda: champion.recipe.family) == BASE_RATE,
             over_champion=over_champion(model_comparison.compare_roc_auc),
             brier_over_champion=over_champion(model_comparison.compare_brier),
@@ -97,19 +104,39 @@ def collect_evidence(
             wrong_direction=compute_or_unavailable(
                 lambda: _wrong_direction(settings, subject, require(rows), thresholds)
             ),
-            variance=compute_or_unavailable(
-                lambda: behavioral_tests.measure_variance(subject.score, require(rows).x, thresholds.seed)
-            ),
-            definitions=compute_or_unavailable(lambda: subject.definitions),
-            parity=context.parity,
-            latency_ms=compute_or_unavailable(
-                lambda: behavioral_tests.measure_latency_ms(subject.score, require(rows).x)
-            ),
-            size_mb=compute_or_unavailable(lambda: len(subject.model_file) / 1e6),
-            inputs=compute_or_unavailable(lambda: subject.contract.inputs),
-            rollback=context.rollback,
             breach=context.breach,
         )
+
+
+def measure_registered_model(
+    subject: ModelCandidate,
+    predict: Callable[[Floats], Floats],
+    rows: TrainingSet | Unavailable,
+    context: EvaluationContext,
+    seed: int,
+) -> RegisteredModelEvidence:
+    """Measure what the gates ask of a model of any kind.
+
+    Args:
+        subject: Version to evaluate.
+        predict: Function from inputs to predictions.
+        rows: Test rows.
+        context: Context of the evaluation.
+        seed: Seed of the row orders.
+
+    Returns:
+        The evidence.
+    """
+    return RegisteredModelEvidence(
+        champion=context.champion,
+        variance=compute_or_unavailable(lambda: behavioral_tests.measure_variance(predict, require(rows).x, seed)),
+        definitions=compute_or_unavailable(lambda: subject.definitions),
+        parity=context.parity,
+        latency_ms=compute_or_unavailable(lambda: behavioral_tests.measure_latency_ms(predict, require(rows).x)),
+        size_mb=compute_or_unavailable(lambda: len(subject.model_file) / 1e6),
+        inputs=compute_or_unavailable(lambda: subject.contract.inputs),
+        rollback=context.rollback,
+    )
 
 
 def _describe_labels(subject: ModelCandidate, champion: ModelCandidate) -> str:

@@ -1,7 +1,6 @@
 """Evidence about a version of a regression: results of its training, and tests of the registered model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -10,11 +9,16 @@ from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.model_versions.candidate import ModelCandidate
-from holdfast.model_versions.evidence import NotComputedError, Unavailable, compute_or_unavailable, require
+from holdfast.model_versions.evidence import (
+    NotComputedError,
+    RegisteredModelEvidence,
+    Unavailable,
+    compute_or_unavailable,
+    require,
+)
 from holdfast.model_versions.gate_settings import RegressionGateSettings
-from holdfast.model_versions.records import RollbackRecord
-from holdfast.promotion import behavioral_tests
 from holdfast.promotion.evaluation_context import EvaluationContext
+from holdfast.promotion.evidence_collection import measure_registered_model
 from holdfast.training.bootstrap import bootstrap_rows
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.evaluation_report import Interval
@@ -22,35 +26,22 @@ from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.regression.report import RegressionEvaluation
 from holdfast.training.regression.scores import deviance, mean_interval
 
-if TYPE_CHECKING:
-    from holdfast.feature_store.parity import ParityRecord
-    from holdfast.model_versions.champion_history import RolloutBreach
 
-
-@dataclass(frozen=True)
-class RegressionEvidence:
-    """Evidence about a version of a regression; attributes without a description are those of ``Evidence``.
+@dataclass(frozen=True, kw_only=True)
+class RegressionEvidence(RegisteredModelEvidence):
+    """Evidence about a version of a regression.
 
     Attributes:
+        evaluation: Evaluation on the test set.
         over_champion: Deviance that the version saves over the champion on the same customers; None without one.
         compared_on: Rows of the comparison, or the reason why there is none.
         as_tested: Largest difference from the predictions that the training recorded, relative to their size.
-        variance: Largest change of a prediction in another row order, in a doubled batch, or alone.
     """
 
     evaluation: RegressionEvaluation | Unavailable
-    champion: str | None
     over_champion: Interval | Unavailable | None
     compared_on: str
     as_tested: float | Unavailable
-    variance: float | Unavailable
-    definitions: dict[str, str] | Unavailable
-    parity: "ParityRecord | Unavailable"
-    latency_ms: float | Unavailable
-    size_mb: float | Unavailable
-    inputs: list[str] | Unavailable
-    rollback: RollbackRecord | None
-    breach: "RolloutBreach | None" = None
 
 
 def collect_regression_evidence(
@@ -84,23 +75,11 @@ def collect_regression_evidence(
                 lambda: _compare_champion(settings, subject, champion, require(rows), thresholds)
             )
         return RegressionEvidence(
+            **vars(measure_registered_model(subject, subject.predict, rows, context, thresholds.seed)),
             evaluation=compute_or_unavailable(lambda: subject.regression_evaluation),
-            champion=context.champion,
             over_champion=over_champion,
             compared_on=compared_on,
             as_tested=compute_or_unavailable(lambda: _difference(subject, require(rows))),
-            variance=compute_or_unavailable(
-                lambda: behavioral_tests.measure_variance(subject.predict, require(rows).x, thresholds.seed)
-            ),
-            definitions=compute_or_unavailable(lambda: subject.definitions),
-            parity=context.parity,
-            latency_ms=compute_or_unavailable(
-                lambda: behavioral_tests.measure_latency_ms(subject.predict, require(rows).x)
-            ),
-            size_mb=compute_or_unavailable(lambda: len(subject.model_file) / 1e6),
-            inputs=compute_or_unavailable(lambda: subject.contract.inputs),
-            rollback=context.rollback,
-            breach=context.breach,
         )
 
 

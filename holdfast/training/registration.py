@@ -23,7 +23,7 @@ from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.history_extent import read_extent
-from holdfast.models.contract import TRUSTED_TYPES
+from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.declaration import registered_name
 from holdfast.models.registry_client import RegistryClient
 from holdfast.training import mlflow_tracking
@@ -117,20 +117,16 @@ def evaluate_and_register(
             log_dataset(rows, name, recipe.digests[name])
     mlflow.log_metrics({"training_rows": len(fitted.y), "test_rows": len(test.y)})
     _log_evaluation(recipe, evaluation)
-    _log_predictions(test, scores | ({SERVED: predict_churn(model, test.x)} if served.refitted else {}))
+    log_predictions(test, scores | ({SERVED: predict_churn(model, test.x)} if served.refitted else {}))
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png")
-    name, predicted = registered_name(lineage.model), model.predict_proba(fitted.x[:5])
-    client, logged = open_tracking(settings, name), log_skops_model(model, fitted, predicted, "predict_proba")
-    # As downloaded: the service loads no other file, even if the artifact store is overwritten.
-    content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
-    digest = hashlib.sha256(content).hexdigest()
+    name = registered_name(lineage.model)
+    logged = log_skops_model(model, fitted, model.predict_proba(fitted.x[:5]), "predict_proba")
+    digest = logged_model_digest(settings, logged)
     contract = build_contract(settings, recipe, fitted, lineage.fingerprint, model, digest, name)
     roc_auc = evaluation.metrics["model"]["roc_auc"]
     description = f"{evaluation.chosen}; test period ROC-AUC {roc_auc}. {evaluation.reason} {served.reason}"
-    with features_lock(settings):  # a retirement waits, and then finds that the new version needs its definitions
-        open_version(settings, contract.definitions)
-        registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
+    registered = register_logged_model(settings, logged, run_id, contract, lineage, description)
     return EvaluatedVersion(registered, evaluation, figures)
 
 
@@ -175,6 +171,47 @@ def log_skops_model(model: BaseEstimator, data: TrainingSet, predicted: Floats, 
     )
 
 
+def logged_model_digest(settings: Settings, logged: Any) -> str:
+    """Compute the SHA-256 of a logged model file.
+
+    As downloaded: the service loads no other file, even if the artifact store is overwritten.
+
+    Args:
+        settings: Settings with the address of the tracking server.
+        logged: MLflow's model info.
+
+    Returns:
+        SHA-256, hexadecimal.
+    """
+    content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
+    return hashlib.sha256(content).hexdigest()
+
+
+def register_logged_model(
+    settings: Settings, logged: Any, run_id: str, contract: ServedModel, lineage: Lineage, description: str
+) -> TrainedVersion:
+    """Register a logged model, unless its version of the feature definitions was retired meanwhile.
+
+    Args:
+        settings: Data folder and address of the tracking server.
+        logged: MLflow's model info.
+        run_id: The active MLflow run.
+        contract: Contract of the version.
+        lineage: What the training depends on.
+        description: Description of the version.
+
+    Returns:
+        The registered version.
+
+    Raises:
+        RetiredVersionError: The version of the feature definitions was retired; nothing is registered.
+    """
+    client = open_tracking(settings, contract.model_name)
+    with features_lock(settings):  # a retirement waits, and then finds that the new version needs its definitions
+        open_version(settings, contract.definitions)
+        return mlflow_tracking.register_version(client, logged, run_id, contract, lineage, description)
+
+
 def _log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
     """Log evaluation and recipe to the active run as files, and the main results as metrics and tags."""
     mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)
@@ -188,9 +225,14 @@ def _log_evaluation(recipe: Recipe, evaluation: Evaluation) -> None:
     mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason, "calibration": evaluation.calibration})
 
 
-def _log_predictions(data: TrainingSet, scores: Mapping[str, Floats]) -> None:
-    """Log the scores of the test rows to the active run as Parquet."""
-    frame = data.keys.assign(churned=data.y, **scores)
+def log_predictions(data: TrainingSet, columns: Mapping[str, Floats]) -> None:
+    """Log outcomes and predictions of the test rows to the active run as Parquet.
+
+    Args:
+        data: Test rows.
+        columns: Name to values, shape (rows,).
+    """
+    frame = data.keys.assign(churned=data.y, **columns)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PREDICTIONS_FILE
         frame.to_parquet(path, index=False)

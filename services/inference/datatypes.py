@@ -167,6 +167,5 @@ def active_rows(model: LoadedModel, inputs: VersionInputs) -> Bools:
     Returns:
         Mask of the rows of ``inputs.checked``.
     """
-    activity = model.contract.terms.activity
-    column = inputs.definitions.input_names.index(activity.feature)
-    return activity.mask(inputs.checked.features.inputs[:, column])
+    column = inputs.definitions.input_names.index(model.activity.feature)
+    return model.activity.mask(inputs.checked.features.inputs[:, column])

@@ -43,11 +43,11 @@ def open_only(data: Path) -> Any:
 
 def materialize_version(settings: Settings, version: str, as_of: datetime, known_at: datetime) -> None:
     """Build the snapshots of a version, write them to its online store and record their parity, as the flow does."""
+    from holdfast.core.definition_hashes import feature_fingerprint
     from holdfast.feast_stores.open_store import open_store
     from holdfast.feature_store.materialization import materialize
     from holdfast.feature_store.parity import check_parity, save_parity
     from holdfast.feature_store.snapshots import build_snapshots, read_customers
-    from holdfast.models.fingerprint import feature_fingerprint
 
     online = open_store(definitions=version)
     snapshot = build_snapshots(settings, online, as_of, known_at)[0]

@@ -65,9 +65,10 @@ class BaseShop:
 @functools.cache
 def base_shop() -> BaseShop:
     """Build the base shop once per process."""
+    from holdfast.core.definition_hashes import feature_fingerprint
     from holdfast.feature_store.parity import check_parity, save_parity
     from holdfast.feature_store.snapshots import read_customers
-    from holdfast.models.fingerprint import feature_fingerprint, fingerprint
+    from holdfast.models.fingerprint import fingerprint
     from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
     from holdfast.training.mlflow_client import open_tracking
     from holdfast.training.time_split import select_closed_cutoffs

@@ -8,8 +8,8 @@ import numpy as np
 
 from feature_repo.names import REQUEST_TIME
 from feature_repo.timestamps import DAY_US
+from holdfast.core.definition_hashes import list_on_demand_views
 from holdfast.core.types import Floats
-from holdfast.models.fingerprint import list_on_demand_views
 from holdfast.models.label import RECENCY_FEATURE
 
 if TYPE_CHECKING:

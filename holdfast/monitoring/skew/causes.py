@@ -11,11 +11,11 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import list_stored_views
 from holdfast.core.types import Bools, Floats
 from holdfast.feature_store.category_texts import read_category_texts
 from holdfast.feature_store.snapshots import NoDataError, effective_known_at, list_known_at_times
 from holdfast.ingestion.batches import list_batches
-from holdfast.models.fingerprint import list_stored_views
 from holdfast.monitoring.skew.logged_features import (
     LoggedFeatures,
     differs_bitwise,

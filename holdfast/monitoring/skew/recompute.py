@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY, REQUEST_TIME
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import definitions_version
 from holdfast.core.types import Floats
 from holdfast.feast_stores._feast_imports import FeatureStore
 from holdfast.feast_stores.open_store import open_store
@@ -20,7 +21,6 @@ from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.model_versions.aliases import get_contract
 from holdfast.models.categories import encode_categories
 from holdfast.models.contract import Feature, model_inputs
-from holdfast.models.fingerprint import definitions_version
 from holdfast.models.registered_version import NotServableError
 from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 

@@ -1,36 +1,31 @@
 """Fit, test and registration of a regression."""
 
-import hashlib
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-
 import mlflow
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
-from holdfast.core.types import Floats
-from holdfast.feature_store.definition_versions import open_version
-from holdfast.feature_store.materialization import features_lock
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.models.contract import PredictedExample, ServedModel
 from holdfast.models.declaration import load_declaration
-from holdfast.models.registry_client import RegistryClient
-from holdfast.training import mlflow_tracking
 from holdfast.training.category_encoding import name_categories
 from holdfast.training.contract_builder import build_example_rows, typical_inputs
 from holdfast.training.dataset import TrainingSet, find_labeled_cutoffs
 from holdfast.training.evaluation_report import EVALUATION_FILE
 from holdfast.training.label_query import declared_label
 from holdfast.training.lineage import Lineage
-from holdfast.training.mlflow_client import open_tracking
-from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, TrainedVersion
+from holdfast.training.mlflow_tracking import TrainedVersion
 from holdfast.training.recipe import RECIPE_FILE, Recipe
-from holdfast.training.registration import log_dataset, log_skops_model
+from holdfast.training.registration import (
+    log_dataset,
+    log_predictions,
+    log_skops_model,
+    logged_model_digest,
+    register_logged_model,
+)
 from holdfast.training.regression.evaluation import evaluate_regression
-from holdfast.training.regression.families import predict_baselines
+from holdfast.training.regression.families import predict_baselines, target_of
 from holdfast.training.regression.report import RegressionEvaluation
 from holdfast.training.regression.selection import RegressionChoice
 from holdfast.training.settings import TrainingSettings
@@ -85,17 +80,11 @@ def evaluate_and_register_regression(
         }
     )
     mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason})
-    _log_predictions(test, predictions)
-    declaration = load_declaration(lineage.model)
-    client = open_tracking(settings, declaration.registered_name)
+    log_predictions(test, {"spend": target_of(test), **predictions})
     logged = log_skops_model(model, development, model.predict(development.x[:5]), "predict")
-    content = RegistryClient(settings.mlflow_tracking_uri).download_logged_model(logged.model_id)
-    contract = _build_contract(settings, lineage, model, development, hashlib.sha256(content).hexdigest())
+    contract = _build_contract(settings, lineage, model, development, logged_model_digest(settings, logged))
     text = f"{evaluation.headline()}. {evaluation.reason}"
-    with features_lock(settings):  # a retirement waits, and then finds that the new version needs its definitions
-        open_version(settings, contract.definitions)
-        registered = mlflow_tracking.register_version(client, logged, run_id, contract, lineage, text)
-    return registered, evaluation
+    return register_logged_model(settings, logged, run_id, contract, lineage, text), evaluation
 
 
 def _build_recipe(
@@ -145,14 +134,6 @@ def _build_contract(
         ],
         categories=name_categories(fitted),
     )
-
-
-def _log_predictions(test: TrainingSet, predictions: Mapping[str, Floats]) -> None:
-    frame = test.keys.assign(churned=test.y, spend=test.target, **predictions)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / PREDICTIONS_FILE
-        frame.to_parquet(path, index=False)
-        mlflow.log_artifact(str(path))
 
 
 def _plot_months(evaluation: RegressionEvaluation) -> Figure:

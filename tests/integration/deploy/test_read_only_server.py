@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from deploy.local.components import list_components
-from deploy.local.read_only_server import _APPS, _MLFLOW_SEARCH, ReadOnly
+from deploy.local.read_only_server import _APPS, _MLFLOW_SEARCH, protect
 from deploy.local.settings import LocalSettings
 from feature_repo.settings import Settings
 
@@ -40,7 +40,7 @@ class Inner:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         inner = Starlette(routes=[WebSocketRoute("/ws", self.socket), Mount("/", self.page)])
-        self.client = TestClient(ReadOnly(inner, _MLFLOW_SEARCH), base_url=OWN)
+        self.client = TestClient(protect(inner, _MLFLOW_SEARCH), base_url=OWN)
 
     async def page(self, scope: object, receive: object, send: object) -> None:
         request = Request(scope)  # type: ignore[arg-type]

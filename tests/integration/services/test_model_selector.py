@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from holdfast.core.definition_hashes import definitions_version
 from holdfast.models.contract import SERVED_MODEL_TAG, ServedModel
-from holdfast.models.fingerprint import definitions_version
 from holdfast.models.loaded_model import LoadedModel
 from holdfast.models.registered_version import TRAFFIC_TAG, RegisteredVersion, RegistryUnavailableError
 from services.errors import NotReadyError

@@ -13,12 +13,12 @@ from feast.transformation import udf_rehydrate
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
+from holdfast.core.definition_hashes import list_on_demand_views
 from holdfast.feast_stores.open_store import open_store, version_folder
 from holdfast.feast_stores.stored_functions import StoredCodeError, StoredFunction, refuse_other_code
 from holdfast.feature_store.definition_versions import applied_version, open_version
 from holdfast.feature_store.feast_registry import apply_definitions
 from holdfast.feature_store.snapshots import NoTransformationError, build_snapshots
-from holdfast.models.fingerprint import list_on_demand_views
 from tests.support.definition_versions import only_version
 from tests.support.small_shop import AS_OF, KNOWN_AT
 

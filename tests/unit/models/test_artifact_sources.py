@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.models import artifact_sources
-from holdfast.models.artifact_sources import require_size, require_source
+from holdfast.models.artifact_sources import require_readable_size, require_source
 from holdfast.models.contract import CHAMPION, MODEL_FILE
 from holdfast.models.registered_version import NotServableError
 from holdfast.models.registry_client import RegistryClient
@@ -68,7 +68,7 @@ def test_local_file_without_end_or_of_another_size_is_refused(tmp_path: Path, mo
     monkeypatch.setattr(artifact_sources, "MAX_BYTES", 3)
     (tmp_path / "large").write_bytes(b"1234")
     with pytest.raises(NotServableError, match="has 4 bytes; at most 3"):
-        require_size(tmp_path / "large")
+        require_readable_size(tmp_path / "large")
 
 
 def test_download_of_a_changed_address_requests_nothing(tmp_path: Path) -> None:

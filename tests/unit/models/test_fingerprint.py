@@ -11,18 +11,13 @@ import pytest
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.source_hash import strip_formatting
 from feature_repo.source_tables import transformation_sql
+from holdfast.core.definition_hashes import DECLARATION_TAGS, definitions_version, feature_fingerprint
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.models.contract import (
     model_inputs,
 )
-from holdfast.models.fingerprint import (
-    DECLARATION_TAGS,
-    definitions_version,
-    differing_parts,
-    feature_fingerprint,
-    fingerprint,
-)
+from holdfast.models.fingerprint import differing_parts, fingerprint
 from holdfast.training import label_query
 from tests.support.definition_changes import apply_sql
 from tests.support.labels import purchase_label

@@ -23,6 +23,7 @@ from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import raise_alerts
 from holdfast.batch_scoring.scores_table import scores_path
+from holdfast.core.definition_hashes import feature_fingerprint
 from holdfast.feast_stores.open_store import open_store, version_folder
 from holdfast.feature_store.definition_versions import list_versions
 from holdfast.feature_store.materialization import OnlineState
@@ -30,7 +31,6 @@ from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.model_versions.aliases import set_challenger, set_champion
 from holdfast.model_versions.records import PromotionRecord, RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ScoredExample
-from holdfast.models.fingerprint import feature_fingerprint
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
 from holdfast.runtime.endpoints import EndpointSettings

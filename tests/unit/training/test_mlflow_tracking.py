@@ -32,7 +32,7 @@ from holdfast.training.mlflow_tracking import (
     training_run,
 )
 from holdfast.training.recipe import RECIPE_FILE, Recipe
-from holdfast.training.registration import _log_evaluation, _log_predictions, log_dataset
+from holdfast.training.registration import _log_evaluation, log_dataset, log_predictions
 from holdfast.training.settings import TrainingSettings
 from tests.support.small_shop import join_process, start_process, use_data_folder
 from tests.support.training_sets import synthetic_training_set
@@ -321,12 +321,12 @@ class TestLogging:
         assert digests["development"] == digests["the same"]
         assert len(set(digests.values())) == 3
 
-    def test_log_predictions_file_contains_all_models_and_rows(
+    def testlog_predictions_file_contains_all_models_and_rows(
         self, settings: Settings, client: Any, lineage: Lineage
     ) -> None:
         data = synthetic_training_set(customers=5, months=2)
         with training_run(client, settings, lineage) as run_id:
-            _log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})
+            log_predictions(data, {"model": np.arange(10) / 10, "recency": np.ones(10)})
         frame = pd.read_parquet(client.download_artifacts(run_id, PREDICTIONS_FILE))
         assert frame.columns.tolist() == ["customer_id", "cutoff", "churned", "model", "recency"]
         pd.testing.assert_frame_equal(frame[["customer_id", "cutoff"]], data.keys)

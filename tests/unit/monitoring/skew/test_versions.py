@@ -14,6 +14,7 @@ import pytest
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
 from holdfast.batch_scoring.population import ScoringPopulation, load_all_customers
+from holdfast.core.definition_hashes import list_stored_views
 from holdfast.core.plot_style import render_png
 from holdfast.core.prediction_log import ScoredBatch
 from holdfast.feast_stores.open_store import open_store, version_folder
@@ -21,7 +22,7 @@ from holdfast.feature_store.definition_versions import list_versions
 from holdfast.feature_store.historical_features import join_features
 from holdfast.feature_store.version_retirement import retire_version
 from holdfast.models.contract import ScoredExample, model_inputs
-from holdfast.models.fingerprint import fingerprint, list_stored_views
+from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.metrics_store import write_metrics
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.skew.findings import describe_open_skew

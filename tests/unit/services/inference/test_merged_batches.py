@@ -13,9 +13,7 @@ from services.inference.feature_checks import CheckedInputs, RejectedCustomer
 from services.inference.merged_batches import merge_batches
 from services.observability.stage_times import StageTimes
 
-CHAMPION, CHALLENGER = (
-    SimpleNamespace(contract=SimpleNamespace(terms=LabelTerms("no_purchase", 90, days))) for days in (180, 90)
-)
+CHAMPION, CHALLENGER = (SimpleNamespace(activity=LabelTerms("no_purchase", 90, days).activity) for days in (180, 90))
 MODELS = SimpleNamespace(champion=CHAMPION, challenger=CHALLENGER)
 OLD, NEW = (SimpleNamespace(input_names=[RECENCY_FEATURE]) for _ in range(2))
 REJECTED = RejectedCustomer("missing_feature", "missing")
