@@ -94,8 +94,7 @@ def predict_spend(
                 f"champion. Train again with `python -m flows.train --model {SPEND}`, then promote that version."
             )
         with threadpool_limits(limits=1):
-            values = spend.model.predict(rows.x)
-        return spend, np.where(np.isfinite(values), np.maximum(values, 0), np.nan)
+            return spend, spend.model.predict(rows.x)
     except Exception as error:
         return _with_problem(spend, error), unknown
 

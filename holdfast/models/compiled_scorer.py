@@ -100,7 +100,9 @@ class CompiledScorer:
         classifier, calibrator = (estimator.classifier, estimator.calibrator) if is_calibrated else (estimator, None)
         try:
             terms: Terms | None = (
-                extract_linear_terms(classifier) or extract_step_terms(classifier) or extract_purchase_model(classifier)
+                extract_linear_terms(classifier, "logistic")
+                or extract_step_terms(classifier, "log_loss")
+                or extract_purchase_model(classifier)
             )
             calibrate = _calibration(calibrator)
             if terms is None or calibrate is None or terms.inputs != inputs:
@@ -121,7 +123,7 @@ class CompiledScorer:
         Raises:
             InfiniteInputError: A value is infinite or missing and the model cannot score it.
         """
-        return _require_finite(self.terms.log_odds(self._contiguous(inputs)))
+        return require_finite(self.terms.log_odds(contiguous_inputs(inputs, self.terms.inputs)))
 
     def probabilities(self, inputs: Floats) -> Floats:
         """Compute probabilities of churn.
@@ -152,19 +154,42 @@ class CompiledScorer:
             NotAdditiveError: The contributions of a row do not add up to its log-odds.
         """
         typical = np.array(reference, dtype=np.float64)  # None becomes NaN
-        base, log_odds, values = self.terms.contributions(self._contiguous(inputs), typical)
-        require_additive(base, _require_finite(log_odds), values)
+        base, log_odds, values = self.terms.contributions(contiguous_inputs(inputs, self.terms.inputs), typical)
+        require_additive(base, require_finite(log_odds), values)
         return Contributions(base, log_odds, values)
 
-    def _contiguous(self, inputs: Floats) -> Floats:
-        # For other memory layouts NumPy may use other code, with other bits.
-        x = np.ascontiguousarray(inputs, dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != self.terms.inputs:
-            raise ValueError(f"The matrix has shape {x.shape}, the model has {self.terms.inputs} inputs.")
-        return x
+
+def contiguous_inputs(inputs: Floats, count: int) -> Floats:
+    """Return inputs in row-major order: for other memory layouts NumPy may use other code, with other bits.
+
+    Args:
+        inputs: Inputs, shape (rows, inputs).
+        count: Number of inputs of the model.
+
+    Returns:
+        The same values.
+
+    Raises:
+        ValueError: The matrix has another number of inputs.
+    """
+    x = np.ascontiguousarray(inputs, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != count:
+        raise ValueError(f"The matrix has shape {x.shape}, the model has {count} inputs.")
+    return x
 
 
-def _require_finite(log_odds: Floats) -> Floats:
+def require_finite(log_odds: Floats) -> Floats:
+    """Require finite sums of terms.
+
+    Args:
+        log_odds: Sums of terms, shape (rows,).
+
+    Returns:
+        The same values.
+
+    Raises:
+        InfiniteInputError: A value is infinite or missing and the model cannot score it.
+    """
     finite = np.isfinite(log_odds)
     if not finite.all():
         raise InfiniteInputError(

@@ -4,17 +4,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from holdfast.core.errors import HoldfastError
-from holdfast.core.types import Floats
+from holdfast.core.types import Bools, Floats
 from holdfast.models.compiled_scorer import CompiledScorer, ScorerMismatchError, verify_scorer
 from holdfast.models.contract import TRUSTED_TYPES, ServedModel
 from holdfast.models.contributions import Contributions, NotAdditiveError, compute_contributions
-from holdfast.models.label import ActivityRule
+from holdfast.models.loaded_version import LoadedVersion
 from holdfast.models.purchase_models import extract_purchase_model
 from holdfast.models.remedies import PACKAGE_AGAIN, SAME_ENVIRONMENT
 from holdfast.models.tree_checks import require_safe_trees
@@ -38,32 +38,28 @@ class UnusableModelError(HoldfastError):
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedModel:
+class LoadedModel(LoadedVersion):
     """Fitted binary classifier with its contract.
 
     Attributes:
-        contract: Contract of the version.
-        estimator: The classifier.
         churn_column: Column of churn in the classifier's probabilities.
         scorer: Compiled scorer with the same scores; None if the model is not supported.
         scorer_mismatch: Reason why a supported model has no scorer; "" if there is none.
     """
 
-    contract: ServedModel
-    estimator: Any
     churn_column: int
     scorer: CompiledScorer | None = None
     scorer_mismatch: str = ""
 
-    @cached_property
-    def definitions(self) -> str:
-        """Return the id of the version of the feature definitions that the model reads."""
-        return self.contract.definitions
+    @override
+    def predict(self, matrix: Floats) -> Floats:
+        """Compute churn probabilities."""
+        return self.churn_probabilities(matrix)
 
-    @cached_property
-    def activity(self) -> ActivityRule:
-        """Return the rule for active customers; the service asks at each request."""
-        return self.contract.terms.activity
+    @override
+    def are_valid(self, predictions: Floats) -> Bools:
+        """Check that predictions are probabilities; NaN is none."""
+        return (predictions >= 0) & (predictions <= 1)
 
     def churn_probabilities(self, matrix: Floats) -> Floats:
         """Compute churn probabilities.

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
-from holdfast.core.types import Floats
+from holdfast.core.types import Bools, Floats
+from holdfast.models.compiled_regression import CompiledRegression, verify_regression
+from holdfast.models.compiled_scorer import ScorerMismatchError
 from holdfast.models.contract import ServedModel
 from holdfast.models.loaded_model import (
     UnusableModelError,
@@ -13,28 +16,36 @@ from holdfast.models.loaded_model import (
     read_estimator,
     require_registered_file,
 )
+from holdfast.models.loaded_version import LoadedVersion
 from holdfast.models.remedies import RETRAIN, SAME_ENVIRONMENT
 
 _TOLERANCE = 1e-9  # of the size of a prediction
+_WARM_ROWS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedRegressor:
-    """Fitted regressor with its contract."""
+class LoadedRegressor(LoadedVersion):
+    """Fitted regressor with its contract.
 
-    contract: ServedModel
-    estimator: Any
+    Attributes:
+        compiled: Compiled form with the same predictions; None if the model is not supported.
+        mismatch: Reason why a supported model has no compiled form; "" if there is none.
+    """
 
+    compiled: CompiledRegression | None = None
+    mismatch: str = ""
+
+    @override
     def predict(self, matrix: Floats) -> Floats:
-        """Compute expected values.
+        """Compute expected values, never negative; NaN where the model gives none."""
+        predict = self.estimator.predict if self.compiled is None else self.compiled.predict
+        values = np.asarray(predict(matrix), dtype=np.float64)
+        return np.where(np.isfinite(values), np.maximum(values, 0), np.nan)
 
-        Args:
-            matrix: Inputs as ``input_matrix`` returns them, shape (rows, inputs).
-
-        Returns:
-            Expected values, shape (rows,).
-        """
-        return np.asarray(self.estimator.predict(matrix), dtype=np.float64)
+    @override
+    def are_valid(self, predictions: Floats) -> Bools:
+        """Return True for each row: NaN is a row without a prediction."""
+        return np.ones(len(predictions), dtype=bool)
 
 
 def load_verified_regressor(contract: ServedModel, content: bytes) -> LoadedRegressor:
@@ -55,14 +66,26 @@ def load_verified_regressor(contract: ServedModel, content: bytes) -> LoadedRegr
     if not contract.predicted_examples:
         raise UnusableModelError(f"The contract of {about} has no predicted examples: it is no regression.", RETRAIN)
     require_registered_file(contract, content)
-    model = LoadedRegressor(contract, read_estimator(content, about))
-    examples = contract.predicted_examples
+    estimator, examples = read_estimator(content, about), contract.predicted_examples
+    rows = np.array([example.inputs for example in examples], dtype=np.float64)
     with failures_as_unusable(f"The file of {about} cannot predict its examples."):
-        found = model.predict(np.array([example.inputs for example in examples], dtype=np.float64)).tolist()
-    for number, (example, value) in enumerate(zip(examples, found, strict=True)):
+        model = LoadedRegressor(contract, estimator, *_compile(estimator, rows))
+        found = model.predict(rows)
+        model.predict(np.resize(rows, (_WARM_ROWS, rows.shape[1])))
+    for number, (example, value) in enumerate(zip(examples, found.tolist(), strict=True)):
         if not abs(value - example.value) <= _TOLERANCE * (1 + example.value):
             raise UnusableModelError(
                 f"{about} predicts {value!r} for its example {number}; in training it was {example.value!r}.",
                 SAME_ENVIRONMENT,
             )
     return model
+
+
+def _compile(estimator: Any, examples: Floats) -> tuple[CompiledRegression | None, str]:
+    compiled = CompiledRegression.from_estimator(estimator, examples.shape[1])
+    try:
+        if compiled is not None:
+            verify_regression(estimator, compiled, examples)
+    except ScorerMismatchError as error:
+        return None, str(error)
+    return compiled, ""

@@ -1,8 +1,11 @@
-"""Extraction of the terms of fitted models: logistic regression and boosting, with or without categorical inputs."""
+"""Extraction of the terms of fitted models, with or without categorical inputs.
+
+Supported are logistic and Tweedie regression, and boosting of a class or a mean.
+"""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,23 +16,28 @@ from holdfast.models.categories import locate_categories
 from holdfast.models.category_columns import indicate_categories, rank_categories
 
 
-def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
-    """Extract the terms of a fitted pipeline of the logistic family.
+def extract_linear_terms(pipeline: Any, family: Literal["logistic", "tweedie"]) -> LinearTerms | None:
+    """Extract the terms of a fitted pipeline of a linear family.
 
     Args:
         pipeline: Any fitted estimator.
+        family: Family; a Tweedie regression has a log link.
 
     Returns:
         The terms; None for any other estimator.
     """
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, TweedieRegressor
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
     steps, encoding = _split_encoder(pipeline, indicate_categories)
-    if [type(step) for step in steps] != [FunctionTransformer, SimpleImputer, StandardScaler, LogisticRegression]:
+    last = LogisticRegression if family == "logistic" else TweedieRegressor
+    if [type(step) for step in steps] != [FunctionTransformer, SimpleImputer, StandardScaler, last]:
         return None
     function, imputer, scaler, model = steps
+    if family == "tweedie" and model.link != "log":
+        return None
+    coefficient_rows = np.atleast_2d(model.coef_)
     options = function.kw_args or {}
     if function.func is not arcsinh_inputs or options.keys() - {"log_odds"} or function.validate:
         return None
@@ -39,10 +47,14 @@ def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
     width = len(medians)
     flagged = imputer.indicator_.features_ if imputer.add_indicator else np.empty(0, dtype=np.intp)
     shape = (width + len(flagged),)
-    if not (scaler.with_mean and scaler.with_std) or scaler.mean_.shape != shape or model.coef_.shape != (1, *shape):
+    if (
+        not (scaler.with_mean and scaler.with_std)
+        or scaler.mean_.shape != shape
+        or coefficient_rows.shape != (1, *shape)
+    ):
         return None
     mean, scale, coefficients = (
-        np.array(part, dtype=np.float64) for part in (scaler.mean_, scaler.scale_, model.coef_[0])
+        np.array(part, dtype=np.float64) for part in (scaler.mean_, scaler.scale_, coefficient_rows[0])
     )
     known, missing = np.zeros(width), (medians - mean[:width]) / scale[:width] * coefficients[:width]
     known[flagged] = (0 - mean[width:]) / scale[width:] * coefficients[width:]
@@ -61,20 +73,22 @@ def extract_linear_terms(pipeline: Any) -> LinearTerms | None:
     )
 
 
-def extract_step_terms(classifier: Any) -> StepTerms | None:
+def extract_step_terms(classifier: Any, loss: Literal["log_loss", "poisson"]) -> StepTerms | None:
     """Extract the terms of fitted boosting in which every tree uses one input.
 
     Args:
         classifier: Any fitted estimator; boosting may be the only step of a pipeline, or follow the ranks of
             categories.
+        loss: Loss of the boosting: that of a classifier, or of a regression with a log link.
 
     Returns:
         The terms; None for any other estimator.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     steps, encoding = _split_encoder(classifier, rank_categories)
-    if [type(step) for step in steps] != [HistGradientBoostingClassifier] or steps[0].loss != "log_loss":
+    boosting = HistGradientBoostingClassifier if loss == "log_loss" else HistGradientBoostingRegressor
+    if [type(step) for step in steps] != [boosting] or steps[0].loss != loss:
         return None
     model = steps[0]
     if model.is_categorical_ is not None or model.n_trees_per_iteration_ != 1:
