@@ -84,7 +84,7 @@ def _create_batch(rows: int) -> ScoredBatch:
         inputs=inputs,
         views=VIEWS,
         timestamps_us=np.full((rows, len(VIEWS)), now),
-        probabilities=rng.random(rows),
+        predictions=rng.random(rows),
         stale=np.zeros(rows, dtype=bool),
     )
 
@@ -105,7 +105,7 @@ def _bentoml_monitor(folder: Path) -> Callable[[ScoredBatch], None]:
                 monitor.log_batch([text] * batch.rows, name, "feature", "categorical")
             for name, values in numbers.items():
                 monitor.log_batch(values.tolist(), name, "feature", "numerical")
-            monitor.log_batch(batch.probabilities.tolist(), "churn_probability", "prediction", "numerical")
+            monitor.log_batch(batch.predictions.tolist(), "churn_probability", "prediction", "numerical")
 
     return log
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 import feature_repo
 from feature_repo.names import FEATURE_SERVICE
 from holdfast.core.errors import HoldfastError
+from holdfast.core.model_names import CHURN as CHURN
+from holdfast.core.model_names import ModelKind, prediction_column
 
-CHURN = "churn"
 _FOLDER = Path(feature_repo.__file__).parent / "models"
 
 
@@ -35,7 +36,7 @@ class ModelDeclaration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Literal["classification", "regression"]
+    kind: ModelKind
     description: str
     feature_service: str
     label: str
@@ -46,6 +47,11 @@ class ModelDeclaration(BaseModel):
     def registered_name(self) -> str:
         """Return the name in the model registry, which is also that of the MLflow experiment."""
         return registered_name(self.name)
+
+    @property
+    def prediction_column(self) -> str:
+        """Return the name of the prediction, in responses and in the prediction log."""
+        return prediction_column(self.name, self.kind)
 
     @field_validator("feature_service")
     @classmethod

@@ -116,7 +116,7 @@ class ScoreRecorder:
                     inputs=features.inputs[located],
                     views=inputs.definitions.reader.views,
                     timestamps_us=features.timestamps_us[located],
-                    probabilities=probabilities,
+                    predictions=probabilities,
                     stale=checked.stale[located],
                     definitions=model.definitions,
                 )

@@ -85,9 +85,7 @@ def to_record(batches: Sequence[ScoredBatch], schema: pa.Schema) -> pa.RecordBat
         "answered_at": _values(answered, TIMESTAMP_TYPE),
         "customer_id": pa.array([each for batch in batches for each in batch.customer_ids], pa.string()),
         "as_of": _values(_stack([batch.as_of_us for batch in batches], np.int64, rows), TIMESTAMP_TYPE),
-        "churn_probability": _values(
-            _stack([batch.probabilities for batch in batches], np.float64, rows), pa.float64()
-        ),
+        batches[0].column: _values(_stack([batch.predictions for batch in batches], np.float64, rows), pa.float64()),
         "stale": pa.array(_stack([batch.stale for batch in batches], np.bool_, rows)),
         INPUTS: _lists(_values(inputs.reshape(-1), pa.float64()), rows, schema.field(INPUTS).type),
         TIMES: _lists(_times(times.reshape(-1)), rows, schema.field(TIMES).type),
@@ -102,7 +100,7 @@ def _check_shapes(batch: ScoredBatch) -> None:
         "as_of_us": (batch.as_of_us.shape, (n,)),
         "inputs": (batch.inputs.shape, (n, inputs)),
         "timestamps_us": (batch.timestamps_us.shape, (n, views)),
-        "probabilities": (batch.probabilities.shape, (n,)),
+        "predictions": (batch.predictions.shape, (n,)),
         "stale": (batch.stale.shape, (n,)),
     }
     for name, (shape, expected_shape) in expected.items():

@@ -80,9 +80,10 @@ class PredictionFiles:
                 self._close(key)
 
     def _create(self, key: LogKey) -> _File:
-        day = self._folder / key.date
         self._folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-        day.mkdir(_FOLDER_MODE, exist_ok=True)
+        day = self._folder / key.folder
+        for folder in dict.fromkeys([self._folder / key.date, day]):
+            folder.mkdir(_FOLDER_MODE, exist_ok=True)
         while True:
             self._number += 1
             path = day / f"{quote(key.version, safe='')}-{self._stamp}-{self._number}.arrows"

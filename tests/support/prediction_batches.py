@@ -37,7 +37,7 @@ def make_batch(ids: Sequence[str], **changes: Any) -> ScoredBatch:
         "inputs": np.arange(2.0 * n).reshape(n, 2),
         "views": ["history", "rhythm"],
         "timestamps_us": np.full((n, 2), NOON_US - DAY_US),
-        "probabilities": np.linspace(0, 1, n),
+        "predictions": np.linspace(0, 1, n),
         "stale": np.zeros(n, dtype=bool),
     }
     return ScoredBatch(**(values | changes))

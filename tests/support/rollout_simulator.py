@@ -103,7 +103,7 @@ class SimulatedRollout:
                 inputs=x,
                 views=["v"],
                 timestamps_us=np.full((n, 1), int(NOON.timestamp() * 1e6)),
-                probabilities=np.clip(scores, 0, 1),
+                predictions=np.clip(scores, 0, 1),
                 stale=np.zeros(n, dtype=bool),
             )
             write_log(self.settings.predictions / f"_{self.reads}", batch)

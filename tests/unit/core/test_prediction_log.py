@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from feature_repo.timestamps import DAY_US, NO_TIME, epoch_us
-from holdfast.core.prediction_log import iter_predictions, read_predictions
+from holdfast.core.prediction_log import IncrementalReader, iter_predictions, read_predictions
 from tests.support.prediction_batches import NOON_US, logged_request_ids, make_batch, request_ids, write_log
 
-COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "version", "route", "definitions", "churn_probability"]
-COLUMNS += ["stale"]
+COLUMNS = ["request_id", "answered_at", "customer_id", "as_of", "model", "version", "route", "definitions"]
+COLUMNS += ["churn_probability", "stale"]
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -41,7 +41,7 @@ def test_read_predictions_returns_inputs_and_event_times(tmp_path: Path) -> None
         as_of_us=np.array([NOON_US - 1, 0]),
         inputs=np.array([[0.1, np.nan], [-0.0, np.inf]]),
         timestamps_us=np.array([[NOON_US - 7, NOON_US - 8], [NO_TIME, NOON_US - 9]]),
-        probabilities=np.array([0.25, 1 / 3]),
+        predictions=np.array([0.25, 1 / 3]),
         stale=np.array([False, True]),
     )
     write_log(tmp_path, batch)
@@ -51,7 +51,7 @@ def test_read_predictions_returns_inputs_and_event_times(tmp_path: Path) -> None
     assert bits(table["gap"]) == bits([np.nan, np.inf])
     assert table["gap"].null_count == 0  # what the model received is a NaN
     rows = table.drop_columns(["recency", "gap"]).to_pylist()
-    common = {"answered_at": NOON, "version": "3/ü", "route": "canary", "definitions": None}
+    common = {"answered_at": NOON, "model": "churn", "version": "3/ü", "route": "canary", "definitions": None}
     assert rows == [
         common
         | {"request_id": "r1", "customer_id": "c1", "as_of": NOON - MICROSECOND, "churn_probability": 0.25}
@@ -61,6 +61,22 @@ def test_read_predictions_returns_inputs_and_event_times(tmp_path: Path) -> None
         | {"churn_probability": 1 / 3, "stale": True}
         | {"history__timestamp": None, "rhythm__timestamp": NOON - 9 * MICROSECOND},
     ]
+
+
+def test_read_predictions_of_two_models_with_equal_versions_separates_them(tmp_path: Path) -> None:
+    """Version numbers are per model, so that no reader may take the spend of version 1 for the churn of version 1."""
+    spend = make_batch(["r2"], model="spend", column="expected_spend", predictions=np.array([81.5]))
+    write_log(tmp_path, make_batch(["r1"]), spend)
+    churn, other = read_predictions(tmp_path), read_predictions(tmp_path, model="spend")
+    assert (request_ids(churn), request_ids(other)) == (["r1"], ["r2"])
+    assert (churn["model"].to_pylist(), other["model"].to_pylist()) == (["churn"], ["spend"])
+    assert (churn["version"].to_pylist(), other["version"].to_pylist()) == (["1"], ["1"])
+    assert other["expected_spend"].to_pylist() == [81.5]
+    assert "churn_probability" not in other.column_names
+    assert "expected_spend" not in churn.column_names
+    reader = IncrementalReader(tmp_path, NOON - timedelta(hours=1), "spend")
+    assert [request_ids(table) for table in reader.read_new()] == [["r2"]]
+    assert read_predictions(tmp_path, model="basket").num_rows == 0
 
 
 def test_read_predictions_of_two_definitions_has_each_with_its_inputs(tmp_path: Path) -> None:
@@ -85,7 +101,7 @@ def test_read_predictions_any_values_returns_the_same_bits(rows_of_batches: list
         floats = np.array(rows, dtype=np.uint64).view(np.float64)
         # The layouts that slicing and transposing make.
         inputs, probabilities = np.asfortranarray(floats[:, :2]), floats[:, 2]
-        batches.append(make_batch([str(i) for i in range(len(rows))], inputs=inputs, probabilities=probabilities))
+        batches.append(make_batch([str(i) for i in range(len(rows))], inputs=inputs, predictions=probabilities))
     with TemporaryDirectory() as folder:
         write_log(Path(folder), *batches)
         table = read_predictions(Path(folder))

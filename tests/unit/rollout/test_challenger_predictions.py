@@ -46,7 +46,7 @@ def test_read_mixed_log_returns_latest_own_prediction_per_customer(settings: Set
     write_log(
         settings.predictions,
         make_batch("abc", **at),
-        make_batch("ab", **at, answered_at_us=NOON_US + 60_000_000, probabilities=np.array([0.9, 0.8])),
+        make_batch("ab", **at, answered_at_us=NOON_US + 60_000_000, predictions=np.array([0.9, 0.8])),
         make_batch("abc", **at, answered_at_us=NOON_US - 1),
         make_batch("abc", version="2", route="shadow"),
         make_batch("abc", version="1"),
@@ -95,7 +95,7 @@ def test_read_growing_log_equals_read_of_whole_log(reads: list[list[Any]], alike
                 x[:, 1] += 0 if alike or not odd else 1
                 batch = make_batch(
                     "abcde"[:n], version=version, route=route, answered_at_us=at, inputs=x,
-                    input_names=contract.inputs, probabilities=np.full(n, (at % 97) / 97),
+                    input_names=contract.inputs, predictions=np.full(n, (at % 97) / 97),
                 )  # fmt: skip
                 files.append(batch.key, to_record([batch], log_schema(batch.key)))
             found = incremental.read()

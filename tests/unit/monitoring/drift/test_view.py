@@ -82,7 +82,7 @@ def log_again(
         inputs=frame[inputs].to_numpy(dtype=float),
         views=["customer_purchase_history"],
         timestamps_us=np.zeros((len(frame), 1), dtype=np.int64),
-        probabilities=frame["churn_probability"].to_numpy(),
+        predictions=frame["churn_probability"].to_numpy(),
         stale=np.zeros(len(frame), dtype=bool),
     )
     write_log(settings.predictions, batch)

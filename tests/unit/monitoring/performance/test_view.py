@@ -257,7 +257,7 @@ def test_performance_view_cohort_of_one_class_has_no_auc(scored: tuple[Settings,
     at = np.full(len(stayed), epoch_us(MONTHS[1] + timedelta(hours=12)))
     batch = make_batch(
         [f"r{i}" for i in range(len(stayed))], customer_ids=stayed["customer_id"].tolist(), as_of_us=at,
-        probabilities=stayed["churn_probability"].to_numpy(),
+        predictions=stayed["churn_probability"].to_numpy(),
     )  # fmt: skip
     write_log(settings.predictions, batch)
     found = run_performance_view(settings, WINDOW, RULES)

@@ -84,7 +84,7 @@ def log_predictions(
         inputs=x,
         views=views,
         timestamps_us=np.full((len(rows.ids), len(views)), epoch_us(AS_OF)),
-        probabilities=np.full(len(rows.ids), 0.5),
+        predictions=np.full(len(rows.ids), 0.5),
         stale=np.zeros(len(rows.ids), dtype=bool),
     )
     write_log(settings.predictions, batch)

@@ -162,7 +162,7 @@ def test_close_after_timeout_logs_lost_predictions(
     [
         {"inputs": np.zeros((1, 2), dtype=np.float32)},
         {"inputs": np.zeros((2, 2))},
-        {"probabilities": np.zeros(2)},
+        {"predictions": np.zeros(2)},
         {"as_of_us": np.zeros(1)},
         {"customer_ids": ["c1", "c2"]},
         {"customer_ids": ["\ud800"]},
