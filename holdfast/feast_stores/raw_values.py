@@ -11,6 +11,7 @@ from feature_repo.timestamps import NO_TIME, epoch_us
 from holdfast.feast_stores._feast_imports import EntityKeyProto, ValueProto, ValueType
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from feast import FeatureView, RepoConfig
     from feast.infra.online_stores.online_store import OnlineStore
 
@@ -39,6 +40,22 @@ class RawColumns:
 
     values: list[Sequence[bytes | None]]
     times_us: list[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class ViewRows:
+    """Rows of one view to write, a row per customer.
+
+    Attributes:
+        table: Customer, values, time and creation time.
+        time_column: Column of the event time.
+        created_column: Column of the creation time.
+    """
+
+    view: "FeatureView"
+    table: "pa.Table"
+    time_column: str
+    created_column: str
 
 
 RawReader = Callable[[Sequence[str]], RawColumns]

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import Field, field_validator
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, NoPermissionError
+from redis.exceptions import ConnectionError
 from redis.retry import Retry
 from typing_extensions import override
 
@@ -20,12 +20,13 @@ from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores._feast_imports import RepoConfig
 from holdfast.feast_stores._feast_private import has_redis_client, read_redis_hashes, redis_client, redis_fields
 from holdfast.feast_stores.installation import stored_project
-from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
+from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, ViewRows, entity_keys
+from holdfast.feast_stores.redis_fill_mark import is_filled, mark_filled, remove_mark
 from holdfast.feast_stores.redis_pipeline import hash_reader
+from holdfast.feast_stores.redis_writer import write_view
 from holdfast.feast_stores.settings import FeatureStoreSettings
 
 _LIMIT_SECONDS = 1.0  # without a limit, a server that hangs would block each caller
-_READ_SECONDS = 2
 
 
 class ConnectionStringError(HoldfastError):
@@ -100,27 +101,18 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         """
         if config.online_store.client != RedisClient.redis:
             return False
-        client = redis_client(self, config.online_store)
-        try:
-            filled, filling = client.mget(_filled_key(config), _filling_key(config))
-        except NoPermissionError:
-            return False
-        return filled is None or filling is not None
+        return not is_filled(redis_client(self, config.online_store), stored_project(config))
 
     def mark_filled(self, config: RepoConfig) -> None:
         """Mark the first materialization of the project as complete: from now on, a customer without a key is unknown.
 
-        The mark is lost with the data of the server. A second mark lasts for the longest time of a read that has
-        started before.
+        The mark is lost with the data of the server.
 
         Args:
             config: Configuration of the feature store.
         """
         if config.online_store.client == RedisClient.redis:
-            client = redis_client(self, config.online_store)
-            if not client.exists(_filled_key(config)):
-                client.set(_filling_key(config), b"", ex=_READ_SECONDS)
-                client.set(_filled_key(config), b"")
+            mark_filled(redis_client(self, config.online_store), stored_project(config))
 
     @override
     def update(self, config: RepoConfig, tables_to_delete: Sequence[FeatureView], *args: Any, **kwargs: Any) -> None:
@@ -160,7 +152,36 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
 
     def _remove_mark(self, config: RepoConfig) -> None:
         if config.online_store.client == RedisClient.redis:
-            redis_client(self, config.online_store).delete(_filled_key(config))
+            remove_mark(redis_client(self, config.online_store), stored_project(config))
+
+    def writes_columns(self, config: RepoConfig) -> bool:
+        """Check whether :meth:`write_columns` supports the server: a single one, through redis-py.
+
+        Args:
+            config: Configuration of the feature store.
+
+        Returns:
+            False where Feast's own engine writes.
+        """
+        return _has_packed_commands(config.online_store)
+
+    def write_columns(self, config: RepoConfig, rows: ViewRows) -> None:
+        """Set the values of a view, except those of customers with a later event time.
+
+        Args:
+            config: Configuration of the feature store.
+            rows: Rows of the view.
+        """
+        name = compute_versioned_name(rows.view, config.registry.enable_online_feature_view_versioning)
+        write_view(
+            lambda: redis_client(self, config.online_store).connection_pool,
+            rows,
+            stored_project(config),
+            redis_fields(self, rows.view, [field.name for field in rows.view.features], name),
+            f"_ts:{name}",
+            _parse_time,
+            config.online_store.key_ttl_seconds,
+        )
 
     def reader(self, config: RepoConfig, requests: Sequence[ViewRequest]) -> RawReader:
         """Create a reader of several views.
@@ -184,7 +205,7 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         value_count = len(fields)
         fields += [f"_ts:{name}" for name in names]
         online, project = config.online_store, stored_project(config).encode()
-        if online.fast_reads and online.redis_type == RedisType.redis and online.client == RedisClient.redis:
+        if online.fast_reads and _has_packed_commands(online):
             read_hashes = hash_reader(lambda: redis_client(self, online).connection_pool, fields)
         else:
             read_hashes = lambda keys: list(read_redis_hashes(self, config, keys, fields))  # noqa: E731
@@ -204,12 +225,8 @@ def _with_installation(config: RepoConfig) -> RepoConfig:
     return config.model_copy(update={"project": stored_project(config)})
 
 
-def _filled_key(config: RepoConfig) -> str:
-    return f"holdfast:filled:{stored_project(config)}"
-
-
-def _filling_key(config: RepoConfig) -> str:
-    return f"holdfast:filling:{stored_project(config)}"
+def _has_packed_commands(online: RedisOnlineStoreConfig) -> bool:
+    return bool(online.redis_type == RedisType.redis and online.client == RedisClient.redis)
 
 
 @lru_cache(maxsize=4096)  # all customers of a snapshot have the same time

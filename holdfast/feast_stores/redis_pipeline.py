@@ -1,4 +1,4 @@
-"""Fast path of Redis reads: packed HMGET commands in one send, with one time limit for all replies.
+"""Fast path of Redis: packed commands in one send, with one time limit for all replies.
 
 redis-py packs the arguments of a command one by one and applies its time limit to each reply separately. This module
 packs the common part of the commands once and has one limit: a read of 20 fields of 300 customers from a local server
@@ -72,6 +72,21 @@ def hash_reader(
     return read
 
 
+def execute_commands(pool: ConnectionPool, commands: bytes, replies: int) -> None:
+    """Send packed commands that may be repeated, and wait for their replies, no longer than the limit of one read.
+
+    Args:
+        pool: Connection pool.
+        commands: Commands in the Redis protocol.
+        replies: Number of commands.
+
+    Raises:
+        RedisError: The server does not reply in time, or refuses a command.
+    """
+    if replies:
+        _execute_pipeline(pool, commands, replies, None, _Deadline(pool.connection_kwargs.get("socket_timeout")))
+
+
 def _pack_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[bytes, bytes]:
     """Pack a command in the Redis protocol; return the parts before the length of the key and after the key."""
     parts = [part.encode() if isinstance(part, str) else part for part in (command, *arguments)]
@@ -80,14 +95,14 @@ def _pack_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[by
 
 
 def _execute_pipeline(
-    pool: ConnectionPool, commands: bytes, replies: int, fields: int, deadline: _Deadline
+    pool: ConnectionPool, commands: bytes, replies: int, fields: int | None, deadline: _Deadline
 ) -> list[_Reply]:
     """Send packed commands and receive their replies; retry once if the connection breaks."""
     connection: Any = pool.get_connection()
     try:
         try:
             return _send_and_receive(connection, commands, replies, fields, deadline)
-        except ConnectionError:  # the server may have restarted, and reads can be repeated
+        except ConnectionError:  # the server may have restarted, and the commands can be repeated
             connection.disconnect()
             _reconnect(connection, deadline)
             return _send_and_receive(connection, commands, replies, fields, deadline)
@@ -107,7 +122,9 @@ def _reconnect(connection: Any, deadline: _Deadline) -> None:
         connection.socket_connect_timeout = configured
 
 
-def _send_and_receive(connection: Any, commands: bytes, replies: int, fields: int, deadline: _Deadline) -> list[_Reply]:
+def _send_and_receive(
+    connection: Any, commands: bytes, replies: int, fields: int | None, deadline: _Deadline
+) -> list[_Reply]:
     """Send commands and receive replies within the deadline.
 
     The socket's own timeout applies to each reply. Shortening it costs a system call, so it is shortened only after a
@@ -135,11 +152,11 @@ def _shorten_timeout(connection: Any, deadline: _Deadline) -> float:
     return deadline.end - remaining + deadline.slack
 
 
-def _receive(connection: Any, fields: int) -> _Reply:
+def _receive(connection: Any, fields: int | None) -> _Reply:
     try:
         reply: _Reply = connection.read_response(disable_decoding=True)
         return reply
     except ResponseError as error:
-        if not str(error).startswith("WRONGTYPE"):
+        if fields is None or not str(error).startswith("WRONGTYPE"):
             raise
         return [_UNREADABLE] * fields  # affects this customer only, not the others of the request

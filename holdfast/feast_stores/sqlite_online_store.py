@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,15 @@ from pydantic import PrivateAttr, field_validator
 from feature_repo.settings import Settings
 from feature_repo.timestamps import NO_TIME
 from holdfast.feast_stores._feast_imports import RepoConfig
-from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, entity_keys
+from holdfast.feast_stores.raw_values import RawColumns, RawReader, ViewRequest, ViewRows, entity_keys
+from holdfast.feast_stores.sqlite_connection import UtcConnection
+from holdfast.feast_stores.sqlite_writer import write_view
 
 if TYPE_CHECKING:
     from feast import FeatureView
 
 _BATCH = 10_000  # SQLite binds at most 32,766 values in one statement
 _BUSY_SECONDS = 5.0  # default limit of a wait for a lock of the file
-_TIME_COLUMNS = ("event_ts", "created_ts")
 
 # A customer's row of one view: event time in seconds, then the value of each field; all None for an unknown customer.
 _Row = tuple[Any, ...]
@@ -55,36 +55,6 @@ class DataFolderSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
         return self._read_limit
 
 
-class _UtcConnection(sqlite3.Connection):
-    """Connection that stores datetimes as seconds since 1970 and reads time columns as naive UTC.
-
-    Feast passes naive UTC times to SQLite, and its process-wide adapters convert them as local times: a store that is
-    written in one time zone and read in another would be hours older or younger than it is.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.row_factory = _with_utc_times
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        return super().execute(sql, [_epoch_seconds(value) for value in parameters])
-
-
-def _epoch_seconds(value: Any) -> Any:
-    if not isinstance(value, datetime):
-        return value
-    return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
-
-
-def _with_utc_times(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(
-        datetime.fromtimestamp(value, UTC).replace(tzinfo=None)
-        if column[0] in _TIME_COLUMNS and value is not None
-        else value
-        for column, value in zip(cursor.description, row, strict=True)
-    )
-
-
 class DataFolderSqliteOnlineStore(SqliteOnlineStore):
     """Feast's SQLite online store, in the data folder.
 
@@ -99,7 +69,7 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         if self._conn is None:
-            self._conn = sqlite3.connect(self._get_db_path(config), check_same_thread=False, factory=_UtcConnection)
+            self._conn = sqlite3.connect(self._get_db_path(config), check_same_thread=False, factory=UtcConnection)
         return self._conn
 
     def repair(self, config: RepoConfig, views: "Sequence[FeatureView]") -> None:
@@ -121,6 +91,27 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
         except sqlite3.DatabaseError:
             path.unlink()
         self.update(config, [], views, [], [], partial=True)
+
+    def writes_columns(self, config: RepoConfig) -> bool:
+        """Check whether :meth:`write_columns` writes all columns of the tables.
+
+        Args:
+            config: Configuration of the feature store.
+
+        Returns:
+            False with vectors or numbers beside the values, which only Feast writes.
+        """
+        return not (config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store)
+
+    def write_columns(self, config: RepoConfig, rows: ViewRows) -> None:
+        """Insert or update the values of a view, in one transaction.
+
+        Args:
+            config: Configuration of the feature store.
+            rows: Rows of the view.
+        """
+        versioned = config.registry.enable_online_feature_view_versioning
+        write_view(self._get_conn(config), compute_table_id(config.project, rows.view, versioned), rows)
 
     def reader(self, config: RepoConfig, requests: Sequence[ViewRequest]) -> RawReader:
         """Create a reader that returns all views as of the same time. Threads may share it.

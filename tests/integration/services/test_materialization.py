@@ -2,15 +2,18 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 from starlette.testclient import TestClient
 
 from feature_repo.settings import Settings
+from holdfast.feast_stores.raw_values import ViewRows
 from tests.support.definition_versions import open_only, registry_file
 from tests.support.edge_case_customers import add_edge_case_customers
 from tests.support.service_fixtures import assert_error, serve_in_process
@@ -76,16 +79,16 @@ def test_interrupted_materialization_rejects_updated_customers(
 ) -> None:
     from holdfast.feast_stores.sqlite_online_store import DataFolderSqliteOnlineStore
 
-    write = DataFolderSqliteOnlineStore.online_write_batch
+    write = DataFolderSqliteOnlineStore.write_columns
 
-    def killed(self: Any, config: Any, table: Any, data: Any, progress: Any) -> None:
-        written = [row for row in data if b"c001" in row[0].SerializeToString()]
-        write(self, config, table, written, progress)
+    def killed(self: Any, config: Any, rows: ViewRows) -> None:
+        written = rows.table.filter(pc.equal(rows.table["customer_id"], "c001"))
+        write(self, config, replace(rows, table=written))
         assert _predict(replay, "c002").status_code == 200
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(DataFolderSqliteOnlineStore, "online_write_batch", killed)
+        patch.setattr(DataFolderSqliteOnlineStore, "write_columns", killed)
         with pytest.raises(KeyboardInterrupt):
             _materialize(NEXT, *VIEWS)
     _assert_updating(replay, "c001")

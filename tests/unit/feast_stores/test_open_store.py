@@ -17,7 +17,7 @@ import pytest
 from feature_repo.names import ENTITY_KEY, FEATURE_SERVICE, REQUEST_TIME
 from feature_repo.settings import Settings
 from holdfast.feast_stores.open_store import open_store
-from holdfast.feast_stores.sqlite_online_store import _UtcConnection
+from holdfast.feast_stores.sqlite_connection import UtcConnection
 from tests.support.definition_versions import version_files
 from tests.support.feature_oracle import microseconds
 from tests.support.main_job import environment_of, run
@@ -74,7 +74,7 @@ class TestTimeZones:
         assert stored == [microseconds(AS_OF)]
 
     def test_connection_stores_and_reads_whole_seconds_around_the_repeated_hour(self) -> None:
-        with closing(sqlite3.connect(":memory:", factory=_UtcConnection)) as connection:
+        with closing(sqlite3.connect(":memory:", factory=UtcConnection)) as connection:
             connection.execute("CREATE TABLE times (event_ts timestamp, seconds INTEGER)")
             for hour in range(3, 9):
                 time = datetime(2024, 11, 3, hour, 30, 1, tzinfo=UTC)

@@ -75,8 +75,8 @@ _REGISTRY = "holdfast.feast_stores.file_registry_store.FileRegistryStore"
         (_ONLINE, "update", 1),
         (_REGISTRY, "update_registry_proto", 1),
         (_REGISTRY, "update_registry_proto", 2),
-        (_ONLINE, "online_write_batch", 1),
-        (_ONLINE, "online_write_batch", 2),
+        (_ONLINE, "write_columns", 1),
+        (_ONLINE, "write_columns", 2),
     ],
 )
 def test_registration_or_materialization_killed_leaves_the_first_and_next_run_completes(

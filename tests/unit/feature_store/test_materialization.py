@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
+from holdfast.feast_stores.raw_values import ViewRows
 from holdfast.feast_stores.settings import FEATURE_REPO
 from holdfast.feature_store.materialization import (
     OnlineStoreNewerError,
@@ -126,19 +128,19 @@ def test_materialize_into_a_store_that_lost_its_values_fills_it_again(open_shop:
 
 def _killed_after(writes: int) -> None:
     """Materialize, and kill the process after some views, in the middle of the next view."""
-    from feast.infra.online_stores.sqlite import SqliteOnlineStore
+    from holdfast.feast_stores.sqlite_online_store import DataFolderSqliteOnlineStore
 
-    original, calls = SqliteOnlineStore.online_write_batch, 0
+    original, calls = DataFolderSqliteOnlineStore.write_columns, 0
 
-    def fatal(self: Any, config: Any, table: Any, data: list[Any], progress: Any) -> None:
+    def fatal(self: Any, config: Any, rows: ViewRows) -> None:
         nonlocal calls
         calls += 1
         if calls > writes:
-            original(self, config, table, data[: len(data) // 2], progress)
+            original(self, config, replace(rows, table=rows.table.slice(0, rows.table.num_rows // 2)))
             os.kill(os.getpid(), signal.SIGKILL)
-        original(self, config, table, data, progress)
+        original(self, config, rows)
 
-    SqliteOnlineStore.online_write_batch = fatal  # type: ignore[method-assign]
+    DataFolderSqliteOnlineStore.write_columns = fatal  # type: ignore[method-assign]
     build_features(Settings.from_environment())
 
 

@@ -25,6 +25,7 @@ from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop,
 from tests.support.sql_registry import sql_registry
 
 _REDIS = "feast.infra.online_stores.redis.RedisOnlineStore"
+_WRITE = "holdfast.feast_stores.redis_online_store.SingleRoundTripRedisOnlineStore.write_columns"
 _SQL = "feast.infra.registry.sql.SqlRegistry"
 
 
@@ -83,7 +84,7 @@ def test_redis_stops_at_materialization_and_next_run_completes(
     change_window(open_store())
     second = register_version(open_store())
     with monkeypatch.context() as patch:
-        _fail_at(patch, f"{_REDIS}.online_write_batch", call, server.kill)
+        _fail_at(patch, _WRITE, call, server.kill)
         with pytest.raises(StoreUnreachableError, match=r"Redis server in HOLDFAST_REDIS, cannot be reached.*again"):
             _fill(shop.settings, second)
     assert load_online_state(shop.settings, second) is None
