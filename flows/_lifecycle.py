@@ -10,9 +10,11 @@ from prefect.artifacts import create_markdown_artifact
 from feature_repo.settings import Settings
 from flows import configure
 from flows._tasks import task
+from holdfast.core.path_names import split_paths
 from holdfast.feature_store.snapshots import find_recent_customer
 from holdfast.ingestion.as_of import resolve_known_at
-from holdfast.ingestion.datasets import require_no_replay
+from holdfast.ingestion.datasets import pair_sources, require_no_replay
+from holdfast.ingestion.results import IngestResult
 from holdfast.inspection.proposed_mapping import provide_mapping
 from holdfast.models.label import LabelName
 from holdfast.packaging.smoke_test import run_smoke_test
@@ -44,27 +46,48 @@ def configure_churn(
     return configure()
 
 
-def find_mapping(
-    settings: Settings, stages: StageTimer, source: str, mapping: str | None, training: TrainingSettings
-) -> str:
-    """Find the mapping of a source; without one, a mapping is proposed from its values.
+def find_mappings(
+    settings: Settings, stages: StageTimer, sources: list[str], mappings: list[str], training: TrainingSettings
+) -> list[tuple[str, str]]:
+    """Find the mapping of each source; for a single source without one, a mapping is proposed from its values.
 
     Args:
         settings: Settings with the data folder.
         stages: Stages of the main job.
-        source: File or folder of transactions.
-        mapping: YAML file, if it was given.
+        sources: Files or folders; none for a known data set.
+        mappings: YAML files, if they were given.
         training: Settings with the history before the earliest cut-off.
 
     Returns:
-        Path of the mapping.
+        Source and mapping of each ingest; none for a known data set.
+
+    Raises:
+        IngestError: There are fewer mappings than sources, or more, or the data folder replays a data set.
     """
-    require_no_replay(settings, source)
-    if mapping is None:
+    found = split_paths(sources)
+    if found:
+        require_no_replay(settings, found[0])
+    if len(found) == 1 and not mappings:
         with stages.stage("inspect", "proposing a mapping") as stage:
-            proposed = provide_mapping(settings, Path(source).expanduser(), training.min_history_days)
-            mapping, stage.result = str(proposed.path), proposed.summary
-    return mapping
+            proposed = provide_mapping(settings, Path(found[0]).expanduser(), training.min_history_days)
+            mappings, stage.result = [str(proposed.path)], proposed.summary
+    return pair_sources(found, mappings)
+
+
+def summarize_ingests(results: list[IngestResult]) -> str:
+    """Summarize the ingests of a run in one line.
+
+    Args:
+        results: One or more results.
+
+    Returns:
+        Status and rows of each source, with its kind where there are several.
+    """
+    return "; ".join(
+        f"{f'{result.kind} ' if len(results) > 1 else ''}{result.status}: {result.rows_added:,} new of "
+        f"{result.rows_read:,} read"
+        for result in results
+    )
 
 
 @task(name="read history")

@@ -10,11 +10,12 @@ from feature_repo.settings import Settings
 from flows._cli import run_flow
 from flows._lifecycle import (
     configure_churn,
-    find_mapping,
+    find_mappings,
     publish_report_task,
     publish_summary_task,
     read_history_task,
     smoke_test_task,
+    summarize_ingests,
 )
 from flows._tasks import run_name, run_time
 from flows._train_result import load_result
@@ -41,8 +42,8 @@ from holdfast.training.time_split import SingleClassError
 
 @flow(name="lifecycle", flow_run_name=run_name, persist_result=False)
 def lifecycle(
-    source: str | None = None,
-    mapping: str | None = None,
+    source: list[str] | None = None,
+    mapping: list[str] | None = None,
     dataset: str = "cdnow",
     as_of: datetime | None = None,
     training: TrainingSettings | None = None,
@@ -58,8 +59,9 @@ def lifecycle(
     Too little history and no signal are results: the run ends in order with a report. A champion stays served.
 
     Args:
-        source: File or folder of transactions.
-        mapping: YAML file that maps the columns of the source; proposed from its values when left out.
+        source: File or folder of transactions, attributes or events. Repeat the option for several sources.
+        mapping: YAML file that maps the columns, one for each source, in their order, or several that read one source;
+            proposed from the values of a single source when left out.
         dataset: Known data set, read where there is no source.
         as_of: Time of features and training; when left out the last midnight (UTC), or HOLDFAST_CLOCK's now.
         training: Cut-offs, search, value, slices and seed.
@@ -74,12 +76,11 @@ def lifecycle(
 
     settings, stages = configure_churn(label, horizon_days, activity_days, grace_days), StageTimer()
     training, thresholds = training or TrainingSettings(), thresholds or GateSettings()
-    if source is not None:
-        mapping = find_mapping(settings, stages, source, mapping, training)
-    options = JobOptions.of(source, mapping, dataset, as_of, training, thresholds, serve)
-    with stages.stage("ingest", "checking transactions") as stage:
-        ingested = ingest(source, mapping, dataset)
-        stage.result = f"{ingested.status}: {ingested.rows_added:,} new of {ingested.rows_read:,} read"
+    pairs = find_mappings(settings, stages, source or [], mapping or [], training)
+    options = JobOptions.of(pairs, dataset, as_of, training, thresholds, serve)
+    with stages.stage("ingest", f"checking {'sources' if len(pairs) > 1 else 'transactions'}") as stage:
+        ingested = [ingest(*pair, dataset) for pair in pairs] or [ingest(dataset=dataset)]
+        stage.result = summarize_ingests(ingested)
     settings = Settings.from_environment()  # again: the ingested data may determine the clock
     time = resolve_daily_as_of(as_of, settings, run_time())
     history, champion = read_history_task(settings, time), find_champion_version(settings)

@@ -1,6 +1,9 @@
-"""Names from registries and metadata that become parts of a path."""
+"""Names that become parts of a path, and lists of paths."""
 
+import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 from holdfast.core.errors import HoldfastError
 
@@ -30,3 +33,19 @@ def require_path_name(name: str, what: str) -> str:
             "that name was changed."
         )
     return name
+
+
+def split_paths(values: Iterable[str]) -> list[str]:
+    """Split lists of paths, whose parts are separated as in PATH.
+
+    Args:
+        values: Paths, or lists of them. A value that names an existing file or folder is one path.
+
+    Returns:
+        Paths; parts of a list have no blanks around them, and empty parts are left out.
+    """
+    paths: list[str] = []  # os.path.exists is False for a value that is too long for a name, Path.exists fails
+    for value in values:
+        is_path = os.pathsep not in value or os.path.exists(Path(value).expanduser())  # noqa: PTH110
+        paths += [value] if is_path and value else filter(None, map(str.strip, value.split(os.pathsep)))
+    return paths

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.core.errors import IngestError
+from holdfast.core.path_names import split_paths
 from holdfast.ingestion.batches import list_batches
 
 
@@ -124,8 +125,8 @@ def pair_sources(sources: Iterable[str], mappings: Iterable[str]) -> list[tuple[
     """Pair sources with their mappings.
 
     Args:
-        sources: Files or folders.
-        mappings: Mapping files, in the order of the sources.
+        sources: Files or folders, or lists of them as in PATH.
+        mappings: Mapping files, in the order of the sources; several for a single source read it once each.
 
     Returns:
         Source and mapping file of each ingest.
@@ -133,11 +134,15 @@ def pair_sources(sources: Iterable[str], mappings: Iterable[str]) -> list[tuple[
     Raises:
         IngestError: There are fewer mappings than sources, or more.
     """
-    found, files = list(sources), list(mappings)
+    found, files = split_paths(sources), split_paths(mappings)
+    if len(found) == 1 and files:
+        found *= len(files)
     if len(found) != len(files):
         raise IngestError(
             f"Each source needs a mapping, in the same order: sources {', '.join(found) or 'none'}; mappings "
-            f"{', '.join(files) or 'none'}. Give both for each, or correct HOLDFAST_SOURCE and HOLDFAST_MAPPING."
+            f"{', '.join(files) or 'none'}. Give both for each, in --source and --mapping, SOURCE and MAPPING of make "
+            "run, or HOLDFAST_SOURCE and HOLDFAST_MAPPING. To write a mapping: python -m flows.ingest --inspect "
+            "FILE_OR_FOLDER --write"
         )
     return list(zip(found, files, strict=True))
 

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,16 +17,18 @@ from holdfast.training.settings import TrainingSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 Serve = Literal["model", "base-rate"]
+Option = str | bool | list[str] | None
 _FIELDS = ("clock", "label", "horizon_days", "activity_days", "grace_days")
 
 
-def format_command(settings: Settings, module: str, options: Mapping[str, str | bool | None] | None = None) -> str:
+def format_command(settings: Settings, module: str, options: Mapping[str, Option] | None = None) -> str:
     """Format a command that works in any shell and folder; an option replaces the variable of its name.
 
     Args:
         settings: Settings with the data folder.
         module: Module of the command, such as ``flows.gates``.
-        options: Option, without the hyphens, to its value; True for a switch; options without a value are left out.
+        options: Option, without the hyphens, to its value; True for a switch; a list repeats the option; options
+            without a value are left out.
 
     Returns:
         The command in one line.
@@ -36,7 +38,8 @@ def format_command(settings: Settings, module: str, options: Mapping[str, str | 
     variables |= {name: os.environ[name] for name in names if name in os.environ}
     arguments = []
     for name, value in (options or {}).items():
-        arguments += [f"--{name}", *([value] if isinstance(value, str) else [])] if value else []
+        for item in (value if isinstance(value, list) else [value]) if value else []:
+            arguments += [f"--{name}", *([item] if isinstance(item, str) else [])]
     assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     command = shlex.join([sys.executable, "-m", module, *arguments])
     return f"cd {shlex.quote(str(_ROOT))} && {assigned} {command}"
@@ -47,20 +50,19 @@ class JobOptions:
     """Options of the main job, from which commands to go on are formed.
 
     Attributes:
-        data: Options that name the data: source and mapping, or a data set, the time, and what to serve.
+        data: Options that name the data: sources and mappings, or a data set, the time, and what to serve.
         training: Training settings other than the defaults.
         thresholds: Gate thresholds other than the defaults.
     """
 
-    data: Mapping[str, str | None]
+    data: Mapping[str, Option]
     training: Mapping[str, Any]
     thresholds: Mapping[str, Any]
 
     @classmethod
     def of(
         cls,
-        source: str | None,
-        mapping: str | None,
+        pairs: Sequence[tuple[str, str]],
         dataset: str,
         as_of: datetime | None,
         training: TrainingSettings,
@@ -70,8 +72,7 @@ class JobOptions:
         """Collect the options of a run, with absolute paths.
 
         Args:
-            source: File or folder of transactions.
-            mapping: File that maps the columns.
+            pairs: Source and mapping of each ingest.
             dataset: Known data set, where there is no source.
             as_of: Time of the run, if it was given.
             training: Training settings.
@@ -81,11 +82,9 @@ class JobOptions:
         Returns:
             The options.
         """
-        paths = {
-            name: str(Path(value).resolve()) for name, value in (("source", source), ("mapping", mapping)) if value
-        }
-        data = {
-            **(paths or {"dataset": dataset}),
+        sources, mappings = ([str(Path(pair[side]).expanduser().resolve()) for pair in pairs] for side in (0, 1))
+        data: dict[str, Option] = {
+            **({"source": sources, "mapping": mappings} if pairs else {"dataset": dataset}),
             "as-of": f"{as_utc(as_of):%Y-%m-%dT%H:%M:%S}" if as_of else None,
             "serve": None if serve == "model" else serve,
         }
@@ -103,7 +102,7 @@ class JobOptions:
             The command in one line.
         """
         changed = {**self.thresholds, **(thresholds or {})}
-        given = {
+        given: dict[str, Option] = {
             **self.data,
             "training": json.dumps(self.training) if self.training else None,
             "thresholds": json.dumps(changed) if changed else None,

@@ -213,9 +213,12 @@ def _find_needed_end(history: ShopHistory, terms: LabelTerms, min_history_days: 
 
 
 def _inspection(settings: Settings, options: JobOptions) -> str:
-    """Return the command that shows how a source is read; "" for a data set, whose mapping is known."""
-    source = options.data.get("source")
-    return f"\n\n      {format_command(settings, 'flows.ingest', {'inspect': source})}" if source else ""
+    """Return the commands that show how each source is read; "" for a data set, whose mapping is known."""
+    sources = options.data.get("source")
+    if not isinstance(sources, list):
+        return ""
+    commands = [format_command(settings, "flows.ingest", {"inspect": source}) for source in dict.fromkeys(sources)]
+    return "".join(f"\n\n      {command}" for command in commands)
 
 
 def _describe_gaps(history: ShopHistory) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.formatting import format_count
 from holdfast.ingestion.batches import Batch
+from holdfast.ingestion.kinds import KindName
 from holdfast.reporting.flow_results import FeaturesResult, TrainResult
 from holdfast.reporting.run_report import REPORT_FILE, SUMMARY_FILE, RunReport
 from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation, Interval
@@ -25,6 +26,30 @@ class ParityCounts(BaseModel):
 
     values_compared: int
     mismatches: int
+
+
+class RowCounts(BaseModel):
+    """Rows of a kind of source."""
+
+    ingested: int
+    quarantined: int
+
+    @classmethod
+    def of(cls, batches: Sequence[Batch], kind: KindName) -> "RowCounts":
+        """Count the rows of a kind.
+
+        Args:
+            batches: Batches of all kinds.
+            kind: Kind of source.
+
+        Returns:
+            The counts.
+        """
+        of_kind = [batch for batch in batches if batch.kind == kind]
+        return cls(
+            ingested=sum(batch.rows_added for batch in of_kind),
+            quarantined=sum(batch.rows_quarantined for batch in of_kind),
+        )
 
 
 class GateCounts(BaseModel):
@@ -60,6 +85,7 @@ class RunSummary(BaseModel):
 
     Attributes:
         refused: Version of this run that failed gates; None if the only version of the run is served.
+        further_rows: Rows of the other kinds of source that the data folder has.
         warnings: Findings about the served version that fail no gate.
         history_notes: Gaps in the data, and rows outside the flow of rows, at the training of the served version.
         horizon_advice: Advice where the horizon fits the gaps between purchases badly, else empty.
@@ -71,6 +97,7 @@ class RunSummary(BaseModel):
     as_of: datetime
     transactions_ingested: int
     transactions_quarantined: int
+    further_rows: dict[KindName, RowCounts] = {}
     customers: int
     feature_views: list[str]
     training_rows: int
@@ -116,11 +143,12 @@ class RunSummary(BaseModel):
             name: {metric: interval.value for metric, interval in intervals.items()}
             for name, intervals in evaluation.metrics.items()
         }
-        of_sales = [batch for batch in batches if batch.kind == "transactions"]
+        sales, further = RowCounts.of(batches, "transactions"), {batch.kind for batch in batches} - {"transactions"}
         return cls(
             as_of=built.as_of,
-            transactions_ingested=sum(batch.rows_added for batch in of_sales),
-            transactions_quarantined=sum(batch.rows_quarantined for batch in of_sales),
+            transactions_ingested=sales.ingested,
+            transactions_quarantined=sales.quarantined,
+            further_rows={kind: RowCounts.of(batches, kind) for kind in sorted(further)},
             customers=parity.customers,
             feature_views=built.current.feature_views,
             training_rows=trained.training_rows,
@@ -175,6 +203,10 @@ def print_summary(summary: RunSummary, data: Path, console: Console) -> None:
         (
             "transactions",
             f"{summary.transactions_ingested:,} ingested, {summary.transactions_quarantined:,} quarantined",
+        ),
+        *(
+            (kind, f"{rows.ingested:,} ingested, {rows.quarantined:,} quarantined")
+            for kind, rows in summary.further_rows.items()
         ),
         ("customers", f"{summary.customers:,} in {format_count(len(summary.feature_views), 'feature view')}"),
         (

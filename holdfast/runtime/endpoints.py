@@ -1,6 +1,5 @@
 """Addresses of the components and of their pages, and the sources of the daily run."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from feature_repo.settings import EnvironmentSettings
+from holdfast.core.path_names import split_paths
 from holdfast.core.redaction import redact_logins
 
 
@@ -36,7 +36,8 @@ class EndpointSettings(EnvironmentSettings):
     )
     mapping: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
-        description="YAML file that maps the columns of the source; as many as sources, in their order.",
+        description="YAML file that maps the columns of the source; as many as sources, in their order, or several "
+        "that read one source.",
     )
 
     @field_validator("host_names", mode="before")
@@ -47,7 +48,7 @@ class EndpointSettings(EnvironmentSettings):
     @field_validator("source", "mapping", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(filter(None, map(str.strip, value.split(os.pathsep)))) if isinstance(value, str) else value
+        return tuple(split_paths([value])) if isinstance(value, str) else value
 
 
 def current_run_url() -> str:

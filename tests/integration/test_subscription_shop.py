@@ -1,5 +1,6 @@
 """A subscription shop through the whole product: the label counts subscriptions that are not renewed."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from holdfast.models.contract import ServedModel
 from holdfast.models.label import SUBSCRIPTION_FEATURE, LabelTerms
 from holdfast.monitoring.settings import MonitorSettings, PerformanceRules
 from holdfast.monitoring.window import Window
+from holdfast.reporting.run_summary import RunSummary
 from holdfast.training.settings import SearchSettings, TrainingSettings
 from tests.support import subscription_shop as shop
 from tests.support.small_shop import fast_flows, use_data_folder
@@ -31,6 +33,7 @@ class Subscriptions:
     """Shop with a champion, the scores of one day, the responses of a service, and the performance afterwards."""
 
     settings: Settings
+    summary: RunSummary
     trained: Any
     contract: ServedModel
     recipe: Any
@@ -41,26 +44,27 @@ class Subscriptions:
 
 @pytest.fixture(scope="module")
 def subscriptions(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subscriptions]:
-    """Ingest both exports, train, promote, score and serve at ``AS_OF``, and measure the cohort when it is mature."""
+    """Run the main job, score and serve at ``AS_OF``, and measure the cohort when it is mature."""
     folder = tmp_path_factory.mktemp("subscriptions")
     variables = shop.VARIABLES | {"HOLDFAST_CLOCK": shop.AS_OF.isoformat()}
-    with use_data_folder(folder / "data", **variables) as settings, fast_flows():
-        from flows.features import features
-        from flows.ingest import ingest
-        from flows.promote import promote
+    with use_data_folder(folder / "data", **variables), fast_flows():
+        for name in shop.VARIABLES:
+            del os.environ[name]  # the main job sets them; restored with the others at the end
+        from flows._train_result import load_result
+        from flows.lifecycle import lifecycle
         from flows.score import score
-        from flows.train import train
         from holdfast.batch_scoring.champion_model import load_champion
         from holdfast.model_versions.candidate import ModelCandidate
         from holdfast.monitoring.performance.view import run_performance_view
         from holdfast.training.mlflow_client import open_tracking
         from tests.support.service_fixtures import serve_in_process
 
-        for source, mapping in shop.write_sources(folder):
-            assert ingest(source, mapping).rows_quarantined == 0
-        features(shop.AS_OF)
-        trained = train(shop.AS_OF, training=TRAINING)
-        promote(trained.model_version)
+        sources, mappings = map(list, zip(*shop.write_sources(folder), strict=True))
+        churn = {"label": "not_renewed", "horizon_days": shop.HORIZON, "grace_days": shop.GRACE}
+        summary = lifecycle(sources, mappings, as_of=shop.AS_OF, training=TRAINING, **churn)
+        assert isinstance(summary, RunSummary), summary
+        settings = Settings.from_environment()  # with the label, which the run has set
+        trained = load_result(settings, summary.model_version)
         scores = read_scores(score(shop.AS_OF).table.path)
         with serve_in_process(settings.data, **variables) as client:
             ids = scores["customer_id"].tolist()[:400]
@@ -72,6 +76,7 @@ def subscriptions(prefect_server: None, tmp_path_factory: pytest.TempPathFactory
         recipe = ModelCandidate(open_tracking(settings), trained.model_version).recipe
         yield Subscriptions(
             settings,
+            summary,
             trained,
             load_champion(settings).contract,
             recipe,
@@ -85,6 +90,13 @@ def due_customers() -> dict[str, bool]:
     """Return the customers whose subscription ends in the horizon of ``AS_OF``, and whether they churned."""
     found = label_subscriptions(shop.statements(), shop.first_payments(), [shop.AS_OF], shop.HORIZON, shop.GRACE)
     return {customer: churned for customer, _, churned in found}
+
+
+def test_main_job_serves_the_model_and_proposes_no_horizon(subscriptions: Subscriptions) -> None:
+    summary = subscriptions.summary
+    assert (summary.champion, summary.horizon_advice) == (subscriptions.trained.model_version, "")
+    assert summary.prediction["model_version"] == summary.champion
+    assert summary.further_rows["attributes"].ingested > summary.transactions_ingested > 3000
 
 
 def test_contract_of_the_model_has_the_label(subscriptions: Subscriptions) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
+from holdfast.ingestion.batches import list_batches
 from holdfast.model_versions.aliases import find_champion_version
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.reporting.run_report import RunReport
@@ -64,7 +66,7 @@ def runs(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         found = Runs(settings, [], [], [])
         for serve in ("model", "base-rate", "base-rate"):
             found.results.append(
-                lifecycle(source, mapping, as_of=AS_OF, training=QUICK, thresholds=NO_SIGNAL, serve=serve)
+                lifecycle([source], [mapping], as_of=AS_OF, training=QUICK, thresholds=NO_SIGNAL, serve=serve)
             )
             found.pages.append(read_page(settings))
             found.summaries.append(read_summary(settings))
@@ -119,7 +121,7 @@ def test_lifecycle_of_odd_shop_ends_in_order_with_a_page(
 
     source, mapping = write_source(tmp_path, kind())
     with use_data_folder(tmp_path / "data") as settings:
-        report = lifecycle(source, mapping, as_of=odd_shops.LAST, training=QUICK, serve="base-rate")
+        report = lifecycle([source], [mapping], as_of=odd_shops.LAST, training=QUICK, serve="base-rate")
         assert isinstance(report, RunReport) and report.is_result
         assert (report.outcome, report.version, report.champion) == (outcome, None, None)
         assert text in report.text
@@ -138,10 +140,10 @@ def test_lifecycle_interrupted_by_an_error_leaves_the_page_of_the_run_before(
 
     source, mapping = write_source(tmp_path, odd_shops.one_customer())
     with use_data_folder(tmp_path / "data") as settings:
-        first = module.lifecycle(source, mapping, as_of=odd_shops.FIRST + timedelta(days=9))
+        first = module.lifecycle([source], [mapping], as_of=odd_shops.FIRST + timedelta(days=9))
         monkeypatch.setattr(module, "train", fail)
         with pytest.raises(RuntimeError, match="no memory"):
-            module.lifecycle(source, mapping, as_of=odd_shops.LAST)
+            module.lifecycle([source], [mapping], as_of=odd_shops.LAST)
         assert isinstance(first, RunReport) and read_page(settings) == f"{first.text}\n"
         assert read_summary(settings) == first.model_dump()
         assert list(settings.data.glob(".writing*")) == []
@@ -166,11 +168,11 @@ def test_lifecycle_without_a_mapping_proposes_one_and_uses_it_again(flows_in_pro
 
     source, _ = write_source(tmp_path, odd_shops.one_day())
     with use_data_folder(tmp_path / "data") as settings:
-        report = lifecycle(source, as_of=odd_shops.LAST, training=QUICK)
+        report = lifecycle([source], as_of=odd_shops.LAST, training=QUICK)
         assert isinstance(report, RunReport) and report.outcome == "too little history"
         (proposed,) = (settings.data / "mappings").iterdir()
         proposed.write_text(proposed.read_text() + "max_bad_share: 0.25\n")
-        lifecycle(source, as_of=odd_shops.LAST, training=QUICK)
+        lifecycle([source], as_of=odd_shops.LAST, training=QUICK)
         assert proposed.read_text().endswith("max_bad_share: 0.25\n")
 
 
@@ -181,5 +183,38 @@ def test_lifecycle_without_a_mapping_ends_with_the_open_questions(flows_in_proce
     source.write_text("customer,date,amount\na,01/02/2025,5.5\nb,03/04/2025,7.5\n")
     with use_data_folder(tmp_path / "data") as settings:
         with pytest.raises(IngestError, match=r"(?s)Which is right\?.*timestamp_format=%d/%m/%Y"):
-            lifecycle(str(source), training=QUICK)
+            lifecycle([str(source)], training=QUICK)
         assert not list(settings.data.glob("mappings/*"))
+
+
+def test_lifecycle_reads_several_sources_of_several_kinds(flows_in_process: None, tmp_path: Path) -> None:
+    """A list as in PATH: the purchases of shop and till, one export with two mappings, and events."""
+    from flows.lifecycle import lifecycle
+
+    def write(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    day = odd_shops.FIRST.date()
+    purchases = f"id,when,amount,country\na,{day},5,UK\nb,{day},7,France\n"
+    columns = "columns: {customer_id: id, event_timestamp: when, "
+    sources = [write("shop.csv", purchases)] * 2 + [write("till.csv", f"id,when,amount\na,{day},5\nc,{day},9\n")]
+    sources += [write("tickets.csv", f"id,when\na,{day}\n")]
+    mappings = [
+        write("shop.yaml", f"{columns}amount: amount, source: {{constant: shop}}}}\n"),
+        write("countries.yaml", f"kind: attributes\n{columns}attributes: {{country: country}}}}\n"),
+        write("till.yaml", f"{columns}amount: amount, source: {{constant: till}}}}\n"),
+        write("tickets.yaml", f"kind: events\n{columns}kind: {{constant: ticket}}}}\n"),
+    ]
+    with use_data_folder(tmp_path / "several") as settings:
+        with pytest.raises(IngestError, match="Each source needs a mapping"):
+            lifecycle(sources[1:], mappings[:2], training=QUICK)
+        assert list_batches(settings) == []
+        report = lifecycle([":".join(sources)], [":".join(mappings)], as_of=odd_shops.FIRST + timedelta(days=9))
+        assert isinstance(report, RunReport) and report.outcome == "too little history"
+        (command,) = [line for line in report.text.splitlines() if line.startswith("      cd ")]
+        words = shlex.split(command)
+        for option, paths in (("--source", sources), ("--mapping", mappings)):
+            assert [words[number + 1] for number, word in enumerate(words) if word == option] == paths
+        found = [(batch.kind, batch.rows_added) for batch in list_batches(settings)]
+        assert found == [("transactions", 2), ("attributes", 2), ("transactions", 2), ("events", 1)]

@@ -46,5 +46,5 @@ def test_lifecycle_with_source_in_replay_folder_raises(
     data_dir.mkdir(parents=True)
     (data_dir / REPLAY_MARKER).touch()
     with pytest.raises(IngestError, match="would be mixed with it permanently"):
-        lifecycle(str(shop[0]), str(shop[1]))
+        lifecycle([str(shop[0])], [str(shop[1])])
     assert not (data_dir / "batches").exists()

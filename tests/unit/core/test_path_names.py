@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
-from holdfast.core.path_names import PathNameError, require_path_name
+from holdfast.core.path_names import PathNameError, require_path_name, split_paths
 from holdfast.feast_stores.open_store import version_folder
 from holdfast.ingestion.batches import list_batches
 
@@ -48,3 +48,14 @@ def test_list_batches_with_a_path_as_id_raises(tmp_path: Path) -> None:
     (folder / "batch.json").write_text(json.dumps(manifest))
     with pytest.raises(PathNameError, match="is no batch id"):
         list_batches(Settings(data=tmp_path, mlflow_tracking_uri="sqlite://"))
+
+
+def test_split_paths_divides_lists_and_leaves_existing_paths_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "at 10:30.csv").touch()
+    assert split_paths(["at 10:30.csv", "~/at 10:30.csv"]) == ["at 10:30.csv", "~/at 10:30.csv"]
+    assert split_paths(["a.csv: /b c.csv ::", " d ", ""]) == ["a.csv", "/b c.csv", " d "]
+    assert split_paths([":".join(["x" * 200] * 40)]) == ["x" * 200] * 40

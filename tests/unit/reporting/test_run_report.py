@@ -44,7 +44,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def make_options(**thresholds: Any) -> JobOptions:
     """Options of a run on an own source."""
     return JobOptions.of(
-        "my shop.csv", "map.yaml", "cdnow", None, TrainingSettings(seed=3), GateSettings(**thresholds), "model"
+        [("my shop.csv", "map.yaml")], "cdnow", None, TrainingSettings(seed=3), GateSettings(**thresholds), "model"
     )
 
 
@@ -91,7 +91,7 @@ class TestCommands:
 
     def test_command_has_what_the_run_serves_and_its_time_in_utc(self, shop: Settings) -> None:
         as_of = datetime(2024, 3, 1, 2, tzinfo=timezone(timedelta(hours=2)))
-        options = JobOptions.of(None, None, "cdnow", as_of, TrainingSettings(), GateSettings(), "base-rate")
+        options = JobOptions.of([], "cdnow", as_of, TrainingSettings(), GateSettings(), "base-rate")
         words = shlex.split(options.command(shop, {"max_bias": 0.2}))
         assert words[words.index("--serve") + 1] == "base-rate"
         assert words[words.index("--as-of") + 1] == "2024-03-01T00:00:00"
