@@ -31,6 +31,11 @@ class DataQualityRules(BaseModel):
         default=48, gt=0, description="Age of the newest transaction above which missing transactions are critical."
     )
     max_delay_hours: float = Field(default=48, gt=0, description="Delay above which a transaction is late.")
+    ended: tuple[str, ...] = Field(
+        default=(),
+        description="Sources, attributes and kinds of event that ended on purpose, such as events[ticket]: missing "
+        "rows of them are no finding.",
+    )
     max_late_share: float = Field(default=0.05, ge=0, le=1, description="Maximum share of late transactions.")
     min_share: float = Field(
         default=0.02,

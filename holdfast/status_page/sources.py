@@ -16,6 +16,7 @@ from holdfast.status_page.status_models import (
     LimitBreach,
     ParityStatus,
     ScoresStatus,
+    SourceStatus,
     ViewStatus,
 )
 
@@ -113,6 +114,30 @@ def load_views(settings: Settings) -> list[ViewStatus]:
         All views, with or without metrics.
     """
     return [_view_status(settings, view) for view in get_args(View)]
+
+
+def load_sources(settings: Settings) -> list[SourceStatus]:
+    """Read the age of the newest row of each source from the latest metrics of the data quality view.
+
+    Args:
+        settings: Names the data folder.
+
+    Returns:
+        Sources by name; none before the first monitoring.
+    """
+    from holdfast.ingestion.kinds import KINDS
+    from holdfast.monitoring.metrics_store import read_latest_metrics
+
+    metrics = read_latest_metrics(settings, "data")
+    tables = metrics["subject"].astype(str).str.partition("[")[0] if len(metrics) else metrics["subject"]
+    metrics = metrics[tables.isin(KINDS)].set_index("subject")
+    rows = metrics[metrics["metric"] == "rows"]
+    counts, late = rows["value"].to_dict(), rows["breached"].to_dict()
+    ages = metrics.loc[metrics["metric"] == "age_hours", "value"].to_dict()
+    return [
+        SourceStatus(source=str(source), age_hours=age, rows=counts.get(source), late=late.get(source, False))
+        for source, age in sorted(ages.items())
+    ]
 
 
 def load_alerts(settings: Settings) -> list[AlertStatus]:

@@ -82,6 +82,22 @@ class FreshnessStatus(_Status):
     problem: str = ""
 
 
+class SourceStatus(_Status):
+    """Newest row of a table, or of a source of transactions, an attribute or a kind of event, at the last monitoring.
+
+    Attributes:
+        source: Subject of the data quality view, such as ``events[ticket]``.
+        age_hours: Age of the newest row.
+        rows: Rows on the last day that was due; None where it was not counted.
+        late: True with fewer rows than expected, or none.
+    """
+
+    source: str
+    age_hours: float
+    rows: int | None
+    late: bool
+
+
 class ParityStatus(_Status):
     """Latest comparison of online values of one version of the feature definitions with point-in-time values."""
 

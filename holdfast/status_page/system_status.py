@@ -24,6 +24,7 @@ from holdfast.status_page.status_models import (
     ModelStatus,
     ParityStatus,
     ScoresStatus,
+    SourceStatus,
     ViewStatus,
 )
 
@@ -42,6 +43,7 @@ class SystemStatus(BaseModel):
     freshness: Section[list[FreshnessStatus]]
     parity: Section[list[ParityStatus]]
     scores: Section[ScoresStatus | None]
+    sources: Section[list[SourceStatus]]
     views: Section[list[ViewStatus]]
     alerts: Section[list[AlertStatus]]
     deployments: Section[list[DeploymentStatus]] = Field(alias="runs")
@@ -82,6 +84,7 @@ def load_system_status(settings: Settings, endpoints: EndpointSettings, at: date
         freshness=load_section(lambda: sources.load_freshness(settings, definitions())),
         parity=load_section(lambda: sources.load_parity(settings, definitions())),
         scores=load_section(lambda: sources.load_scores(settings)),
+        sources=load_section(lambda: sources.load_sources(settings)),
         views=load_section(lambda: sources.load_views(settings)),
         alerts=load_section(lambda: sources.load_alerts(settings)),
         deployments=load_section(lambda: load_deployments(endpoints)),

@@ -8,6 +8,7 @@ from typing import Any
 from scipy import stats
 
 from holdfast.core.formatting import format_count
+from holdfast.ingestion.kinds import KindName
 from holdfast.monitoring.data_quality.queries import VALUES, Arrivals, DailyCounts, TransactionSample
 from holdfast.monitoring.data_quality.volume_forecast import forecast_volume
 from holdfast.monitoring.findings import EventName, Finding, Severity
@@ -61,13 +62,16 @@ def check_volume(days: DailyCounts, window: Window, rules: DataQualityRules) -> 
     return [HypothesisTest(row, expected.p_value(0 if missing else days.rows), True, finding, table_row)]
 
 
-def check_quarantine(now: Arrivals, before: Arrivals, rules: DataQualityRules) -> list[HypothesisTest]:
+def check_quarantine(
+    now: Arrivals, before: Arrivals, rules: DataQualityRules, kind: KindName = "transactions"
+) -> list[HypothesisTest]:
     """Test the share of quarantined rows, by reason, against all earlier batches.
 
     Args:
         now: Batches of the window.
         before: Earlier batches.
         rules: Limits.
+        kind: Kind of source; subjects name it, except for transactions.
 
     Returns:
         One test per reason; none with too few rows.
@@ -79,19 +83,20 @@ def check_quarantine(now: Arrivals, before: Arrivals, rules: DataQualityRules) -
     for reason in sorted({*now.reasons, *before.reasons}):
         count = now.reasons[reason]
         share, share_before = count / now.rows, before.reasons[reason] / before.rows
+        of_kind, subject = ("", reason) if kind == ALL else (f" of {kind}", f"{kind}: {reason}")
         text = (
-            f"Quarantined: {count:,} of {format_count(now.rows, 'new row')} ({share:.0%}, before: {share_before:.1%}): "
-            f"{reason}."
+            f"Quarantined: {count:,} of {format_count(now.rows, 'new row')}{of_kind} ({share:.0%}, before: "
+            f"{share_before:.1%}): {reason}."
         )
         payload = {"reason": reason, "rows": count, "share": share, "share_before": share_before}
         severity: Severity = "critical" if share >= 0.2 else "warning"
         checks.append(
             HypothesisTest(
-                MetricRow("refused_share", reason, share, now.rows),
+                MetricRow("refused_share", subject, share, now.rows),
                 fisher_exact_greater(count, now.rows, before.reasons[reason], before.rows),
                 share - share_before >= rules.min_share,
-                _finding("holdfast.data.broken", severity, reason, text, payload),
-                _table_row(f"quarantined: {reason}", f"{share:.1%}", f"{share_before:.1%}"),
+                _finding("holdfast.data.broken", severity, subject, text, payload),
+                _table_row(f"quarantined: {subject}", f"{share:.1%}", f"{share_before:.1%}"),
             )
         )
     return checks

@@ -11,7 +11,7 @@ from feature_repo.settings import Settings
 from holdfast.core.parquet_files import create_parquet_view, read_parquet_file
 from holdfast.ingestion.batches import Batch, batch_files, list_batches, select_known, transaction_files
 from holdfast.ingestion.history_extent import read_extent
-from holdfast.ingestion.kinds import TRANSACTIONS
+from holdfast.ingestion.kinds import KINDS, TRANSACTIONS, KindName
 from holdfast.monitoring.window import Window
 
 VALUES = ("amount", "price", "quantity")
@@ -145,8 +145,8 @@ def sample_transactions(settings: Settings, window: Window, first: date, days: i
     return TransactionSample(values, int(counts["rows"].iloc[0]), int(counts["returns"].iloc[0]))
 
 
-def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrivals]:
-    """Find the batches of transactions that arrived in the window, and those that arrived before.
+def find_arrivals(settings: Settings, window: Window, kind: KindName = "transactions") -> tuple[Arrivals, Arrivals]:
+    """Find the batches of a kind that arrived in the window, and those that arrived before.
 
     If a history is replayed and its batches carry the current date, a batch belongs to the window of its last event.
     On the wall clock, a batch that arrived within a day after the window belongs to a later window.
@@ -154,6 +154,7 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
     Args:
         settings: Settings with the batches' folder.
         window: Monitoring window.
+        kind: Kind of source.
 
     Returns:
         Batches of the window, and earlier batches.
@@ -163,7 +164,7 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
     since = until - (window.as_of - window.start)
     extent = read_extent(settings, window.known_at)
     now, before = [], []
-    for batch in select_known(list_batches(settings, "transactions"), window.known_at):
+    for batch in select_known(list_batches(settings, kind), window.known_at):
         if until < batch.ingested_at <= latest:
             continue
         replayed = batch.ingested_at > latest
@@ -179,12 +180,15 @@ def find_arrivals(settings: Settings, window: Window) -> tuple[Arrivals, Arrival
     return Arrivals(now, _reasons(settings, now), replayed_ids), Arrivals(before, _reasons(settings, before))
 
 
-def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tuple[int, int, float]:
+def measure_lateness(
+    settings: Settings, arrived: Arrivals, hours: float, kind: KindName = "transactions"
+) -> tuple[int, int, float]:
     """Measure the delay between event and arrival of the accepted rows; replayed batches and corrections are left out.
 
     Args:
         settings: Settings with the batches' folder.
         arrived: Batches of the window.
+        kind: Kind of source.
         hours: Delay above which a row is late.
 
     Returns:
@@ -199,10 +203,10 @@ def measure_lateness(settings: Settings, arrived: Arrivals, hours: float) -> tup
     if not files:
         return 0, 0, float("nan")
     with duckdb.connect() as connection:
-        create_parquet_view(connection, "transactions", files, TRANSACTIONS.table)
+        create_parquet_view(connection, "stored", files, KINDS[kind].table)
         rows, late, median = connection.execute(
             "SELECT count(*), count(*) FILTER (hours > $max_hours), median(hours) FROM "
-            "(SELECT epoch(ingested_at - event_timestamp) / 3600 AS hours FROM transactions)",
+            "(SELECT epoch(ingested_at - event_timestamp) / 3600 AS hours FROM stored)",
             {"max_hours": hours},
         ).fetchall()[0]
     return int(rows), int(late), float(median)

@@ -6,6 +6,7 @@ from typing import Any
 
 from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
+from holdfast.ingestion.kinds import KindName
 from holdfast.monitoring.data_quality.checks import (
     ALL,
     check_quarantine,
@@ -26,6 +27,8 @@ from holdfast.monitoring.data_quality.queries import (
     measure_lateness,
     sample_transactions,
 )
+from holdfast.monitoring.data_quality.source_checks import check_sources, describe_flows
+from holdfast.monitoring.data_quality.source_flows import list_flows
 from holdfast.monitoring.evidently_workspace import build_drift_report
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.freshness import check_batch_scores, check_champion, check_online_store
@@ -58,15 +61,20 @@ def run_data_quality_view(settings: Settings, window: Window, rules: MonitorSett
     now, before = find_arrivals(settings, window)
     day = sample_transactions(settings, window, days.day, 1)
     earlier = sample_transactions(settings, window, days.day - timedelta(days=DAYS_BEFORE), DAYS_BEFORE)
+    flows = list_flows(settings, window, days.day, rules.data.weeks)
+    sources = check_sources(settings, window, days, flows, rules.data)
     tests = [
         *check_volume(days, window, rules.data),
         *check_quarantine(now, before, rules.data),
         *check_returns(day, earlier, rules.data),
         *check_values(day, earlier, rules.data),
+        *sources.tests,
     ]
     tested, table = significant_checks(tests, rules.data.alpha)
     limit_checks = [
+        sources.limited,
         _check_lateness(settings, now, before, rules.data),
+        _check_lateness(settings, *find_arrivals(settings, window, "events"), rules.data, "events"),
         check_online_store(settings, window),
         check_batch_scores(settings, window, rules.data),
         check_champion(settings, window, rules.data),
@@ -78,14 +86,14 @@ def run_data_quality_view(settings: Settings, window: Window, rules: MonitorSett
     has_report = min(len(day.values), len(earlier.values)) >= rules.data.min_rows
     return ViewResult(
         view="data",
-        summary=_summarize(days, now, tests, findings, rules.data),
+        summary=_summarize(days, now, tests, findings, rules.data, describe_flows(flows)),
         metrics=metrics,
         table=table + _limit_table(metrics),
         plot=plot_data_quality(days, day, earlier, rules.data),
         findings=[_with_window(finding, window) for finding in findings],
         report=partial(build_drift_report, day.values, earlier.values) if has_report else None,
         notes=[note for check in limit_checks for note in check.notes] + _new_mapping_notes(now, before),
-        evaluated_subjects=_tested_subjects(tests) | {row.subject for row in limited},
+        evaluated_subjects=_tested_subjects(tests) | _limited_subjects(limit_checks[1:]) | sources.evaluated,
     )
 
 
@@ -94,6 +102,10 @@ def _tested_subjects(tests: list[HypothesisTest]) -> set[str]:
     subjects = {test.finding.subject for test in tests}
     measures = {finding_subject(name) for name in VALUES}
     return subjects | (measures if subjects & measures else set())
+
+
+def _limited_subjects(checks: list[CheckResult]) -> set[str]:
+    return {row.subject for check in checks for row in check.metrics}
 
 
 def _unchecked_rows(days: DailyCounts, now: Arrivals, window: Window, tests: list[HypothesisTest]) -> list[MetricRow]:
@@ -106,14 +118,16 @@ def _unchecked_rows(days: DailyCounts, now: Arrivals, window: Window, tests: lis
     return rows + missing_value_rows(now)
 
 
-def _check_lateness(settings: Settings, now: Arrivals, before: Arrivals, rules: DataQualityRules) -> CheckResult:
+def _check_lateness(
+    settings: Settings, now: Arrivals, before: Arrivals, rules: DataQualityRules, kind: KindName = "transactions"
+) -> CheckResult:
     """Check the share of rows that arrived late. The first batch is a history and is not late."""
-    added, late, median = measure_lateness(settings, now, rules.max_delay_hours)
+    added, late, median = measure_lateness(settings, now, rules.max_delay_hours, kind)
     if not added or not before.batches:
         return CheckResult()
-    share, subject = late / added, f"{ALL}.delay"
+    share, subject = late / added, f"{kind}.delay"
     summary = (
-        f"{late:,} of {format_count(added, 'transaction')} that arrived ({share:.0%}) were more than "
+        f"{late:,} of {format_count(added, kind.removesuffix('s'))} that arrived ({share:.0%}) were more than "
         f"{rules.max_delay_hours:g} hours late, the median was {median:.0f}. Features served before their arrival were "
         "computed without them."
     )
@@ -125,15 +139,21 @@ def _check_lateness(settings: Settings, now: Arrivals, before: Arrivals, rules: 
 
 
 def _is_volume_tested(tests: list[HypothesisTest]) -> bool:
-    return any(test.row.metric == "rows" for test in tests)
+    return any((test.row.metric, test.row.subject) == ("rows", ALL) for test in tests)
 
 
 def _summarize(
-    days: DailyCounts, now: Arrivals, tests: list[HypothesisTest], findings: list[Finding], rules: DataQualityRules
+    days: DailyCounts,
+    now: Arrivals,
+    tests: list[HypothesisTest],
+    findings: list[Finding],
+    rules: DataQualityRules,
+    flows: str,
 ) -> str:
     arrived = _count(len(now.batches), "batch", "es")
     parts = [
         f"{format_count(days.rows, 'transaction')} on {days.day:%A, %Y-%m-%d}",
+        *([flows] if flows else []),
         f"{arrived} arrived, {now.quarantined:,} of {format_count(now.rows, 'new row')} quarantined",
     ]
     if not _is_volume_tested(tests):

@@ -110,6 +110,10 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
     ]
     write_metrics(settings, "drift", AS_OF - timedelta(days=2), AS_OF - timedelta(days=1), rows[1:])
     write_metrics(settings, "drift", AS_OF - timedelta(days=1), AS_OF, rows)
+    ages = [("transactions", 30.0, 60), (f"events[{HOSTILE}]", 75.0, 0), ("online store", 60.0, 1)]
+    rows = [MetricRow("age_hours", subject, age, 1) for subject, age, _ in ages]
+    rows += [MetricRow("rows", subject, count, count, breached=not count) for subject, _, count in ages[:2]]
+    write_metrics(settings, "data", AS_OF - timedelta(days=1), AS_OF, rows)
 
     found = load_system_status(settings, unreachable(prefect_api().removesuffix("/api")), NOW)
     assert found.models.value is not None
@@ -124,6 +128,10 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
     assert found.scores == type(found.scores)()
     drift = next(view for view in found.views.value or [] if view.view == "drift")
     assert (drift.as_of, drift.measured, drift.breached) == (AS_OF, 1, 1)
+    assert [(item.source, item.age_hours, item.rows, item.late) for item in found.sources.value or []] == [
+        (f"events[{HOSTILE}]", 75, 0, True),
+        ("transactions", 30, 60, False),
+    ]
     assert found.deployments.error == ""
     assert {item.name: item.state for item in found.components.value or []}["Prefect"] == "up"
     assert found.level == "bad"  # four components are down
@@ -137,6 +145,8 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
             "0.711",
             "5.0% of the customers",
             "0.410, limit 0.250",
+            "events[",
+            "late",
             "stale",
             "down",
         ):
@@ -144,7 +154,7 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
         assert "since 2024-07-03 10:00 UTC" in text
         assert "of the feature definitions" not in text, "there is one version"
         assert "<script" not in response.text
-        assert response.text.count(str(escape(HOSTILE))) == 3  # in an alert, a measurement and a rollout
+        assert response.text.count(str(escape(HOSTILE))) > 3  # in an alert, measurements, a source and a rollout
         assert 'href="javascript:' not in response.text
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert browser.get("/state.json").json()["models"]["value"]["champion"]["version"] == "1"
@@ -302,7 +312,10 @@ def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_se
 
 def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:
     found = load_system_status(Settings(), unreachable(), NOW)
-    assert found.models.error == found.alerts.error == found.views.error == found.scores.error == ""
+    assert (
+        found.models.error == found.alerts.error == found.views.error == found.scores.error == found.sources.error == ""
+    )
+    assert found.sources.value == []
     assert (found.freshness.value, found.parity.value) == ([], [])
     assert "does not respond" in found.deployments.error
     text = browser_of(found).get("/").text
