@@ -8,6 +8,7 @@ from holdfast.alerting.settings import AlertSettings
 from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
 from holdfast.models.artifact_sources import ArtifactSettings
 from holdfast.models.promotion_signature import PromotionKeySettings
+from holdfast.promotion.four_eyes import ApprovalSettings
 from holdfast.runtime.endpoints import EndpointSettings
 from services.settings import ServingSettings
 
@@ -18,6 +19,7 @@ SECTIONS: dict[str, type[EnvironmentSettings]] = {
     "Service": ServingSettings,
     "Model files": ArtifactSettings,
     "Signatures of promotions": PromotionKeySettings,
+    "Approval by persons": ApprovalSettings,
     "Addresses and source of the daily run": EndpointSettings,
     "Alerts": AlertSettings,
     "`make up`": LocalSettings,

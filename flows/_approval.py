@@ -44,8 +44,11 @@ class Approval(RunInput):
     """Form of an approval in the Prefect UI."""
 
     decision: Literal["approve", "refuse"] = Field(description="If refused, the champion is unchanged.")
-    approved_by: str = Field(pattern=r"\S", description="Your name, recorded on the version.")
+    approved_by: str = Field(
+        pattern=r"\S", description="Your name. Without a signature it is recorded on the version as claimed."
+    )
     reason: str = Field(pattern=r"\S", description="The reason in a sentence, recorded on the version.")
+    signature: str = Field(default="", description="Your signature, where the text above asks for it.")
 
 
 def request_human_approval(
@@ -104,7 +107,8 @@ def _suspend_for_answer(description: str, timeout: timedelta) -> "ApprovalAnswer
         answer = suspend_flow_run(wait_for_input=form, timeout=int(timeout.total_seconds()), key=_PAUSE_KEY)
     except ValidationError:
         return None
-    return ApprovalAnswer(answer.decision == "approve", answer.approved_by.strip(), answer.reason.strip())
+    is_approval = answer.decision == "approve"
+    return ApprovalAnswer(is_approval, answer.approved_by.strip(), answer.reason.strip(), answer.signature.strip())
 
 
 def _require_resumable(model_name: str, version: str, timeout: timedelta) -> None:

@@ -31,7 +31,7 @@ def move_champion_task(settings: Settings, model: str, version: str, decision: "
     previous = promote_champion(client, settings, version, decision, datetime.now(UTC))
     record = PromotionRecord.load(client, version)
     thresholds = record.thresholds if record else {}
-    result = PromoteResult(version, previous, previous != version, decision.who, decision.why, thresholds)
+    result = PromoteResult(version, previous, previous != version, decision.by, decision.why, thresholds)
     create_markdown_artifact(result.summary(), key="promotion", description=f"{client.model_name}: {CHAMPION}")
     return result
 
@@ -52,16 +52,18 @@ def promote(
 
     Args:
         version: The registered version; the challenger when left out.
-        approval: auto, or manual: the run waits for a person's approval in the Prefect UI.
+        approval: auto, or manual: the run waits for a person's approval in the Prefect UI. With HOLDFAST_FOUR_EYES
+            always manual.
         reason: Why it is promoted, or why approval is requested.
         timeout_hours: Hours for an answer; no answer is a refusal.
         model: The model, as declared in feature_repo/models.
     """
     from holdfast.promotion.decision import decide_automatically, resolve_candidate
+    from holdfast.promotion.four_eyes import ApprovalSettings
 
     settings, reason = configure(), reason.strip()
     client = open_model_registry(settings, model)
-    if approval == "manual":
+    if approval == "manual" or ApprovalSettings.from_environment().four_eyes:
         timeout = timedelta(hours=timeout_hours)
         number, decision = request_human_approval(settings, client, version, reason, timeout)
     else:

@@ -1,6 +1,5 @@
 """Rollback: the previous champion becomes the champion again. `python -m flows.rollback --reason "many complaints"`."""
 
-import getpass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,10 @@ from flows._cli import run_flow
 from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import RollbackError
+from holdfast.core.identity import Person
 from holdfast.models.contract import CHAMPION
 from holdfast.models.declaration import CHURN
+from holdfast.runtime.callers import identify_caller
 
 if TYPE_CHECKING:
     from holdfast.promotion.rollback import RollbackResult
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 @task(name="move back")
 def move_champion_back_task(
-    settings: Settings, model: str, to: str | None, leave: str | None, who: str, why: str
+    settings: Settings, model: str, to: str | None, leave: str | None, who: Person, why: str
 ) -> "RollbackResult":
     """Move the alias champion back and record the reason on the version that was rolled back."""
     from holdfast.promotion.rollback import RollbackCause, roll_back
 
     client = open_model_registry(settings, model)
-    cause = RollbackCause(who, why, datetime.now(UTC), str(flow_run.id or ""))
+    cause = RollbackCause(who.name, why, datetime.now(UTC), str(flow_run.id or ""), who.proof)
     result = roll_back(client, settings, to, cause, leave)
     create_markdown_artifact(
         result.markdown(), key="rollback", description=f"{client.model_name}: {CHAMPION} moved back"
@@ -48,7 +49,7 @@ def rollback(
     Args:
         reason: Why, in a sentence; required. The reason is recorded on the version that is rolled back.
         to: A former champion; the previous champion when left out.
-        who: Who rolls back; the user of this machine when left out.
+        who: Who rolls back, recorded as claimed; the user of this machine when left out.
         leave: Roll back only if this version is the champion, so that two people do not move back two versions.
         model: The model, as declared in feature_repo/models.
     """
@@ -57,7 +58,7 @@ def rollback(
             "A rollback needs a reason (`--reason`, or the parameter reason). The champion is unchanged."
         )
     settings = configure()
-    result = move_champion_back_task(settings, model, to, leave, who or getpass.getuser(), reason.strip())
+    result = move_champion_back_task(settings, model, to, leave, identify_caller(who), reason.strip())
     if result.moved:
         refresh_model_cards(settings, result.version, result.rolled_back, model=model)
     return result

@@ -44,16 +44,20 @@ def rollout(
 
     Args:
         version: The challenger's version number; the challenger when left out. A named version may be rolled out again.
-        approval: auto, or manual: a person's approval is requested before the version scores any request.
+        approval: auto, or manual: a person's approval is requested before the version scores any request. With
+            HOLDFAST_FOUR_EYES always manual.
         rules: Steps, times and limits.
         timeout_hours: Hours for an answer; no answer is a refusal. Approval is requested again on the same evidence
             only for a named version.
     """
+    from holdfast.promotion.four_eyes import ApprovalSettings
     from holdfast.training.mlflow_client import open_registry
 
     settings = configure()
     client = open_registry(settings)
-    request = ApprovalRequest(approval == "manual", timedelta(hours=timeout_hours))
+    request = ApprovalRequest(
+        approval == "manual" or ApprovalSettings.from_environment().four_eyes, timedelta(hours=timeout_hours)
+    )
     request = _record_answer(settings, client, request)
     try:
         with folder_lock(settings.mlflow, "rollout", _LOCK_SECONDS if request.requested else 0):

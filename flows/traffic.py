@@ -1,6 +1,5 @@
 """Traffic: share of the requests that the challenger scores. `python -m flows.traffic canary --share 0.05`."""
 
-import getpass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -12,15 +11,17 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
+from holdfast.core.identity import Person
 from holdfast.models.contract import MODEL_NAME
 from holdfast.models.registered_version import Traffic
+from holdfast.runtime.callers import identify_caller
 
 if TYPE_CHECKING:
     from holdfast.promotion.challenger_traffic import TrafficChange
 
 
 @task(name="set traffic")
-def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: str) -> "TrafficChange":
+def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, who: Person) -> "TrafficChange":
     """Record the traffic on the version."""
     from holdfast.model_versions.aliases import get_challenger_version, promotion_lock
     from holdfast.promotion.challenger_traffic import require_features, set_traffic
@@ -52,12 +53,12 @@ def traffic(
         mode: shadow, canary or off.
         version: The challenger's version number; the challenger when left out.
         share: Share of the customers for a canary, above 0 and at most 0.5; 0.05 when left out.
-        who: Who sets the traffic; the user of this machine when left out.
+        who: Who sets the traffic, recorded as claimed; the user of this machine when left out.
     """
     from holdfast.promotion.challenger_traffic import build_traffic
 
     settings = configure()
-    change = set_traffic_task(settings, version, build_traffic(mode, share), who or getpass.getuser())
+    change = set_traffic_task(settings, version, build_traffic(mode, share), identify_caller(who))
     if change.changed and change.version:
         refresh_model_cards(settings, change.version)
     return change

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
+from holdfast.core.identity import Person
 from holdfast.ingestion.batches import Batch, find_successors, list_batches
 from holdfast.model_versions.aliases import resolve_version
 from holdfast.model_versions.champion_history import read_champion_history
@@ -29,6 +30,7 @@ from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
 from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.trainer import parse_trainer
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class VersionHistory:
         returns: Rollbacks that made this version the champion again, each with the number of the replaced version.
         events: All stored events, oldest first.
         unreadable: Reason why an existing report cannot be read.
+        trainer: Person or program that trained the version.
     """
 
     version: str
@@ -90,6 +93,7 @@ class VersionHistory:
     returns: list[tuple[str, RollbackRecord]]
     events: list[VersionEvent] = field(default_factory=list)
     unreadable: str = ""
+    trainer: Person | None = None
 
 
 def load_version_history(
@@ -146,6 +150,7 @@ def load_version_history(
         returns=history.list_returns_to(number),
         events=parse_events(tags, number) or [],
         unreadable=unreadable,
+        trainer=parse_trainer(tags),
     )
 
 

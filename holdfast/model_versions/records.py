@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, ValidationError
 
 from holdfast.core.formatting import format_count
+from holdfast.core.identity import Proof, describe_person
 from holdfast.model_versions.version_tags import EVENTS_TAG, TaggedRecord, events_error, read_events
 from holdfast.models.registered_version import TRAFFIC_TAG
 
@@ -37,7 +38,24 @@ class GatesRecord(TaggedRecord):
     warnings: list[str] = Field(default_factory=list)
 
 
-class ApprovalRecord(TaggedRecord):
+class PersonalRecord(TaggedRecord):
+    """A record of what a person or a program did.
+
+    Attributes:
+        who: Name of the person or program.
+        proof: Evidence for the name; older records have typed names.
+    """
+
+    who: str
+    proof: Proof = "claimed"
+
+    @property
+    def by(self) -> str:
+        """Return the person or program as part of a sentence, such as "claimed by Ann"."""
+        return describe_person(self.who, self.proof)
+
+
+class ApprovalRecord(PersonalRecord):
     """A request for a person's approval of a promotion, and the answer.
 
     Attributes:
@@ -48,6 +66,7 @@ class ApprovalRecord(TaggedRecord):
         who: Person who answered; empty before.
         when: Time of the answer.
         why: Reason of the answer.
+        signature: Signature of the approver over the request; empty without one.
     """
 
     TAG = "holdfast.approval"
@@ -60,6 +79,7 @@ class ApprovalRecord(TaggedRecord):
     who: str = ""
     when: datetime | None = None
     why: str = ""
+    signature: str = ""
 
     def evaluate_at(self, now: datetime) -> "ApprovalRecord":
         """Apply the timeout: no answer in time is a refusal.
@@ -75,7 +95,7 @@ class ApprovalRecord(TaggedRecord):
         return self.model_copy(update={"status": "timed out", "when": self.until, "why": "no answer in time"})
 
 
-class PromotionRecord(TaggedRecord):
+class PromotionRecord(PersonalRecord):
     """A promotion to champion.
 
     Attributes:
@@ -89,14 +109,18 @@ class PromotionRecord(TaggedRecord):
 
     previous: str | None
     when: datetime
-    who: str
     why: str
     mode: Literal["auto", "manual"]
     gates: str
     thresholds: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def approval(self) -> str:
+        """Return the approval, such as "Approved automatically" or "Approved, claimed by Ann"."""
+        return "Approved automatically" if self.mode == "auto" else f"Approved, {self.by}"
 
-class RollbackRecord(TaggedRecord):
+
+class RollbackRecord(PersonalRecord):
     """A rollback of a champion.
 
     Attributes:
@@ -109,13 +133,12 @@ class RollbackRecord(TaggedRecord):
 
     to: str
     when: datetime
-    who: str
     why: str
     times: int = 1
     flow_run: str = ""
 
 
-class TrafficRecord(TaggedRecord):
+class TrafficRecord(PersonalRecord):
     """The traffic of a challenger; services read the tag as ``Traffic``.
 
     Attributes:
@@ -129,7 +152,6 @@ class TrafficRecord(TaggedRecord):
     mode: Literal["shadow", "canary", "off"]
     share: float
     when: datetime
-    who: str
     until: datetime | None = None
 
     @property

@@ -23,6 +23,7 @@ from holdfast.models.registered_version import NotServableError, RegisteredVersi
 
 SIGNATURE_TAG = "holdfast.signature"
 _PROMOTION_TAG, _GATES_TAG, _APPROVAL_TAG = "holdfast.promotion", "holdfast.gates", "holdfast.approval"
+_TRAINER_TAG = "holdfast.trained_by"
 _AGAIN = "Promote it with `python -m flows.promote` or `python -m flows.rollback`, which sign it."
 
 
@@ -84,7 +85,8 @@ def sign_version(
         "alias": alias,
         **_digests(tags),
         "gates": _part(tags, _GATES_TAG, ("key", "verdict", "champion", "when")),
-        "approval": _part(tags, _APPROVAL_TAG, ("status", "who", "when", "gates")),
+        "approval": _part(tags, _APPROVAL_TAG, ("status", "who", "proof", "when", "gates")),
+        "trained_by": tags.get(_TRAINER_TAG),
         "signed_at": datetime.now(UTC).isoformat(),
     }
     statement = json.dumps(facts, sort_keys=True)

@@ -7,7 +7,9 @@ from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord
+from holdfast.promotion.approval_signature import approval_statement, signing_command
 from holdfast.promotion.champion_update import PromotionDecision
+from holdfast.promotion.four_eyes import ApprovalSettings, find_four_eyes_problem, identify_approver
 from holdfast.promotion.gate_report import GateReport, read_report
 from holdfast.promotion.gates import GATE_COLUMNS
 from holdfast.training.mlflow_client import ModelClient
@@ -20,6 +22,7 @@ class ApprovalAnswer:
     approve: bool
     who: str
     why: str
+    signature: str = ""
 
 
 def find_requested_version(client: ModelClient, flow_run: str) -> str | None:
@@ -81,7 +84,7 @@ def render_request(client: ModelClient, version: str, reason: str) -> str:
     report = read_report(client, version, record.gates) if record else None
     if record is None or report is None:
         return f"{client.model_name} version {version}: its gates cannot be read."
-    return request_text(report, reason, record.until)
+    return request_text(report, reason, record, ApprovalSettings.from_environment().approvers_file is not None)
 
 
 def record_answer(client: ModelClient, version: str, answer: ApprovalAnswer | None, now: datetime) -> PromotionDecision:
@@ -103,13 +106,37 @@ def record_answer(client: ModelClient, version: str, answer: ApprovalAnswer | No
     assert record is not None  # find_requested_version has found it
     pending = record.evaluate_at(now)
     if pending.status == "waiting":
-        answer = answer or ApprovalAnswer(False, "no person", "the run was resumed without an answer")
-        status = "approved" if answer.approve else "refused"
-        pending = pending.model_copy(update={"status": status, "who": answer.who, "when": now, "why": answer.why})
+        pending = pending.model_copy(update={**_evaluate_answer(client, version, pending, answer), "when": now})
     pending.save(client, version)
     if pending.status != "approved":
         raise ApprovalRefusedError(describe_rejection(client.model_name, version, pending))
-    return PromotionDecision("manual", pending.who, pending.why, pending.gates)
+    return PromotionDecision("manual", pending.who, pending.why, pending.gates, pending.proof)
+
+
+def _evaluate_answer(
+    client: ModelClient, version: str, record: ApprovalRecord, answer: ApprovalAnswer | None
+) -> dict[str, str]:
+    """Return the fields of the answered request. An approval that does not count is a refusal, with the reason."""
+    if answer is None:
+        return {
+            "status": "refused",
+            "who": "no person",
+            "proof": "program",
+            "why": "the run was resumed without an answer",
+        }
+    settings = ApprovalSettings.from_environment()
+    approver = identify_approver(client.model_name, version, record, answer.signature)
+    fields = {"who": answer.who, "proof": "claimed", "why": answer.why}
+    if approver is not None:
+        fields = {"who": approver.names[0], "proof": "signature", "why": answer.why, "signature": answer.signature}
+    if not answer.approve:
+        return {"status": "refused", **fields}
+    problem = ""
+    if approver is None and settings.approvers_file is not None:
+        problem = "no person of HOLDFAST_APPROVERS_FILE has signed the approval"
+    elif approver is not None and settings.four_eyes:
+        problem = find_four_eyes_problem(client, version, approver) or ""
+    return {"status": "refused", **fields, "why": problem} if problem else {"status": "approved", **fields}
 
 
 def find_pending_approval(client: ModelClient, version: str, now: datetime) -> ApprovalRecord | None:
@@ -144,16 +171,17 @@ def describe_rejection(model_name: str, version: str, record: ApprovalRecord) ->
         return f"{about} waits for a person's approval until {record.until:%Y-%m-%d %H:%M} UTC."
     if record.status == "timed out":
         return f"No person approved {about} by {record.until:%Y-%m-%d %H:%M} UTC; that is a refusal."
-    return f"{about} was refused by {record.who}: {record.why}."
+    return f"{about} was refused, {record.by}: {record.why}."
 
 
-def request_text(report: GateReport, reason: str, until: datetime) -> str:
+def request_text(report: GateReport, reason: str, record: ApprovalRecord, is_signed: bool = False) -> str:
     """Render a request for approval with the evidence.
 
     Args:
         report: Report of the gates.
         reason: Reason of the request; may be empty.
-        until: End of the time to answer, UTC.
+        record: The request.
+        is_signed: An approval needs a signature.
 
     Returns:
         Markdown.
@@ -163,9 +191,15 @@ def request_text(report: GateReport, reason: str, until: datetime) -> str:
     lines = [
         f"**{report.model_name} version {report.version}** asks to become the champion. The champion now: {champion}.",
         *([f"Reason of the request: {reason}"] if reason else []),
-        f"No answer by {until:%Y-%m-%d %H:%M} UTC is a refusal.",
+        f"No answer by {record.until:%Y-%m-%d %H:%M} UTC is a refusal.",
         "\n".join(f"| {' | '.join(row)} |" for row in rows),
         *([changed] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),
         f"Model card, curves and slices: MLflow, model {report.model_name}, version {report.version}, its source run.",
+        *([_describe_signature(report, record)] if is_signed else []),
     ]
     return "\n\n".join(lines)
+
+
+def _describe_signature(report: GateReport, record: ApprovalRecord) -> str:
+    command = signing_command(approval_statement(report.model_name, report.version, record))
+    return f"An approval needs your signature. Run this on your own machine, and copy its output:\n\n    {command}"

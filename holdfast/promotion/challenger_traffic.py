@@ -6,6 +6,7 @@ from typing import Literal
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
+from holdfast.core.identity import Person
 from holdfast.feature_store.parity import load_parity
 from holdfast.model_versions.aliases import (
     get_challenger_version,
@@ -75,7 +76,9 @@ def build_traffic(mode: _Mode, share: float | None) -> Traffic:
     return Traffic(mode=mode, share=share)
 
 
-def set_traffic(client: ModelClient, version: str | None, traffic: Traffic, who: str, now: datetime) -> TrafficChange:
+def set_traffic(
+    client: ModelClient, version: str | None, traffic: Traffic, who: Person, now: datetime
+) -> TrafficChange:
     """Set the traffic of the challenger; "off" is always possible. The caller holds the promotion lock.
 
     Args:
@@ -106,7 +109,9 @@ def set_traffic(client: ModelClient, version: str | None, traffic: Traffic, who:
         _require_fit(client, tried)
     if _as_before(tried, traffic):
         return TrafficChange(tried.number, traffic, changed=False)
-    record = TrafficRecord(mode=traffic.mode, share=traffic.share, when=now, who=who, until=traffic.until)
+    record = TrafficRecord(
+        mode=traffic.mode, share=traffic.share, when=now, who=who.name, proof=who.proof, until=traffic.until
+    )
     record.save(client, tried.number)
     return TrafficChange(tried.number, traffic, changed=True)
 

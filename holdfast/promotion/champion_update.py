@@ -8,6 +8,7 @@ from typing import Literal
 from feature_repo.settings import Settings
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.core.formatting import format_version
+from holdfast.core.identity import Proof, describe_person
 from holdfast.model_versions.aliases import (
     drop_challenger,
     get_champion_version,
@@ -18,6 +19,7 @@ from holdfast.model_versions.champion_history import find_last_breach
 from holdfast.model_versions.records import GatesRecord, PromotionRecord, RollbackRecord
 from holdfast.models.contract import CHAMPION
 from holdfast.monitoring.skew.findings import describe_open_skew
+from holdfast.promotion.four_eyes import require_approver
 from holdfast.runtime.endpoints import runbook_entry_url
 from holdfast.training.mlflow_client import ModelClient
 
@@ -29,12 +31,19 @@ class PromotionDecision:
     Attributes:
         who: "auto", or the person who approved.
         gates: Key of the evidence.
+        proof: Evidence for the name of the person.
     """
 
     mode: Literal["auto", "manual"]
     who: str
     why: str
     gates: str
+    proof: Proof
+
+    @property
+    def by(self) -> str:
+        """Return the person that approved as part of a sentence, "automatically" without a person."""
+        return "automatically" if self.mode == "auto" else describe_person(self.who, self.proof)
 
 
 def require_passed_gates(client: ModelClient, version: str, champion: str | None) -> GatesRecord:
@@ -118,8 +127,8 @@ def promote_champion(
         The champion before.
 
     Raises:
-        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, a skew is open, or
-            there is an objection.
+        PromotionRefusedError: The champion is no longer the one that ``version`` was compared with, a skew is open,
+            there is an objection, or the approval of another person is required and missing.
     """
     with promotion_lock(settings):
         champion = get_champion_version(client)
@@ -137,6 +146,7 @@ def promote_champion(
                 f"{client.model_name} version {version} was evaluated again since it was approved. "
                 f"{unchanged_message(champion)} Request approval again."
             )
+        require_approver(client, version, decision.mode, gates.key)
         record = PromotionRecord(
             previous=champion,
             when=now,
@@ -145,6 +155,7 @@ def promote_champion(
             mode=decision.mode,
             gates=gates.key,
             thresholds=gates.thresholds,
+            proof=decision.proof,
         )
         record.write_tag(client, version)
         set_champion(client, version)

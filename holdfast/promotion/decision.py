@@ -50,14 +50,18 @@ def find_previous_decision(client: ModelClient, version: str) -> PromotionDecisi
     """
     champion, record = get_champion_version(client), PromotionRecord.load(client, version)
     if champion == version:
-        return _as_recorded(record) if record else PromotionDecision("auto", "unknown", f"it was {CHAMPION} before", "")
+        return (
+            _as_recorded(record)
+            if record
+            else PromotionDecision("auto", "unknown", f"it was {CHAMPION} before", "", "claimed")
+        )
     gates = require_passed_gates(client, version, champion)
     if record is not None and record.gates == gates.key and record.previous == champion:
         return _as_recorded(record)
     approval = ApprovalRecord.load(client, version)
     if approval is None or approval.status != "approved" or approval.gates != gates.key:
         return None
-    return PromotionDecision("manual", approval.who, approval.why, approval.gates)
+    return PromotionDecision("manual", approval.who, approval.why, approval.gates, approval.proof)
 
 
 def decide_automatically(client: ModelClient, version: str, reason: str, now: datetime) -> PromotionDecision:
@@ -83,7 +87,7 @@ def decide_automatically(client: ModelClient, version: str, reason: str, now: da
             f"promote/promote -p version='\"{version}\"' -p approval=manual`."
         )
     gates = require_passed_gates(client, version, get_champion_version(client))
-    return PromotionDecision("auto", "auto", reason or "all gates passed", gates.key)
+    return PromotionDecision("auto", "auto", reason or "all gates passed", gates.key, "program")
 
 
 def decide_by_approval(client: ModelClient, version: str) -> PromotionDecision:
@@ -108,4 +112,4 @@ def decide_by_approval(client: ModelClient, version: str) -> PromotionDecision:
 
 
 def _as_recorded(record: PromotionRecord) -> PromotionDecision:
-    return PromotionDecision(record.mode, record.who, record.why, record.gates)
+    return PromotionDecision(record.mode, record.who, record.why, record.gates, record.proof)

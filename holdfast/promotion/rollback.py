@@ -5,6 +5,7 @@ from datetime import datetime
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import RollbackError
+from holdfast.core.identity import Proof
 from holdfast.feature_store.definition_versions import list_versions as list_versions_of_definitions
 from holdfast.feature_store.materialization import is_materializing, load_online_state
 from holdfast.model_versions.aliases import (
@@ -32,12 +33,14 @@ class RollbackCause:
         when: Time of the rollback, UTC.
         flow_run: Id of the flow run, or a name for the step of a rollout; a repeated call with the same name completes
             the rollback.
+        proof: Evidence for the name.
     """
 
     who: str
     why: str
     when: datetime
     flow_run: str = ""
+    proof: Proof = "claimed"
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,13 @@ def roll_back(
         _require_features(client, settings, target, champion)
         times = 1 + (past.rollbacks[champion][-1].times if past.rollbacks[champion] else 0)
         record = RollbackRecord(
-            to=target, when=cause.when, who=cause.who, why=cause.why, times=times, flow_run=cause.flow_run
+            to=target,
+            when=cause.when,
+            who=cause.who,
+            why=cause.why,
+            times=times,
+            flow_run=cause.flow_run,
+            proof=cause.proof,
         )
         record.write_tag(client, champion)
         set_champion(client, target)

@@ -365,7 +365,7 @@ def _rollback_count(evidence: Evidence, _: GateSettings) -> Measurement:
     rollback = evidence.rollback
     if rollback is None:
         return 0, "never"
-    return rollback.times, f"by {rollback.who} on {rollback.when:%Y-%m-%d}: {rollback.why}"
+    return rollback.times, f"{rollback.by} on {rollback.when:%Y-%m-%d}: {rollback.why}"
 
 
 def _breach_count(evidence: Evidence, _: GateSettings) -> Measurement:

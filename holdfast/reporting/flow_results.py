@@ -298,14 +298,14 @@ class PromoteResult:
 
     Attributes:
         previous: The champion before.
-        who: Who decided.
+        by: The person that decided, such as "claimed by Ann".
         thresholds: Gate thresholds other than the defaults.
     """
 
     version: str
     previous: str | None
     moved: bool
-    who: str
+    by: str
     why: str
     thresholds: dict[str, Any] = field(default_factory=dict)
 
@@ -324,7 +324,7 @@ class PromoteResult:
             return f"Version {self.version} is the {CHAMPION} already: nothing was decided, no approval was requested."
         before = f"after version {self.previous}" if self.previous else "the first"
         changed = describe_changed_thresholds(self.thresholds)
-        parts = [f"{CHAMPION} is version {self.version}, {before}.", changed, f"{self.who}: {self.why}"]
+        parts = [f"{CHAMPION} is version {self.version}, {before}.", changed, f"Approved, {self.by}: {self.why}"]
         return " ".join(filter(None, parts))
 
 

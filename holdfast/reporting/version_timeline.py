@@ -30,7 +30,7 @@ def build_timeline(history: VersionHistory) -> list[tuple[datetime, str]]:
     Returns:
         Time and text of each event, oldest first.
     """
-    events = [(history.registered_at, "registered")]
+    events = [(history.registered_at, f"registered, trained {history.trainer}" if history.trainer else "registered")]
     for retraining in _all(history, None, RetrainingRecord):
         events.append((retraining.when, retraining.summary))
     for gates in _all(history, history.gates, GatesRecord):
@@ -40,24 +40,22 @@ def build_timeline(history: VersionHistory) -> list[tuple[datetime, str]]:
     for approval in _requests(history):
         events.append((approval.since, f"approval requested, until {approval.until:%Y-%m-%d %H:%M} UTC"))
         if approval.status != "waiting" and approval.when:
-            by = f" by {approval.who}" if approval.who else ""
+            by = f", {approval.by}" if approval.who else ""
             events.append((approval.when, f"{approval.status}{by}: {approval.why}"))
     for traffic in _all(history, None, TrafficRecord):
-        events.append((traffic.when, f"{traffic.summary}, by {traffic.who}"))
+        events.append((traffic.when, f"{traffic.summary}, {traffic.by}"))
     for rollout in _all(history, None, RolloutRecord):
         events.append((rollout.when, rollout.summary))
     for promotion in _all(history, history.promotion, PromotionRecord):
         after = f" after version {promotion.previous}" if promotion.previous else ""
-        events.append((promotion.when, f"{CHAMPION}{after}, approved {_by(promotion)}: {promotion.why}"))
+        events.append((promotion.when, f"{CHAMPION}{after}. {promotion.approval}: {promotion.why}"))
     for version, record in history.successors:
         events.append((record.when, f"replaced by version {version} as {CHAMPION}"))
     for rollback in _all(history, history.rollback, RollbackRecord):
         times = f" (rollback {rollback.times} of this version)" if rollback.times > 1 else ""
-        events.append(
-            (rollback.when, f"rolled back to version {rollback.to}{times}, by {rollback.who}: {rollback.why}")
-        )
+        events.append((rollback.when, f"rolled back to version {rollback.to}{times}, {rollback.by}: {rollback.why}"))
     for version, rollback in history.returns:
-        text = f"{CHAMPION} again: version {version} was rolled back, by {rollback.who}: {rollback.why}"
+        text = f"{CHAMPION} again: version {version} was rolled back, {rollback.by}: {rollback.why}"
         events.append((rollback.when, text))
     return sorted(events, key=lambda item: item[0])
 
@@ -86,24 +84,20 @@ def describe_approval(history: VersionHistory) -> str:
     """
     if promotion := history.promotion:
         changed = describe_changed_thresholds(promotion.thresholds)
-        text = f"Approved {_by(promotion)} on {promotion.when:%Y-%m-%d %H:%M} UTC: {promotion.why}"
+        text = f"{promotion.approval} on {promotion.when:%Y-%m-%d %H:%M} UTC: {promotion.why}"
         return f"{text}. {changed}" if changed else text
     approval = history.approval
     if approval is None or approval.status == "approved":  # approved, but the alias has not moved
         return "Not approved yet"
     if approval.status == "waiting":
         return f"Not approved yet: requested until {approval.until:%Y-%m-%d %H:%M} UTC; without an answer it is refused"
-    return f"Not approved: {approval.status}{f' by {approval.who}' if approval.who else ''}: {approval.why}"
+    return f"Not approved: {approval.status}{f', {approval.by}' if approval.who else ''}: {approval.why}"
 
 
 def _champion_since(history: VersionHistory) -> datetime:
     """Return the time at which the version last became champion, or was registered."""
     times = [rollback.when for _, rollback in history.returns] + ([history.promotion.when] if history.promotion else [])
     return max(times, default=history.registered_at)
-
-
-def _by(promotion: PromotionRecord) -> str:
-    return "automatically" if promotion.mode == "auto" else f"by {promotion.who}"
 
 
 def describe_status(history: VersionHistory) -> str:

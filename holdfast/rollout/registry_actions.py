@@ -4,6 +4,7 @@ from datetime import datetime
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import RollbackError
+from holdfast.core.identity import Person
 from holdfast.model_versions.aliases import drop_challenger, promotion_lock
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.registered_version import Traffic
@@ -53,7 +54,7 @@ def begin_step(
         record.save(client, version)
         if step.name != "watch":
             require_features(client, settings, version)
-            set_traffic(client, version, step.traffic(now + settings_of(record).lease), ACTOR, now)
+            set_traffic(client, version, step.traffic(now + settings_of(record).lease), Person(ACTOR, "program"), now)
     return None
 
 
@@ -69,9 +70,9 @@ def describe_traffic_override(client: ModelClient, version: str, step: RolloutSt
         A sentence, or None without a change.
     """
     record = TrafficRecord.load(client, version)
-    if record is None or record.who == ACTOR or step.name == "watch":
+    if record is None or (record.who, record.proof) == (ACTOR, "program") or step.name == "watch":
         return None
-    return f"{record.who} has changed its traffic ({record.summary})"
+    return f"its traffic was changed, {record.by} ({record.summary})"
 
 
 def promote_challenger(
@@ -133,7 +134,7 @@ def rollback_step(
     step = step_of(record)
     with promotion_lock(settings):
         if step is not None and not describe_traffic_override(client, version, step):
-            set_traffic(client, version, Traffic(mode="off"), ACTOR, now)
+            set_traffic(client, version, Traffic(mode="off"), Person(ACTOR, "program"), now)
         if record.verdict == "breached":
             drop_challenger(client, version)
     return None
@@ -142,7 +143,7 @@ def rollback_step(
 def _roll_back_champion(client: ModelClient, settings: Settings, version: str, record: RolloutRecord) -> str | None:
     """Roll back to the previous champion; the flow run name from the record makes a repeated call a no-op."""
     run = f"{ACTOR} {record.started_at.isoformat()}"
-    cause = RollbackCause(who=ACTOR, why=record.why, when=record.when, flow_run=run)
+    cause = RollbackCause(who=ACTOR, why=record.why, when=record.when, flow_run=run, proof="program")
     try:
         roll_back(client, settings, record.champion, cause, expected_champion=version)
     except RollbackError as error:

@@ -1,17 +1,19 @@
 """Flow runs and workers on the Prefect server, read through Prefect's synchronous client."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, Worker
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
+from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
 
@@ -19,6 +21,7 @@ from holdfast.core.errors import HoldfastError
 
 DEPLOYMENT_TAG = "holdfast"  # every deployment of prefect.yaml has it
 _SKIPPED_STATE = "Skipped"
+_RUN_OF_WORKER = "PREFECT__FLOW_RUN_ID"  # set by a worker in the process of a run
 _STARTED = ("COMPLETED", "FAILED", "CRASHED", "RUNNING", "PENDING", "PAUSED", "CANCELLING")
 _Result = TypeVar("_Result")
 
@@ -42,6 +45,26 @@ def skipped_state(message: str, result: _Result) -> _Result:
         A completed state, which Prefect resolves to ``result``.
     """
     return cast(_Result, Completed(name=_SKIPPED_STATE, message=message, data=result))
+
+
+def read_run_origin() -> Literal["command", "schedule", "automation", "person"]:
+    """Find what started the flow runs of this process.
+
+    Returns:
+        "command": a command line. The others are runs of a deployment, which a worker executes; "person" if no schedule
+        and no automation created the run, or the server does not respond.
+    """
+    run_id = os.environ.get(_RUN_OF_WORKER)
+    if not run_id:
+        return "command"
+    try:
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(UUID(run_id))
+    except (httpx.HTTPError, PrefectException, ValueError):
+        return "person"
+    if run.auto_scheduled:
+        return "schedule"
+    return "automation" if run.created_by and run.created_by.type == "AUTOMATION" else "person"
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.regression.report import RegressionEvaluation
+from holdfast.training.trainer import TRAINER_TAG, render_trainer
 
 _TRAINING_KEY_TAG = "holdfast.training_key"
 LINEAGE_FILE = "lineage.json"
@@ -206,6 +207,7 @@ def register_version(
         SERVED_MODEL_TAG: served.model_dump_json(),
         _TRAINING_KEY_TAG: lineage.key,
         AS_OF_TAG: lineage.as_of.isoformat(),
+        TRAINER_TAG: render_trainer(),
         "holdfast.known_at": lineage.known_at.isoformat(),
         "holdfast.batches": str(len(lineage.batches)),
         "holdfast.git_commit": lineage.git_commit,

@@ -111,7 +111,7 @@ def test_lineage_champion_shows_its_promotion(trained: Trained, copied: Settings
     code, printed, _ = command(CHAMPION)
     assert code == 0
     assert f"{MODEL_NAME} version {version}  champion" in printed
-    assert f"{AS_OF:%Y-%m-%d %H:%M} UTC  champion, approved by Ada [A]: it is better" in printed
+    assert f"{AS_OF:%Y-%m-%d %H:%M} UTC  champion. Approved, claimed by Ada [A]: it is better" in printed
 
 
 def test_lineage_version_shows_only_completed_events(trained: Trained, copied: Settings, command: Command) -> None:

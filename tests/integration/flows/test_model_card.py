@@ -65,7 +65,7 @@ def test_build_model_card_is_stable_until_promotion(flows_in_process: None, trai
     )
     set_champion(client, version)
     then = written(client, copied, "champion")
-    assert "**Approved by Ada on 2024-07-01 00:00 UTC: it is better**" in then.markdown
+    assert "**Approved, claimed by Ada on 2024-07-01 00:00 UTC: it is better**" in then.markdown
     assert "| champion: in service |" in then.markdown
 
 

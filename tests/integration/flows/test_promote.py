@@ -75,9 +75,10 @@ def test_request_text_changed_thresholds_are_listed() -> None:
     from holdfast.promotion.approval import request_text
 
     report = GateReport(version="1", champion=None, key="k", when=NOW, settings=GateSettings(max_size_mb=30), gates=[])
-    assert "Thresholds other than the defaults: max_size_mb 30.0." in request_text(report, "", NOW)
+    record = ApprovalRecord(status="waiting", since=NOW, until=NOW, flow_run="run", gates="k")
+    assert "Thresholds other than the defaults: max_size_mb 30.0." in request_text(report, "", record)
     report = report.model_copy(update={"settings": GateSettings()})
-    assert "defaults" not in request_text(report, "", NOW)
+    assert "defaults" not in request_text(report, "", record)
 
 
 def _not_judged(client: Any, version: str, champion: str) -> None:
@@ -121,7 +122,10 @@ REFUSALS: list[tuple[Callable[[Any, str, str], None], str]] = [
     (_failed, r"version {v} did not pass its gates: parity, size\. The champion stays version {c}\."),
     (_compared_with_another, r"was compared with no version, but champion is now version {c}\. Run"),
     (_rolled_back_since, r"was rolled back after it had passed its gates \(complaints\)"),
-    (_refused, r"version {v} was refused by ann: not before Christmas\. To ask again: `prefect deployment run"),
+    (
+        _refused,
+        r"version {v} was refused, claimed by ann: not before Christmas\. To ask again: `prefect deployment run",
+    ),
     (_waiting, r"version {v} waits for a person's approval until 2100-01-01 00:00 UTC"),
     (_timed_out, r"No person approved holdfast-churn version {v} by 2024-01-01 00:00 UTC; that is a refusal"),
 ]
@@ -167,7 +171,7 @@ def test_promote_approved_version_needs_no_second_approval(client: Any) -> None:
 
     version = challenger(client, None)
     _approval(client, version, "approved", NOW, "ann", "fine")
-    assert promote(version).who == "ann"
+    assert promote(version).by == "claimed by ann"
     record = PromotionRecord.load(client, version)
     assert record is not None
     assert (record.mode, record.who, record.why) == ("manual", "ann", "fine")
@@ -179,7 +183,7 @@ def test_promote_approval_of_other_evidence_is_ignored(client: Any) -> None:
     version = challenger(client, None)
     _approval(client, version, "approved", NOW, "ann", "fine")
     record_passed_gates(client, version, None, key="other")
-    assert promote(version).who == "auto"
+    assert promote(version).by == "automatically"
 
 
 class TestResumedPromotion:
@@ -264,7 +268,7 @@ class TestResumedPromotion:
         from flows._approval import Approval
 
         version = self.asked(client, monkeypatch)
-        with pytest.raises(PromotionRefusedError, match="refused by no person: the run was resumed without an answer"):
+        with pytest.raises(PromotionRefusedError, match="refused, by no person: the run was resumed without an answer"):
             self.ask(client, monkeypatch, lambda **_: Approval())
         record = ApprovalRecord.load(client, version)
         assert record is not None and record.status == "refused"

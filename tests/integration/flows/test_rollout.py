@@ -309,7 +309,7 @@ class TestResumedRollout:
         assert (result.version, result.verdict) == (challenger, "stopped")
         record = _record(client, challenger)
         assert (record.step, record.verdict) == ("approval", "stopped")
-        assert "was refused by Ann: so it is" in record.why
+        assert "was refused, claimed by Ann: so it is" in record.why
 
     @pytest.mark.parametrize("decision", ["approve", "refuse"])
     def test_rollout_decision_does_not_apply_to_other_version(

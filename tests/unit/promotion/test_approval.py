@@ -155,7 +155,7 @@ def test_promote_approved_request_promotes_version(office: Office) -> None:
     assert f"version {version}** asks to become the champion. The champion now: none yet." in text
     assert "| signal on the test | safety | " in text
     schema = office.form(asked, "schema")
-    assert schema["properties"].keys() == {"decision", "approved_by", "reason"}
+    assert schema["properties"].keys() == {"decision", "approved_by", "reason", "signature"}
     assert sorted(schema["required"]) == ["approved_by", "decision", "reason"]
     for wrong in ({}, {"decision": "approve"}, YES | {"approved_by": " "}, YES | {"decision": "maybe"}):
         assert office.answer(asked, wrong)["status"] == "REJECT", wrong
@@ -191,7 +191,7 @@ def test_promote_refused_latest_request_keeps_champion(office: Office) -> None:
     office.answer(asked, NO)
     ended = office.ended(asked)
     assert ended["type"] == "FAILED"
-    assert f"version {version} was refused by Bob: not before Christmas" in ended["message"]
+    assert f"version {version} was refused, claimed by Bob: not before Christmas" in ended["message"]
     assert read_aliases(office.client)[CHAMPION] == champion
     record = office.approval(version)
     assert (record.status, record.who, record.why) == ("refused", "Bob", "not before Christmas")

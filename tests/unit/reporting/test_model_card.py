@@ -144,7 +144,7 @@ class TestContent:
                 "Thresholds other than the defaults: max_size_mb 30.",
             ),
             ({"approval": APPROVAL}, "**Not approved yet: requested until"),
-            ({"promotion": PROMOTION}, "**Approved by Ada on 2024-07-01 14:00 UTC: better**"),
+            ({"promotion": PROMOTION}, "**Approved, claimed by Ada on 2024-07-01 14:00 UTC: better**"),
             ({"batches": [UsedBatch("b1", None)]}, "batch b1 no longer on disk"),
             ({"training_rows": None}, "monthly cut-offs 2023-01-01 to 2023-05-01 (5) |"),
         ],

@@ -33,11 +33,11 @@ def test_timeline_has_all_events_in_order() -> None:
         "registered",
         "gates passed, without a champion",
         "approval requested, until 2024-07-04 12:00 UTC",
-        "approved by Ada: better",
-        "champion after version 2, approved by Ada: better",
-        "rolled back to version 2, by Bob: complaints",
+        "approved, claimed by Ada: better",
+        "champion after version 2. Approved, claimed by Ada: better",
+        "rolled back to version 2, claimed by Bob: complaints",
         "replaced by version 4 as champion",
-        "champion again: version 4 was rolled back, by Bob: complaints",
+        "champion again: version 4 was rolled back, claimed by Bob: complaints",
     ]
 
 
@@ -75,17 +75,17 @@ def test_timeline_has_every_request_promotion_and_rollback() -> None:
     assert hours[1:] == [
         (0, "gates passed"),
         (1, "approval requested"),
-        (2, "refused by Ada"),
+        (2, "refused"),
         (3, "approval requested"),
         (7, "timed out"),
         (10, "approval requested"),
         (12, "approval requested"),
         (16, "timed out"),
         (20, "approval requested"),
-        (21, "approved by Ada"),
-        (22, "champion after version 2"),
+        (21, "approved"),
+        (22, "champion after version 2. Approved"),
         (23, "rolled back to version 2"),
-        (24, "champion after version 2"),
+        (24, "champion after version 2. Approved"),
         (25, "rolled back to version 2 (rollback 2 of this version)"),
     ]
 
@@ -96,9 +96,9 @@ def test_timeline_has_traffic() -> None:
         for hours, (mode, share) in enumerate([("shadow", 0.0), ("canary", 0.05), ("off", 0.0)], start=1)
     ]
     assert [text for _, text in build_timeline(history(events=[GATES, *events]))[2:]] == [
-        "shadow traffic, by Ann",
-        "canary for 5.0% of the customers, by Ann",
-        "traffic off, by Ann",
+        "shadow traffic, claimed by Ann",
+        "canary for 5.0% of the customers, claimed by Ann",
+        "traffic off, claimed by Ann",
     ]
 
 
@@ -137,8 +137,8 @@ def test_describe_status(changed: dict[str, Any], status: str) -> None:
     [
         ({}, "Not approved yet"),
         ({"approval": APPROVAL}, "requested until 2024-07-04 12:00 UTC; without an answer it is refused"),
-        ({"approval": REFUSED}, "Not approved: refused by Ada: too early"),
-        ({"promotion": PROMOTION}, "Approved by Ada on 2024-07-01 14:00 UTC: better"),
+        ({"approval": REFUSED}, "Not approved: refused, claimed by Ada: too early"),
+        ({"promotion": PROMOTION}, "Approved, claimed by Ada on 2024-07-01 14:00 UTC: better"),
         ({"promotion": PROMOTION.model_copy(update={"mode": "auto", "who": "auto"})}, "Approved automatically on"),
         (
             {"promotion": PROMOTION.model_copy(update={"thresholds": {"max_size_mb": 30}})},

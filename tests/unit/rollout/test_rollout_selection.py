@@ -8,6 +8,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.core.errors import PromotionRefusedError
+from holdfast.core.identity import Person
 from holdfast.model_versions.aliases import get_champion_version, set_challenger
 from holdfast.model_versions.records import (
     ApprovalRecord,
@@ -34,7 +35,7 @@ def pass_last_step(rollout: SimulatedRollout) -> None:
         gates=rollout.pending_rollout().gates,
     ).save(rollout.client, rollout.challenger)  # fmt: skip
     given = RolloutStep("canary", 0.25).traffic(rollout.now + timedelta(minutes=3))
-    set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
+    set_traffic(rollout.client, rollout.challenger, given, Person(registry_actions.ACTOR, "program"), rollout.now)
 
 
 @pytest.mark.long
@@ -79,17 +80,19 @@ class TestInterrupted:
     @pytest.mark.parametrize(("mode", "share"), [("off", None), ("canary", 0.5), ("shadow", None)])
     def test_run_step_changed_traffic_stops(self, rollout: SimulatedRollout, mode: Any, share: Any) -> None:
         def sends() -> None:
-            set_traffic(rollout.client, None, build_traffic(mode, share), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic(mode, share), Person("ann", "claimed"), rollout.now)
 
-        assert self.after(rollout, sends).why.startswith("ann has changed its traffic")
+        assert self.after(rollout, sends).why.startswith("its traffic was changed, claimed by ann")
         record = TrafficRecord.load(rollout.client, rollout.challenger)
         assert record is not None and (record.mode, record.who) == (mode, "ann")
 
     def test_promote_challenger_traffic_off_before_promotion_refused(self, rollout: SimulatedRollout) -> None:
         """The run was killed before the promotion; a challenger without traffic must not become champion later."""
         pass_last_step(rollout)
-        set_traffic(rollout.client, rollout.challenger, build_traffic("off", None), "ann", rollout.now)
-        with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
+        set_traffic(
+            rollout.client, rollout.challenger, build_traffic("off", None), Person("ann", "claimed"), rollout.now
+        )
+        with pytest.raises(PromotionRefusedError, match="its traffic was changed, claimed by ann"):
             registry_actions.promote_challenger(
                 rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now
             )
@@ -106,17 +109,17 @@ class TestInterrupted:
                 champion=rollout.champion, gates=rollout.pending_rollout().gates,
             ).save(rollout.client, rollout.challenger)  # fmt: skip
         given = RolloutStep("shadow").traffic(rollout.now + timedelta(minutes=3))
-        set_traffic(rollout.client, rollout.challenger, given, registry_actions.ACTOR, rollout.now)
+        set_traffic(rollout.client, rollout.challenger, given, Person(registry_actions.ACTOR, "program"), rollout.now)
         load = step_runner.load_pair
 
         def meanwhile(*arguments: Any) -> Any:
-            set_traffic(rollout.client, None, build_traffic("off", None), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic("off", None), Person("ann", "claimed"), rollout.now)
             return load(*arguments)
 
         monkeypatch.setattr(step_runner, "load_pair", meanwhile)
         record = rollout.finish_step()
         assert (record.verdict, record.is_held) == ("stopped", False)
-        assert record.why.startswith("ann has changed its traffic")
+        assert record.why.startswith("its traffic was changed, claimed by ann")
         traffic = TrafficRecord.load(rollout.client, rollout.challenger)
         assert traffic is not None and (traffic.mode, traffic.who) == ("off", "ann")
         assert list_open_alerts(rollout.settings) == []
@@ -127,11 +130,11 @@ class TestInterrupted:
         pass_last_step(rollout)
 
         def meanwhile(*arguments: Any) -> Any:
-            set_traffic(rollout.client, None, build_traffic("off", None), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic("off", None), Person("ann", "claimed"), rollout.now)
             return decide_automatically(*arguments)
 
         monkeypatch.setattr(registry_actions, "decide_automatically", meanwhile)
-        with pytest.raises(PromotionRefusedError, match="ann has changed its traffic"):
+        with pytest.raises(PromotionRefusedError, match="its traffic was changed, claimed by ann"):
             registry_actions.promote_challenger(
                 rollout.client, rollout.settings, rollout.pending_rollout(), "why", rollout.now
             )
@@ -147,7 +150,7 @@ class TestInterrupted:
 
         def just_before(settings: Settings) -> Any:
             monkeypatch.setattr(registry_actions, "promotion_lock", lock)
-            set_traffic(rollout.client, None, build_traffic("canary", 0.5), "ann", rollout.now)
+            set_traffic(rollout.client, None, build_traffic("canary", 0.5), Person("ann", "claimed"), rollout.now)
             return lock(settings)
 
         monkeypatch.setattr(registry_actions, "promotion_lock", just_before)
