@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from feature_repo.database_urls import sqlite_url
 from feature_repo.errors import SettingsError
 from feature_repo.private_files import restrict_new_files
+from feature_repo.store_addresses import describe_database_protection, require_protected
 from feature_repo.timestamps import as_utc
 
 PREFIX = "HOLDFAST_"
@@ -30,6 +31,7 @@ NO_TELEMETRY = {
     "FEAST_USAGE": "False",
 }
 
+_PREFECT_DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -145,6 +147,12 @@ class Settings(EnvironmentSettings):
         description="Model registry and tracking server (MLflow's own variable); empty: in the data folder.",
     )
 
+    plain_hosts: str = Field(
+        default="",
+        description="Hosts of Redis and databases on a private network, separated by commas. Any other host than this "
+        "machine is refused without TLS and a password.",
+    )
+
     @field_validator("data")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -163,6 +171,8 @@ class Settings(EnvironmentSettings):
     @field_validator("mlflow_tracking_uri")
     @classmethod
     def _embedded_database(cls, value: str, info: ValidationInfo) -> str:
+        if problem := describe_database_protection(value):
+            raise ValueError(problem)
         if value or "data" not in info.data:
             return value
         return sqlite_url(info.data["data"] / "mlflow" / "mlflow.db")
@@ -249,6 +259,8 @@ class Settings(EnvironmentSettings):
 def apply_environment() -> None:
     """Set the variables of ``Settings.environment`` that are not set yet, and restrict the files of this process."""
     restrict_new_files()
+    for name in _PREFECT_DATABASES:
+        require_protected(describe_database_protection(os.environ.get(name, "")), name)
     for name, value in Settings.from_environment().environment().items():
         os.environ.setdefault(name, value)
 

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deploy.local.frame_protection import FrameProtection
+from feature_repo.store_addresses import describe_database_protection, require_protected
 from holdfast.core.host_check import LOOPBACK_NAMES, HostCheck
 
 SIGN_IN_PATH = "/sign-in"
@@ -71,6 +72,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4200)
     options = parser.parse_args()
     server = get_current_settings().server
+    database = server.database.connection_url
+    if database is not None:  # from a profile, too
+        require_protected(describe_database_protection(database.get_secret_value()), "The database of Prefect")
     uvicorn.run(
         create_app(),
         host=options.host,

@@ -3,6 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
+from feature_repo.store_addresses import describe_database_protection, require_protected
 from holdfast.core.path_names import require_path_name
 from holdfast.feast_stores._feast_imports import FeatureStore, RepoConfig, load_repo_config
 from holdfast.feast_stores.settings import FEATURE_REPO, FeatureStoreSettings
@@ -27,6 +28,8 @@ def open_store(
         The feature store.
     """
     config = load_repo_config(FEATURE_REPO, FeatureStoreSettings.from_environment().config_file)
+    for path in (config.registry.path, getattr(config.registry, "read_path", None) or ""):
+        require_protected(describe_database_protection(path), "The registry in feature_store.yaml")
     if definitions is not None:
         _select_version(config, definitions)
     if known_at is not None:

@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError
 from redis.retry import Retry
 from typing_extensions import override
 
+from feature_repo.store_addresses import describe_redis_protection, require_protected
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.errors import HoldfastError
 from holdfast.feast_stores._feast_imports import RepoConfig
@@ -81,6 +82,7 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         new = not has_redis_client(self)
         if "://" in online_store_config.connection_string:  # the error of a validator would quote the string
             raise ConnectionStringError("HOLDFAST_REDIS is a URL. Write it like host:6379,password=secret,ssl=true.")
+        require_protected(describe_redis_protection(online_store_config.connection_string), "HOLDFAST_REDIS")
         client = super()._get_client(online_store_config)
         if new and online_store_config.redis_type == RedisType.redis:
             # By default redis-py retries for seconds, and repeats a read that has timed out.

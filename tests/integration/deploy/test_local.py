@@ -136,7 +136,7 @@ def test_list_components_database_password_is_in_no_command_line(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every user of the machine can read command lines."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://mlflow:s3cret@db.example/mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://mlflow:s3cret@db.example/mlflow?sslmode=require")
     assert not [item.name for item in list_components(Settings(), LocalSettings()) if "s3cret" in item.command_line]
     assert "s3cret" in component_environment(Settings(), LocalSettings())["MLFLOW_TRACKING_URI"]
 

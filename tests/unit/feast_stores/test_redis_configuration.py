@@ -43,6 +43,10 @@ def server(shop: OnlineShop) -> Iterator[FaultyRedisServer]:
 
 
 class TestConfiguration:
+    @pytest.fixture(autouse=True)
+    def _private_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOLDFAST_PLAIN_HOSTS", "host,elsewhere")
+
     def test_configuration_password_and_database_are_used(
         self, server: FaultyRedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
