@@ -1,5 +1,6 @@
 """Parity of training and serving: online values equal point-in-time values, bit for bit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from feast import FeatureStore
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,11 +19,14 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Bools
 from holdfast.feast_stores.open_store import version_folder
-from holdfast.feature_store.historical_features import ARROW_TYPES, read_features_at
+from holdfast.feature_store.bit_comparison import find_different_bits
+from holdfast.feature_store.historical_features import read_features_at
 from holdfast.feature_store.store_outages import explain_outage
-from holdfast.models.contract import Feature, model_inputs
+from holdfast.models.contract import Feature
+from holdfast.online_features.reader import OnlineReader
+from holdfast.online_features.value_decoder import Fault
 
-_PYTHON_TYPES: dict[str, type] = {"Int64": int, "Float64": float, "String": str, "Bool": bool}
+_SAMPLE = 200  # customers at most that are read through Feast, which takes ten times as long
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def check_parity(
 ) -> ParityReport:
     """Compare every feature of every customer at ``as_of``.
 
-    Values are equal when both are null or their bits are the same: 0.0 and -0.0 differ, and so do null and NaN.
+    Values are equal when both are null or their bits are the same: 0.0 and -0.0 differ, and so do null and NaN. All
+    customers are read as the service reads them, and a sample, and customers whose values differ, with Feast's
+    ``get_online_features`` too.
 
     Args:
         online: Feast store of the online store.
@@ -78,29 +83,30 @@ def check_parity(
     Returns:
         Counts, and the first mismatches.
     """
-    features = model_inputs(online)
-    service = online.get_feature_service(FEATURE_SERVICE)
-    as_of_us = epoch_us(as_of)
+    reader = OnlineReader(online, FEATURE_SERVICE)
+    features = reader.inputs
     expected = read_features_at(offline, customer_ids, as_of)
-    compared = mismatches = 0
+    sample = set(range(0, len(customer_ids), -(-len(customer_ids) // _SAMPLE) or 1))
+    mismatches = 0
     examples: list[Mismatch] = []
     for start in range(0, len(customer_ids), chunk):
         ids = customer_ids[start : start + chunk]
-        response = online.get_online_features(
-            features=service, entity_rows=[{ENTITY_KEY: id_, REQUEST_TIME: as_of_us} for id_ in ids]
-        ).to_dict()
-        for feature in features:
-            values = response[feature.name]
-            point_in_time = expected[feature.name].slice(start, len(ids))
-            different = np.flatnonzero(
-                _compare_bits(_to_arrow(values, feature), point_in_time) | _has_wrong_type(values, feature)
-            )
-            compared += len(ids)
-            mismatches += len(different)
-            examples += [
-                Mismatch(ids[i], f"{feature.view}:{feature.name}", values[i], point_in_time[i].as_py())
-                for i in different[: max(0, 20 - len(examples))]
-            ]
+        point_in_time = [expected[feature.name].slice(start, len(ids)) for feature in features]
+        values, faults = reader.read_values(ids, epoch_us(as_of))
+        different = _find_differences(values, point_in_time, features) | (faults == Fault.WRONG_TYPE)
+        missing = 20 - len(examples)
+        differing = np.flatnonzero(different.any(axis=1))[:missing].tolist()
+        rows = sorted({row for row in range(len(ids)) if start + row in sample} | set(differing))
+        stock = _read_through_feast(online, [ids[row] for row in rows], as_of, features) if rows else []
+        stock_different = _find_differences(stock, [column.take(rows) for column in point_in_time], features)
+        different[rows] |= stock_different
+        mismatches += int(different.sum())
+        for row, column in np.argwhere(different)[:missing].tolist():
+            position = rows.index(row)
+            source = stock[column][position] if stock_different[position, column] else values[column][row]
+            name = f"{features[column].view}:{features[column].name}"
+            examples.append(Mismatch(ids[row], name, source, point_in_time[column][row].as_py()))
+    compared = len(customer_ids) * len(features)
     return ParityReport(as_of, len(customer_ids), len(features), compared, mismatches, examples)
 
 
@@ -122,31 +128,22 @@ def require_parity(report: ParityReport) -> None:
         )
 
 
-def _to_arrow(values: list[Any], feature: Feature) -> pa.Array:
-    """Convert values to an Arrow array of the type that their Python types imply."""
-    array = pa.array(values)
-    return array.cast(ARROW_TYPES[feature.dtype]) if array.type == pa.null() else array
+def _read_through_feast(
+    online: FeatureStore, customer_ids: list[str], as_of: datetime, features: Sequence[Feature]
+) -> list[list[Any]]:
+    """Read a column per feature with ``get_online_features``."""
+    rows = [{ENTITY_KEY: customer_id, REQUEST_TIME: epoch_us(as_of)} for customer_id in customer_ids]
+    service = online.get_feature_service(FEATURE_SERVICE)
+    response = online.get_online_features(features=service, entity_rows=rows).to_dict()
+    return [response[feature.name] for feature in features]
 
 
-def _has_wrong_type(values: list[Any], feature: Feature) -> Bools:
-    """Find values of another Python type than the feature's: Arrow would convert 0 among floats to 0.0."""
-    expected = _PYTHON_TYPES[feature.dtype]
-    return np.array([value is not None and type(value) is not expected for value in values], dtype=bool)
-
-
-def _compare_bits(left: pa.Array, right: pa.Array) -> np.ndarray:
-    """Compare two arrays in type, nullness and bits."""
-    if left.type != right.type:
-        return np.ones(len(left), dtype=bool)
-    nulls = np.asarray(left.is_null()) != np.asarray(right.is_null())
-    return nulls | (_bits(left) != _bits(right))
-
-
-def _bits(array: pa.Array) -> np.ndarray:
-    if pa.types.is_floating(array.type):
-        return pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False).view(np.int64)
-    default = "" if pa.types.is_string(array.type) else 0
-    return pc.fill_null(array, pa.scalar(default).cast(array.type)).to_numpy(zero_copy_only=False)
+def _find_differences(
+    values: Sequence[Sequence[Any]], expected: Sequence[pa.Array], features: Sequence[Feature]
+) -> Bools:
+    """Compare columns; return a row per customer and a column per feature."""
+    columns = zip(values, expected, features, strict=True)
+    return np.column_stack([find_different_bits(*column[:2], column[2].dtype) for column in columns])
 
 
 class ParityRecord(BaseModel):

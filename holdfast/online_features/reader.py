@@ -138,6 +138,33 @@ class OnlineReader:
         timestamps = np.array(raw.times_us, dtype=np.int64).reshape(len(self.views), count).T
         return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)
 
+    def read_values(
+        self, customer_ids: Sequence[str], as_of_us: int
+    ) -> tuple[list[Sequence[StoredValue | None]], npt.NDArray[np.uint8]]:
+        """Read the model inputs of customers as Python values, as Feast's ``get_online_features`` returns them.
+
+        Args:
+            customer_ids: Ids of the customers, known or not; an id may occur several times.
+            as_of_us: Request time, µs since 1970.
+
+        Returns:
+            A column per input, None for a null or a fault; and ``Fault`` of each input as of :meth:`decode`, but NONE
+            for a null.
+        """
+        count = len(customer_ids)
+        columns, faults = self._decode_columns(self.fetch(customer_ids).values, count)
+        values: list[Sequence[StoredValue | None]] = [()] * len(self.inputs)
+        input_faults = np.zeros((count, len(self.inputs)), dtype=np.uint8)
+        for position, column in self._plan.stored_inputs:
+            values[position], input_faults[:, position] = columns[column], faults[:, column]
+        times = np.full(count, as_of_us, dtype=np.int64)
+        for view in self._plan.on_demand:
+            worst = faults[:, list(view.sources.values())].max(axis=1, initial=_NONE)
+            computed = _compute_on_demand(view, columns, customer_ids, times, range(count))
+            for position, name in view.outputs:
+                values[position], input_faults[:, position] = computed[name], worst
+        return values, input_faults
+
     def read(self, customer_ids: Sequence[str], as_of_us: Ints | int) -> OnlineFeatures:
         """Read and decode the features of customers: :meth:`fetch`, then :meth:`decode`.
 

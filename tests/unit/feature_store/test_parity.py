@@ -15,18 +15,19 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from feature_repo.names import FEATURE_SERVICE
 from feature_repo.settings import Settings
 from feature_repo.timestamps import epoch_us
+from holdfast.feature_store.bit_comparison import compare_bits, find_different_bits
 from holdfast.feature_store.parity import (
     ParityError,
     ParityReport,
-    _compare_bits,
-    _to_arrow,
     check_parity,
     require_parity,
 )
 from holdfast.feature_store.snapshots import read_customers
-from holdfast.models.contract import Feature, model_inputs
+from holdfast.models.contract import model_inputs
+from holdfast.online_features.reader import OnlineReader
 from tests.support import feature_oracle
 from tests.support.definition_versions import version_files
 from tests.support.online_values import HISTORY, write_online_values
@@ -180,6 +181,30 @@ class TestDifferentStores:
         with pytest.raises(ParityError, match=r"30 of 6,300 values.*The first 20:"):
             require_parity(report)
 
+    def test_difference_that_the_reader_hides_is_found_through_feast(
+        self, check: Callable[[], Any], clean: tuple[Settings, list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hidden = {
+            customer_id: OnlineReader(registered_store(), FEATURE_SERVICE).read_values([customer_id], epoch_us(AS_OF))
+            for customer_id in clean[1][:1]
+        }
+        read = OnlineReader.read_values
+
+        def read_old(self: OnlineReader, customer_ids: list[str], as_of_us: int) -> Any:
+            values, faults = read(self, customer_ids, as_of_us)
+            for customer_id, (old, _) in hidden.items():
+                position = customer_ids.index(customer_id)
+                values = [
+                    [*column[:position], *known, *column[position + 1 :]]
+                    for column, known in zip(values, old, strict=True)
+                ]
+            return values, faults
+
+        monkeypatch.setattr(OnlineReader, "read_values", read_old)
+        assert check().mismatches == 0
+        write_online_values(clean[1][0], HISTORY, {"total_amount": Value(double_val=-1.5)})
+        assert [(m.customer_id, m.online) for m in check().examples] == [(clean[1][0], -1.5)]
+
     def test_values_of_another_time_are_reported(
         self, check: Callable[..., Any], clean: tuple[Settings, list[str]]
     ) -> None:
@@ -211,17 +236,29 @@ class TestCompareBits:
         ],
     )
     def test_different_bits_or_nulls_differ(self, left: pa.Array, right: pa.Array, expected: list[bool]) -> None:
-        assert _compare_bits(left, right).tolist() == expected
-        assert _compare_bits(right, left).tolist() == expected
+        assert compare_bits(left, right).tolist() == expected
+        assert compare_bits(right, left).tolist() == expected
 
     def test_different_nan_payloads_differ(self) -> None:
         one, other = np.array([0x7FF8000000000000, 0x7FF8000000000001], dtype=np.int64).view(np.float64)
-        assert _compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
+        assert compare_bits(pa.array([one]), pa.array([other])).tolist() == [True]
 
-    def test_to_arrow_of_nulls_has_the_declared_type(self) -> None:
-        assert _to_arrow([None, None], Feature("v", "f", "Float64", True)).type == pa.float64()
-        assert _to_arrow([None, None], Feature("v", "f", "Int64", True)).type == pa.int64()
-        assert _to_arrow([None, 1], Feature("v", "f", "Float64", True)).type == pa.int64()
+    @pytest.mark.parametrize(
+        ("values", "expected", "dtype", "different"),
+        [
+            ([None, None], pa.array([None, None], pa.float64()), "Float64", [False, False]),
+            ([None, None], pa.array([None, 1], pa.int64()), "Int64", [False, True]),
+            ([1, 1.0, None], pa.array([1.0, 1.0, None]), "Float64", [True, False, False]),
+            ([1.0, 1, True], pa.array([1, 1, 1]), "Int64", [True, False, True]),
+            (["a", 1, b"a"], pa.array(["a", "1", "a"]), "String", [False, True, True]),
+            ([True, 1, 0.0], pa.array([True, True, False]), "Bool", [False, True, True]),
+            ([math.nan, -0.0], pa.array([math.nan, 0.0]), "Float64", [False, True]),
+        ],
+    )
+    def test_values_of_another_type_differ(
+        self, values: list[Any], expected: pa.Array, dtype: str, different: list[bool]
+    ) -> None:
+        assert find_different_bits(values, expected, dtype).tolist() == different
 
 
 def test_copied_store_is_not_empty(clean: tuple[Settings, list[str]]) -> None:
