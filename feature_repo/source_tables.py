@@ -4,6 +4,7 @@
 computes the same values after the code has changed.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ def apply_transformation(build: Callable[..., ir.Table]) -> ir.Table:
     return build(**{name: arguments[name] for name in names}).order_by("customer_id")
 
 
+@functools.cache  # compilation takes longer than most queries, and definitions are loaded once per data folder
 def transformation_sql(build: Callable[..., ir.Table]) -> str:
     """Compile a transformation to SQL for DuckDB.
 

@@ -27,24 +27,25 @@ class FileRegistryStore(feast_registry.FileRegistryStore):
     """
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
-        super().__init__(registry_config, Settings.from_environment().data)
+        self._data = Settings.from_environment().data  # Feast reads the file a hundred times per run
+        super().__init__(registry_config, self._data)
 
     @override
     def get_registry_proto(self) -> "RegistryProto":
-        """Read the registry, with paths under the current data folder; overrides Feast's method.
+        """Read the registry, with paths under the data folder; overrides Feast's method.
 
         Raises:
             StoredCodeError: The registry contains code that is no source of an on-demand function.
         """
         registry_proto = super().get_registry_proto()
         refuse_other_code(registry_proto)
-        _replace_prefix(registry_proto, _DATA_FOLDER, str(Settings.from_environment().data))
+        _replace_prefix(registry_proto, _DATA_FOLDER, str(self._data))
         return registry_proto
 
     def _write_registry(self, registry_proto: "RegistryProto") -> None:
         stored = type(registry_proto)()
         stored.CopyFrom(registry_proto)
-        _replace_prefix(stored, str(Settings.from_environment().data), _DATA_FOLDER)
+        _replace_prefix(stored, str(self._data), _DATA_FOLDER)
         target = registry_path(self)
         try:
             with replace_file(target) as temporary:
@@ -58,6 +59,8 @@ class FileRegistryStore(feast_registry.FileRegistryStore):
 
 def _replace_prefix(message: "Message", old: str, new: str) -> None:
     """Replace the folder ``old`` by ``new`` in every path in the strings of a message."""
+    if old.encode() not in message.SerializeToString():  # most messages: far faster than a visit of each field
+        return
     for field, value in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
             for item in value.values():
