@@ -5,8 +5,7 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.core.formatting import format_count
@@ -151,7 +150,7 @@ def measure_signal(predictions: pd.DataFrame, settings: GateSettings) -> Interva
     found = average_monthly_roc_auc(churned, scores, predictions["cutoff"].to_numpy(), bootstrap)
     months = predictions.groupby("cutoff")["churned"].agg(["size", "sum"])
     errors = np.sqrt((months["size"] + 1) / (12 * months["sum"] * (months["size"] - months["sum"])))
-    chance = norm.ppf(0.975) * float(errors.mean())
+    chance = ndtri(0.975) * float(errors.mean())
     # Resamples of two customers often have one outcome, and then no interval; chance has one.
     low, high = np.fmin(found.low, found.value - chance), np.fmax(found.high, found.value + chance)
     return Interval(value=found.value, low=float(low), high=float(high))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from feature_repo.names import ENTITY_KEY
 from holdfast.core.formatting import format_count
@@ -200,12 +200,12 @@ def signal_z(has_folds: bool) -> float:
     Returns:
         Quantile of the standard normal distribution.
     """
-    return float(norm.isf(SIGNAL_ERROR if has_folds else SIGNAL_ERROR**2))
+    return -float(ndtri(SIGNAL_ERROR if has_folds else SIGNAL_ERROR**2))
 
 
 def _lower_bound(interval: Interval, z: float) -> float:
     """Move the lower end of a 95% interval to ``z`` standard errors below the value."""
-    return interval.value - (interval.value - interval.low) * z / norm.isf(0.025)
+    return interval.value - (interval.value - interval.low) * z / -ndtri(0.025)
 
 
 def _signal_on_test(evidence: Evidence, _: GateSettings) -> Measurement:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from holdfast.promotion.safety_gates import signal_z
 from holdfast.training.evaluation_report import Evaluation, Interval
@@ -41,8 +41,8 @@ def compute_needed_data(evaluation: Evaluation, roc_auc: Interval) -> list[Neede
         Needed data for each ROC-AUC of ``ROC_AUCS``; empty if the interval or the churn rate allows no calculation.
     """
     spread = evaluation.base_rate * (1 - evaluation.base_rate)
-    standard_error = (roc_auc.high - roc_auc.low) / (2 * norm.ppf(0.975))
-    z = signal_z(evaluation.folds is not None) + norm.ppf(POWER)
+    standard_error = (roc_auc.high - roc_auc.low) / (2 * ndtri(0.975))
+    z = signal_z(evaluation.folds is not None) + ndtri(POWER)
     if not (spread > 0 and math.isfinite(standard_error) and evaluation.rows):
         return []
     design_effect = max(1.0, standard_error**2 * 12 * evaluation.rows * spread)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest, norm, spearmanr
+from scipy.special import ndtri
 
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
@@ -67,6 +67,8 @@ def check_share(name: str, hits: float, of: float, limit: float, certainty: floa
     Returns:
         The guardrail, breached if the bound is above the limit.
     """
+    from scipy.stats import binomtest  # scipy.stats takes most of a second to import
+
     n, k = round(of), round(min(hits, of))
     if n == 0:
         return Guardrail(name, math.nan, limit, 0, "unknown")
@@ -114,12 +116,14 @@ def check_rank_correlation(challenger: Floats, champion: Floats, limit: float, c
     Returns:
         The guardrail, breached if the bound is below the limit.
     """
+    from scipy.stats import spearmanr
+
     name, n = "rank correlation", len(challenger)
     if n < MIN_ROWS or np.ptp(champion) < _TOLERANCE:
         return Guardrail(name, math.nan, limit, n, "unknown")
     rho = 0.0 if np.ptp(challenger) < _TOLERANCE else float(spearmanr(challenger, champion).statistic)
     inside = min(max(rho, _TOLERANCE - 1), 1 - _TOLERANCE)
-    high = math.tanh(math.atanh(inside) + float(norm.ppf(certainty)) * math.sqrt(1.06 / (n - 3)))
+    high = math.tanh(math.atanh(inside) + float(ndtri(certainty)) * math.sqrt(1.06 / (n - 3)))
     return Guardrail(name, rho, limit, n, "breached" if high < limit else "good")
 
 
@@ -139,7 +143,7 @@ def check_mean(name: str, values: Floats, limit: float, certainty: float) -> Gua
     if n < MIN_ROWS:
         return Guardrail(name, math.nan, limit, n, "unknown")
     mean = abs(float(values.mean()))
-    low = mean - float(norm.ppf(certainty)) * float(values.std(ddof=1)) / math.sqrt(n)
+    low = mean - float(ndtri(certainty)) * float(values.std(ddof=1)) / math.sqrt(n)
     return Guardrail(name, mean, limit, n, "breached" if low > limit else "good")
 
 

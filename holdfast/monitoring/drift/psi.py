@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
@@ -64,7 +64,7 @@ def measure_psi(name: str, reference: Floats, current: Floats, categories: Input
     expected, actual = np.maximum(counts, 0.5) / [[len(reference)], [len(current)]]
     psi = float(np.sum((actual - expected) * np.log(actual / expected)))
     noise = 1 / len(reference) + 1 / len(current)
-    return PsiResult(name, psi, float(chi2.sf(psi / noise, counts.shape[1] - 1)) if counts.shape[1] > 1 else 1.0)
+    return PsiResult(name, psi, float(chdtrc(counts.shape[1] - 1, psi / noise)) if counts.shape[1] > 1 else 1.0)
 
 
 def measure_psi_by_column(

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import chunk_size, percentile_interval
@@ -46,6 +45,8 @@ def estimate_performance(
         Intervals of ``roc_auc``, ``brier`` and ``earned`` (profit per customer), without those that are undefined:
         ``earned`` if an offer is unknown.
     """
+    from scipy.stats import rankdata  # scipy.stats takes most of a second to import
+
     codes, distinct = pd.factorize(customers)
     generator = np.random.default_rng(seed)
     ranks = rankdata(scores)

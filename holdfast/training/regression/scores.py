@@ -5,7 +5,6 @@ reported only: the median minimizes it, which is 0 where most customers buy noth
 """
 
 import numpy as np
-from scipy.stats import rankdata
 
 from holdfast.core.types import Floats
 from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval
@@ -77,6 +76,8 @@ def spearman_interval(spend: Floats, predicted: Floats, bootstrap: CustomerBoots
     Returns:
         The interval.
     """
+    from scipy.stats import rankdata  # scipy.stats takes most of a second to import
+
     a, b = rankdata(spend), rankdata(predicted)
     a, b = a - a.mean(), b - b.mean()
     columns = np.column_stack([a * b, a * a, b * b, a, b, np.ones_like(a)])
