@@ -1,5 +1,6 @@
 """Fixtures of the small shop: ingested, materialized, and trained."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from holdfast.training.settings import SearchSettings, TrainingSettings
 from tests.support.small_shop import (
     AS_OF,
     KNOWN_AT,
-    build_features,
+    built_folder,
     copy_shop,
     fast_flows,
     register_definitions,
@@ -29,10 +30,10 @@ def shop(tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def open_shop(shop: Settings) -> Settings:
+def open_shop(tmp_path: Path) -> Iterator[Settings]:
     """Use a copy of the shop with snapshots, registry and online store at ``AS_OF``."""
-    build_features(shop)
-    return shop
+    with use_data_folder(Path(shutil.copytree(built_folder(), tmp_path / "data"))) as settings:
+        yield settings
 
 
 @pytest.fixture

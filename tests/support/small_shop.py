@@ -162,6 +162,14 @@ def build_features(settings: Settings, as_of: datetime = AS_OF, known_at: dateti
     return snapshot
 
 
+@functools.cache
+def built_folder() -> Path:
+    """Create the read-only data folder of the shop with registry, snapshots and online store at ``AS_OF``."""
+    with use_data_folder(copy_shop(Path(tempfile.mkdtemp(dir=STATE, prefix="built-shop-")))) as settings:
+        build_features(settings)
+        return settings.data
+
+
 def registered_store(known_at: datetime | None = None) -> Any:
     """Open the store of the version of this checkout's definitions, which is registered before if it is not."""
     from holdfast.feast_stores.open_store import open_store

@@ -38,7 +38,7 @@ from tests.support.strategies import (
     event_times,
     table,
 )
-from tests.support.transformations import run_builder
+from tests.support.transformations import run_builder, run_builders
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 NAMES = list(BUILDERS)
@@ -47,6 +47,7 @@ NAMES = list(BUILDERS)
 _ULPS = {"std_gap_days": 2}
 
 Build = Callable[..., list[Values]]
+BuildAll = Callable[[Case], dict[str, list[Values]]]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,17 @@ def build(connection: Backend) -> Build:
 
     def run(name: str, rows: Iterable[Transaction], as_of: datetime, known_at: datetime | None = None) -> list[Values]:
         return run_builder(connection, name, table(rows), as_of, known_at).to_pylist()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def build_all(connection: Backend) -> BuildAll:
+    """Builds all feature tables of a case."""
+
+    def run(case: Case) -> dict[str, list[Values]]:
+        tables = run_builders(connection, NAMES, table(case.rows), case.as_of, case.known_at)
+        return {name: built.to_pylist() for name, built in tables.items()}
 
     return run
 
@@ -85,14 +97,16 @@ def view_of(name: str) -> FeatureView:
     return getattr(feature_views, name)
 
 
+@EXAMPLES
+@given(case=st.booleans().flatmap(cases))
+def test_builders_any_shop_equal_oracle(build_all: BuildAll, case: Case) -> None:
+    visible = feature_oracle.known(case.rows, case.as_of, case.known_at)
+    for name, rows in build_all(case).items():
+        assert_equal(rows, feature_oracle.FEATURES[name](visible, case.as_of))
+
+
 @pytest.mark.parametrize("name", NAMES)
 class TestDefinition:
-    @EXAMPLES
-    @given(case=st.booleans().flatmap(cases))
-    def test_builders_any_shop_equal_oracle(self, build: Build, name: str, case: Case) -> None:
-        visible = feature_oracle.known(case.rows, case.as_of, case.known_at)
-        assert_equal(build(name, *_arguments(case)), feature_oracle.FEATURES[name](visible, case.as_of))
-
     def test_builders_schema_equals_the_feature_view(self, connection: Backend, name: str) -> None:
         arrow_types = {String: pa.string(), Int64: pa.int64(), Float64: pa.float64()}
         result = run_builder(connection, name, table([purchase("a", AS_OF - MICROSECOND)]), AS_OF)
@@ -131,10 +145,6 @@ class TestDefinition:
         counts = {"purchase_days": (2, 1), "purchase_days_30d": (2, 1), "mean_gap_days": (1.0, None)}
         (column,) = counts.keys() & two.keys()
         assert (two[column], one[column]) == counts[column]
-
-
-def _arguments(case: Case) -> tuple[list[Transaction], datetime, datetime]:
-    return case.rows, case.as_of, case.known_at
 
 
 @pytest.mark.parametrize("days", [30, 90, 180])
@@ -206,18 +216,18 @@ def _with_unknown_rows(draw: st.DrawFn) -> tuple[Case, list[Transaction]]:
     return case, draw(st.lists(st.one_of(future, late), min_size=1, max_size=8))
 
 
-@pytest.mark.parametrize("name", NAMES)
 class TestNoLeak:
     @FEWER_EXAMPLES
     @given(drawn=_with_unknown_rows())
     def test_known_transactions_later_data_has_no_effect(
-        self, build: Build, name: str, drawn: tuple[Case, list[Transaction]]
+        self, build_all: BuildAll, drawn: tuple[Case, list[Transaction]]
     ) -> None:
         case, unknown = drawn
-        before = build(name, *_arguments(case))
-        after = build(name, [*unknown, *case.rows], case.as_of, case.known_at)
-        assert bits(after) == bits(before)
+        before, after = build_all(case), build_all(case._replace(rows=[*unknown, *case.rows]))
+        for name in NAMES:
+            assert bits(after[name]) == bits(before[name]), name
 
+    @pytest.mark.parametrize("name", NAMES)
     def test_known_transactions_late_row_is_known_from_its_arrival(self, build: Build, name: str) -> None:
         arrival = AS_OF + timedelta(days=3)
         early = [purchase("a", AS_OF - timedelta(days=40)), purchase("a", AS_OF - timedelta(days=33))]
@@ -230,21 +240,25 @@ class TestNoLeak:
         assert_equal(build(name, rows, AS_OF, arrival), feature_oracle.FEATURES[name](rows, AS_OF))
 
 
-@pytest.mark.parametrize("name", NAMES)
 class TestStable:
     @FEWER_EXAMPLES
     @given(case=cases(all_known=True), data=st.data())
-    def test_builders_row_order_has_no_effect(self, build: Build, name: str, case: Case, data: st.DataObject) -> None:
-        shuffled = data.draw(st.permutations(case.rows))
-        assert bits(build(name, shuffled, case.as_of)) == bits(build(name, case.rows, case.as_of))
+    def test_builders_row_order_has_no_effect(self, build_all: BuildAll, case: Case, data: st.DataObject) -> None:
+        shuffled = case._replace(rows=list(data.draw(st.permutations(case.rows))))
+        first, second = build_all(case), build_all(shuffled)
+        for name in NAMES:
+            assert bits(second[name]) == bits(first[name]), name
 
     @FEWER_EXAMPLES
     @given(case=cases(all_known=True), customer=st.sampled_from(CUSTOMERS))
-    def test_builders_other_customers_have_no_effect(self, build: Build, name: str, case: Case, customer: str) -> None:
-        among_others = build(name, *_arguments(case))
-        alone = build(name, [row for row in case.rows if row.customer_id == customer], case.as_of, case.known_at)
-        assert bits(alone) == bits(row for row in among_others if row["customer_id"] == customer)
+    def test_builders_other_customers_have_no_effect(self, build_all: BuildAll, case: Case, customer: str) -> None:
+        of_customer = case._replace(rows=[row for row in case.rows if row.customer_id == customer])
+        among_others, alone = build_all(case), build_all(of_customer)
+        for name in NAMES:
+            wanted = [row for row in among_others[name] if row["customer_id"] == customer]
+            assert bits(alone[name]) == bits(wanted), name
 
+    @pytest.mark.parametrize("name", NAMES)
     def test_builders_files_and_threads_have_no_effect(
         self, name: str, scattered: list[list[Path]], many_rows: list[Transaction]
     ) -> None:
@@ -294,7 +308,7 @@ import json, sys, time
 from datetime import datetime
 import ibis
 from feature_repo.transformations import BUILDERS
-from tests.support.transformations import run_builder
+from tests.support.transformations import run_builder, run_builders
 
 connection = ibis.duckdb.connect()
 as_of = datetime.fromisoformat(sys.argv[2])

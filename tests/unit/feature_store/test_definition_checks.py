@@ -46,12 +46,14 @@ def _on_demand_view(source: Any, outputs: list[str]) -> OnDemandFeatureView:
     )
 
 
+_CONNECTION = duckdb.connect()
+
+
 def _has_one_column_per_name(names: list[str]) -> bool:
     """Let DuckDB create a table with the columns."""
     columns = ", ".join(f'"{name}" BIGINT' for name in names)
     try:
-        with duckdb.connect() as connection:
-            connection.execute(f"CREATE TABLE joined ({columns})")
+        _CONNECTION.execute(f"CREATE OR REPLACE TEMP TABLE joined ({columns})")
     except duckdb.CatalogException:
         return False
     return True
