@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,18 +24,10 @@ from tests.support.small_shop import (
     AS_OF,
     KNOWN_AT,
     build_features,
-    copy_shop,
     join_process,
     registered_store,
     start_process,
-    use_data_folder,
 )
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Settings]:
-    with use_data_folder(copy_shop(tmp_path)) as settings:
-        yield settings
 
 
 def _build(report: Path) -> None:
@@ -107,20 +98,18 @@ def _die_writing_the_registry(when: str) -> None:
 class TestRegistryFile:
     @pytest.mark.long
     @pytest.mark.parametrize("when", ["half", "before the replacement"])
-    def test_write_registry_killed_old_file_remains(self, shop: Settings, when: str) -> None:
-        build_features(shop)
-        before = (shop.feast / "registry.db").read_bytes()
-        assert join_process(start_process(_die_writing_the_registry, shop.data, when)) == -signal.SIGKILL
-        assert (shop.feast / "registry.db").read_bytes() == before
+    def test_write_registry_killed_old_file_remains(self, open_shop: Settings, when: str) -> None:
+        before = (open_shop.feast / "registry.db").read_bytes()
+        assert join_process(start_process(_die_writing_the_registry, open_shop.data, when)) == -signal.SIGKILL
+        assert (open_shop.feast / "registry.db").read_bytes() == before
         assert open_store().get_feature_service(FEATURE_SERVICE).description != "Half written."
 
     def test_write_registry_failure_leaves_only_the_old_file(
-        self, shop: Settings, monkeypatch: pytest.MonkeyPatch
+        self, open_shop: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from feast.infra.registry.file import FileRegistryStore
 
-        build_features(shop)
-        before = {path.name: path.read_bytes() for path in shop.feast.iterdir() if path.is_file()}
+        before = {path.name: path.read_bytes() for path in open_shop.feast.iterdir() if path.is_file()}
 
         def full(self: Any, proto: Any) -> None:
             self._filepath.write_bytes(b"half")
@@ -131,13 +120,12 @@ class TestRegistryFile:
         service = store.get_feature_service(FEATURE_SERVICE)
         with pytest.raises(OSError, match="No space left"):
             store.registry.apply_feature_service(service, store.project)
-        assert {path.name: path.read_bytes() for path in shop.feast.iterdir() if path.is_file()} == before
+        assert {path.name: path.read_bytes() for path in open_shop.feast.iterdir() if path.is_file()} == before
 
 
 class TestOpenStore:
-    def test_open_store_state_is_in_the_data_folder(self, shop: Settings) -> None:
-        build_features(shop)
-        assert {"registry.db", "online_store.db"} <= {path.name for path in shop.feast.iterdir()}
+    def test_open_store_state_is_in_the_data_folder(self, open_shop: Settings) -> None:
+        assert {"registry.db", "online_store.db"} <= {path.name for path in open_shop.feast.iterdir()}
 
     def test_open_store_known_at_applies_to_this_store_only(self, shop: Settings) -> None:
         store, other = open_store(KNOWN_AT - timedelta(days=1)), open_store()
@@ -180,10 +168,9 @@ print(instrumented(checked), [instrumented(f) for f in (feast.Entity.__init__, f
 
 
 class TestImports:
-    def test_open_store_imports_no_offline_store(self, shop: Settings) -> None:
-        build_features(shop)
-        environment = environment_of(shop.data)
-        command = [sys.executable, "-c", _SERVICE, version_files(shop.data).name]
+    def test_open_store_imports_no_offline_store(self, open_shop: Settings) -> None:
+        environment = environment_of(open_shop.data)
+        command = [sys.executable, "-c", _SERVICE, version_files(open_shop.data).name]
         assert run(command, environment).splitlines() == ["[]"]
 
     @pytest.mark.parametrize("first", ["holdfast.feature_store.snapshots", "flows.features", "services.churn", "feast"])
