@@ -39,7 +39,7 @@ def _measure() -> dict[str, float]:
     run_ingest(settings, *locate_dataset("cdnow"))
     known_at = datetime.now(UTC)
     labeled = find_labeled_cutoffs(settings, AS_OF, known_at, training.min_history_days)
-    split = labeled.split(training, settings.horizon_days)
+    split = labeled.split(training)
     definitions = find_applied_version(settings, open_store())
     build_training_set(settings, definitions, split.cutoffs, AS_OF, known_at)  # warm imports and files for both
 

@@ -27,7 +27,6 @@ from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.declaration import CHURN, load_declaration, registered_name
-from holdfast.models.label import LabelTerms
 from holdfast.reporting.flow_results import TrainResult
 from holdfast.runtime.progress import report_progress
 from holdfast.training.dataset import find_labeled_cutoffs
@@ -79,8 +78,8 @@ def _train(settings: Settings, training: TrainingSettings, definitions: str, lin
     from holdfast.training.model_selection import drop_single_class_folds
 
     as_of, known_at = lineage.as_of, lineage.known_at
-    labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
-    split = labeled.split(training, LabelTerms.of(settings).outcome_days)
+    labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days, lineage.terms)
+    split = labeled.split(training)
     for note in labeled.describe():
         report_progress(note)
     report_progress(f"building the features of {format_count(len(split.cutoffs), 'cut-off')}")

@@ -170,7 +170,7 @@ def _train(settings: Settings, job: ShopJob, measured: ShopResult, definitions: 
 
     as_of, training = measured.as_of, job.training
     labeled = find_labeled_cutoffs(settings, as_of, known_at, training.min_history_days)
-    split = labeled.split(training, settings.horizon_days)
+    split = labeled.split(training)
     data = build_training_set(settings, definitions, split.cutoffs, as_of, known_at)
     split = drop_single_class_folds(split, data)
     parts = fingerprint(open_version(settings, definitions), current_label(settings))

@@ -51,7 +51,7 @@ def find_short_history(
             terms.outcome_days,
             terms.activity_days,
             min_history_days,
-        ).split(training, terms.outcome_days)
+        ).split(training)
         if history.end >= end:
             return None
         needed = math.ceil((end - history.first) / timedelta(days=1))

@@ -225,7 +225,11 @@ def read_purchase_history(settings: Settings, cutoff: datetime, known_at: dateti
 
 
 def find_labeled_cutoffs(
-    settings: Settings, as_of: datetime, known_at: datetime, min_history_days: int
+    settings: Settings,
+    as_of: datetime,
+    known_at: datetime,
+    min_history_days: int,
+    terms: LabelTerms | None = None,
 ) -> LabeledCutoffs:
     """Find the monthly cut-offs whose outcomes are known at ``as_of`` and covered by data.
 
@@ -236,6 +240,7 @@ def find_labeled_cutoffs(
         as_of: Time of the training.
         known_at: Latest arrival of the data.
         min_history_days: History before the earliest cut-off, in days.
+        terms: Terms of the label of a model; None for those of ``settings``.
 
     Returns:
         Cut-offs to use, and those that a gap touches.
@@ -244,11 +249,11 @@ def find_labeled_cutoffs(
         NoDataError: No transaction had arrived by ``known_at``.
         NoSubscriptionsError: The label needs the ends of subscriptions, and there are none.
     """
-    terms = LabelTerms.of(settings)
+    terms = terms or LabelTerms.of(settings)
     extent = read_label_extent(settings, terms, known_at, as_of)
     if extent is None:
         if read_extent(settings, known_at):  # all of them are later
-            return LabeledCutoffs([], {})
+            return LabeledCutoffs([], {}, terms.outcome_days)
         raise NoDataError(
             f"No transaction had arrived by {known_at:%Y-%m-%d %H:%M} UTC. Ingest data first (python -m flows.ingest)."
         )

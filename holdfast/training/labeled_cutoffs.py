@@ -25,10 +25,12 @@ class LabeledCutoffs:
     Attributes:
         used: Cut-offs without a gap until their outcomes, in their activity window and feature windows, ascending.
         left_out: Cut-offs with a gap there, to the gap.
+        outcome_days: Days from a cut-off until its outcomes are known.
     """
 
     used: list[datetime]
     left_out: dict[datetime, DataGap]
+    outcome_days: int
 
     def describe(self) -> list[str]:
         """Describe the gaps and the cut-offs that were left out.
@@ -46,12 +48,11 @@ class LabeledCutoffs:
             )
         return notes
 
-    def split(self, training: TrainingSettings, outcome_days: int) -> TimeSplit:
+    def split(self, training: TrainingSettings) -> TimeSplit:
         """Split the latest cut-offs into development, folds and test.
 
         Args:
             training: Settings with the numbers of cut-offs.
-            outcome_days: Days from a cut-off until its outcomes are known.
 
         Returns:
             Split.
@@ -63,18 +64,18 @@ class LabeledCutoffs:
         latest = self.used[-training.max_cutoffs :]
         if self.used:
             # The latest cut-off to learn from when the latest of all is the test.
-            learned = latest[-1] - timedelta(days=outcome_days)
+            learned = latest[-1] - timedelta(days=self.outcome_days)
             needed = 1 + sum(cutoff > learned for cutoff in self.used)
             if len(latest) < needed <= len(self.used):
                 raise MaxCutoffsError(
                     f"The training setting max_cutoffs is {training.max_cutoffs}: the cut-offs "
-                    f"{format_cutoffs(latest)} lie within {format_count(outcome_days, 'day')}, after which outcomes "
-                    f"are known, so that those of none are known before the test. Set max_cutoffs to {needed} or more, "
-                    "or shorten the horizon (HOLDFAST_HORIZON_DAYS)."
+                    f"{format_cutoffs(latest)} lie within {format_count(self.outcome_days, 'day')}, after which "
+                    "outcomes are known, so that those of none are known before the test. Set max_cutoffs to "
+                    f"{needed} or more, or shorten the horizon (HOLDFAST_HORIZON_DAYS)."
                 )
         return split_by_time(
             latest,
-            outcome_days,
+            self.outcome_days,
             training.test_cutoffs,
             training.folds,
             training.min_fit_cutoffs,
@@ -107,7 +108,7 @@ def select_labeled_cutoffs(
         The cut-offs.
     """
     before = timedelta(days=max(activity_days, LONGEST_FEATURE_WINDOW))
-    cutoffs = LabeledCutoffs([], {})
+    cutoffs = LabeledCutoffs([], {}, outcome_days)
     for cutoff in closed_cutoffs(first, end, outcome_days, min_history_days):
         stop = cutoff + timedelta(days=outcome_days)
         gap = next((gap for gap in gaps if gap.overlaps(cutoff - before, stop)), None)

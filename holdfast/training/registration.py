@@ -107,7 +107,7 @@ def evaluate_and_register(
     assert extent is not None  # the training has rows
     history_days = (recipe.test[-1] - extent.begin).days + terms.outcome_days
     evaluation = evaluate_model(tested, scores, development, test, choice, training, served, history_days)
-    left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days)
+    left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days, lineage.terms)
     notes = [*left_out.describe(), *extent.describe_outliers()]
     evaluation = evaluation.model_copy(update={"history_notes": notes})
     recipe = recipe.model_copy(update={"threshold": evaluation.value.threshold})

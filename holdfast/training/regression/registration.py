@@ -61,7 +61,7 @@ def evaluate_and_register_regression(
     model = choice.family.fit(choice.params, development, training.seed)
     predictions = {"model": model.predict(test.x), **predict_baselines(development, test, training.seed)}
     extent = read_extent(settings, lineage.known_at, lineage.as_of)
-    left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days)
+    left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days, lineage.terms)
     notes = [*left_out.describe(), *(extent.describe_outliers() if extent else [])]
     evaluation = evaluate_regression(predictions, development, test, choice, training, notes)
     recipe = _build_recipe(choice, training, development, test)

@@ -7,9 +7,11 @@ import pytest
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import MissingFeatureError
+from holdfast.models.label import LabelTerms
 from holdfast.training.dataset import build_training_set, find_labeled_cutoffs
 from holdfast.training.history import read_history
 from holdfast.training.label_extent import NoSubscriptionsError, read_label_extent
+from holdfast.training.settings import TrainingSettings
 from tests.support import subscription_shop
 from tests.support.ingest_pipeline import run_ingest
 from tests.support.labels import renewal_label
@@ -34,6 +36,16 @@ def test_label_without_subscriptions_is_refused_before_any_work(tmp_path: Path) 
             read_history(settings, AS_OF, KNOWN_AT)
         with pytest.raises(NoSubscriptionsError, match=message):
             find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30)
+
+
+def test_cutoffs_of_a_model_follow_its_own_label(tmp_path: Path) -> None:
+    """The spend needs neither subscriptions nor the grace after their end."""
+    with use_data_folder(copy_shop(tmp_path), HOLDFAST_LABEL="not_renewed", HOLDFAST_GRACE_DAYS="60") as settings:
+        spend = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30, LabelTerms.of(settings, "spend"))
+    purchases = find_labeled_cutoffs(settings, AS_OF, KNOWN_AT, 30, LabelTerms("no_purchase", settings.horizon_days))
+    assert spend == purchases
+    split = spend.split(TrainingSettings())
+    assert split.test[0] - split.development[-1] < timedelta(days=settings.horizon_days + 31)
 
 
 def test_definitions_of_another_label_are_refused(tmp_path: Path) -> None:

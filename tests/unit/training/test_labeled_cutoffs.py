@@ -54,7 +54,7 @@ class TestLabeledCutoffs:
         found = find_labeled_cutoffs(shop, FIRST - timedelta(days=1), LATER, 30)
         assert found.used == []
         with pytest.raises(NotEnoughHistoryError, match=r"^Monthly cut-offs .*: 0\. .* use a later as_of"):
-            found.split(TrainingSettings(), 90)
+            found.split(TrainingSettings())
 
     def test_split_of_the_remaining_cutoffs_has_no_other(self, shop: Settings) -> None:
         found = find_labeled_cutoffs(shop, AS_OF, ARRIVAL, 30)
@@ -83,16 +83,16 @@ class TestLabeledCutoffs:
 
         def has_split(max_cutoffs: int) -> bool:
             try:
-                return bool(labeled.split(TrainingSettings(max_cutoffs=max_cutoffs), horizon))
+                return bool(labeled.split(TrainingSettings(max_cutoffs=max_cutoffs)))
             except (NotEnoughHistoryError, MaxCutoffsError):
                 return False
 
         if has_split(limit) or not has_split(1000):
             with contextlib.suppress(NotEnoughHistoryError):
-                labeled.split(TrainingSettings(max_cutoffs=limit), horizon)
+                labeled.split(TrainingSettings(max_cutoffs=limit))
             return
         with pytest.raises(MaxCutoffsError) as raised:
-            labeled.split(TrainingSettings(max_cutoffs=limit), horizon)
+            labeled.split(TrainingSettings(max_cutoffs=limit))
         needed = int(re.findall(r"Set max_cutoffs to (\d+)", str(raised.value))[0])
         assert has_split(needed) and not has_split(needed - 1)
 
