@@ -70,6 +70,7 @@ def load_result(settings: Settings, version: str) -> TrainResult:
         computed=False,
         gates=report.gates if report else [],
         warnings=report.warnings if report else [],
+        model_name=client.model_name,
     )
     registered = TrainedVersion(version, str(get_version(client, version).run_id))
     return build_result(settings, CHURN, registered, verdict, trained=False)

@@ -116,7 +116,17 @@ def gates(
     if found is None and not unrecorded:
         refresh_model_cards(settings, number, model=model)
     passed, computed = not report.failed, found is None
-    return GatesResult(number, report.champion, passed, challenger, computed, report.gates, report.warnings, unrecorded)
+    return GatesResult(
+        number,
+        report.champion,
+        passed,
+        challenger,
+        computed,
+        report.gates,
+        report.warnings,
+        unrecorded,
+        client.model_name,
+    )
 
 
 def _print_and_exit(result: GatesResult) -> None:

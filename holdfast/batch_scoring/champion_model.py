@@ -11,7 +11,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.core.types import Floats
 from holdfast.models.contract import CHAMPION, ServedModel
 from holdfast.models.contributions import NotAdditiveError
-from holdfast.models.declaration import CHURN, declared_name
+from holdfast.models.declaration import model_option
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.models.reason_codes import ReasonCode, select_reasons
 from holdfast.models.registry_client import RegistryClient
@@ -33,11 +33,10 @@ def require_inputs(contract: ServedModel, rows: ScoringPopulation | TrainingSet)
         InputMismatchError: The inputs of the rows differ from the inputs of the model.
     """
     if (given := [feature.name for feature in rows.inputs]) != contract.inputs:
-        model = declared_name(contract.model_name)
-        option = "" if model == CHURN else f" --model {model}"
         raise InputMismatchError(
             f"{contract.model_name} version {contract.model_version} reads {contract.inputs}, its feature service "
-            f"gives {given}. Train again with `python -m flows.train{option}`, then promote that version."
+            f"gives {given}. Train again with `python -m flows.train{model_option(contract.model_name)}`, then promote "
+            "that version."
         )
 
 

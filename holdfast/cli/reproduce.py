@@ -9,10 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from feature_repo.settings import Settings
+from holdfast.cli.options import ModelOption
+from holdfast.models.declaration import CHURN, load_declaration
 
 
 def reproduce(
     version: Annotated[str, typer.Argument(help="A version number, `champion` or `challenger`.")],
+    model: ModelOption = CHURN,
 ) -> None:
     """Train a version again and compare its predictions.
 
@@ -28,8 +31,9 @@ def reproduce(
         Settings.from_environment(),
         time.perf_counter(),
     )
+    client = open_registry(settings, load_declaration(model).registered_name)
     with console.status("reading the records of the version") as status:
-        recorded = reproduction.load_recorded_version(open_registry(settings), version)
+        recorded = reproduction.load_recorded_version(client, version)
         result = reproduction.reproduce_version(settings, recorded, lambda activity: status.update(escape(activity)))
-    console.print(format_reproduction(result, time.perf_counter() - start))
+    console.print(format_reproduction(result, client.model_name, time.perf_counter() - start))
     sys.exit(0 if result.identical else 1)

@@ -11,6 +11,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.ingestion.batches import find_successors, list_batches
 from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
 from holdfast.model_versions.aliases import list_versions
+from holdfast.models.declaration import list_models, model_option, registered_name
 from holdfast.runtime.run_artifacts import RunUnavailableError, read_files
 from holdfast.training.mlflow_client import ModelClient, UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
@@ -24,6 +25,7 @@ class UnknownBatchError(HoldfastError):
 class DerivedVersion:
     """Version that was trained on a batch."""
 
+    model_name: str
     version: str
     aliases: list[str]
     registered_at: datetime
@@ -34,19 +36,22 @@ class DerivedVersion:
 
 @dataclass(frozen=True)
 class BatchHistory:
-    """Batch with its versions, oldest first. ``unreadable``: reason by version whose lineage cannot be read."""
+    """Batch with its versions by model, oldest first.
+
+    Attributes:
+        unreadable: Model and version to the reason why its lineage cannot be read.
+    """
 
     batch: UsedBatch
     versions: list[DerivedVersion]
     unreadable: dict[str, str]
 
 
-def load_batch_history(client: ModelClient, settings: Settings, name: str) -> BatchHistory:
+def load_batch_history(settings: Settings, name: str) -> BatchHistory:
     """Find the versions that were trained on a batch.
 
     Args:
-        client: Client of the registry.
-        settings: Name the folder of batches.
+        settings: Name the folder of batches and the registry.
         name: Id of the batch or its beginning; the batch need not be on disk.
 
     Returns:
@@ -57,7 +62,7 @@ def load_batch_history(client: ModelClient, settings: Settings, name: str) -> Ba
     """
     batches = list_batches(settings)
     manifests = {batch.batch_id: batch for batch in batches}
-    used, unreadable = _read_used(client)
+    used, unreadable = _read_used(settings)
     batch_id = _match_id(name, manifests.keys() | used.keys(), settings)
     batch = UsedBatch(batch_id, manifests.get(batch_id), find_successors(batches).get(batch_id))
     return BatchHistory(batch, used.get(batch_id, []), unreadable)
@@ -74,29 +79,36 @@ def describe_affected_versions(settings: Settings, batch_ids: Iterable[str]) -> 
         A sentence.
     """
     try:
-        used, unreadable = _read_used(open_registry(settings))
+        used, unreadable = _read_used(settings)
     except UnknownVersionError:
         used, unreadable = {}, {}
     except (MlflowException, OSError) as error:
         return f"The registry cannot be read ({error}): the versions trained on the replaced rows are not known."
-    affected = {item.version: item for batch_id in batch_ids for item in used.get(batch_id, [])}
-    unknown = f" The lineage of versions {', '.join(unreadable)} cannot be read." if unreadable else ""
+    affected = {(item.model_name, int(item.version)): item for batch_id in batch_ids for item in used.get(batch_id, [])}
+    unknown = f" The lineage of {', '.join(unreadable)} cannot be read." if unreadable else ""
     if not affected:
         return f"No registered model version was trained on the replaced rows.{unknown}"
     names = [
-        f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
-        for item in sorted(affected.values(), key=lambda item: int(item.version))
+        f"{item.model_name} version {item.version}{f' ({aliases})' if (aliases := ', '.join(item.aliases)) else ''}"
+        for _, item in sorted(affected.items())
     ]
+    commands = [f"`python -m flows.train{model_option(name)}`" for name in sorted({name for name, _ in affected})]
     return (
-        f"Model versions trained on the replaced rows: {', '.join(names)}. Run `python -m flows.features` and "
-        f"`python -m flows.train` for a version of the corrected rows.{unknown}"
+        f"Model versions trained on the replaced rows: {', '.join(names)}. Run `python -m flows.features`, then "
+        f"{' and '.join(commands)}, for versions of the corrected rows.{unknown}"
     )
 
 
-def _read_used(client: ModelClient) -> tuple[dict[str, list[DerivedVersion]], dict[str, str]]:
-    """Read the versions by batch, and the reason by version whose lineage cannot be read."""
+def _read_used(settings: Settings) -> tuple[dict[str, list[DerivedVersion]], dict[str, str]]:
+    """Read the versions of every model by batch, and the reason by version whose lineage cannot be read."""
     used: dict[str, list[DerivedVersion]] = {}
-    unreadable = {}
+    unreadable: dict[str, str] = {}
+    for model in list_models():
+        _read_used_by_model(open_registry(settings, registered_name(model)), used, unreadable)
+    return used, unreadable
+
+
+def _read_used_by_model(client: ModelClient, used: dict[str, list[DerivedVersion]], unreadable: dict[str, str]) -> None:
     versions = sorted(list_versions(client), key=lambda item: int(item.version))
     # The result of the search has no aliases.
     aliases = client.get_registered_model(client.model_name).aliases if versions else {}
@@ -105,9 +117,10 @@ def _read_used(client: ModelClient) -> tuple[dict[str, list[DerivedVersion]], di
         try:
             lineage = parse_lineage(read_files(client, run_id, [LINEAGE_FILE]), f"MLflow run {run_id}")
         except (RunUnavailableError, NoLineageError) as error:
-            unreadable[number] = str(error)
+            unreadable[f"{client.model_name} version {number}"] = str(error)
             continue
         derived = DerivedVersion(
+            client.model_name,
             number,
             sorted(name for name, version in aliases.items() if str(version) == number),
             registration_time(item),
@@ -117,7 +130,6 @@ def _read_used(client: ModelClient) -> tuple[dict[str, list[DerivedVersion]], di
         )
         for batch_id in lineage.batches:
             used.setdefault(batch_id, []).append(derived)
-    return used, unreadable
 
 
 def _match_id(name: str, known: set[str], settings: Settings) -> str:

@@ -16,6 +16,8 @@ from holdfast.core.path_names import require_path_name
 from holdfast.feast_stores.open_store import open_store, version_folder
 from holdfast.lineage import retrain_worker
 from holdfast.lineage.retrain_worker import RetrainedModel
+from holdfast.models.declaration import load_declaration
+from holdfast.models.label import SETTINGS_LABEL
 from holdfast.runtime.processes import log_tail, start_process
 from holdfast.training.lineage import LINEAGE, ROOT, Lineage
 from holdfast.training.numeric_environment import PINNING_VARIABLES, pinned_environment
@@ -73,7 +75,7 @@ def retrain_isolated(
         _copy_definitions(settings, folder / "data", definitions_version(lineage.fingerprint))
         (folder / retrain_worker.RECORDED_FILE).write_bytes(LINEAGE.dump_json(lineage))
         (folder / RECIPE_FILE).write_text(recipe.model_dump_json())
-        _run(folder, _environment(folder / "data", lineage), report)
+        _run(folder, _environment(settings, folder / "data", lineage), report)
         return _read_outcome(folder)
 
 
@@ -86,12 +88,12 @@ def _copy_definitions(settings: Settings, data: Path, version: str) -> None:
         shutil.copy(registry, data / folder / _REGISTRY)
 
 
-def _environment(data: Path, lineage: Lineage) -> dict[str, str]:
-    recorded = lineage.numeric_environment
+def _environment(settings: Settings, data: Path, lineage: Lineage) -> dict[str, str]:
+    recorded, declared = lineage.numeric_environment, load_declaration(lineage.model).label
     inherited = _INHERITED if recorded else _INHERITED + PINNING_VARIABLES
     return {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOLDFAST_DATA": str(data),
-        "HOLDFAST_LABEL": lineage.label,
+        "HOLDFAST_LABEL": lineage.label if declared == SETTINGS_LABEL else settings.label,
         "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
         "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),
         "HOLDFAST_GRACE_DAYS": str(lineage.grace_days),

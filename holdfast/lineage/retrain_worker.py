@@ -11,25 +11,34 @@ from pathlib import Path
 
 import pandas as pd
 from pydantic import TypeAdapter
+from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
 from holdfast.core.definition_hashes import definitions_version
 from holdfast.core.errors import HoldfastError
 from holdfast.core.formatting import format_count
+from holdfast.core.types import Floats
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import list_versions, open_version
 from holdfast.feature_store.feast_registry import find_applied_version
+from holdfast.models.declaration import load_declaration
 from holdfast.models.fingerprint import fingerprint
 from holdfast.training.dataset import build_training_set
 from holdfast.training.fitting import fit_recipe, predict_churn
-from holdfast.training.label_query import current_label
+from holdfast.training.label_query import declared_label
 from holdfast.training.lineage import LINEAGE, Lineage, build_lineage
 from holdfast.training.recipe import RECIPE_FILE, SERVED, Recipe
+from holdfast.training.regression.fitting import fit_regression_recipe, predict_values
 from holdfast.training.settings import TrainingSettings
 
 RECORDED_FILE, CURRENT_FILE = "lineage.json", "current_lineage.json"
 DIGESTS_FILE, SCORES_FILE, ERROR_FILE = "digests.json", "scores.parquet", "error.txt"
 DIGESTS = TypeAdapter(dict[str, dict[str, str]])
+# Kind of the model to its functions: fit of a recipe on given cut-offs, and predictions.
+_KINDS: dict[str, tuple[Callable[..., BaseEstimator], Callable[[BaseEstimator, Floats], Floats]]] = {
+    "classification": (fit_recipe, predict_churn),
+    "regression": (fit_regression_recipe, predict_values),
+}
 
 
 @dataclass(frozen=True)
@@ -50,14 +59,15 @@ def current_lineage(settings: Settings, recorded: Lineage) -> Lineage:
 
     Args:
         settings: Name the data folder.
-        recorded: Gives ``as_of`` and ``known_at``.
+        recorded: Gives the model, ``as_of`` and ``known_at``.
 
     Returns:
         The lineage.
     """
     store = open_version(settings, find_recorded_definitions(settings, recorded))
-    definition = fingerprint(store, current_label(settings))
-    return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at)
+    label = declared_label(settings, load_declaration(recorded.model).label)
+    definition = fingerprint(store, label)
+    return build_lineage(settings, TrainingSettings(), definition, recorded.as_of, recorded.known_at, recorded.model)
 
 
 def find_recorded_definitions(settings: Settings, recorded: Lineage) -> str:
@@ -81,7 +91,7 @@ def retrain_recipe(
 
     Args:
         settings: Name the data folder.
-        recorded: Gives ``as_of`` and ``known_at``.
+        recorded: Gives the model, ``as_of`` and ``known_at``.
         recipe: Model that is fitted, and its cut-offs.
         report: Called with each line of progress.
 
@@ -93,16 +103,19 @@ def retrain_recipe(
     """
     cutoffs = sorted({*recipe.development, *recipe.test, *recipe.refit})
     definitions = find_recorded_definitions(settings, recorded)
-    data = build_training_set(settings, definitions, cutoffs, recorded.as_of, recorded.known_at, report)
+    declaration = load_declaration(recorded.model)
+    label = declared_label(settings, declaration.label)
+    data = build_training_set(settings, definitions, cutoffs, recorded.as_of, recorded.known_at, report, label)
+    fit, predict = _KINDS[declaration.kind]
     development, test = data.at_cutoffs(recipe.development), data.at_cutoffs(recipe.test)
     report(f"fitting {recipe.family} on {format_count(len(development.y), 'row')}")
-    scores = test.keys.assign(churned=test.y, model=predict_churn(fit_recipe(recipe, data), test.x))
+    scores = test.keys.assign(churned=test.y, model=predict(fit(recipe, data), test.x))
     digests = {"development": development.digests(), "test": test.digests()}
     if recipe.refit:
         refit = data.at_cutoffs(recipe.refit)
         report(f"fitting {recipe.family} on {format_count(len(refit.y), 'row')}")
         digests["refit"] = refit.digests()
-        scores[SERVED] = predict_churn(fit_recipe(recipe, data, recipe.refit), test.x)
+        scores[SERVED] = predict(fit(recipe, data, recipe.refit), test.x)
     return RetrainedModel(digests, scores)
 
 

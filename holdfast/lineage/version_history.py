@@ -27,9 +27,10 @@ from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.lineage import LINEAGE, Lineage
 from holdfast.training.mlflow_client import ModelClient
-from holdfast.training.mlflow_tracking import LINEAGE_FILE
+from holdfast.training.mlflow_tracking import LINEAGE_FILE, parse_evaluation
 from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.regression.report import RegressionEvaluation
 from holdfast.training.trainer import parse_trainer
 
 
@@ -83,7 +84,7 @@ class VersionHistory:
     numeric_environment: Annotated[NumericEnvironment | None, Field(serialization_alias="arithmetic")]
     batches: list[UsedBatch]
     recipe: Recipe | None
-    evaluation: Evaluation | None
+    evaluation: Evaluation | RegressionEvaluation | None
     gates: GatesRecord | None
     report: GateReport | None
     approval: ApprovalRecord | None
@@ -135,7 +136,7 @@ def load_version_history(
         numeric_environment=lineage.numeric_environment,
         batches=[UsedBatch(name, manifests.get(name), successors.get(name)) for name in lineage.batches],
         recipe=Recipe.model_validate_json(files[RECIPE_FILE]) if RECIPE_FILE in files else None,
-        evaluation=Evaluation.model_validate_json(files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
+        evaluation=parse_evaluation(client.model_name, files[EVALUATION_FILE]) if EVALUATION_FILE in files else None,
         gates=gates,
         report=report,
         approval=approval.evaluate_at(now or datetime.now(UTC)) if approval else None,

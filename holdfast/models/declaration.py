@@ -85,6 +85,19 @@ def declared_name(registered: str) -> str:
     return registered.removeprefix(registered_name(""))
 
 
+def model_option(registered: str) -> str:
+    """Return the option by which a command names a model.
+
+    Args:
+        registered: Name of the registered model.
+
+    Returns:
+        The option with a leading space; empty for churn, the default of every command.
+    """
+    name = declared_name(registered)
+    return "" if name == CHURN else f" --model {name}"
+
+
 def list_models() -> list[str]:
     """List the declared models.
 

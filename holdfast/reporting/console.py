@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from holdfast.core.formatting import format_count
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.declaration import model_option
 from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict
 from holdfast.reporting.flow_results import GatesResult
 
@@ -28,24 +28,27 @@ def print_gates(result: GatesResult) -> None:
     for gate in result.gates:
         table.add_row(*gate.cells, style=_STYLES.get(gate.verdict))
     console.print(table)
-    promote = f" It is the challenger: `python -m flows.promote --version {result.version}`"
+    promote = (
+        f" It is the challenger: `python -m flows.promote --version {result.version}{model_option(result.model_name)}`"
+    )
     notes = f"{promote if result.challenger else ''} {result.unrecorded}".rstrip()
     for warning in result.warnings:
         console.print(f"\n[yellow]Warning:[/yellow] {escape(warning)}")
     console.print(f"\nVersion {result.version} {describe_verdict(result.failed)}.{notes}")
 
 
-def format_reproduction(result: "Reproduction", seconds: float) -> str:
+def format_reproduction(result: "Reproduction", model_name: str, seconds: float) -> str:
     """Format the verdict in one line, then the differences, first cause first.
 
     Args:
         result: Result of the reproduction.
+        model_name: Name of the registered model.
         seconds: Its duration.
 
     Returns:
         Text with rich's markup.
     """
-    label = f"{MODEL_NAME} version {result.version}"
+    label = f"{model_name} version {result.version}"
     if result.identical:
         lines = [
             f"[green]✓[/green] {label} reproduced in {seconds:.0f} s: all "

@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 from holdfast.core.formatting import format_count, format_minute
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.models.contract import CHAMPION, MODEL_NAME
-from holdfast.models.declaration import declared_name
+from holdfast.models.declaration import model_option
 from holdfast.promotion.gates import describe_verdict
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ class GatesResult:
         computed: False where an earlier run had passed the version on the same evidence.
         warnings: Findings that fail no gate.
         unrecorded: Reason why the verdict was not recorded; empty if it was.
+        model_name: Name of the registered model.
     """
 
     version: str
@@ -211,6 +212,7 @@ class GatesResult:
     gates: "list[GateResult]"
     warnings: list[str] = field(default_factory=list)
     unrecorded: str = ""
+    model_name: str = MODEL_NAME
 
     @property
     def failed(self) -> list[str]:
@@ -258,7 +260,7 @@ class TrainResult(Generic[EvaluationT]):
         )
 
     def _describe_role(self) -> str:
-        option = "" if self.model_name == MODEL_NAME else f" --model {declared_name(self.model_name)}"
+        option = model_option(self.model_name)
         command = f"python -m flows.gates --version {self.model_version}{option}"
         if self.gates.failed:
             role = " now, but stays the champion" if self.is_champion else " and is not the challenger"

@@ -8,9 +8,9 @@ from rich.tree import Tree
 from holdfast.core.formatting import format_count, format_cutoffs, format_minute
 from holdfast.lineage.batch_history import BatchHistory
 from holdfast.lineage.version_history import UsedBatch, VersionHistory
-from holdfast.models.contract import MODEL_NAME
 from holdfast.models.declaration import registered_name
 from holdfast.reporting.version_timeline import build_timeline
+from holdfast.training.evaluation_report import Evaluation
 from holdfast.training.model_families import describe_model
 
 _SHOWN_BATCHES = 10
@@ -80,13 +80,13 @@ def build_batch_tree(history: BatchHistory) -> Tree:
     tree = Tree(f"[bold]batch {history.batch.batch_id}[/bold]  {escape(_format_batch(history.batch))}")
     for version in history.versions:
         tree.add(
-            f"[bold]{MODEL_NAME} version {version.version}[/bold]{_format_aliases(version.aliases)}  registered "
-            f"{format_minute(version.registered_at)}, outcomes up to {format_minute(version.as_of)}"
+            f"[bold]{version.model_name} version {version.version}[/bold]{_format_aliases(version.aliases)}  "
+            f"registered {format_minute(version.registered_at)}, outcomes up to {format_minute(version.as_of)}"
         ).add(escape(version.description.split(". ")[0]))
     if not history.versions:
         tree.add("no model version was trained on it")
     for number, reason in history.unreadable.items():
-        tree.add(f"[red]version {number}: lineage unavailable[/red]  {escape(reason)}")
+        tree.add(f"[red]{number}: lineage unavailable[/red]  {escape(reason)}")
     return tree
 
 
@@ -103,11 +103,13 @@ def _format_settings(history: VersionHistory) -> str:
 
 def _describe_evidence(history: VersionHistory) -> dict[str, str]:
     facts = {}
-    if test := history.evaluation:
+    if isinstance(test := history.evaluation, Evaluation):
         roc_auc = test.metrics["model"]["roc_auc"]
         facts["test"] = (
             f"ROC-AUC {roc_auc} on {format_count(test.rows, 'row')} of {format_count(test.customers, 'customer')}"
         )
+    elif test:
+        facts["test"] = f"{test.headline()} on {format_count(test.rows, 'row')}"
     facts["gates"] = "not evaluated yet"
     if gates := history.gates:
         failed = f": {', '.join(gates.failed)}" if gates.failed else ""

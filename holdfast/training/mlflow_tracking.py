@@ -179,8 +179,20 @@ def read_model_evaluation(client: ModelClient, run_id: str) -> Evaluation | Regr
     Returns:
         Evaluation.
     """
-    content = read_file(client, run_id, EVALUATION_FILE)
-    is_regression = load_declaration(declared_name(client.model_name)).kind == "regression"
+    return parse_evaluation(client.model_name, read_file(client, run_id, EVALUATION_FILE))
+
+
+def parse_evaluation(model_name: str, content: bytes) -> Evaluation | RegressionEvaluation:
+    """Parse the evaluation of a version, by the kind of its model.
+
+    Args:
+        model_name: Name of the registered model.
+        content: Content of the file.
+
+    Returns:
+        Evaluation.
+    """
+    is_regression = load_declaration(declared_name(model_name)).kind == "regression"
     return (RegressionEvaluation if is_regression else Evaluation).model_validate_json(content)
 
 

@@ -26,6 +26,7 @@ from holdfast.training.registration import (
 )
 from holdfast.training.regression.evaluation import evaluate_regression
 from holdfast.training.regression.families import predict_baselines, target_of
+from holdfast.training.regression.fitting import fit_regression_recipe, predict_values
 from holdfast.training.regression.report import RegressionEvaluation
 from holdfast.training.regression.selection import RegressionChoice
 from holdfast.training.settings import TrainingSettings
@@ -58,13 +59,13 @@ def evaluate_and_register_regression(
         RetiredVersionError: The version of the feature definitions was retired meanwhile; nothing is registered.
     """
     development, test = data.at_cutoffs(choice.split.development), data.at_cutoffs(choice.split.test)
-    model = choice.family.fit(choice.params, development, training.seed)
-    predictions = {"model": model.predict(test.x), **predict_baselines(development, test, training.seed)}
+    recipe = _build_recipe(choice, training, development, test)
+    model = fit_regression_recipe(recipe, data)
+    predictions = {"model": predict_values(model, test.x), **predict_baselines(development, test, training.seed)}
     extent = read_extent(settings, lineage.known_at, lineage.as_of)
     left_out = find_labeled_cutoffs(settings, lineage.as_of, lineage.known_at, training.min_history_days, lineage.terms)
     notes = [*left_out.describe(), *(extent.describe_outliers() if extent else [])]
     evaluation = evaluate_regression(predictions, development, test, choice, training, notes)
-    recipe = _build_recipe(choice, training, development, test)
     for name, rows in {"development": development, "test": test}.items():
         log_dataset(rows, name, recipe.digests[name])
     mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)

@@ -236,7 +236,7 @@ def test_lineage_of_replaced_batch_names_the_correction_and_its_versions(
         assert f"replaced by {correction.batch_id} (corrected.csv)" in printed
     assert f"replaces {replaced}" in command("--batch", str(correction.batch_id))[1]
     note = describe_affected_versions(copied, correction.replaces)
-    assert f"Model versions trained on the replaced rows: {trained.result.model_version}" in note
+    assert f"trained on the replaced rows: holdfast-churn version {trained.result.model_version}" in note
     assert "python -m flows.train" in note
 
 

@@ -84,6 +84,28 @@ def test_train_registers_beside_the_champion(shop: tuple[Settings, Any], trained
     assert "--model spend" in trained.summary()
 
 
+def test_reproduce_gives_the_same_predictions_in_a_clean_process(shop: tuple[Settings, Any], trained: Any) -> None:
+    from holdfast.lineage.reproduction import load_recorded_version, reproduce_version
+
+    recorded = load_recorded_version(_spend_client(shop[0]), trained.model_version)
+    result = reproduce_version(shop[0], recorded, lambda text: None)
+    assert (result.identical, result.differences) == (True, [])
+    assert result.rows == trained.evaluation.rows
+    assert recorded.scores["model"].nunique() > 100
+
+
+def test_lineage_of_batches_and_versions_names_the_model(shop: tuple[Settings, Any], trained: Any) -> None:
+    from holdfast.lineage.batch_history import load_batch_history
+    from holdfast.lineage.version_history import load_version_history
+    from holdfast.reporting.lineage_tree import build_version_tree
+
+    history = load_version_history(_spend_client(shop[0]), shop[0], trained.model_version)
+    assert history.evaluation == trained.evaluation
+    assert SPEND in str(build_version_tree(history).label)
+    versions = load_batch_history(shop[0], history.batches[0].batch_id).versions
+    assert [item.model_name for item in versions if item.aliases] == [SPEND]
+
+
 def test_gates_and_promotion_concern_one_model(shop: tuple[Settings, Any], trained: Any, promoted: Any) -> None:
     settings, client = shop
     assert [gate.name for gate in trained.gates.gates if gate.verdict == "failed"] == []

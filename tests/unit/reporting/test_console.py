@@ -37,13 +37,15 @@ def test_print_gates_unrecorded_verdict_has_the_reason(capsys: pytest.CaptureFix
 
 class TestFormatReproduction:
     def test_identical_is_one_line(self) -> None:
-        printed = _render(format_reproduction(Reproduction("3", True, 4000, []), 12.3))
+        printed = _render(format_reproduction(Reproduction("3", True, 4000, []), "holdfast-churn", 12.3))
         assert printed.startswith("✓ holdfast-churn version 3 reproduced in 12 s: all 4,000 test predictions")
         assert len(printed.splitlines()) == 1
 
     def test_identical_lists_differences_without_advice(self) -> None:
         difference = ReproductionDifference("code", "Python 3.11, here 3.12", "Check out abc.")
-        printed = _render(format_reproduction(Reproduction("3", True, 4000, [difference], ["late"]), 12.3))
+        printed = _render(
+            format_reproduction(Reproduction("3", True, 4000, [difference], ["late"]), "holdfast-churn", 12.3)
+        )
         assert "These differ without an effect:" in printed
         assert "code                Python 3.11, here 3.12" in printed
         assert "Check out" not in printed
@@ -55,7 +57,7 @@ class TestFormatReproduction:
             ReproductionDifference("code", "lock 1, here 2", "Check out abc."),
             ReproductionDifference("inputs", "total_amount [a] differs"),
         ]
-        lines = _render(format_reproduction(Reproduction("3", False, 4000, found), 1.0)).splitlines()
+        lines = _render(format_reproduction(Reproduction("3", False, 4000, found), "holdfast-churn", 1.0)).splitlines()
         assert lines[0] == "✗ holdfast-churn version 3 was not reproduced. Differences, first cause first:"
         assert [line.split()[0] for line in lines[1:4]] == ["definitions", "code", "inputs"]
         assert "[a]" in lines[3]

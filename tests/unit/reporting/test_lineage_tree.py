@@ -92,16 +92,20 @@ def test_batch_tree_names_replaced_batches_and_the_correction() -> None:
 
 def test_batch_tree_lists_every_version() -> None:
     versions = [
-        DerivedVersion("1", [], NOON, NOON, NOON, "logistic C=1; test period ROC-AUC 0.7. It won."),
-        DerivedVersion("4", ["champion"], NOON + timedelta(days=1), NOON, NOON, ""),
+        DerivedVersion("holdfast-churn", "1", [], NOON, NOON, NOON, "logistic C=1; test period ROC-AUC 0.7. It won."),
+        DerivedVersion("holdfast-spend", "4", ["champion"], NOON + timedelta(days=1), NOON, NOON, ""),
     ]
-    printed = _render(build_batch_tree(BatchHistory(UsedBatch("b1", BATCH), versions, {"2": "The run is removed."})))
+    printed = _render(
+        build_batch_tree(
+            BatchHistory(UsedBatch("b1", BATCH), versions, {"holdfast-churn version 2": "The run is removed."})
+        )
+    )
     lines = printed.splitlines()
     assert lines[0].startswith("batch b1  shop.csv, 90 rows")
     assert "version 1  registered 2024-07-01 12:00 UTC, outcomes up to 2024-07-01 12:00 UTC" in lines[1]
     assert "logistic C=1; test period ROC-AUC 0.7" in lines[2]
     assert "It won" not in printed
-    assert "version 4  champion" in printed
+    assert "holdfast-spend version 4  champion" in printed
     assert "version 2: lineage unavailable  The run is removed." in printed
     assert "no model version was trained on it" in _render(
         build_batch_tree(BatchHistory(UsedBatch("b1", None), [], {}))
