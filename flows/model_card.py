@@ -10,7 +10,7 @@ from flows import configure
 from flows._cli import run_flow
 from flows._tasks import open_model_registry, task
 from holdfast.models.contract import CHAMPION
-from holdfast.models.declaration import CHURN, load_declaration
+from holdfast.models.declaration import CHURN
 
 if TYPE_CHECKING:
     from holdfast.reporting.model_card import ModelCard
@@ -34,10 +34,8 @@ def refresh_model_cards(settings: Settings, *versions: str | None, model: str = 
     Args:
         settings: Data folder.
         versions: The versions; None is skipped.
-        model: The model, as declared in feature_repo/models; a regression has no card.
+        model: The model, as declared in feature_repo/models.
     """
-    if load_declaration(model).kind == "regression":
-        return
     for version in filter(None, versions):
         model_card_task(settings, model, version, return_state=True)
 

@@ -105,6 +105,17 @@ class LabelTerms:
             return f"no renewal of the subscription within {format_count(self.grace_days, 'day')} of its end"
         return f"no purchase in the {format_count(self.horizon_days, 'day')} after {time}"
 
+    def describe_spend(self, time: str = "a cut-off") -> str:
+        """Describe what the spend is.
+
+        Args:
+            time: Scoring time in the sentence.
+
+        Returns:
+            Noun phrase.
+        """
+        return f"the sum of the purchases in the {format_count(self.horizon_days, 'day')} after {time}"
+
     def describe_customers(self, time: str = "a cut-off") -> str:
         """Describe the active customers.
 

@@ -7,6 +7,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.lineage.version_history import load_version_history
+from holdfast.models.declaration import model_option
 from holdfast.reporting.model_card_facts import build_card_context
 from holdfast.reporting.model_card_render import render_html, render_markdown
 from holdfast.runtime.run_artifacts import read_files
@@ -14,7 +15,7 @@ from holdfast.training.evaluation_report import EVALUATION_FILE
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.recipe import RECIPE_FILE
 
-PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance")
+PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance", "deciles")
 _MARKDOWN_FILE, _HTML_FILE = "model_card.md", "model_card.html"
 
 
@@ -66,7 +67,8 @@ def build_model_card(client: ModelClient, settings: Settings, version: str) -> M
     if history.evaluation is None or history.recipe is None:
         raise NoEvaluationError(
             f"{client.model_name} version {history.version}, MLflow run {history.run_id}, has no {EVALUATION_FILE} or "
-            f"no {RECIPE_FILE}, which a model card needs. Train again with `python -m flows.train`."
+            f"no {RECIPE_FILE}, which a model card needs. Train again with "
+            f"`python -m flows.train{model_option(client.model_name)}`."
         )
     files = read_files(client, history.run_id, [f"{name}.png" for name in PLOTS])
     plots = {name.removesuffix(".png"): content for name, content in files.items()}

@@ -53,7 +53,7 @@ def render_markdown(context: Mapping[str, Any], plots: Mapping[str, bytes]) -> s
         "percent": lambda value: f"{value:.1%}",
         "difference": format_difference,
     }
-    return re.sub(r"\n{3,}", "\n\n", environment.get_template("model_card.md.j2").render(context))
+    return re.sub(r"\n{3,}", "\n\n", environment.get_template(context["template"]).render(context))
 
 
 def render_html(markdown: str, title: str) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap, bootstrap_rows
 from holdfast.training.dataset import TrainingSet
@@ -54,11 +56,31 @@ def evaluate_regression(
         },
         months=months,
         slices=list(_measure_slices(test, predictions["model"], training, bootstrap)),
+        deciles=[
+            _measure_group(str(number), mask, test, predictions["model"], bootstrap.subset(mask))
+            for number, mask in enumerate(decile_masks(predictions["model"]), start=1)
+        ],
         fold_deviance=choice.fold_deviance,
         family_gains=choice.gains,
         over_mean=choice.over_mean,
         history_notes=list(notes),
     )
+
+
+def decile_masks(predicted: Floats) -> Iterator[Bools]:
+    """Split rows into tenths by prediction; equal predictions stay in their order.
+
+    Args:
+        predicted: Predictions, shape (rows,).
+
+    Yields:
+        Rows of each tenth that has any, lowest first, shape (rows,).
+    """
+    for rows in np.array_split(np.argsort(predicted, kind="stable"), 10):
+        if len(rows):
+            mask = np.zeros(len(predicted), dtype=bool)
+            mask[rows] = True
+            yield mask
 
 
 def _measure_slices(

@@ -2,7 +2,6 @@
 
 import mlflow
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 
 from feature_repo.settings import Settings
@@ -27,6 +26,7 @@ from holdfast.training.registration import (
 from holdfast.training.regression.evaluation import evaluate_regression
 from holdfast.training.regression.families import predict_baselines, target_of
 from holdfast.training.regression.fitting import fit_regression_recipe, predict_values
+from holdfast.training.regression.plots import plot_regression
 from holdfast.training.regression.report import RegressionEvaluation
 from holdfast.training.regression.selection import RegressionChoice
 from holdfast.training.settings import TrainingSettings
@@ -70,7 +70,8 @@ def evaluate_and_register_regression(
         log_dataset(rows, name, recipe.digests[name])
     mlflow.log_text(evaluation.model_dump_json(indent=2), EVALUATION_FILE)
     mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
-    mlflow.log_figure(_plot_months(evaluation), "test_months.png")
+    for name, figure in plot_regression(evaluation).items():
+        mlflow.log_figure(figure, f"{name}.png")
     mlflow.log_metrics(
         {"training_rows": len(development.y), "test_rows": len(test.y)}
         | {
@@ -135,18 +136,3 @@ def _build_contract(
         ],
         categories=name_categories(fitted),
     )
-
-
-def _plot_months(evaluation: RegressionEvaluation) -> Figure:
-    from holdfast.core.plot_style import GREEN, LIGHT, style_axes
-
-    figure = Figure(figsize=(8, 3.8), layout="constrained")
-    axes = figure.subplots()
-    position = np.arange(len(evaluation.months))
-    axes.bar(position - 0.2, [item.observed for item in evaluation.months], 0.4, color=LIGHT, label="observed")
-    axes.bar(position + 0.2, [item.predicted for item in evaluation.months], 0.4, color=GREEN, label="predicted")
-    axes.set_xticks(position, [item.name for item in evaluation.months])
-    axes.set(title="Mean spend in the horizon by test cut-off", ylabel="currency of the transactions")
-    axes.legend(frameon=False)
-    style_axes(axes)
-    return figure

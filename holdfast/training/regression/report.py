@@ -16,7 +16,7 @@ class SpendGroup(_RegressionRecord):
     """Observed and predicted spend of one month or one group of customers.
 
     Attributes:
-        name: Date of the cut-off, or feature and label of the group.
+        name: Date of the cut-off, feature and label of the group, or number of the tenth.
         observed: Mean observed spend.
         predicted: Mean prediction.
         total: Predicted / observed total.
@@ -40,6 +40,7 @@ class RegressionEvaluation(_RegressionRecord):
         known_mean: Mean spend of the development rows.
         metrics: "model" and each baseline to metric to value.
         gains: Baseline to the deviance that the model saves on the test rows.
+        deciles: Tenths of the rows by prediction, lowest first.
         fold_deviance: Candidate to its mean deviance on the folds.
         family_gains: Other family to the deviance that the chosen family saves on the folds.
         over_mean: Deviance that the chosen family saves over the mean on the folds; None without folds.
@@ -55,6 +56,7 @@ class RegressionEvaluation(_RegressionRecord):
     gains: dict[str, Interval]
     months: list[SpendGroup]
     slices: list[SpendGroup]
+    deciles: list[SpendGroup] = []
     fold_deviance: dict[str, float]
     family_gains: dict[str, Interval]
     over_mean: Interval | None
