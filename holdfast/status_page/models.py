@@ -1,28 +1,43 @@
-"""Champion and challenger, from the registry."""
+"""Champion and challenger of each model, from the registry."""
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from feature_repo.settings import Settings
 from holdfast.core.redaction import redact_logins
 from holdfast.model_versions.records import GatesRecord, RolloutRecord, TrafficRecord
-from holdfast.models.contract import MODEL_NAME
+from holdfast.models.declaration import declared_name, list_models, load_declaration, registered_name
 from holdfast.runtime.endpoints import EndpointSettings
+from holdfast.status_page.sections import Section, load_section
 from holdfast.status_page.status_models import ChallengerStatus, ChampionStatus, MetricInterval, ModelStatus
-from holdfast.training.evaluation_report import METRIC_LABELS
 
 if TYPE_CHECKING:
     from holdfast.training.mlflow_client import ModelClient
 
-_TEST_METRICS = ("roc_auc", "brier", "ece")
+_TEST_METRICS = {"classification": ("roc_auc", "brier", "ece"), "regression": ("deviance", "total", "spearman")}
 
 
-def load_models(settings: Settings, endpoints: EndpointSettings) -> ModelStatus:
-    """Read both aliases from the registry.
+def load_models(settings: Settings, endpoints: EndpointSettings) -> dict[str, Section[ModelStatus]]:
+    """Read the versions of each declared model; the error of one model is in its section only.
 
     Args:
         settings: Names the registry.
         endpoints: Names the address of MLflow's pages.
+
+    Returns:
+        Model to its section.
+    """
+    return {name: load_section(partial(_load_model, settings, endpoints, name)) for name in list_models()}
+
+
+def _load_model(settings: Settings, endpoints: EndpointSettings, model: str) -> ModelStatus:
+    """Read both aliases of a model from the registry.
+
+    Args:
+        settings: Names the registry.
+        endpoints: Names the address of MLflow's pages.
+        model: Name of the model.
 
     Returns:
         The versions; both None if no model was trained.
@@ -32,7 +47,7 @@ def load_models(settings: Settings, endpoints: EndpointSettings) -> ModelStatus:
     from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 
     try:
-        client = open_registry(settings)
+        client = open_registry(settings, registered_name(model))
     except UnknownVersionError:  # nothing was trained: this is not an error
         return ModelStatus(champion=None, challenger=None)
     history = read_champion_history(client)
@@ -54,7 +69,7 @@ def _champion(
         test_metrics=_test_metrics(client, registered.run_id),
         warnings=gates.warnings if gates else [],
         rollout=_rollout(registered.tags, version),
-        page=_url(endpoints, version),
+        page=_url(endpoints, client.model_name, version),
     )
 
 
@@ -66,7 +81,7 @@ def _challenger(client: "ModelClient", endpoints: EndpointSettings, version: str
         version=version,
         traffic=f"{traffic.summary}{until}" if traffic else "no traffic yet",
         rollout=_rollout(tags, version),
-        page=_url(endpoints, version),
+        page=_url(endpoints, client.model_name, version),
     )
 
 
@@ -77,11 +92,15 @@ def _rollout(tags: dict[str, str], version: str) -> str:
 
 def _test_metrics(client: "ModelClient", run_id: str | None) -> list[MetricInterval]:
     """Read the test metrics that the run has."""
+    from holdfast.training.evaluation_report import METRIC_LABELS
+    from holdfast.training.regression.scores import SPEND_METRIC_LABELS
+
     values = client.get_run(run_id).data.metrics if run_id else {}
-    names = {metric: f"test.model.{metric}" for metric in _TEST_METRICS}
+    kind, labels = load_declaration(declared_name(client.model_name)).kind, METRIC_LABELS | SPEND_METRIC_LABELS
+    names = {metric: f"test.model.{metric}" for metric in _TEST_METRICS[kind]}
     return [
         MetricInterval(
-            metric=METRIC_LABELS[metric],
+            metric=labels[metric],
             value=values[name],
             low=values.get(f"{name}.low", values[name]),
             high=values.get(f"{name}.high", values[name]),
@@ -91,5 +110,5 @@ def _test_metrics(client: "ModelClient", run_id: str | None) -> list[MetricInter
     ]
 
 
-def _url(endpoints: EndpointSettings, version: str) -> str:
-    return f"{redact_logins(endpoints.mlflow_url).rstrip('/')}/#/models/{MODEL_NAME}/versions/{version}"
+def _url(endpoints: EndpointSettings, model_name: str, version: str) -> str:
+    return f"{redact_logins(endpoints.mlflow_url).rstrip('/')}/#/models/{model_name}/versions/{version}"

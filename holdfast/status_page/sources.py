@@ -86,7 +86,7 @@ def load_scores(settings: Settings) -> ScoresStatus | None:
     Returns:
         The counts; None if no table is current.
     """
-    from holdfast.batch_scoring.score_store import count_decisions, list_score_tables
+    from holdfast.batch_scoring.score_store import count_decisions, list_score_tables, sum_value_at_risk
 
     current = [table for table in list_score_tables(settings) if table.current]
     if not current:
@@ -100,6 +100,7 @@ def load_scores(settings: Settings) -> ScoresStatus | None:
         customers=customers,
         active=active,
         churning=churning,
+        value_at_risk=sum_value_at_risk(latest.path),
         path=str(latest.path),
     )
 

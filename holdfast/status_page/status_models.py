@@ -176,7 +176,10 @@ class AlertStatus(_Status):
 
 
 class ScoresStatus(_Status):
-    """Latest table of batch scores. ``churning`` counts active customers: models are trained on no others."""
+    """Latest table of batch scores. ``churning`` counts active customers: models are trained on no others.
+
+    ``value_at_risk`` is the sum over the active customers, None without a spend model.
+    """
 
     as_of: datetime
     known_at: datetime
@@ -184,4 +187,5 @@ class ScoresStatus(_Status):
     customers: int
     active: int
     churning: int
+    value_at_risk: float | None = None
     path: str

@@ -32,14 +32,14 @@ CACHE_SECONDS = 3.0
 
 
 class SystemStatus(BaseModel):
-    """State of all components and data at the time ``at``; ``data`` is the data folder."""
+    """State of all components and data at the time ``at``; ``data`` is the data folder, ``models`` by their names."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     at: datetime
     data: str
     components: Section[list[ComponentStatus]] = Field(alias="parts")
-    models: Section[ModelStatus]
+    models: dict[str, Section[ModelStatus]]
     freshness: Section[list[FreshnessStatus]]
     parity: Section[list[ParityStatus]]
     scores: Section[ScoresStatus | None]
@@ -58,8 +58,9 @@ class SystemStatus(BaseModel):
         wrong = any(item.mismatches for item in parity)
         if "critical" in severities or "down" in states or wrong or "expired" in freshness:
             return "bad"
-        sections = (self.models, self.freshness, self.parity, self.views, self.alerts, self.deployments)
-        unknown = any(section.error for section in sections) or any(item.problem for item in parity)
+        sections = (self.freshness, self.parity, self.views, self.alerts, self.deployments)
+        errors = [*(section.error for section in self.models.values()), *(section.error for section in sections)]
+        unknown = any(errors) or any(item.problem for item in parity)
         attention = "warning" in severities or "not ready" in states
         return "warning" if attention or unknown or freshness != {"fresh"} else "good"
 
@@ -80,7 +81,7 @@ def load_system_status(settings: Settings, endpoints: EndpointSettings, at: date
         at=at,
         data=str(settings.data),
         components=load_section(lambda: check_components(endpoints)),
-        models=load_section(lambda: load_models(settings, endpoints)),
+        models=load_models(settings, endpoints),
         freshness=load_section(lambda: sources.load_freshness(settings, definitions())),
         parity=load_section(lambda: sources.load_parity(settings, definitions())),
         scores=load_section(lambda: sources.load_scores(settings)),

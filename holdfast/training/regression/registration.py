@@ -72,21 +72,23 @@ def evaluate_and_register_regression(
     mlflow.log_text(recipe.model_dump_json(indent=2), RECIPE_FILE)
     for name, figure in plot_regression(evaluation).items():
         mlflow.log_figure(figure, f"{name}.png")
-    mlflow.log_metrics(
-        {"training_rows": len(development.y), "test_rows": len(test.y)}
-        | {
-            f"test.{name}.{metric}": interval.value
-            for name, values in evaluation.metrics.items()
-            for metric, interval in values.items()
-            if np.isfinite(interval.value)
-        }
-    )
+    _log_metrics(evaluation, len(development.y))
     mlflow.set_tags({"chosen": evaluation.chosen, "reason": evaluation.reason})
     log_predictions(test, {"spend": target_of(test), **predictions})
     logged = log_skops_model(model, development, model.predict(development.x[:5]), "predict")
     contract = _build_contract(settings, lineage, model, development, logged_model_digest(settings, logged))
     text = f"{evaluation.headline()}. {evaluation.reason}"
     return register_logged_model(settings, logged, run_id, contract, lineage, text), evaluation
+
+
+def _log_metrics(evaluation: RegressionEvaluation, training_rows: int) -> None:
+    """Log the metrics of the model and the baselines, and the intervals of those of the model."""
+    metrics = {"training_rows": float(training_rows), "test_rows": float(evaluation.rows)}
+    for name, values in evaluation.metrics.items():
+        metrics |= {f"test.{name}.{metric}": interval.value for metric, interval in values.items()}
+    for metric, interval in evaluation.metrics["model"].items():
+        metrics |= {f"test.model.{metric}.low": interval.low, f"test.model.{metric}.high": interval.high}
+    mlflow.log_metrics({name: value for name, value in metrics.items() if np.isfinite(value)})
 
 
 def _build_recipe(

@@ -63,7 +63,7 @@ def test_make_up_serves_a_champion_survives_kills_and_ends_cleanly(tmp_path: Pat
         assert {
             part["name"]: part["state"] for part in state["parts"]["value"] if part["name"] in PARTS
         } == dict.fromkeys(PARTS, "up")
-        assert state["models"]["value"]["champion"] is None
+        assert state["models"]["churn"]["value"]["champion"] is None
         assert "trains and promotes the first version" in httpx.get(stack.url("status"), timeout=60).text
         assert {run["deployment"] for run in state["runs"]["value"]} >= {"daily", "monitor", "rollout", "recover"}
         assert httpx.get(stack.url("prefect", "/api/admin/version"), timeout=60).status_code == 401
@@ -115,7 +115,7 @@ def _check_new_champion_is_served(stack: LocalStack) -> None:
     stack.wait_for_output(f"service      {stack.url('service').rstrip('/')}\n")
     wait_for(lambda: httpx.get(stack.url("service", "/readyz")).status_code == 200, 60, stack.server.output)
     state = stack.state()
-    assert state["models"]["value"]["champion"]["version"] == "1"
+    assert state["models"]["churn"]["value"]["champion"]["version"] == "1"
     assert [item["state"] for item in state["freshness"]["value"]] == ["fresh"]
     assert {part["state"] for part in state["parts"]["value"]} == {"up"}
     (run,) = (run for run in state["runs"]["value"] if run["deployment"] == "lifecycle")

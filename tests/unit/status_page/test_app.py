@@ -29,7 +29,7 @@ from holdfast.feature_store.definition_versions import list_versions
 from holdfast.feature_store.materialization import OnlineState
 from holdfast.feature_store.parity import ParityReport, save_parity
 from holdfast.model_versions.aliases import set_challenger, set_champion
-from holdfast.model_versions.records import PromotionRecord, RolloutRecord, TrafficRecord
+from holdfast.model_versions.records import GatesRecord, PromotionRecord, RolloutRecord, TrafficRecord
 from holdfast.models.contract import MODEL_NAME, SERVED_MODEL_TAG, ScoredExample
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow, write_metrics
@@ -39,7 +39,8 @@ from holdfast.runtime.processes import free_port
 from holdfast.status_page.app import create_app
 from holdfast.status_page.deployments import load_deployments
 from holdfast.status_page.health import check_components
-from holdfast.status_page.status_models import ComponentStatus, DeploymentStatus
+from holdfast.status_page.models import load_models
+from holdfast.status_page.status_models import ComponentStatus, DeploymentStatus, ModelStatus
 from holdfast.status_page.system_status import SystemStatus, load_system_status
 from holdfast.training.mlflow_client import EXPERIMENT, open_tracking
 from tests.support.definition_versions import change_window, register_changed, remove_feature
@@ -116,13 +117,15 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
     write_metrics(settings, "data", AS_OF - timedelta(days=1), AS_OF, rows)
 
     found = load_system_status(settings, unreachable(prefect_api().removesuffix("/api")), NOW)
-    assert found.models.value is not None
-    assert found.models.value.champion is not None
-    assert found.models.value.challenger is not None
-    assert found.models.value.champion.version == "1"
-    assert found.models.value.champion.since == NOW - timedelta(days=3)
-    assert [item.value for item in found.models.value.champion.test_metrics] == [0.711]
-    assert found.models.value.challenger.traffic == "canary for 5.0% of the customers"
+    churn, spend = (found.models[name].value for name in ("churn", "spend"))
+    assert churn is not None
+    assert churn.champion is not None
+    assert churn.challenger is not None
+    assert churn.champion.version == "1"
+    assert churn.champion.since == NOW - timedelta(days=3)
+    assert [item.value for item in churn.champion.test_metrics] == [0.711]
+    assert spend == ModelStatus(champion=None, challenger=None)
+    assert churn.challenger.traffic == "canary for 5.0% of the customers"
     assert [(item.state, item.age_hours) for item in found.freshness.value or []] == [("stale", 60)]
     assert [(item.values_compared, item.mismatches) for item in found.parity.value or []] == [(5400, 0)]
     assert found.scores == type(found.scores)()
@@ -157,7 +160,7 @@ def test_page_shows_the_state_of_every_source(state: Settings, prefect_server: N
         assert response.text.count(str(escape(HOSTILE))) > 3  # in an alert, measurements, a source and a rollout
         assert 'href="javascript:' not in response.text
         assert "default-src 'none'" in response.headers["content-security-policy"]
-        assert browser.get("/state.json").json()["models"]["value"]["champion"]["version"] == "1"
+        assert browser.get("/state.json").json()["models"]["churn"]["value"]["champion"]["version"] == "1"
         assert browser.get("/style.css").headers["content-type"].startswith("text/css")
 
 
@@ -312,16 +315,16 @@ def test_run_cancelled_before_its_start_does_not_hide_the_running_one(prefect_se
 
 def test_empty_data_folder_is_not_an_error(data_dir: Path) -> None:
     found = load_system_status(Settings(), unreachable(), NOW)
-    assert (
-        found.models.error == found.alerts.error == found.views.error == found.scores.error == found.sources.error == ""
-    )
+    sections = (*found.models.values(), found.alerts, found.views, found.scores, found.sources)
+    assert {section.error for section in sections} == {""}
     assert found.sources.value == []
     assert (found.freshness.value, found.parity.value) == ([], [])
     assert "does not respond" in found.deployments.error
     text = browser_of(found).get("/").text
-    assert "trains and promotes the first" in text
+    assert "make run" in text
+    assert "python -m flows.train --model spend" in text
     assert "python -m flows.features" in text
-    assert text.count("no run yet") == 4
+    assert text.count("no run yet") == 5
     assert not data_dir.exists(), "reading the state creates nothing"
 
 
@@ -336,14 +339,36 @@ def test_sources_fail_independently(state: Settings, monkeypatch: pytest.MonkeyP
     state_path(settings, version).write_text("{")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     found = load_system_status(settings, unreachable(), NOW)
-    sections = ("models", "freshness", "views", "alerts", "deployments")
+    sections = ("freshness", "views", "alerts", "deployments")
     assert [name for name in sections if not getattr(found, name).error] == []
+    assert all(section.error for section in found.models.values())
     assert found.parity.value is not None
     with browser_of(found) as browser:
         response = browser.get("/")
         assert response.status_code == 200
-        assert response.text.count("Unavailable:") == len(sections) + 1  # champion and challenger are one source
+        assert response.text.count("Unavailable:") == len(sections) + 2 * len(found.models)  # champion and challenger
         assert "secret" not in response.text + browser.get("/state.json").text
+
+
+def test_models_fail_independently(state: Settings) -> None:
+    """A damaged record of the spend model hides neither the champion of churn nor the reason."""
+    client, name = open_tracking(state, "holdfast-spend"), "holdfast-spend"
+    client.create_registered_model(name)
+    run = client.create_run(client.get_experiment_by_name(name).experiment_id).info.run_id
+    client.create_model_version(name, "nowhere", run)
+    for metric, value in {"deviance": 14.8, "deviance.low": 14.2, "deviance.high": 15.6}.items():
+        client.log_metric(run, f"test.model.{metric}", value)
+    client.set_registered_model_alias(name, "champion", "1")
+    spend = load_models(state, unreachable())["spend"].value
+    assert spend is not None
+    assert spend.champion is not None
+    assert (spend.champion.version, "holdfast-spend/versions/1" in spend.champion.page) == ("1", True)
+    (measured,) = spend.champion.test_metrics
+    assert (measured.metric, measured.value, measured.low, measured.high) == ("Tweedie deviance", 14.8, 14.2, 15.6)
+    client.set_model_version_tag(name, "1", GatesRecord.TAG, "{")
+    found = load_models(state, unreachable())
+    assert (found["churn"].error, bool(found["spend"].error)) == ("", True)
+    assert found["churn"].value is not None
 
 
 def test_request_with_another_host_header_is_rejected(data_dir: Path) -> None:
