@@ -1,4 +1,4 @@
-"""Monitoring: four views of a window, with events and alerts for findings. `python -m flows.monitor`."""
+"""Monitoring: five views of a window, with events and alerts for findings. `python -m flows.monitor`."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, get_args
@@ -33,12 +33,14 @@ def run_view_task(settings: Settings, window: "Window", rules: MonitorSettings, 
     from holdfast.monitoring.drift.view import run_drift_view
     from holdfast.monitoring.performance.view import run_performance_view
     from holdfast.monitoring.skew.view import run_skew_view
+    from holdfast.monitoring.spend.view import run_spend_view
 
     views = {
         "data": run_data_quality_view,
         "drift": run_drift_view,
         "skew": run_skew_view,
         "outcome": run_performance_view,
+        "spend": run_spend_view,
     }
     return views[view](settings, window, rules)
 
@@ -82,7 +84,7 @@ def monitor(
     views: list[View] | None = None,
     settings: MonitorSettings | None = None,
 ) -> MonitorResult:
-    """Monitor data quality, drift, skew and performance in the window that ends at as_of.
+    """Monitor data quality, drift, skew and performance of the models in the window that ends at as_of.
 
     A window before the latest monitored window is measured and published under other keys (monitor-VIEW-past), without
     events and alerts.
@@ -90,7 +92,7 @@ def monitor(
     Args:
         as_of: End of the window, not in the future; now when left out.
         known_at: Use only data that had arrived by then; all data when left out.
-        views: Views to run, of data (quality), drift, skew and outcome (performance); all when left out.
+        views: Views to run, of data (quality), drift, skew, outcome (performance) and spend; all when left out.
         settings: Windows and thresholds.
     """
     from holdfast.monitoring.window import is_past_window, select_window

@@ -23,6 +23,7 @@ from flows._training import (
 )
 from flows.features import snapshots_task
 from flows.gates import gates
+from flows.promote import promote as promote_version
 from holdfast.core.formatting import format_count
 from holdfast.ingestion.as_of import resolve_as_of, resolve_known_at
 from holdfast.model_versions.gate_settings import GateSettings
@@ -45,6 +46,7 @@ def train(
     thresholds: GateSettings | None = None,
     definitions: str | None = None,
     model: str = CHURN,
+    promote: bool = False,
 ) -> "TrainResult[Any]":
     """Train a model, test it on the latest closed months, register it and evaluate its gates.
 
@@ -55,6 +57,7 @@ def train(
         thresholds: Thresholds of the gates.
         definitions: Id of a version of the feature definitions; that of this checkout when left out.
         model: The model, as declared in feature_repo/models.
+        promote: Make a version that passed its gates the champion at once, without a rollout.
     """
     from holdfast.training.mlflow_tracking import training_lock
 
@@ -67,6 +70,8 @@ def train(
         found = find_trained_version_task(settings, lineage)
         registered = found or _train(settings, training, version, lineage)
     verdict = gates(registered.version, thresholds, model=model)
+    if promote and verdict.challenger:
+        promote_version(registered.version, model=model)
     return build_result(settings, model, registered, verdict, trained=found is None)
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.outbox import list_open_alerts, resolve_alert
-from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Severity
 from holdfast.recovery.policy import RunStatus
 from holdfast.runtime.endpoints import run_url
@@ -60,11 +59,12 @@ def resolve_run_alerts(settings: Settings, find_completed: Callable[[str, dateti
 
 
 def build_retraining_alerts(
-    version: str, why: str, passed: bool, failed_gates: Sequence[str], run_url: str
+    model_name: str, version: str, why: str, passed: bool, failed_gates: Sequence[str], run_url: str
 ) -> list[Alert]:
     """Build the alert about a retrained version that failed its gates.
 
     Args:
+        model_name: Name of the registered model.
         version: Version number.
         why: Reason of the retraining.
         passed: Whether the version passed its gates.
@@ -80,4 +80,4 @@ def build_retraining_alerts(
         f"Version {version}, retrained because of {why}, did not pass its gates: {', '.join(failed_gates)}. The "
         "champion is unchanged."
     )
-    return [Alert.for_subject("holdfast.retraining.refused", MODEL_NAME, "info", text, run_url)]
+    return [Alert.for_subject("holdfast.retraining.refused", model_name, "info", text, run_url)]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.core.types import Bools, Floats
 from holdfast.ingestion.history_extent import DataGap
 from holdfast.ingestion.kinds import KindName
 from holdfast.models.label import LabelDefinition, LabelTerms
@@ -137,7 +138,31 @@ def load_outcomes(
     Returns:
         Nullable booleans, shape (rows,); null for a customer who was not active before the cut-off.
     """
-    churned, unknown = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
+    churned, unknown = _load_column(settings, label, rows, known_at, "churned")
+    return pd.Series(pd.arrays.BooleanArray(churned.astype(bool), unknown), name="churned")
+
+
+def load_spend(settings: Settings, label: LabelDefinition, rows: pd.DataFrame, known_at: datetime) -> Floats:
+    """Compute the spend by customer and cut-off; memory as for :func:`load_outcomes`.
+
+    Args:
+        settings: Settings with the data folder.
+        label: Label of the version that scored, with a spend.
+        rows: Columns ``customer_id`` and ``cutoff``; every cut-off must be mature at ``known_at``.
+        known_at: Arrival time up to which data count.
+
+    Returns:
+        Spend, shape (rows,); NaN for a customer who was not active before the cut-off.
+    """
+    spend, unknown = _load_column(settings, label, rows, known_at, "spend")
+    return np.where(unknown, np.nan, spend)
+
+
+def _load_column(
+    settings: Settings, label: LabelDefinition, rows: pd.DataFrame, known_at: datetime, column: str
+) -> tuple[Floats, Bools]:
+    """Compute a column of the labels, and mark the rows without a label."""
+    values, unknown = np.zeros(len(rows)), np.ones(len(rows), dtype=bool)
     cutoffs = rows["cutoff"].astype("datetime64[us, UTC]")
     connection = ibis.duckdb.connect()
     for positions in _iter_label_batches(cutoffs, rows[ENTITY_KEY].nunique()):
@@ -148,11 +173,11 @@ def load_outcomes(
         tables = _scan_history(connection, settings, label, times, known_at)
         known = {name: rows.semi_join(table, ENTITY_KEY) for name, rows in tables.items()}
         labels = query_labels(connection, label, known, times)
-        found = connection.to_pyarrow(table.join(labels, [ENTITY_KEY, "cutoff"]).select("row", "churned"))
+        found = connection.to_pyarrow(table.join(labels, [ENTITY_KEY, "cutoff"]).select("row", column))
         labeled = found["row"].to_numpy()
-        churned[labeled], unknown[labeled] = found["churned"].to_numpy(), False
+        values[labeled], unknown[labeled] = found[column].to_numpy(), False
     connection.disconnect()
-    return pd.Series(pd.arrays.BooleanArray(churned, unknown), name="churned")
+    return values, unknown
 
 
 def _iter_label_batches(cutoffs: "pd.Series[pd.Timestamp]", customers: int) -> Iterator[npt.NDArray[np.intp]]:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -17,7 +18,7 @@ from holdfast.models.loaded_regressor import LoadedRegressor, load_verified_regr
 from holdfast.models.registered_version import NoSuchAliasError
 from holdfast.models.registry_client import RegistryClient
 
-SPEND = "spend"
+SPEND: Final = "spend"
 LOG = logging.getLogger(__name__)
 
 

@@ -7,7 +7,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
-from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from holdfast.models.declaration import list_models, registered_name
 from holdfast.models.promotion_signature import SIGNATURE_TAG, ensure_keys, sign_version
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, RegisteredVersion
@@ -139,17 +139,18 @@ def get_champion_version(client: ModelClient) -> str | None:
     return _get_by_alias(client, CHAMPION)
 
 
-def find_champion_version(settings: Settings) -> str | None:
+def find_champion_version(settings: Settings, model_name: str = MODEL_NAME) -> str | None:
     """Find the champion, also before anything was trained.
 
     Args:
         settings: Settings with the registry.
+        model_name: Name of the registered model.
 
     Returns:
         The version number, or None.
     """
     try:
-        return get_champion_version(open_registry(settings))
+        return get_champion_version(open_registry(settings, model_name))
     except UnknownVersionError:
         return None
 

@@ -28,6 +28,7 @@ TITLES: dict[View, str] = {
     "drift": "Inputs and scores of the service, compared with the population at training",
     "skew": "Logged features, compared with recomputed features",
     "outcome": "Scores, compared with outcomes",
+    "spend": "Expected spend, compared with outcomes",
 }
 _NAMESPACE = uuid.UUID("5f3b6f0e-2c63-4a57-9a34-6a3c5d2f7b10")  # any constant
 _MAX_ROWS = 20_000  # per sample of a report

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-View = Literal["data", "drift", "skew", "outcome"]
+View = Literal["data", "drift", "skew", "outcome", "spend"]
 Severity = Literal["info", "warning", "critical"]
 EventName = Literal[
     "holdfast.data.late",

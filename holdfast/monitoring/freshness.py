@@ -16,6 +16,7 @@ from holdfast.feature_store.materialization import (
 from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.model_versions.definitions_in_use import list_served_definitions
 from holdfast.models.contract import CHAMPION, freshness_limits
+from holdfast.models.declaration import CHURN, list_models, registered_name
 from holdfast.models.registered_version import NoSuchAliasError, RegistryUnavailableError
 from holdfast.models.registry_client import RegistryClient, fail_fast_env
 from holdfast.monitoring.findings import Finding, Severity
@@ -125,8 +126,8 @@ def check_batch_scores(settings: Settings, window: Window, rules: DataQualityRul
     return check_limit(MetricRow(_AGE, SCORES, age, 1, limit=limit), finding)
 
 
-def check_champion(settings: Settings, window: Window, rules: DataQualityRules) -> CheckResult:
-    """Compare the age of the champion with the limit.
+def check_champions(settings: Settings, window: Window, rules: DataQualityRules) -> CheckResult:
+    """Compare the age of the champion of each declared model with the limit.
 
     The age counts from the as_of of the training, not from the promotion: a late promotion adds no training data.
 
@@ -136,28 +137,39 @@ def check_champion(settings: Settings, window: Window, rules: DataQualityRules) 
         rules: Limits.
 
     Returns:
-        The age in days, and a finding if the limit is exceeded.
+        The ages in days, and a finding for each that exceeds the limit.
     """
+    checks = [_check_champion(settings, window, rules, model) for model in list_models()]
+    return CheckResult(
+        [row for check in checks for row in check.metrics],
+        [finding for check in checks for finding in check.findings],
+        [note for check in checks for note in check.notes],
+    )
+
+
+def _check_champion(settings: Settings, window: Window, rules: DataQualityRules, model: str) -> CheckResult:
+    name = registered_name(model)
     try:
         with fail_fast_env():
-            champion = RegistryClient(settings.mlflow_tracking_uri).get_by_alias(CHAMPION)
+            champion = RegistryClient(settings.mlflow_tracking_uri, name).get_by_alias(CHAMPION)
     except NoSuchAliasError:
         return CheckResult()
     except RegistryUnavailableError as error:  # the other checks of the view do not need the registry
-        return CheckResult(notes=[f"The age of the champion is unknown: {error}"])
+        return CheckResult(notes=[f"{name}: The age of the champion is unknown: {error}"])
     trained_at = champion.trained_as_of()
     if trained_at is None:
-        note = f"The age of the champion is unknown: version {champion.number} was not registered by training."
+        note = f"{name}: The age of the champion is unknown: version {champion.number} was not registered by training."
         return CheckResult(notes=[note])
     limit = rules.max_champion_age_days
     age = max(window.as_of - trained_at, timedelta()) / _DAY
     summary = (
-        f"The champion, version {champion.number}, was trained as of {trained_at:%Y-%m-%d}, {age:.0f} days ago; the "
-        f"limit is {limit:g}. No later version has been promoted."
+        f"The champion of {name}, version {champion.number}, was trained as of {trained_at:%Y-%m-%d}, {age:.0f} days "
+        f"ago; the limit is {limit:g}. No later version has been promoted."
     )
     payload = {"version": champion.number, "trained_as_of": trained_at.isoformat(), "age_days": age, "limit": limit}
-    row = MetricRow("age_days", CHAMPION, age, 1, champion.number, limit=limit)
-    return check_limit(row, _finding("warning", CHAMPION, summary, payload))
+    subject = CHAMPION if model == CHURN else f"{model}.{CHAMPION}"
+    row = MetricRow("age_days", subject, age, 1, champion.number, limit=limit)
+    return check_limit(row, _finding("warning", subject, summary, payload | {"model": model}))
 
 
 def _unknown_age(summary: str) -> CheckResult:

@@ -295,6 +295,28 @@ class RetrainResult:
 
 
 @dataclass(frozen=True)
+class RetrainResults:
+    """Decision by model."""
+
+    models: dict[str, RetrainResult]
+
+    @property
+    def retrained(self) -> bool:
+        """Return whether any model was retrained."""
+        return any(item.retrained for item in self.models.values())
+
+    def summary(self) -> str:
+        """Describe each decision in one line.
+
+        Returns:
+            The lines; the model is named where there are several.
+        """
+        if len(self.models) == 1:
+            return next(iter(self.models.values())).summary()
+        return "\n".join(f"{name}: {item.summary()}" for name, item in self.models.items())
+
+
+@dataclass(frozen=True)
 class PromoteResult:
     """The champion after a promotion.
 

@@ -1,6 +1,6 @@
 """Log of retrainings, one file each, so that limits hold after a killed run."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 
 from filelock import FileLock
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
+from holdfast.models.declaration import CHURN
 from holdfast.retraining.policy import RetrainingAttempt
 
 
@@ -39,7 +40,7 @@ def start_attempt(settings: Settings, retraining: RetrainingAttempt) -> Retraini
     Returns:
         The resumed or the new retraining.
     """
-    path = _path(settings, retraining.as_of)
+    path = _path(settings, retraining)
     if path.exists() and (before := _read(path)).status == "begun":
         return before
     save_attempt(settings, retraining)
@@ -53,15 +54,16 @@ def save_attempt(settings: Settings, retraining: RetrainingAttempt) -> None:
         settings: Settings with the data folder.
         retraining: Retraining to write.
     """
-    with replace_file(_path(settings, retraining.as_of)) as temporary:
+    with replace_file(_path(settings, retraining)) as temporary:
         temporary.write_text(retraining.model_dump_json(indent=2, by_alias=True))
 
 
-def list_attempts(settings: Settings) -> list[RetrainingAttempt]:
-    """List all retrainings, oldest first.
+def list_attempts(settings: Settings, model: str = CHURN) -> list[RetrainingAttempt]:
+    """List all retrainings of a model, oldest first.
 
     Args:
         settings: Settings with the data folder.
+        model: Name of the model's declaration.
 
     Returns:
         The retrainings.
@@ -69,7 +71,7 @@ def list_attempts(settings: Settings) -> list[RetrainingAttempt]:
     Raises:
         BadAttemptError: A file cannot be read.
     """
-    return [_read(path) for path in sorted(_folder(settings).glob("*.json"))]
+    return [_read(path) for path in sorted(_folder(settings, model).glob("*.json"))]
 
 
 def _read(path: Path) -> RetrainingAttempt:
@@ -82,9 +84,11 @@ def _read(path: Path) -> RetrainingAttempt:
         ) from error
 
 
-def _path(settings: Settings, as_of: datetime) -> Path:
-    return _folder(settings) / f"{as_of.astimezone(UTC):%Y%m%dT%H%M%S%fZ}.json"
+def _path(settings: Settings, retraining: RetrainingAttempt) -> Path:
+    return _folder(settings, retraining.model) / f"{retraining.as_of.astimezone(UTC):%Y%m%dT%H%M%S%fZ}.json"
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.monitoring / "retrainings"
+def _folder(settings: Settings, model: str = CHURN) -> Path:
+    """Return the folder of a model's records; those of churn had no other model beside them."""
+    folder = settings.monitoring / "retrainings"
+    return folder if model == CHURN else folder / model

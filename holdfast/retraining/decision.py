@@ -4,6 +4,7 @@ from datetime import datetime
 
 from feature_repo.settings import Settings
 from holdfast.model_versions.records import RetrainingRecord
+from holdfast.models.declaration import load_declaration, registered_name
 from holdfast.monitoring.skew.findings import describe_open_skew
 from holdfast.retraining.attempt_log import list_attempts, retraining_lock, start_attempt
 from holdfast.retraining.policy import RetrainingAttempt, RetrainingDecision, decide_retraining
@@ -26,9 +27,10 @@ def decide_and_start(
         The decision, and the started or resumed attempt; None if the decision is not to retrain.
     """
     with retraining_lock(settings):
-        signals = read_signals(settings, attempt.as_of, champion)
+        kind = load_declaration(attempt.model).kind
+        signals = read_signals(settings, attempt.as_of, champion, kind)
         skew = describe_open_skew(settings)
-        decision = decide_retraining(signals, list_attempts(settings), rules, attempt.as_of, skew)
+        decision = decide_retraining(signals, list_attempts(settings, attempt.model), rules, attempt.as_of, skew)
         if not decision.retrain:
             return decision, None
         return decision, start_attempt(settings, attempt.model_copy(update={"why": decision.why}))
@@ -46,7 +48,8 @@ def describe_decision(decision: RetrainingDecision, attempt: RetrainingAttempt) 
     """
     verb = "Retraining" if decision.retrain else "No retraining"
     cause = f"Caused by {attempt.event} about {attempt.subject}." if attempt.event else "Started manually."
-    return f"**{verb}** as of {attempt.as_of:%Y-%m-%d %H:%M} UTC: {decision.why}.\n\n{cause}"
+    name, time = registered_name(attempt.model), f"{attempt.as_of:%Y-%m-%d %H:%M} UTC"
+    return f"**{verb}** of {name} as of {time}: {decision.why}.\n\n{cause}"
 
 
 def build_cause_record(attempt: RetrainingAttempt, registered_at: datetime, now: datetime) -> RetrainingRecord | None:

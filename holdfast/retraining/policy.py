@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.core.formatting import format_count
+from holdfast.models.declaration import CHURN
 from holdfast.retraining.settings import RetrainingRules
 
 Reason = Literal["holdfast.drift.detected", "holdfast.quality.dropped"]
@@ -35,6 +36,7 @@ class RetrainingAttempt(BaseModel):
 
     Attributes:
         as_of: Time of the decision and of the training.
+        model: Name of the model's declaration.
         begun: Time at which the run began.
         status: ``done`` means that a version was registered, regardless of its gates; stored as ``outcome``.
         why: Reason of the decision.
@@ -52,6 +54,7 @@ class RetrainingAttempt(BaseModel):
     event: str = ""
     subject: str = ""
     version: str = ""
+    model: str = CHURN
 
 
 @dataclass(frozen=True)

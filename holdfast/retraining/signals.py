@@ -1,5 +1,6 @@
 """Drift and performance signals from the metrics store."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -11,33 +12,58 @@ from holdfast.retraining.policy import Reason, Signal
 
 # The metric of drift among the metrics of the data quality view.
 _DATA_DRIFT_METRIC = "shift"
-_VIEWS: dict[View, Reason] = {
-    "data": "holdfast.drift.detected",
-    "drift": "holdfast.drift.detected",
-    "outcome": "holdfast.quality.dropped",
+_PSI = frozenset({"psi"})
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Measurements of a view that are signals of one kind: of the named metrics only, or of all others."""
+
+    view: View
+    event: Reason
+    metrics: frozenset[str] | None = None
+    others: frozenset[str] = frozenset()
+
+
+_DATA = _Source("data", "holdfast.drift.detected", frozenset({_DATA_DRIFT_METRIC}))
+_SOURCES: dict[str, tuple[_Source, ...]] = {
+    "classification": (
+        _DATA,
+        _Source("drift", "holdfast.drift.detected"),
+        _Source("outcome", "holdfast.quality.dropped"),
+    ),
+    "regression": (
+        _DATA,
+        _Source("spend", "holdfast.drift.detected", _PSI),
+        _Source("spend", "holdfast.quality.dropped", others=_PSI),
+    ),
 }
 _DAYS = 60  # more than any sensible number of windows reaches back
 
 
-def read_signals(settings: Settings, as_of: datetime, champion: str | None) -> list[Signal]:
+def read_signals(
+    settings: Settings, as_of: datetime, champion: str | None, kind: str = "classification"
+) -> list[Signal]:
     """Read the last window of each day and view, up to ``as_of`` and on later days.
 
     Args:
         settings: Settings with the data folder.
         as_of: Time of the decision.
         champion: Champion; findings about other versions are ignored.
+        kind: Kind of the model.
 
     Returns:
         Signals by kind and day.
     """
     days: dict[tuple[Reason, date], Signal] = {}
-    for view, event in _VIEWS.items():
-        table = _read_last_of_days(settings, view, as_of)
+    for source in _SOURCES[kind]:
+        table, event = _read_last_of_days(settings, source.view, as_of), source.event
         for time in (item.to_pydatetime() for item in table["as_of"].unique()):
             rows = table[table["as_of"] == time]
             counts = rows[rows["breached"] & rows["version"].isin(["", champion])]
-            if view == "data":
-                counts = counts[counts["metric"] == _DATA_DRIFT_METRIC]
+            counts = counts[~counts["metric"].isin(source.others)]
+            if source.metrics is not None:
+                counts = counts[counts["metric"].isin(source.metrics)]
             # The data quality and drift views of one day are one window.
             key = (event, time.astimezone(UTC).date())
             other = days.get(key, Signal(event, time))

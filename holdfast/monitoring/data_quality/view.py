@@ -31,7 +31,7 @@ from holdfast.monitoring.data_quality.source_checks import check_sources, descri
 from holdfast.monitoring.data_quality.source_flows import list_flows
 from holdfast.monitoring.evidently_workspace import build_drift_report
 from holdfast.monitoring.findings import Finding
-from holdfast.monitoring.freshness import check_batch_scores, check_champion, check_online_store
+from holdfast.monitoring.freshness import check_batch_scores, check_champions, check_online_store
 from holdfast.monitoring.hypothesis_tests import HypothesisTest, significant_checks
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.monitoring.result import CheckResult, ViewResult, build_empty_result, check_limit
@@ -77,7 +77,7 @@ def run_data_quality_view(settings: Settings, window: Window, rules: MonitorSett
         _check_lateness(settings, *find_arrivals(settings, window, "events"), rules.data, "events"),
         check_online_store(settings, window),
         check_batch_scores(settings, window, rules.data),
-        check_champion(settings, window, rules.data),
+        check_champions(settings, window, rules.data),
         check_training_duration(settings, window, rules.data),
     ]
     limited = [row for check in limit_checks for row in check.metrics]

@@ -1,6 +1,6 @@
 """Scored cohorts from the score tables and from the prediction log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -10,7 +10,7 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
-from holdfast.batch_scoring.score_store import list_score_tables
+from holdfast.batch_scoring.score_store import ScoreTable, list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
 from holdfast.models.contract import ServedModel
 from holdfast.monitoring.performance.first_predictions import read_first_predictions
@@ -72,15 +72,33 @@ def load_score_cohorts(settings: Settings, since: datetime, as_of: datetime, eve
         The cohorts, oldest first.
     """
     cohorts: dict[tuple[pd.Period, str], ScoredCohort] = {}
-    tables = [item for item in list_score_tables(settings) if since <= item.as_of <= as_of]
-    for item in sorted(tables, key=lambda item: (item.as_of, item.known_at)):
-        key = (_period(item.as_of, every), item.model_version)
+    for period, item in list_period_tables(settings, since, as_of, every):
+        key = (period, item.model_version)
         if key not in cohorts:
             rows = read_scores(item.path, [ENTITY_KEY, "churn_probability", "will_churn", "active"])
             rows = rows[rows["active"]].assign(cutoff=item.as_of, offered=rows["will_churn"].astype(np.float64))
             rows = rows[_COLUMNS].reset_index(drop=True)
             cohorts[key] = ScoredCohort("scores", item.as_of, item.as_of, item.model_version, rows)
     return list(cohorts.values())
+
+
+def list_period_tables(
+    settings: Settings, since: datetime, as_of: datetime, every: CohortPeriod
+) -> Iterator[tuple[pd.Period, ScoreTable]]:
+    """List the score tables from ``since`` to ``as_of`` with their periods, oldest and first version first.
+
+    Args:
+        settings: Settings with the folder of the scores.
+        since: Earliest as_of of a table.
+        as_of: Latest as_of of a table.
+        every: Period.
+
+    Yields:
+        Period and table.
+    """
+    tables = [item for item in list_score_tables(settings) if since <= item.as_of <= as_of]
+    for item in sorted(tables, key=lambda item: (item.as_of, item.known_at)):
+        yield _period(item.as_of, every), item
 
 
 def load_request_cohorts(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from holdfast.core.formatting import format_count
+from holdfast.models.contract import MODEL_NAME
 from holdfast.monitoring.findings import Finding
 from holdfast.monitoring.metrics_store import MetricRow
 from holdfast.training.evaluation_report import METRIC_LABELS, Interval
@@ -212,8 +213,9 @@ def _finding(latest: "CohortPerformance", champion: str, degradations: Sequence[
         event="holdfast.quality.dropped",
         severity="critical",
         subject=f"version-{champion}",
-        summary=f"Version {champion} is worse than in its test on the {format_count(latest.customers, 'customer')} of "
-        f"cohort {latest.cohort.name}: {'; '.join(map(str, degradations))}.",
+        summary=f"{MODEL_NAME} version {champion} is worse than in its test on the "
+        f"{format_count(latest.customers, 'customer')} of cohort {latest.cohort.name}: "
+        f"{'; '.join(map(str, degradations))}.",
         payload={
             "version": champion,
             "cohort": latest.cohort.name,

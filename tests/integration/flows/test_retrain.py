@@ -39,7 +39,7 @@ def write_breaches(settings: Settings, row: MetricRow, *days_ago: int, view: Any
 def retrained(**options: Any) -> Any:
     from flows.retrain import retrain
 
-    return retrain(**({"as_of": AS_OF, "training": QUICK} | options))
+    return retrain(**({"as_of": AS_OF, "training": QUICK} | options)).models["churn"]
 
 
 def attempts(settings: Settings) -> list[tuple[datetime, str]]:
@@ -112,7 +112,7 @@ def test_retrain_existing_version_is_found_without_retraining_record(home: Setti
 def test_retrain_killed_before_report_is_reported_by_the_next_run(
     home: Settings, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import retrain as module
+    from flows import _retraining as module
 
     reports: list[str] = []
 
@@ -131,7 +131,7 @@ def test_retrain_killed_before_report_is_reported_by_the_next_run(
 
 
 def test_retrain_report_fails_attempt_counts_for_the_cool_down(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import retrain as module
+    from flows import _retraining as module
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -16,7 +16,7 @@ from holdfast.feature_store.version_retirement import retire_version
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from holdfast.models.fingerprint import fingerprint
 from holdfast.monitoring.data_quality.view import run_data_quality_view
-from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champion, check_online_store
+from holdfast.monitoring.freshness import ONLINE, check_batch_scores, check_champions, check_online_store
 from holdfast.monitoring.metrics_store import write_metrics
 from holdfast.monitoring.result import CheckResult
 from holdfast.monitoring.settings import DataQualityRules, MonitorSettings
@@ -191,7 +191,7 @@ def test_check_champion_age_counts_from_training_as_of(
     shop: Settings, registry: Registry, days: int, breached: bool
 ) -> None:
     registry.set_alias(CHAMPION, _register(registry, AS_OF))
-    result = check_champion(shop, window(24 * days), DataQualityRules())
+    result = check_champions(shop, window(24 * days), DataQualityRules())
     assert [(row.metric, row.subject, row.version, row.value, row.limit, row.breached) for row in result.metrics] == [
         ("age_days", "champion", "1", max(days, 0), 100, breached)
     ]
@@ -204,30 +204,30 @@ def test_check_champion_age_counts_from_training_as_of(
 def test_check_champion_stale_has_finding_until_promotion(shop: Settings, registry: Registry) -> None:
     rules = DataQualityRules(max_champion_age_days=30)
     registry.set_alias(CHAMPION, _register(registry, AS_OF - 31 * DAY))
-    (finding,) = check_champion(shop, window(0), rules).findings
+    (finding,) = check_champions(shop, window(0), rules).findings
     assert "version 1, was trained as of 2024-05-31, 31 days ago; the limit is 30" in finding.summary
     assert (finding.payload["version"], finding.payload["age_days"]) == ("1", 31)
     registry.set_alias(CHALLENGER, _register(registry, AS_OF))
-    assert len(check_champion(shop, window(0), rules).findings) == 1, "a challenger does not replace the champion"
+    assert len(check_champions(shop, window(0), rules).findings) == 1, "a challenger does not replace the champion"
     registry.set_alias(CHAMPION, "2")
-    assert check_champion(shop, window(0), rules).findings == []
+    assert check_champions(shop, window(0), rules).findings == []
 
 
 def test_check_champion_without_champion_is_empty(shop: Settings, request: pytest.FixtureRequest) -> None:
-    assert check_champion(shop, window(0), DataQualityRules()) == CheckResult(), "no version was ever registered"
+    assert check_champions(shop, window(0), DataQualityRules()) == CheckResult(), "no version was ever registered"
     request.getfixturevalue("registry").register_model()
-    assert check_champion(shop, window(0), DataQualityRules()) == CheckResult()
+    assert check_champions(shop, window(0), DataQualityRules()) == CheckResult()
 
 
 def test_check_champion_unknown_age_or_unreachable_registry_has_note(shop: Settings, registry: Registry) -> None:
     registry.set_alias(CHAMPION, registry.register_model())
-    result = check_champion(shop, window(0), DataQualityRules())
+    result = check_champions(shop, window(0), DataQualityRules())
     assert (result.metrics, result.findings) == ([], [])
     assert "version 1 was not registered by training" in result.notes[0]
     broken = shop.data / "broken.db"
     broken.write_bytes(b"no database" * 1000)
     broken_registry = shop.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{broken}"})
-    result = check_champion(broken_registry, window(0), DataQualityRules())
+    result = check_champions(broken_registry, window(0), DataQualityRules())
     assert (result.metrics, result.findings) == ([], [])
     assert "The age of the champion is unknown" in result.notes[0]
 

@@ -1,0 +1,1 @@
+"""Spend view: outcomes and drift of the expected spend in the score tables."""
