@@ -46,7 +46,7 @@ def decide_retraining_task(
 
 @task(name="list retrained models")
 def list_retrained_models_task(settings: Settings) -> list[str]:
-    """List churn and the other models that have a champion: a model that nobody chose is not trained by itself."""
+    """List churn and the other models that have a champion: a model without one was never chosen."""
     from holdfast.model_versions.aliases import find_champion_version
 
     return [name for name in list_models() if name == CHURN or find_champion_version(settings, registered_name(name))]

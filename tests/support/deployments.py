@@ -2,7 +2,7 @@
 
 # A second run of these waits; a second run of the other deployments is cancelled.
 ENQUEUED = {
-    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "retire", "rollback", "traffic"), 1),
+    **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "retire", "rollback", "traffic", "train"), 1),
     "rollout": 2,
 }
 
@@ -31,6 +31,10 @@ SCHEDULES = {
 }
 
 
+# Of one model each: schedules after the first, with their parameters.
+FURTHER_SCHEDULES = {"train": {"0 5 * * 1": {"model": "spend", "promote": True}}}
+
+
 SWITCHED_OFF = {"ingest", "features"}  # daily runs both
 
 
@@ -44,12 +48,12 @@ PARAMETERS = {
     "monitor": {"as_of", "known_at", "views", "settings"},
     "alerts": {"resolve", "reason"},
     "recover": {"flow_run_id", "rules"},
-    "retrain": {"event", "subject", "as_of", "rules", "training", "thresholds"},
+    "retrain": {"event", "subject", "as_of", "rules", "training", "thresholds", "model"},
     "rollout": {"version", "approval", "rules", "timeout_hours"},
     "image": {"name", "engine", "base_image"},
     "ingest": {"source", "mapping", "dataset", "ingested_at", "replace", "force"},
     "features": {"as_of", "known_at", "apply"},
-    "train": {"as_of", "known_at", "training", "thresholds", "definitions", "model"},
+    "train": {"as_of", "known_at", "training", "thresholds", "definitions", "model", "promote"},
     "gates": {"version", "thresholds", "dry_run", "model"},
     "promote": {"version", "approval", "reason", "timeout_hours", "model"},
     "rollback": {"reason", "to", "leave", "who", "model"},

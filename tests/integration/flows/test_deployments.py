@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from holdfast.runtime.processes import free_port
-from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
+from tests.support.deployments import ENQUEUED, FURTHER_SCHEDULES, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT, MainJob, file_states, run
 from tests.support.prefect_server import open_api, post, send
 from tests.support.server_processes import ServerProcess, running_server, wait_for_response
@@ -127,8 +127,10 @@ def test_deploy_prints_no_warning(deployed: Deployed) -> None:
 
 def test_deploy_schedules_equal_prefect_yaml(deployed: Deployed) -> None:
     for name, deployment in deployed.deployments().items():
-        crons = [(item["schedule"]["cron"], item["schedule"]["timezone"]) for item in deployment["schedules"]]
-        assert crons == ([(SCHEDULES[name], "UTC")] if SCHEDULES[name] else []), name
+        further = FURTHER_SCHEDULES.get(name, {})
+        planned = {item["schedule"]["cron"]: item["parameters"] for item in deployment["schedules"]}
+        assert planned == ({SCHEDULES[name]: {}} if SCHEDULES[name] else {}) | further, name
+        assert {item["schedule"]["timezone"] for item in deployment["schedules"]} <= {"UTC"}
         assert all(item["active"] is (name not in SWITCHED_OFF) for item in deployment["schedules"])
 
 

@@ -63,6 +63,7 @@ def test_deployment_with_schedule_needs_no_parameter(name: str) -> None:
         assert schedule["timezone"] == "UTC"
         assert CronSchedule(cron=schedule["cron"], timezone="UTC")  # refuses what is none
         assert schedule.get("active", True) is (name not in SWITCHED_OFF)
+        assert schedule.get("parameters", {}).keys() <= PARAMETERS[name]
         assert REQUIRED.get(name, set()) <= given
     for trigger in DEPLOYMENTS[name].get("triggers", []):
         assert trigger["name"]

@@ -12,6 +12,7 @@ import pytest
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.score_store import list_score_tables
 from holdfast.batch_scoring.scores_table import read_scores
+from holdfast.model_versions.gate_settings import RegressionGateSettings
 from holdfast.model_versions.records import GatesRecord, PromotionRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.promotion_signature import UnsignedVersionError, require_signed
@@ -209,11 +210,27 @@ def test_service_loads_no_spend_model(shop: tuple[Settings, Any], promoted: Any)
         load_verified_model(contract, content)
 
 
-def test_gates_of_a_second_version_compare_the_same_customers(promoted: Any) -> None:
+def test_train_promotes_a_version_that_passes_and_ends_in_order_with_one_that_fails(
+    shop: tuple[Settings, Any], promoted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduled run: one parameter, no rollout; churn stays as it is."""
+    from flows.score import score
     from flows.train import train
 
-    other = train(AS_OF, KNOWN_AT, QUICK.model_copy(update={"candidates": ["tweedie"]}), model="spend")
-    assert other.model_version == "2"
+    settings, client = shop
+    quick = QUICK.model_copy(update={"candidates": ["tweedie"]})
+    limits = RegressionGateSettings(min_rank_correlation=0.999)
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.gates.declared_thresholds", lambda declaration, thresholds: limits)
+        refused = train(AS_OF, KNOWN_AT, quick, model="spend", promote=True)
+    assert (refused.model_version, refused.gates.passed, refused.is_champion) == ("2", False, False)
+    assert score(AS_OF, KNOWN_AT).spend_problem == ""
+    spend = _spend_client(settings)
+    assert [*spend.get_registered_model(SPEND).aliases] == [CHAMPION]
+    other = train(AS_OF, KNOWN_AT, quick, model="spend", promote=True)
+    assert (other.model_version, other.trained) == ("2", False)
+    assert other.is_champion is other.gates.passed
+    assert str(client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version) == "1"
     found = {gate.name: gate for gate in other.gates.gates}["not surely worse than the champion"]
     assert found.value is not None
     assert "the test rows that version 1 has not learned" in found.detail

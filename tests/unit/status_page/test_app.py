@@ -252,7 +252,7 @@ def test_view_without_measurements_is_not_shown_as_good(state: Settings) -> None
     write_metrics(state, "drift", start, AS_OF, [MetricRow("rows", "all", 0.0, 0, breached=True)])  # a finding
     found = load_system_status(state, unreachable(), NOW)
     assert {view.view: view.measured for view in found.views.value or []} == {
-        "data": 1, "drift": 1, "skew": 0, "outcome": 0,
+        "data": 1, "drift": 1, "skew": 0, "outcome": 0, "spend": 0,
     }  # fmt: skip
     with browser_of(found) as browser:
         page = browser.get("/").text
