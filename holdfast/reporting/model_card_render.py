@@ -1,6 +1,7 @@
 """Rendering of a model card: Markdown from its context and plots, HTML from the Markdown."""
 
 import io
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -52,6 +53,7 @@ def render_markdown(context: Mapping[str, Any], plots: Mapping[str, bytes]) -> s
         "number": lambda value, digits: f"{value:.{digits}f}",
         "percent": lambda value: f"{value:.1%}",
         "difference": format_difference,
+        "known": lambda interval: interval if math.isfinite(interval.low) else "—",
     }
     return re.sub(r"\n{3,}", "\n\n", environment.get_template(context["template"]).render(context))
 

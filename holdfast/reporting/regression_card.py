@@ -57,8 +57,8 @@ def _limits(history: VersionHistory, test: RegressionEvaluation, recipe: Recipe)
         f"The spend changes over time and the predictions do not follow: for {worst.name} the model expected "
         f"{worst.predicted:.2f} per customer, and {worst.observed:.2f} were spent."
     )
-    if test.gains:
-        name, gain = min(test.gains.items(), key=lambda item: item[1].value)
+    if others := {name: gain for name, gain in test.gains.items() if name != recipe.family}:
+        name, gain = min(others.items(), key=lambda item: item[1].value)
         yield f"The best baseline is {BASELINE_LABELS.get(name, name)}: the model saves a Tweedie deviance of {gain}."
     enough = min_slice_rows(history)
     if large := [item for item in test.slices if item.rows >= enough]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from holdfast.core.plot_style import GRAY, GREEN, LIGHT, style_axes
 from holdfast.training.regression.report import RegressionEvaluation, SpendGroup
 
-_CURRENCY = "mean per customer, currency of the transactions"
+_LABEL = "mean per customer"
 
 
 def plot_regression(evaluation: RegressionEvaluation) -> dict[str, Figure]:
@@ -41,7 +41,7 @@ def _plot_groups(groups: Sequence[SpendGroup], title: str, label: str) -> Figure
     axes.bar(position - 0.2, observed, 0.4, yerr=errors, color=LIGHT, ecolor=GRAY, capsize=3, label="observed")
     axes.bar(position + 0.2, predicted, 0.4, color=GREEN, label="expected")
     axes.set_xticks(position, [item.name for item in groups])
-    axes.set(title=title, xlabel=label, ylabel=_CURRENCY)
+    axes.set(title=title, xlabel=label, ylabel=_LABEL)
     axes.legend(frameon=False, loc="upper left")
     style_axes(axes)
     return figure

@@ -61,6 +61,7 @@ def test_card_has_every_figure_with_its_interval(version: VersionHistory, evalua
         assert str(evaluation.metrics["model"][name]) in card
     for group in (*evaluation.months, *evaluation.slices):
         assert f"| {group.name} | {group.rows:,} | {group.predicted:.2f} | {group.observed:.2f} |" in card
+    assert "nan" not in card
     assert card.count("(chosen)") == 1
 
 
