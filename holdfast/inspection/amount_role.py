@@ -3,15 +3,18 @@
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 
 from holdfast.inspection.column_evidence import ColumnEvidence, measure_determination
-from holdfast.inspection.column_names import split_name
 from holdfast.inspection.debit_credit import find_debit_and_credit
-from holdfast.inspection.price_and_quantity import KEYS, multiply_price
+from holdfast.inspection.money_relations import reduce_amounts
+from holdfast.inspection.price_and_quantity import KEYS, is_price_of_piece, multiply_price
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
 _AMOUNT, _QUANTITY, _PRICE = KEYS
 _MAX_COMPARED = 12
+_SUBTOTALS = ("subtotal", "小計", "小计", "소계")
+_CENT, _NEARLY_ALL = 0.011, 0.98
 _COMPARED_ROWS = 20_000
 _MIN_REPEATED_ORDERS = 5
 _LARGE_COUNT = 1000  # median above which unnamed whole numbers are ids, no quantities
@@ -36,6 +39,9 @@ def choose_amount(columns: list[ColumnEvidence], decimal: str) -> Proposal:
         kind: [c for c in numeric if c.name.amount_class == kind] for kind in ("total", "price", "quantity", "")
     }
     totals, prices, quantities, unknown = by_class.values()
+    of_pieces = [c for c in totals if len(quantities) == 1 and is_price_of_piece(c, quantities[0], columns, decimal)]
+    if of_pieces:
+        totals, prices = [c for c in totals if c not in of_pieces], [*prices, *of_pieces]
     relation = _find_product(numeric[:_MAX_COMPARED], decimal)
     if relation is not None:
         return _from_relation(relation, totals, columns, decimal)
@@ -79,7 +85,13 @@ def _from_relation(
     proposal = Proposal((Decision(_AMOUNT, total.text, reason), Decision(_QUANTITY, quantity.text, reason)))
     others = [c for c in totals if c not in relation and not _find_order(c, columns)]
     others = [c for c in others if not _equal_numbers(c, total, decimal)]
-    return _ask_for_total([total, *others], quantity, columns) if others else proposal
+    left = reduce_amounts([total, *others], columns, decimal)
+    if len(left.columns) > 1:
+        return _ask_for_total(list(left.columns), quantity, columns)
+    if left.columns[0] is total:
+        return proposal
+    reason = "; ".join(left.reasons)
+    return Proposal((Decision(_AMOUNT, left.columns[0].text, reason), Decision(_QUANTITY, quantity.text, reason)))
 
 
 def _from_totals(
@@ -89,13 +101,16 @@ def _from_totals(
     columns: list[ColumnEvidence],
     decimal: str,
 ) -> Proposal:
+    totals = [c for c in totals if np.nan_to_num(c.read_numbers(decimal)).any()] or totals
     of_lines = [c for c in totals if not _find_order(c, columns)]
     if not of_lines:
         if len(prices) == 1 and len(quantities) == 1 and not _find_order(prices[0], columns):
+            if proven := _find_total_of_lines(totals, quantities[0], prices[0], columns, decimal):
+                return proven
             note = f"{totals[0].text} repeats on every row of an order and is left out: it would count several times."
             return multiply_price(prices, quantities, columns, decimal) + Proposal(notes=(note,))
         return _ask_about_order_total(totals[0], columns)
-    of_lines = [c for c in of_lines if "subtotal" not in c.name.letters] or of_lines
+    of_lines = [c for c in of_lines if not any(word in c.name.letters for word in _SUBTOTALS)] or of_lines
     fullest = sorted(of_lines, key=lambda c: -c.present)
     distinct = [c for i, c in enumerate(fullest) if not any(_equal_numbers(c, d, decimal) for d in fullest[:i])]
     distinct = [c for c in of_lines if c in distinct]
@@ -103,36 +118,14 @@ def _from_totals(
     if len(distinct) == 1 and (order := _find_order_with_one_amount(distinct[0], columns)):
         reason = f"each {order} has {distinct[0].text} on one of its rows"
         return Proposal((Decision(_AMOUNT, distinct[0].text, reason), Decision("one_row_per", order, reason)))
-    if len(distinct) > 1:
-        summed = _find_sum(distinct, columns, decimal)
-        if summed is None:
-            return _ask_for_total(distinct, quantity, columns)
-        total, reason = summed
-    else:
-        total, reason = distinct[0], "the name speaks for a total"
+    left = reduce_amounts(distinct, columns, decimal)
+    if len(left.columns) > 1:
+        return _ask_for_total(list(left.columns), quantity, columns)
+    total, reason = left.columns[0], "; ".join(left.reasons) or "the name speaks for a total"
     decisions = [Decision(_AMOUNT, total.text, reason)]
     if quantity is not None:
         decisions.append(Decision(_QUANTITY, quantity.text, "the name speaks for a quantity"))
     return Proposal(tuple(decisions))
-
-
-def _find_sum(
-    totals: list[ColumnEvidence], columns: list[ColumnEvidence], decimal: str
-) -> tuple[ColumnEvidence, str] | None:
-    """Find the total that is another total plus a column such as tax or shipping."""
-    values = {c.text: c.read_numbers(decimal)[:_COMPARED_ROWS] for c in columns if c.is_number}
-    if len(totals) != 2:
-        return None
-    for total, part in permutations(totals, 2):
-        for extra in values:
-            if extra in (total.text, part.text):
-                continue
-            rest = values[total.text] - values[part.text] - values[extra]
-            usable = np.isfinite(rest)
-            if usable.sum() >= 10 and (np.abs(rest[usable]) < 0.011).mean() > 0.98 and values[extra].any():
-                is_fee = split_name(extra).is_fee and (values[extra][usable] * values[part.text][usable] < 0).any()
-                return (part if is_fee else total), f"{total.text} = {part.text} + {extra}"
-    return None
 
 
 def _from_rest(
@@ -179,6 +172,29 @@ def _find_order(column: ColumnEvidence, columns: list[ColumnEvidence]) -> str:
         if several and measure_determination(order, column) > 0.98:
             return order.text
     return ""
+
+
+def _find_total_of_lines(
+    totals: list[ColumnEvidence],
+    quantity: ColumnEvidence,
+    price: ColumnEvidence,
+    columns: list[ColumnEvidence],
+    decimal: str,
+) -> Proposal | None:
+    """Find the total of an order where one total is the sum of its lines, and a discount of the order follows."""
+    order = next(c for c in columns if c.text == _find_order(totals[0], columns))
+    discounts = [c for c in columns if c.is_number and c.name.is_discount and _find_order(c, [order])]
+    if not discounts:
+        return None
+    lines = pd.DataFrame({"order": order.codes, "sum": quantity.read_numbers(decimal) * price.read_numbers(decimal)})
+    sums = lines.groupby("order")["sum"].transform("sum").to_numpy()
+    equal = [c for c in totals if np.mean(np.abs(c.read_numbers(decimal) - sums) < _CENT) > _NEARLY_ALL]
+    left = reduce_amounts(totals, columns, decimal)
+    if not equal or len(left.columns) > 1:
+        return None
+    reason = f"{equal[0].text} is the sum of {quantity.text} x {price.text}; {'; '.join(left.reasons)}"
+    total = left.columns[0].text
+    return Proposal((Decision(_AMOUNT, total, reason), Decision("one_row_per", order.text, f"{total} repeats per row")))
 
 
 def _find_order_with_one_amount(total: ColumnEvidence, columns: list[ColumnEvidence]) -> str:

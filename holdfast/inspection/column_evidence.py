@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.columns import TextColumn
@@ -14,8 +15,12 @@ from holdfast.inspection.column_names import ColumnName, split_name
 from holdfast.inspection.number_evidence import NumberEvidence, measure_numbers, read_numbers
 from holdfast.inspection.source_sample import SourceSample
 from holdfast.inspection.time_evidence import TimeEvidence, measure_times, read_first_reading
+from holdfast.inspection.words import PLACEHOLDERS
 
 _NAMED_SHARE = 0.4
+_FIRST_VALUES = 2000
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_NAME = r"^[\p{L}\p{M}][\p{L}\p{M} .,'’&-]*$"
 _EPOCHS = ("epoch_milliseconds", "epoch_microseconds", "epoch_nanoseconds")
 _FIRST_EPOCH = np.datetime64("1995-01-01")
 
@@ -64,7 +69,13 @@ class ColumnEvidence:
     def is_written_time(self) -> bool:
         """Return whether the column holds times with separators, which no number has."""
         formats = self.times.readings[0] if self.times.readings else ()
-        return self.column.is_time or any(name == ISO_8601 or re.search("%.[-/.: ]", name) for name in formats)
+        return self.column.is_time or self.has_separators or ISO_8601 in formats
+
+    @property
+    def has_separators(self) -> bool:
+        """Return whether the times have separators by their format, whatever numbers the values could be."""
+        formats = self.times.readings[0] if self.times.readings else ()
+        return any(re.search("%.[-/.: ]", name) for name in formats)
 
     @cached_property
     def is_compact_day(self) -> bool:
@@ -113,9 +124,39 @@ class ColumnEvidence:
         return self.present > 0 and self.distinct == self.present
 
     @cached_property
+    def is_email(self) -> bool:
+        """Return whether nearly all values are email addresses."""
+        texts = self.column.text.drop_null()[:_FIRST_VALUES]
+        return bool(len(texts)) and float(pc.mean(pc.match_substring_regex(texts, _EMAIL)).as_py()) > 0.9
+
+    @cached_property
+    def is_person_name(self) -> bool:
+        """Return whether the values are words without digits, such as names of persons, which several persons have."""
+        texts = self.column.text.drop_null()[:_FIRST_VALUES]
+        return bool(len(texts)) and float(pc.mean(pc.match_substring_regex(texts, _NAME)).as_py()) > 0.9
+
+    @cached_property
+    def has_fractions(self) -> bool:
+        """Return whether the numbers have decimals other than 0, which ids have not."""
+        return self.is_decimal and bool((np.nan_to_num(self.read_numbers(self.numbers.decimal or ".")) % 1).any())
+
+    @cached_property
+    def largest_share(self) -> float:
+        """Return the share of the rows with a value that have the most frequent one."""
+        counts = np.bincount(self.codes[self.codes >= 0])
+        return float(counts.max() / counts.sum()) if len(counts) else 0.0
+
+    @cached_property
+    def is_known(self) -> np.ndarray:
+        """Return True for the rows with a value that is no placeholder, such as 0 or guest, shape (rows,)."""
+        texts = pc.utf8_lower(self.column.text)
+        is_placeholder = pc.is_in(texts, value_set=pa.array(PLACEHOLDERS)).to_numpy(zero_copy_only=False)
+        return (self.codes >= 0) & ~np.asarray(is_placeholder, dtype=bool)
+
+    @cached_property
     def is_sentence(self) -> bool:
         """Return whether the values are mostly several words."""
-        texts = self.column.text.drop_null()[:2000]
+        texts = self.column.text.drop_null()[:_FIRST_VALUES]
         return bool(len(texts)) and float(pc.mean(pc.count_substring(texts, " ")).as_py()) >= 1.5
 
     def read_numbers(self, decimal: str) -> np.ndarray:

@@ -147,6 +147,11 @@ class ColumnName:
         return self.has(w.MEANS_OF_PAYMENT) or any(stem in self.letters for stem in w.MEANS_OF_PAYMENT)
 
     @property
+    def is_refund(self) -> bool:
+        """Return whether the name is that of money that went back."""
+        return self.has(w.REFUNDS)
+
+    @property
     def is_return(self) -> bool:
         """Return whether the name is that of a refund or return."""
         return self.has(w.RETURN_NAMES)
@@ -155,6 +160,11 @@ class ColumnName:
     def is_fee(self) -> bool:
         """Return whether the name is that of a fee that the seller pays."""
         return self.has(w.FEES)
+
+    @property
+    def is_discount(self) -> bool:
+        """Return whether the name is that of a discount."""
+        return self.has(w.DISCOUNTS)
 
     @property
     def is_in_currency(self) -> bool:
@@ -179,7 +189,12 @@ class ColumnName:
     @property
     def is_date(self) -> bool:
         """Return whether the name is that of a date or time."""
-        return self.has(w.DATES, w.DATE_WORDS)
+        return self.has(w.DATES, w.DATE_WORDS) or self.is_month
+
+    @property
+    def is_month(self) -> bool:
+        """Return whether the name is that of a month or of another period."""
+        return self.has(w.MONTHS, w.MONTHS)
 
     @property
     def is_close(self) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.inspection.column_evidence import ColumnEvidence, is_order_like, measure_determination
@@ -13,6 +14,8 @@ _MANY_ROWS = 200
 _FEW_VALUES = 0.002  # distinct values per row below which an unnamed column is a category
 _SEVERAL_VALUES = 10  # beside a column of so many values, one of two values is a flag
 _ONE_TO_ONE = 0.995
+_FULLER = 1.02
+_MOST = 0.8
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ def choose_customer(columns: list[ColumnEvidence], time: ColumnEvidence | None, 
         Its part of the proposal.
     """
     free = [c for c in columns if c.text not in used and c is not time and c.present and not _is_date(c)]
+    free = _drop_own_accounts([c for c in free if c.name.is_id or not c.has_fractions])
     named = [_Candidate(c, c.name.customer_support) for c in free if c.name.customer_support > 0]
     strongest = max((candidate.support for candidate in named), default=0)
     chosen = [c.column for c in named if c.support == strongest]
@@ -62,8 +66,11 @@ def _choose_named(
     if len(chosen) > 1 and time is not None:
         repeating = [c for c in chosen if not is_order_like(c, time)]
         chosen = repeating or chosen
-    distinct = _drop_equal(sorted(chosen, key=lambda c: (not c.name.is_id, -c.present)))
+    distinct = _drop_names(_drop_equal(sorted(chosen, key=lambda c: (not c.name.is_id, c.is_person_name, -c.present))))
     best = distinct[0]
+    if (address := _find_extension(best, named)) and set(map(id, distinct)) <= {id(best), id(address)}:
+        reason = f"each has one {best.text}, which is missing in more rows or has the same value for several"
+        return Proposal((Decision(_KEY, address.text, f"{reason}; {_describe(address)}"),))
     if len(distinct) > 1:
         return _ask(f"{' and '.join(repr(c.text) for c in distinct)} may be customers. Which one?", distinct)
     others = [c.column for c in named if c.column is not best and c.support >= 2]
@@ -78,6 +85,32 @@ def _choose_named(
         return _ask(f"{text} Which is the customer?", [best, *fuller])
     kind = "email addresses" if best.name.customer_support == 2 else "customers"
     return Proposal((Decision(_KEY, best.text, f"the name speaks for {kind}; {_describe(best)}"),))
+
+
+def _find_extension(best: ColumnEvidence, named: list[_Candidate]) -> ColumnEvidence | None:
+    """Find the addresses that have one id each, also in rows without an id, or that persons of one name have."""
+    for address in (c.column for c in named if c.column is not best and c.column.is_email):
+        rows = best.is_known & address.is_known
+        if not rows.any() or address.is_known.sum() < best.is_known.sum():
+            continue
+        pairs = pd.DataFrame({"id": best.codes[rows], "address": address.codes[rows]}).drop_duplicates()
+        fills = address.is_known.sum() > _FULLER * best.is_known.sum()
+        is_one_to_one = len(pairs) * _ONE_TO_ONE <= min(pairs["id"].nunique(), pairs["address"].nunique())
+        if (fills and is_one_to_one) or (best.is_person_name and measure_determination(address, best) >= _ONE_TO_ONE):
+            return address
+    return None
+
+
+def _drop_names(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
+    """Leave out names, which several customers may have, where each number or address has one of them."""
+    ids = [c for c in candidates if not c.is_person_name]
+    return [c for c in candidates if c in ids or not any(measure_determination(i, c) >= _ONE_TO_ONE for i in ids)]
+
+
+def _drop_own_accounts(free: list[ColumnEvidence]) -> list[ColumnEvidence]:
+    """Leave out the side of the shop where two columns have addresses or accounts: it has one in most rows."""
+    sides = [c for c in free if c.name.customer_support >= 2 and c.largest_share < _MOST]
+    return [c for c in free if not sides or c.largest_share < _MOST or c.name.customer_support < 1 or c in sides]
 
 
 def _choose_unnamed(chosen: list[ColumnEvidence], free: list[ColumnEvidence], time: ColumnEvidence | None) -> Proposal:

@@ -1,8 +1,15 @@
 """Choice of the decimal sign from all numbers of a source."""
 
+import re
+
+import pyarrow.compute as pc
+
+from holdfast.ingestion.parsing.currency_codes import decimal_places, find_currency
 from holdfast.inspection.column_evidence import ColumnEvidence
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
+_EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_MIN_GROUPED, _MIN_UNGROUPED = 50, 5
 _CLEAR = 0.9  # share of the values of a column that must agree on the decimal sign
 
 
@@ -46,6 +53,8 @@ def choose_decimal(money: list[ColumnEvidence], guess: str) -> Proposal:
             sign = "," if notation.lone_comma else "."
             example = next(v.as_py() for v in column.column.text.drop_null() if sign in v.as_py())
             other = "." if sign == "," else ","
+            if reason := _find_thousands(column, sign):
+                return Proposal((Decision("decimal", other, reason),)) if other != "." else Proposal()
             answers = (
                 Answer("it separates thousands", {"decimal": other}),
                 Answer("it separates decimals", {"decimal": sign}),
@@ -53,3 +62,23 @@ def choose_decimal(money: list[ColumnEvidence], guess: str) -> Proposal:
             text = f"{column.text}: does the {sign!r} of {example!r} separate thousands or decimals?"
             return Proposal(questions=(Question(text, answers, ("decimal",)),))
     return Proposal((Decision("decimal", ",", "the other numbers of the source"),)) if guess == "," else Proposal()
+
+
+def _find_thousands(column: ColumnEvidence, sign: str) -> str:
+    """Return the evidence that a sign before three digits groups thousands; "" without one.
+
+    A column with decimals would have some of one or two digits, or the sign in all values. Yen and won have none.
+    """
+    texts = column.column.text.drop_null()
+    if sign == "," and _EAST_ASIAN.search(column.text):
+        return "in East Asia the point separates decimals"
+    codes = {find_currency(code) or code for code in column.numbers.currencies}
+    if codes and not any(map(decimal_places, codes)):
+        return f"{', '.join(sorted(codes))} has no decimals"
+    has_sign = pc.match_substring(texts, sign)
+    short = pc.filter(texts, pc.invert(has_sign))
+    if pc.sum(has_sign).as_py() < _MIN_GROUPED or len(short) < _MIN_UNGROUPED:
+        return ""
+    if pc.any(pc.match_substring_regex(short, "[0-9]{4}")).as_py():
+        return ""
+    return f"only numbers above 999 have the sign {sign!r}"

@@ -15,6 +15,7 @@ from holdfast.inspection.cancellation_rule import find_cancellation
 from holdfast.inspection.column_evidence import ColumnEvidence, measure_columns
 from holdfast.inspection.customer_role import choose_customer
 from holdfast.inspection.decimal_sign import choose_decimal, guess_decimal
+from holdfast.inspection.file_dates import propose_file_dates
 from holdfast.inspection.known_exports import find_recipe
 from holdfast.inspection.other_kinds import NO_MONEY, OTHER_KINDS, draft_mapping
 from holdfast.inspection.price_and_quantity import drop_unusable_quantity
@@ -55,6 +56,8 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     decimal = str(given.get("decimal") or guess_decimal(columns))
 
     time, proposal = choose_time(columns, given.get("columns.event_timestamp"))
+    if time is None and (by_file := propose_file_dates([file.name for file in sample.source.files])):
+        proposal = by_file
     free = [c for c in columns if c is not time and c.text not in list_named_columns(list(given.values()))]
     money = choose_amount(free, decimal)
     taken = _chosen_columns(money, given)
@@ -80,7 +83,7 @@ def propose_mapping(path: Path, given: Mapping[str, Any]) -> tuple[Proposal, Sou
     rule = find_cancellation(rest, customer, amounts, prices)
     if recipe := find_recipe(sample.columns):
         rule += Proposal(notes=(f"{recipe} has a tested mapping for an export with these columns.",))
-    rule += find_row_rules(rest, customer, amounts, factors) + find_repeated_rows(columns)
+    rule += find_row_rules(rest, columns, customer, amounts, factors, decimal) + find_repeated_rows(columns)
     encoding = _ask_for_encoding(path, customer, given)
     whole = _apply_given(customers + proposal + money + sign + rule + file_format + encoding, given)
     whole = whole if "columns.quantity" in given else drop_unusable_quantity(whole, columns, decimal)
@@ -137,18 +140,20 @@ def _ask_for_encoding(path: Path, customer: ColumnEvidence | None, given: Mappin
     """Ask for the encoding where the bytes allow several and the ids depend on it."""
     if "encoding" in given or customer is None:
         return Proposal()
-    if all(value.as_py().isascii() for value in customer.column.text.drop_null().unique()):
+    ids = [value.as_py() for value in customer.column.text.drop_null().unique() if not value.as_py().isascii()]
+    if not ids:
         return Proposal()
     for file in list_source_files(path).files:
         found = decompress(file.name, read_content(file.path)[0])
         encoding = detect_encoding(found.content)
         if found.file_type == "text" and encoding.alternatives:
+            raw = [text.encode(encoding.name, errors="replace") for text in ids]
             names = (encoding.name, *encoding.alternatives)
-            shown = next(v.as_py() for v in customer.column.text.drop_null() if not v.as_py().isascii())
-            raw = shown.encode(encoding.name, errors="replace")
-            answers = tuple(
-                Answer(f"{name}: {raw.decode(name, errors='replace')!r}", {"encoding": name}) for name in names
-            )
+            read = {name: [text.decode(name, errors="replace") for text in raw] for name in names}
+            differs = [i for i, _ in enumerate(raw) if len({read[name][i] for name in names}) > 1]
+            if not differs:
+                continue
+            answers = tuple(Answer(f"{name}: {read[name][differs[0]]!r}", {"encoding": name}) for name in names)
             return Proposal(questions=(Question("Which encoding shows the ids right?", answers, ("encoding",)),))
     return Proposal()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from holdfast.inspection.column_evidence import ColumnEvidence, measure_determination
+from holdfast.inspection.money_relations import reduce_amounts
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 
 KEYS = _AMOUNT, _QUANTITY, _PRICE = "columns.amount", "columns.quantity", "columns.unit_price"
@@ -32,6 +33,7 @@ def multiply_price(
     Returns:
         Decisions, or the question which columns make the amount.
     """
+    prices = list(reduce_amounts(prices, columns, decimal).columns)
     quantity, price = quantities[0], prices[0]
     if len(prices) > 1 or len(quantities) > 1:
         pairs = list(product(quantities, prices))[:_MAX_PAIRS]
@@ -53,6 +55,28 @@ def multiply_price(
             Decision(_PRICE, price.text, "the name speaks for a price; no column is quantity x price"),
         )
     )
+
+
+def is_price_of_piece(
+    column: ColumnEvidence, quantity: ColumnEvidence, columns: list[ColumnEvidence], decimal: str
+) -> bool:
+    """Return whether a column of money has the price of a single piece of the product, whatever the quantity.
+
+    Args:
+        column: Column of money, whose name may be that of a total.
+        quantity: Column of quantities.
+        columns: All columns.
+        decimal: Decimal sign.
+
+    Returns:
+        True if most rows of several pieces have a price that a single piece has, and few have it per piece.
+    """
+    values = pd.DataFrame({"quantity": quantity.read_numbers(decimal), "price": column.read_numbers(decimal)}).abs()
+    for item in (c for c in columns if c.name.is_product and not c.is_number and c is not column):
+        of_piece, of_row = _compare_with_single_pieces(item, values)
+        if of_piece > _MOST and of_piece > of_row + _CLEARLY:
+            return True
+    return False
 
 
 def _compare_with_single_pieces(item: ColumnEvidence, values: pd.DataFrame) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from holdfast.inspection.time_evidence import read_first_reading
 _MIN_ROWS = 20
 _MAX_TERMS = 5
 _NEARLY_ALL = 0.999
+_MOST, _SHORTLY, _NONE = 0.9, np.timedelta64(3, "D"), np.timedelta64(0, "us")
 _DAY = np.timedelta64(1, "D")
 
 
@@ -30,7 +31,22 @@ def choose_earliest(best: ColumnEvidence, columns: list[ColumnEvidence]) -> tupl
     ]
     if not remaining:
         return best, columns
+    if (first := _find_first_step(remaining, times)) is not None:
+        return first, [first]
     return (best if best in remaining else remaining[0]), remaining
+
+
+def _find_first_step(columns: list[ColumnEvidence], times: dict[str, np.ndarray]) -> ColumnEvidence | None:
+    """Return the column whose times lie shortly before those of all others, as an order does before its payment."""
+    for first in columns:
+        lags = [times[other.text] - times[first.text] for other in columns if other is not first]
+        lags = [lag[~np.isnat(lag)] for lag in lags]
+        if first.present == first.rows and all(
+            len(lag) >= _MIN_ROWS and (lag >= _NONE).mean() > _NEARLY_ALL and np.quantile(lag, _MOST) <= _SHORTLY
+            for lag in lags
+        ):
+            return first
+    return None
 
 
 def _follows_from(times: np.ndarray, others: np.ndarray) -> bool:

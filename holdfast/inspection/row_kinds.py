@@ -1,9 +1,11 @@
 """Classification of the values of a column as sales, returns and rows that are neither."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 
 from holdfast.inspection import words as w
@@ -12,6 +14,7 @@ from holdfast.inspection.column_evidence import ColumnEvidence
 _MAX_KINDS = 15
 _MIN_KNOWN = 0.8  # share of rows with a known word, in a column with another name
 _SIGNED_SHARE = 0.98
+_MOST_ORDERS = _MOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class RowKinds:
         kinds: Kind of each value: ``sale``, ``return``, ``none`` (no sale), or "" (unknown).
         is_direction: Whether the values are the two directions of money.
         certain: Values whose kind has one reading.
+        settling: Payments beside invoices; their amounts may be below zero.
     """
 
     column: ColumnEvidence
@@ -31,6 +35,7 @@ class RowKinds:
     kinds: dict[str, str]
     is_direction: bool
     certain: frozenset[str]
+    settling: frozenset[str] = frozenset()
 
     @property
     def listed(self) -> str:
@@ -59,6 +64,20 @@ class RowKinds:
         """
         return self.column.column.text.to_pandas().isin(self.of_kind(*kinds)).to_numpy()
 
+    def may_undo_purchases(self, amounts: np.ndarray | None, has_customer: np.ndarray) -> bool:
+        """Return whether the rows that are no sales are mostly below zero, so that they may undo a purchase.
+
+        Args:
+            amounts: Amount of each row with its sign, shape (rows,); None where undecided.
+            has_customer: True for rows with a customer, shape (rows,).
+
+        Returns:
+            True for amounts below zero, except those of payments beside invoices.
+        """
+        values = [value for value in self.of_kind("none") if value not in self.settling]
+        rows = self.column.column.text.to_pandas().isin(values).to_numpy() & has_customer
+        return amounts is not None and bool(rows.any()) and bool((amounts[rows] < 0).mean() > _MOST)
+
     def accept_without_customer(self, is_missing: np.ndarray) -> "RowKinds":
         """Accept values that are probably no sales where none of their rows has a customer.
 
@@ -71,6 +90,20 @@ class RowKinds:
         texts = self.column.column.text.to_pandas()
         accepted = {value for value in self.of_kind("none") if is_missing[texts.eq(value).to_numpy()].all()}
         return replace(self, certain=self.certain | accepted)
+
+    def accept_refunded(self, is_refunded: np.ndarray) -> "RowKinds":
+        """Accept values as sales where another column has the refund of each of their rows.
+
+        Args:
+            is_refunded: True for rows with a refund of the whole amount, shape (rows,).
+
+        Returns:
+            Kinds with more certain sales.
+        """
+        texts = self.column.column.text.to_pandas()
+        accepted = [value for value in self.counts if is_refunded[texts.eq(value).to_numpy()].all()]
+        kinds = {**self.kinds, **dict.fromkeys(accepted, "sale")}
+        return replace(self, kinds=kinds, certain=self.certain | set(accepted))
 
     @property
     def may_hold_others(self) -> bool:
@@ -93,6 +126,26 @@ class RowKinds:
     def are_certain(self) -> bool:
         """Return whether each value is a sale or no sale for certain, and both occur."""
         return set(self.kinds.values()) == {"sale", "none"} and set(self.counts) <= self.certain
+
+    @property
+    def have_certain_returns(self) -> bool:
+        """Return whether each value has one reading, and sales and returns occur."""
+        found = set(self.kinds.values())
+        return {"sale", "return"} <= found and "" not in found and set(self.counts) <= self.certain
+
+    def are_received_money(self, amounts: np.ndarray | None) -> bool:
+        """Return whether the returns are above zero and all other rows below: credits of a bank statement.
+
+        Args:
+            amounts: Amount of each row with its sign, shape (rows,); None where undecided.
+
+        Returns:
+            True where the sign shows the direction of the money.
+        """
+        if amounts is None or not self.of_kind("return") or self.is_direction:
+            return False
+        known = np.isfinite(amounts) & (amounts != 0)
+        return bool(((amounts > 0) == self.find_rows("return"))[known].mean() > _SIGNED_SHARE)
 
     def have_their_sign(self, amounts: np.ndarray | None) -> bool:
         """Return whether all rows are sales or returns, and amounts below zero are those of the returns.
@@ -123,12 +176,70 @@ def classify_values(column: ColumnEvidence) -> RowKinds | None:
     found = pc.value_counts(column.column.text.drop_null()).to_pylist()
     counts = {row["values"]: row["counts"] for row in sorted(found, key=lambda row: -row["counts"])}
     directions = _classify_directions(list(counts))
-    kinds = directions or {value: _classify(value) for value in counts}
+    kinds = directions or _classify_codes(counts) or {value: _classify(value) for value in counts}
     if any(is_won(value) for value in counts):  # stages of deals: the others are not won, or not yet
         kinds = {value: "sale" if is_won(value) else "none" for value in counts}
         return RowKinds(column, counts, kinds, False, frozenset(counts))
-    certain = frozenset(value for value in counts if _is_certain(value))
-    return RowKinds(column, counts, kinds, bool(directions), certain)
+    certain = frozenset(value for value in counts if _is_certain(value)) - _find_ended(counts)
+    settling = _find_settling(kinds)
+    kinds |= dict.fromkeys(settling, "none")
+    return RowKinds(column, counts, kinds, bool(directions), certain, settling)
+
+
+def _classify_codes(values: Iterable[str]) -> dict[str, str]:
+    """Classify the codes of documents, where one program uses all of them."""
+    codes = {value: value.strip().lower() for value in values}
+    for known in w.DOCUMENT_CODES:
+        if len(codes) > 1 and set(codes.values()) <= set(known):
+            return {value: known[code] for value, code in codes.items()}
+    return {}
+
+
+def _find_ended(values: Iterable[str]) -> frozenset[str]:
+    """Find values such as closed beside complete: closed may then be refunded."""
+    words = {value: _split_value(value) for value in values}
+    if not any("complete" in found or "completed" in found for found in words.values()):
+        return frozenset()
+    return frozenset(value for value, found in words.items() if found in (["closed"], ["archived"]))
+
+
+def _find_settling(kinds: dict[str, str]) -> frozenset[str]:
+    """Find payments beside invoices: they settle these and are no sales."""
+    words = {value: set(_split_value(value)) for value in kinds}
+    if not any(words[value] & set(w.INVOICES) and kind == "sale" for value, kind in kinds.items()):
+        return frozenset()
+    return frozenset(value for value in kinds if words[value] & set(w.PAYMENTS))
+
+
+def find_last_stage(kinds: RowKinds, columns: list[ColumnEvidence], amounts: np.ndarray | None) -> str:
+    """Find the last kind of sale where each payment has a row per stage with one amount: authorized, settled.
+
+    Args:
+        kinds: Kinds of a column.
+        columns: All columns.
+        amounts: Amount of each row with its sign, shape (rows,); None where undecided.
+
+    Returns:
+        Value; "" where rows are no stages.
+    """
+    if amounts is None or len(kinds.counts) < 2 or kinds.column.is_number:
+        return ""
+    codes = kinds.column.codes
+    for order in columns:
+        if order is kinds.column or order.is_unique or order.present < order.rows or order.distinct < 2:
+            continue
+        frame = pd.DataFrame({"order": order.codes, "kind": codes, "amount": np.abs(amounts)})
+        counts = frame.groupby("order")[["kind", "amount"]].nunique()
+        if (counts["kind"] > 1).mean() < _MOST_ORDERS or (counts["amount"] == 1).mean() < _SIGNED_SHARE:
+            continue
+        if frame[["order", "kind"]].duplicated().mean() > 1 - _SIGNED_SHARE:
+            continue
+        frame["step"] = frame.groupby("order").cumcount()
+        last = frame.groupby("kind")["step"].mean()
+        texts = dict(zip(codes, kinds.column.column.text.to_pylist(), strict=True))
+        sales = [code for code in last.sort_values().index if kinds.kinds.get(texts[code]) in ("sale", "")]
+        return texts[sales[-1]] if len(sales) > 1 else ""
+    return ""
 
 
 def find_flag(column: ColumnEvidence) -> str:
@@ -167,6 +278,10 @@ def _join_words(value: str) -> str:
 def _classify(value: str) -> str:
     """Classify a kind by its whole text, else by its words, of which a return counts most."""
     words = _split_value(value)
+    if not value.isascii():
+        for kind, parts in w.PARTS:
+            if any(part in value for part in parts):
+                return kind
     for found in (["_".join(words)], words):
         for kind, known in (("return", w.RETURNS), ("none", w.NO_SALES), ("sale", w.SALES)):
             if any(word in known for word in found):
@@ -189,6 +304,8 @@ def is_won(value: str) -> bool:
 
 def _is_certain(value: str) -> bool:
     words = _split_value(value)
+    if any(part in value for part in w.UNDECIDED_PARTS):
+        return False
     if any(word in w.UNCERTAIN for word in ("_".join(words), *words)):
         whole = "_".join(words)
         return whole in (*w.SALES, *w.NO_SALES) and whole not in w.UNCERTAIN

@@ -5,42 +5,68 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.currency_codes import find_currency
-from holdfast.inspection.column_evidence import ColumnEvidence
+from holdfast.inspection.column_evidence import ColumnEvidence, measure_determination
+from holdfast.inspection.customer_id_writing import find_id_form
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 from holdfast.inspection.row_kind_rules import choose_kinds
 from holdfast.inspection.words import PLACEHOLDERS
 
 _MANY_ROWS = 50
+_CENT = 0.0051
 _LARGE_SHARE = 0.1
 _CLEARLY_LARGEST = 5  # times the rows of the second id
 
 
 def find_row_rules(
-    rest: list[ColumnEvidence], customer: ColumnEvidence | None, amounts: np.ndarray | None, factors: tuple[str, ...]
+    rest: list[ColumnEvidence],
+    columns: list[ColumnEvidence],
+    customer: ColumnEvidence | None,
+    amounts: np.ndarray | None,
+    factors: tuple[str, ...],
+    decimal: str,
 ) -> Proposal:
     """Find rows that may be no purchases, and ask about them.
 
     Args:
         rest: Columns without a role.
+        columns: All columns.
         customer: Column of customer ids.
         amounts: Amount or quantity of each row with its sign, shape (rows,).
         factors: Columns of quantity and unit price; empty where a column holds the amount.
+        decimal: Decimal sign.
 
     Returns:
         Questions, rules and notes.
     """
-    proposal = Proposal()
+    proposal, is_refunded = Proposal(), np.zeros(rest[0].rows if rest else 0, dtype=bool)
+    for column in (c for c in rest if c.is_number and c.name.is_refund and _has_values(c)):
+        refund, rows = _choose_refund(column, amounts, decimal)
+        proposal, is_refunded = proposal + refund, is_refunded | rows
+    known: list[ColumnEvidence] = []
     for column in rest:
-        proposal += choose_kinds(column, customer, amounts)
+        if any(measure_determination(column, other) == 1 == measure_determination(other, column) for other in known):
+            continue  # the same kinds under another name, such as state beside status
+        kinds = choose_kinds(column, columns, customer, amounts, is_refunded)
+        known += [column] if kinds.questions or kinds.decisions else []
+        proposal += kinds
         proposal += _ask_about_currency(column)
-        proposal += _ask_about_refund(column)
-        if column.name.has(["discount", "rabatt", "remise", "descuento"]) and _has_values(column):
+        if column.name.is_discount and _has_values(column):
             proposal += _ask_about_discount(column, factors)
     if customer is not None:
-        proposal += _find_placeholder(customer) + _find_emails_by_case(customer)
+        proposal += _find_placeholder(customer) + find_id_form(customer)
     if amounts is not None:
-        proposal += _ask_about_sign(amounts)
+        proposal += _ask_about_sign(amounts[_find_read_rows(rest, proposal)] if rest else amounts)
     return proposal
+
+
+def _find_read_rows(rest: list[ColumnEvidence], proposal: Proposal) -> np.ndarray:
+    """Return True for the rows that the conditions of a proposal read, with the first answers to its questions."""
+    decided = {d.key: d.value for d in proposal.assume_first_answers().decisions}
+    rows = np.ones(rest[0].rows, dtype=bool)
+    for column in rest:
+        if values := decided.get(f"where.{column.text}"):
+            rows &= column.column.text.to_pandas().isin(values).to_numpy()
+    return rows
 
 
 def _ask_about_discount(column: ColumnEvidence, factors: tuple[str, ...]) -> Proposal:
@@ -67,9 +93,13 @@ def _ask_about_discount(column: ColumnEvidence, factors: tuple[str, ...]) -> Pro
     return Proposal(questions=(question,))
 
 
-def _ask_about_refund(column: ColumnEvidence) -> Proposal:
-    if not (column.is_number and column.name.has(["refund", "erstattet", "rembours"]) and _has_values(column)):
-        return Proposal()
+def _choose_refund(column: ColumnEvidence, amounts: np.ndarray | None, decimal: str) -> tuple[Proposal, np.ndarray]:
+    """Choose the column of refunds where none is above the amount, with the rows that it refunds as a whole."""
+    refunds = np.abs(np.nan_to_num(column.read_numbers(decimal)))
+    paid = np.zeros(len(refunds)) if amounts is None else np.nan_to_num(np.abs(amounts))
+    if column.is_decimal and (refunds <= paid + _CENT).all():
+        reason = f"{int((refunds > 0).sum()):,} rows have a refund, none above the amount"
+        return Proposal((Decision("refund", column.text, reason),)), (refunds > 0) & (refunds >= paid - _CENT)
     question = Question(
         f"{column.text} has values. Is it money that a customer got back?",
         (
@@ -78,7 +108,7 @@ def _ask_about_refund(column: ColumnEvidence) -> Proposal:
         ),
         ("refund",),
     )
-    return Proposal(questions=(question,))
+    return Proposal(questions=(question,)), np.zeros(len(refunds), dtype=bool)
 
 
 def _ask_about_currency(column: ColumnEvidence) -> Proposal:
@@ -121,18 +151,6 @@ def _find_placeholder(customer: ColumnEvidence) -> Proposal:
         ("ignore_customers",),
     )
     return Proposal(questions=(question,))
-
-
-def _find_emails_by_case(customer: ColumnEvidence) -> Proposal:
-    """Read email addresses that differ in case as one customer."""
-    ids = pc.unique(customer.column.text.drop_null())
-    if not len(ids) or not pc.all(pc.match_substring(ids, "@")).as_py():
-        return Proposal()
-    repeated = len(ids) - len(pc.unique(pc.utf8_lower(ids)))
-    if not repeated:
-        return Proposal()
-    reason = f"{repeated:,} email addresses differ from another one in case only"
-    return Proposal((Decision("customer_id_form", {"case": "lower"}, reason),))
 
 
 def _ask_about_sign(amounts: np.ndarray) -> Proposal:

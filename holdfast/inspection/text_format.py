@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 
 from charset_normalizer import from_bytes
 
+from holdfast.inspection.words import NAMES_IN_OTHER_SCRIPTS, WORDS_BY_ENCODING, to_plain_text
+
 _SAMPLE_LINES = 2000
+_HEAD, _MIN_KNOWN_WORDS = 4096, 2
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "^": "caret", "~": "tilde"}
 _SEPARATOR_LINE = re.compile(r"^sep=.\r?\n")
 _TITLE_LINES = 50
@@ -83,6 +86,11 @@ def detect_encoding(content: bytes) -> Encoding:
         return Encoding("utf-16-be", "every second byte is zero")
     lines = [line for line in content.splitlines() if not line.isascii()][:_SAMPLE_LINES]
     words = [word for line in lines for word in re.findall(rb"[A-Za-z\x80-\xff]+", line) if not word.isascii()]
+    for name, words_of_names in WORDS_BY_ENCODING.items():
+        header = to_plain_text(lines[0].decode(name, errors="replace")).lower() if lines else ""
+        found = sorted(set(re.findall(r"[a-z]+", header)) & set(words_of_names))
+        if len(found) >= _MIN_KNOWN_WORDS and _decode_all([content], name) is not None:
+            return Encoding(name, f"not UTF-8; the names of its columns have {', '.join(found)}")
     if words and all(_is_latin(word) for word in words):
         same = [name for name in _LOOKALIKES if _decode_all(words, name) == _decode_all(words, _DEFAULT_ENCODING)]
         others = () if len(same) == len(_LOOKALIKES) else tuple(n for n in _LOOKALIKES if n not in same)
@@ -92,7 +100,17 @@ def detect_encoding(content: bytes) -> Encoding:
     names = list(dict.fromkeys([*names, *_ALPHABETS]))
     names = [name for name in names if _decode_all([content], name) is not None] or ["latin-1"]
     names = [name for name in names if all(_is_word(word, name) for word in words)] or names
+    known = {name: _count_known_words(content[:_HEAD], name) for name in names}
+    names.sort(key=lambda name: -known[name])
+    if known[names[0]] >= _MIN_KNOWN_WORDS and not any(known[name] for name in names[1:]):
+        return Encoding(names[0], f"not UTF-8; the names of its columns read in {names[0]} only")
     return Encoding(names[0], f"not UTF-8; {_show(words, names[0])} read best", tuple(names[1:4]))
+
+
+def _count_known_words(head: bytes, name: str) -> int:
+    """Count the words of other scripts, known from names of columns, in the first bytes of a file."""
+    text = head.decode(name, errors="ignore")
+    return sum(word in text for word in NAMES_IN_OTHER_SCRIPTS)
 
 
 def _is_latin(word: bytes) -> bool:

@@ -1,15 +1,17 @@
 """Evidence of a column of times: the formats that read its values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from holdfast.ingestion.parsing.columns import TextColumn
+from holdfast.ingestion.parsing.day_month_order import are_monthly
 from holdfast.ingestion.parsing.format_proposals import FormatProposal, propose_formats
 from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
 from holdfast.ingestion.parsing.timestamp_reader import clean_text, read_timestamps
+from holdfast.inspection.column_names import split_name
 
 _MIN_SHARE = 0.6
 _FIRST_VALUES = 200
@@ -31,12 +33,14 @@ class TimeEvidence:
         share: Share of the present values that the first reading reads.
         reason: Evidence for the first reading.
         examples: A value as each reading reads it.
+        are_months: Whether the first reading reads the first day of several months only.
     """
 
     readings: tuple[tuple[str, ...], ...] = ()
     share: float = 0.0
     reason: str = ""
     examples: tuple[str, ...] = ()
+    are_months: bool = False
 
 
 def measure_times(column: TextColumn) -> TimeEvidence:
@@ -58,7 +62,7 @@ def measure_times(column: TextColumn) -> TimeEvidence:
     proposals, times = [], {}
     for proposal in propose_formats(present):
         found = read_timestamps(values, proposal.timestamp_format, "UTC").utc
-        if not proposal.timestamp_format.startswith(_NEVER_WRITTEN) and _is_plausible(found):
+        if not proposal.timestamp_format.startswith(_NEVER_WRITTEN) and _is_plausible(found, proposal.timestamp_format):
             proposals.append(proposal)
             times[proposal.timestamp_format] = found
     if not proposals:
@@ -68,9 +72,14 @@ def measure_times(column: TextColumn) -> TimeEvidence:
         p
         for p in proposals[1:]
         if p.rows == best.rows
-        and p.order not in ("unlikely", "contradicted")
+        and (
+            p.order not in ("unlikely", "contradicted")
+            or (p.order == "unlikely" and _are_first_days(times[p.timestamp_format]))
+        )
         and not np.array_equal(times[p.timestamp_format], times[best.timestamp_format], equal_nan=True)
     ]
+    if rivals:
+        best, rivals = _prefer_months(column.name, [best, *rivals], times)
     formats = _add_formats(best, proposals, times)
     read = ~np.isnat(np.stack([times[name] for name in formats])).all(axis=0)
     rows = pc.index_in(clean_text(present), value_set=values).to_numpy(zero_copy_only=False)
@@ -82,7 +91,8 @@ def measure_times(column: TextColumn) -> TimeEvidence:
     if best.order == "ambiguous" and not rivals:
         reason = f"day first, as dates with points are written, such as {example}"
     readings = (formats, *((rival.timestamp_format,) for rival in rivals))
-    return TimeEvidence(readings, share, reason, _show_difference(values, [times[r[0]] for r in readings]))
+    examples = _show_difference(values, [times[r[0]] for r in readings])
+    return TimeEvidence(readings, share, reason, examples, _are_first_days(times[formats[0]]))
 
 
 def read_first_reading(column: TextColumn, evidence: TimeEvidence) -> np.ndarray:
@@ -111,7 +121,7 @@ def _show_difference(values: Any, readings: list[np.ndarray]) -> tuple[str, ...]
     return tuple(f"{values[position].as_py()!r} is {day}" for day in days)
 
 
-def _is_plausible(times: np.ndarray) -> bool:
+def _is_plausible(times: np.ndarray, timestamp_format: str) -> bool:
     """Return False for times in the future, or on the same days of the month through many years.
 
     The second are dates with a year of two digits that a format reads as the day.
@@ -119,10 +129,40 @@ def _is_plausible(times: np.ndarray) -> bool:
     known = times[~np.isnat(times)]
     if not len(known) or ((known >= _YEARS[0]) & (known < _YEARS[1])).mean() <= _MIN_SHARE:
         return False
+    if "%y" not in timestamp_format:
+        return True
     dates = np.unique(known.astype("datetime64[D]"))
     days_of_month = np.unique((dates - dates.astype("datetime64[M]")).astype(int))
     years = int((dates[-1] - dates[0]).astype(int)) / 365
     return not (len(dates) > _MANY_DATES and len(days_of_month) <= _FEW_DAYS and years > _MANY_YEARS)
+
+
+def _prefer_months(
+    name: str, readings: list[FormatProposal], times: dict[str, np.ndarray]
+) -> tuple[FormatProposal, list[FormatProposal]]:
+    """Prefer the reading in which each date is the first of a month.
+
+    The others remain possible where they are days of one January, unless the name speaks for months: no purchases
+    lie in the first days of the Januaries of several years only.
+    """
+    months = [p for p in readings if _are_first_days(times[p.timestamp_format])]
+    others = [p for p in readings if p not in months]
+    if len(months) != 1:
+        return readings[0], readings[1:]
+    years = min(
+        (len(np.unique(_list_days(times[p.timestamp_format]).astype("datetime64[Y]"))) for p in others), default=1
+    )
+    is_certain = years > 1 or split_name(name).is_month
+    return replace(months[0], reason="every day is the first of a month"), [] if is_certain else others
+
+
+def _list_days(times: np.ndarray) -> np.ndarray:
+    return np.unique(times[~np.isnat(times)].astype("datetime64[D]"))
+
+
+def _are_first_days(times: np.ndarray) -> bool:
+    days = _list_days(times)
+    return are_monthly(days) and bool((days == days.astype("datetime64[M]")).all())
 
 
 def _add_formats(

@@ -5,7 +5,7 @@ from zoneinfo import available_timezones
 import numpy as np
 import pyarrow.compute as pc
 
-from holdfast.ingestion.parsing.timestamp_formats import ISO_8601
+from holdfast.ingestion.parsing.timestamp_formats import ISO_8601, is_day_first
 from holdfast.inspection.column_evidence import ColumnEvidence
 from holdfast.inspection.proposal import Answer, Decision, Proposal, Question
 from holdfast.inspection.related_times import choose_earliest
@@ -88,7 +88,7 @@ def _prefer_dates(candidates: list[ColumnEvidence]) -> list[ColumnEvidence]:
 
     Then the name must speak for dates, or every value be a day such as 20250131.
     """
-    written = [c for c in candidates if not c.is_number or c.column.is_time]
+    written = [c for c in candidates if not c.is_number or c.column.is_time or c.has_separators]
     named = [c for c in candidates if c.name.time_support > 0 or c.name.is_date]
     return written or named or [c for c in candidates if c.is_compact_day or c.is_epoch]
 
@@ -158,13 +158,21 @@ def choose_format(column: ColumnEvidence, clock: ColumnEvidence | None = None) -
     if not others:
         if first == (ISO_8601,):
             return Proposal()
-        return Proposal((Decision("timestamp_format", _as_value(first), f"{column.text}: {column.times.reason}"),))
+        decided = Decision("timestamp_format", _as_value(first), f"{column.text}: {column.times.reason}")
+        confirmed = _confirm_order(first, column)
+        return Proposal((decided, *(Decision(key, value, column.times.reason) for key, value in confirmed.items())))
     answers = tuple(
-        Answer(example, {"timestamp_format": _as_value(reading)})
+        Answer(example, {"timestamp_format": _as_value(reading)} | _confirm_order(reading, column))
         for reading, example in zip(readings, column.times.examples, strict=True)
     )
     text = f"{column.text}: {len(answers)} formats read all of its times. Which is right?"
     return Proposal(questions=(Question(text, answers, ("timestamp_format",)),))
+
+
+def _confirm_order(formats: tuple[str, ...], column: ColumnEvidence) -> dict[str, bool]:
+    """Return the key that confirms the order of day and month, which an ingest doubts where dates are months."""
+    day_first = is_day_first(formats[0])
+    return {"dayfirst": day_first} if column.times.are_months and day_first is not None else {}
 
 
 def _add_clock(formats: tuple[str, ...], clock: ColumnEvidence | None) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from holdfast.ingestion.reading.source import SourceFile
 if TYPE_CHECKING:
     from holdfast.ingestion.column_mapping import ColumnMapping
 
-# Notations of a missing value in exports, in lower case.
-MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat"]
+# Notations of a missing value in exports, in lower case; MySQL and PostgreSQL write \N.
+MISSING_VALUES = ["", "nan", "none", "null", "na", "n/a", "<na>", "nat", "\\n"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 # Chance that dates of the right order look wrong, for an error (with the other order unremarkable) and for a note.
 ERROR_LEVEL = 0.001
 NOTE_LEVEL = 0.05
+_LEAST_MONTHS = 3
 _LEAST_STEPS = 7  # the dates of 7 steps in random order ascend or descend with a chance below 2/7! = 0.0004
 
 
@@ -96,7 +97,23 @@ def compare_orders(days: np.ndarray) -> OrderEvidence:
     )
 
 
+def are_monthly(distinct: np.ndarray) -> bool:
+    """Return whether dates are one day of each of several months, as those of bills are.
+
+    Args:
+        distinct: Different dates (datetime64[D]).
+
+    Returns:
+        True for at least three dates, all on the same day of a month.
+    """
+    months = distinct.astype("datetime64[M]")
+    return len(np.unique(months)) == len(distinct) >= _LEAST_MONTHS and len(np.unique(distinct - months)) == 1
+
+
 def _chance_of_low_days(distinct: np.ndarray) -> float:
+    # Such dates are not spread evenly; in the other order they would be days of one month of several years.
+    if are_monthly(distinct) and len(np.unique(distinct.astype("datetime64[Y]"))) > 1:
+        return 1.0
     span = np.arange(distinct[0], distinct[-1] + 1)
     low = int(((span - span.astype("datetime64[M]")).astype(np.int64) < 12).sum())
     count = len(distinct)

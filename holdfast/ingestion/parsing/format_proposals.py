@@ -28,13 +28,19 @@ _DATES = (
     *(date.replace("/", mark) for mark in "/.-" for date in ("%d/%b/%Y", "%d/%b/%y")),
     *(date.replace("/", mark) for mark in "/-" for date in ("%b/%d/%Y", "%b/%d/%y")),
     *("%d %b %Y", "%d %b %y", "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%Y-%b-%d", "%Y %b %d", "%d%b%Y", "%d%b%y"),
-    *("%a, %d %b %Y", "%a %d %b %Y", "%a %b %d %Y", "%a, %b %d, %Y"),
+    *("%a, %d %b %Y", "%a %d %b %Y", "%a %b %d %Y", "%a, %b %d, %Y", "%Y年%m月%d日", "%Y년 %m월 %d일"),
 )  # fmt: skip
 _TIMES = ("", " %H:%M", ", %H:%M", "T%H:%M", " %I:%M %p", ", %I:%M %p", " %I:%M%p", " at %I:%M %p", " %H.%M", ":%H:%M")
 _OTHERS = (
-    *("%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%y%m%d%H%M%S"),
+    *("%Y%m", "%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%y%m%d%H%M%S"),
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
     *NUMERIC_FORMATS,
+)  # fmt: skip
+# Months without a day are their first day; they are proposed where no format with a day fits.
+_MONTHS = (
+    *(month.replace("/", mark) for mark in "/.-" for month in ("%Y/%m", "%m/%Y")),
+    *(month.replace("-", mark) for mark in "- " for month in ("%b-%Y", "%b-%y", "%Y-%b")),
+    *("%Y年%m月", "%Y년 %m월"),
 )  # fmt: skip
 _CANDIDATES = tuple(date + time for date in _DATES for time in _TIMES)
 
@@ -109,7 +115,8 @@ def _candidates(values: Any, counts: np.ndarray) -> list[str]:
         example = examples[0].as_py()
         fitting = [format_ for format_ in _CANDIDATES if _may_fit(format_, example)]
         fitting = [format_ for format_ in (*fitting, *_OTHERS) if _reads_one(examples, format_)]
-        for format_ in fitting or _guess(example):
+        months = [format_ for format_ in _MONTHS if _may_fit(format_, example) and _reads_one(examples, format_)]
+        for format_ in fitting or months or _guess(example):
             found |= {format_: None}
             if is_day_first(format_) is not None:
                 found |= {swap_format(format_): None}
