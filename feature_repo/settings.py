@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from feature_repo.database_urls import sqlite_url
 from feature_repo.errors import SettingsError
+from feature_repo.log_records import protect_log_lines
 from feature_repo.private_files import restrict_new_files
 from feature_repo.store_addresses import describe_database_protection, require_protected
 from feature_repo.timestamps import as_utc
@@ -257,8 +258,9 @@ class Settings(EnvironmentSettings):
 
 
 def apply_environment() -> None:
-    """Set the variables of ``Settings.environment`` that are not set yet, and restrict the files of this process."""
+    """Set the variables of ``Settings.environment`` that are not set yet, and protect files and log of this process."""
     restrict_new_files()
+    protect_log_lines()
     for name in _PREFECT_DATABASES:
         require_protected(describe_database_protection(os.environ.get(name, "")), name)
     for name, value in Settings.from_environment().environment().items():

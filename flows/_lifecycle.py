@@ -5,12 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
-
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_markdown
 from flows._tasks import task
 from holdfast.core.path_names import split_paths
+from holdfast.core.plain_text import fence
 from holdfast.feature_store.snapshots import find_recent_customer
 from holdfast.ingestion.as_of import resolve_known_at
 from holdfast.ingestion.datasets import pair_sources, require_no_replay
@@ -107,7 +107,7 @@ def smoke_test_task(settings: Settings, bento: str, as_of: datetime, known_at: d
 def publish_report_task(settings: Settings, report: RunReport) -> Path:
     """Write the report of a run without a new model, and publish it in the UI."""
     path = write_report(report, settings.data)
-    create_markdown_artifact(report.text, key="run-report", description=f"Main job: {report.outcome}")
+    publish_markdown(report.text, key="run-report", description=f"Main job: {report.outcome}")
     return path
 
 
@@ -115,5 +115,5 @@ def publish_report_task(settings: Settings, report: RunReport) -> Path:
 def publish_summary_task(settings: Settings, summary: RunSummary) -> None:
     """Write the summary of a run with a served model, and publish it in the UI."""
     write_summary(summary, settings.data)
-    content = f"```json\n{summary.model_dump_json(indent=2)}\n```"
-    create_markdown_artifact(content, key="run-summary", description="Summary of the run")
+    content = fence(summary.model_dump_json(indent=2), "json")
+    publish_markdown(content, key="run-summary", description="Summary of the run")

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from prefect import artifacts
-
 from feature_repo.settings import Settings
+from flows._artifacts import publish_table
 from flows._tasks import task
 from holdfast.models.declaration import registered_name
 from holdfast.reporting.artifact_tables import regression_rows
@@ -43,7 +42,7 @@ def register_regression_task(
     report_progress("fitting and testing the chosen model")
     registered, evaluation = evaluate_and_register_regression(settings, training, lineage, choice, data, run_id)
     description = f"{lineage.model}: {evaluation.headline()}"
-    artifacts.create_table_artifact(regression_rows(evaluation), key="test-period", description=description)
+    publish_table(regression_rows(evaluation), key="test-period", description=description)
     return registered
 
 

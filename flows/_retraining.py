@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact
 
 from feature_repo.settings import Settings
+from flows._artifacts import publish_markdown
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from flows.train import train
@@ -36,7 +36,7 @@ def decide_retraining_task(
     cause, name = {"event": event or "", "subject": subject or "", "model": model}, registered_name(model)
     proposed = RetrainingAttempt(as_of=as_of, begun=datetime.now(UTC), status="begun", why="", **cause)
     decision, attempt = decide_and_start(settings, find_champion_version(settings, name), rules, proposed)
-    create_markdown_artifact(
+    publish_markdown(
         describe_decision(decision, proposed),
         key="retraining" if model == CHURN else f"retraining-{model}",
         description=f"{name}: {'retrained' if decision.retrain else 'not retrained'}",

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from flows._approval import ApprovalRequest, request_human_approval
+from flows._artifacts import publish_table
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
@@ -51,7 +51,7 @@ def step_task(settings: Settings, name: str, pending: "PendingRollout") -> Rollo
     result = run_step(client, settings, pending, dependencies)
     finish_step(client, settings, pending.version, result.record, datetime.now(UTC), current_run_url())
     description = f"Version {pending.version}: {result.record.summary}"
-    create_table_artifact(guardrail_rows(result.guardrails), key="rollout", description=description)
+    publish_table(guardrail_rows(result.guardrails), key="rollout", description=description)
     return result.record
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 from prefect import artifacts, get_run_logger
 
 from feature_repo.settings import Settings
+from flows._artifacts import publish_markdown, publish_table
 from flows._tasks import task
 from holdfast.core.formatting import format_count
 from holdfast.core.plot_style import png_data_url, render_png
@@ -117,7 +118,7 @@ def search_task(
             report_progress(f"searching, trial {len(trials)} of {planned}, lowest log loss on the folds {lowest:.4f}")
             artifacts.update_progress_artifact(progress, 100 * len(trials) / planned)
     description = f"{len(trials)} of {format_count(planned, 'trial')} on {format_count(len(split.folds), 'fold')}"
-    artifacts.create_table_artifact(trial_rows(trials), key="trials", description=description)
+    publish_table(trial_rows(trials), key="trials", description=description)
     best = select_best_trials(trials)
     for note in describe_bounds(best):
         get_run_logger().warning(note)
@@ -159,10 +160,10 @@ def publish_evaluation_task(tested: "EvaluatedVersion", lineage: Lineage) -> Non
         f"{format_count(evaluation.rows, 'row')} at {format_count(len(evaluation.cutoffs), 'cut-off')} from "
         f"{evaluation.cutoffs[0]:%Y-%m-%d}, with 95% intervals over customers"
     )
-    artifacts.create_table_artifact(evaluation_rows(evaluation), key="test-period", description=description)
-    artifacts.create_table_artifact(month_rows(evaluation), key="test-by-month", description="Test period by month")
+    publish_table(evaluation_rows(evaluation), key="test-period", description=description)
+    publish_table(month_rows(evaluation), key="test-by-month", description="Test period by month")
     for name, plot in tested.plots.items():
         key, content = name.replace("_", "-"), png_data_url(render_png(plot))
         artifacts.create_image_artifact(content, key=key, description=f"{registered_name(lineage.model)}: {name}")
     text = tested.markdown(lineage)
-    artifacts.create_markdown_artifact(text, key="registered-model", description="Registered version")
+    publish_markdown(text, key="registered-model", description="Registered version")

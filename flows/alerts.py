@@ -6,11 +6,12 @@ from functools import partial
 from typing import cast
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import Artifact, create_table_artifact
+from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import plain_rows, publish_table
 from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.alerting.alert import OpenAlert
@@ -84,10 +85,10 @@ def _resolve(settings: Settings, key: str, reason: str) -> None:
 
 def _publish(still_open: list[OpenAlert]) -> None:
     """Publish the open alerts in the Prefect UI if the list has changed."""
-    rows = alert_rows(still_open)
+    rows = plain_rows(alert_rows(still_open))
     latest = cast("Artifact | None", Artifact.get(_ARTIFACT))  # without an event loop Prefect returns it at once
     if json.loads(str(latest.data)) != rows if latest else rows:
-        create_table_artifact(rows, key=_ARTIFACT, description=format_count(len(rows), "open alert"))
+        publish_table(rows, key=_ARTIFACT, description=format_count(len(rows), "open alert"))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, cast
 
 from prefect import flow
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows.score import load_champion_task, load_spend_task, score_task
 from holdfast.core.formatting import format_count
@@ -55,7 +56,7 @@ def _score_days(settings: Settings, days: list[datetime]) -> list["ScoreResult"]
         report_progress(f"scoring {day:%Y-%m-%d}, day {number} of {len(days)}")
         results.append(score_task(settings, champion, spend, day, known_at, replace=False))
         update_progress_artifact(artifact, 100 * number / len(days))
-    create_table_artifact(score_rows(results), key="backfill-days", description="Days scored by the backfill")
+    publish_table(score_rows(results), key="backfill-days", description="Days scored by the backfill")
     return results
 
 

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 import typer
 from prefect import flow
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.artifacts import create_image_artifact
 from rich.console import Console
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows import configure
+from flows._artifacts import publish_text
 from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.backtesting.console_tables import print_results, recommend_policy
@@ -80,7 +81,7 @@ def publish_comparison_task(settings: Settings, results: list[BacktestResult]) -
     with replace_file(plot_path(settings)) as temporary:
         temporary.write_bytes(content)
     create_image_artifact(png_data_url(content), key="backtest", description="Retraining policies, month by month")
-    create_markdown_artifact(recommend_policy(results), key="backtest-verdict", description="Recommended policy")
+    publish_text(recommend_policy(results), key="backtest-verdict", description="Recommended policy")
 
 
 @flow(name="backtest", persist_result=False)

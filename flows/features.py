@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_markdown, publish_table
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.core.definition_hashes import feature_fingerprint
+from holdfast.core.plain_text import fence
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_diff import describe_contents, describe_definitions, diff_definitions
 from holdfast.feature_store.definition_versions import (
@@ -34,7 +35,7 @@ def apply_definitions_task() -> None:
     changes = diff_definitions(describe_definitions(store), describe_contents(collect_definitions()))
     apply_definitions(store)
     text = "\n".join(changes) or "No changes"
-    create_markdown_artifact(f"```\n{text}\n```", key="feast-apply", description="Changes in Feast's registry")
+    publish_markdown(fence(text), key="feast-apply", description="Changes in Feast's registry")
 
 
 @task(name="register version")
@@ -65,10 +66,10 @@ def check_parity_task(settings: Settings, version: str, snapshot: Snapshot) -> P
     report = check_parity(online, offline, read_customers(snapshot), snapshot.as_of)
     save_parity(settings, version, report, snapshot.known_at, feature_fingerprint(online))
     description = f"Online values compared with point-in-time values, bit for bit; version {version}"
-    create_table_artifact(parity_rows(report), key="parity", description=description)
+    publish_table(parity_rows(report), key="parity", description=description)
     if report.mismatches:
         description = f"Examples of values that differ; version {version}"
-        create_table_artifact(mismatch_rows(report), key="parity-mismatches", description=description)
+        publish_table(mismatch_rows(report), key="parity-mismatches", description=description)
         delete_online_state(settings, version)
     require_parity(report)
     return report

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows._gates import evaluate_gates_task, load_context_task
 from flows._tasks import open_model_registry, task
@@ -40,7 +40,7 @@ def publish_gates_task(report: "GateReport", unrecorded: str) -> None:
     changed = describe_changed_thresholds(report.settings.non_defaults())
     rows = [dict(zip(GATE_COLUMNS, gate.cells, strict=True)) for gate in report.gates]
     texts = [verdict, *report.warnings, changed, unrecorded]
-    create_table_artifact(rows, key="gates", description=" ".join(filter(None, texts)))
+    publish_table(rows, key="gates", description=" ".join(filter(None, texts)))
 
 
 @task(name="apply verdict")

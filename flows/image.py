@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Literal
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows._tasks import task
 
@@ -21,7 +21,7 @@ def build_image_task(settings: Settings, name: str | None, engine: str | None, b
 
     built = build_latest(settings, name, engine, base_image)
     sizes = sorted(built.megabytes.items())
-    create_table_artifact(
+    publish_table(
         [{"image": built.name} | {f"/{folder}": f"{size:.0f} MB" for folder, size in sizes if size >= 1}],
         key="image",
         description="Size of the container image by folder, unpacked",

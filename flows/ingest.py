@@ -18,11 +18,11 @@ if __name__ == "__main__" and inspects_only(sys.argv[1:]):  # before the import 
     sys.exit(run_inspection(sys.argv[1:]))
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
+from flows._artifacts import publish_markdown, publish_table
 from flows._cli import run_flow
 from flows._tasks import affected_versions_task, retry_on, task
 from holdfast.ingestion.batches import find_batch
@@ -112,7 +112,7 @@ def ingest(
     tables = read_task(path, rules)
     if tables.file_reports:
         rows = file_rows(tables.file_reports)
-        create_table_artifact(rows, key="ingest-files", description=f"Files of {tables.name}")
+        publish_table(rows, key="ingest-files", description=f"Files of {tables.name}")
     if not replace and (batch := find_batch(settings, tables.sha256, rules.sha256)):
         return IngestResult.from_stored(batch, tables.notes)
     checked = validate_task(tables, rules, time or datetime.now(UTC))
@@ -127,9 +127,9 @@ def ingest(
 def _publish(result: IngestResult, checked: "ValidationResult") -> None:
     """Publish counts, reasons and positions of bad rows in the Prefect UI, without customer data."""
     description = f"{result.status}: {result.batch_id or '-'}"
-    create_table_artifact(ingest_rows(result), key="ingest-counts", description=description)
+    publish_table(ingest_rows(result), key="ingest-counts", description=description)
     description = "Bad rows: positions and reasons"
-    create_markdown_artifact(quarantine_markdown(checked.quarantine), key="ingest-quarantine", description=description)
+    publish_markdown(quarantine_markdown(checked.quarantine), key="ingest-quarantine", description=description)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_markdown
 from flows._cli import run_flow
 from flows._tasks import open_model_registry, task
 from holdfast.models.contract import CHAMPION
@@ -22,7 +22,7 @@ def model_card_task(settings: Settings, model: str, version: str) -> "ModelCard"
     from holdfast.reporting.model_card import publish_model_card
 
     card = publish_model_card(open_model_registry(settings, model), settings, version)
-    create_markdown_artifact(card.markdown, key="model-card", description=f"{card.model_name} version {card.version}")
+    publish_markdown(card.markdown, key="model-card", description=f"{card.model_name} version {card.version}")
     return card
 
 

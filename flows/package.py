@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows._tasks import retry_on, task
 from holdfast.models.contract import CHAMPION, ServedModel
@@ -43,7 +43,7 @@ def build_bento_task(settings: Settings, model_tag: str) -> str:
     from holdfast.packaging.bento import bento_size, build_bento
 
     tag = build_bento(_ROOT, settings, Tag.from_str(model_tag))
-    create_table_artifact(
+    publish_table(
         [
             {
                 "bento": str(tag),

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from flows import configure
 from flows._approval import request_human_approval
+from flows._artifacts import publish_text
 from flows._cli import run_flow
 from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
@@ -32,7 +32,7 @@ def move_champion_task(settings: Settings, model: str, version: str, decision: "
     record = PromotionRecord.load(client, version)
     thresholds = record.thresholds if record else {}
     result = PromoteResult(version, previous, previous != version, decision.by, decision.why, thresholds)
-    create_markdown_artifact(result.summary(), key="promotion", description=f"{client.model_name}: {CHAMPION}")
+    publish_text(result.summary(), key="promotion", description=f"{client.model_name}: {CHAMPION}")
     return result
 
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.alerting.delivery import deliver_now
@@ -95,7 +95,7 @@ def recover(flow_run_id: str | None = None, rules: RecoverRules | None = None) -
         done += mark_dead_task(silent, rules, heartbeat_seconds)
     if done:
         rows = [{"run": item.run, "deployment": item.deployment, "done": item.done} for item in done]
-        create_table_artifact(rows, key="recovered", description=f"{format_count(len(done), 'run')} handled")
+        publish_table(rows, key="recovered", description=f"{format_count(len(done), 'run')} handled")
     get_run_logger().info("%s found, %d handled", format_count(len(runs), "run"), len(done))
     if problem is not None:
         raise problem

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows._tasks import task
 
@@ -26,7 +26,7 @@ def retire_definitions_task(settings: Settings, definitions: str | None = None, 
     rows += [
         {"version": version, "state": f"needed: {', '.join(reasons)}"} for version, reasons in result.remaining.items()
     ]
-    create_table_artifact(rows, key="feature-definitions", description="Versions of the feature definitions")
+    publish_table(rows, key="feature-definitions", description="Versions of the feature definitions")
     return result
 
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_text
 from flows._cli import run_flow
 from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
@@ -32,9 +32,7 @@ def move_champion_back_task(
     client = open_model_registry(settings, model)
     cause = RollbackCause(who.name, why, datetime.now(UTC), str(flow_run.id or ""), who.proof)
     result = roll_back(client, settings, to, cause, leave)
-    create_markdown_artifact(
-        result.markdown(), key="rollback", description=f"{client.model_name}: {CHAMPION} moved back"
-    )
+    publish_text(result.describe(), key="rollback", description=f"{client.model_name}: {CHAMPION} moved back")
     return result
 
 

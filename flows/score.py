@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_image_artifact, create_table_artifact
+from prefect.artifacts import create_image_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_table
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.core.plot_style import png_data_url, render_png
@@ -58,7 +59,7 @@ def publish_scores_task(result: "ScoreResult") -> None:
     from holdfast.batch_scoring.summary import plot_score_histogram, summarize_decisions
 
     scores = read_scores(result.table.path)
-    create_table_artifact(summarize_decisions(scores), key="scores", description=result.summary())
+    publish_table(summarize_decisions(scores), key="scores", description=result.summary())
     plot = render_png(plot_score_histogram(scores))
     create_image_artifact(png_data_url(plot), key="scores-plot", description="Distribution of the scores")
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._artifacts import publish_text
 from flows._cli import run_flow
 from flows._tasks import task
 from flows.model_card import refresh_model_cards
@@ -33,7 +33,7 @@ def set_traffic_task(settings: Settings, version: str | None, traffic: Traffic, 
         require_features(client, settings, challenger)
     with promotion_lock(settings):
         change = set_traffic(client, version, traffic, who, datetime.now(UTC))
-    create_markdown_artifact(change.summary(), key="traffic", description=f"{MODEL_NAME}: challenger traffic")
+    publish_text(change.summary(), key="traffic", description=f"{MODEL_NAME}: challenger traffic")
     return change
 
 

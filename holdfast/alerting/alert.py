@@ -6,6 +6,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.core.formatting import format_count
+from holdfast.core.redaction import redact_logins
 from holdfast.monitoring.findings import Finding, Severity
 from holdfast.runtime.endpoints import runbook_entry_url
 
@@ -66,8 +67,8 @@ class Alert(BaseModel):
             key=f"{event}:{subject}",
             severity=severity,
             title=title[:1].upper() + title[1:],
-            text=text,
-            evidence_url=evidence_url,
+            text=redact_logins(text),
+            evidence_url=redact_logins(evidence_url),
             runbook=runbook_entry_url(event),
         )
 

@@ -1,20 +1,24 @@
 """Alert channels: log, webhook, Slack. See docs/decisions/0012-alert-channels.md."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import httpx
 
 from holdfast.alerting.alert import Message
 from holdfast.alerting.settings import AlertSettings
+from holdfast.core.plain_text import to_line
 from holdfast.monitoring.findings import Severity
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _RETRYABLE = (408, 425, 429)  # the receiver is busy; every other 4xx rejects the message
 _SLACK_CHARACTERS = 3000  # Slack's limit of a section
+_LINK_END = re.compile(r"[<>|\s]")
 
 
 class DeliveryError(Exception):
@@ -107,18 +111,18 @@ class SlackChannel(WebhookChannel):
     name: str = "slack"
 
     def _body(self, message: Message) -> dict[str, Any]:
-        """Return a headline for the notification, and a section with links."""
-        alert = message.alert
-        links = " · ".join(
-            f"<{target}|{name}>" if "://" in target else f"{name}: {_escape(target)}"
+        """Return a headline for the notification, and sections: plain texts, and links in Slack's markup."""
+        alert, headline = message.alert, to_line(message.headline)
+        links = [
+            f"<{_LINK_END.sub(lambda found: quote(found.group()), target)}|{name}>"
+            if "://" in target
+            else f"{name}: {_escape(to_line(target))}"
             for target, name in ((alert.evidence_url, "evidence"), (alert.runbook, "runbook"))
             if target
-        )
-        section = f"*{_escape(message.headline)}*\n{_escape(_body_text(message))}" + (f"\n{links}" if links else "")
-        return {
-            "text": _escape(message.headline),
-            "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": section[:_SLACK_CHARACTERS]}}],
-        }
+        ]
+        blocks = [_section("plain_text", text) for text in (headline, to_line(_body_text(message))) if text]
+        blocks += [_section("mrkdwn", " · ".join(links))] if links else []
+        return {"text": _escape(headline), "mrkdwn": False, "blocks": blocks}
 
 
 def build_channels() -> list[Channel]:
@@ -140,6 +144,11 @@ def build_channels() -> list[Channel]:
 
 def _body_text(message: Message) -> str:
     return f"because {message.why}" if message.kind == "resolved" else message.alert.text
+
+
+def _section(kind: str, text: str) -> dict[str, Any]:
+    """Build a section of a Slack message."""
+    return {"type": "section", "text": {"type": kind, "text": text[:_SLACK_CHARACTERS]}}
 
 
 def _escape(text: str) -> str:

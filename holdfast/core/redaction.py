@@ -4,9 +4,9 @@ import re
 
 # A password may contain "/" and "@": everything up to the last "@" goes, where there is one before "?" and "#", which
 # begin a query. "host:80/path@x" is a port and a path.
-_USER = r"""[^/\s:@'"<>]*:(?!\d{1,5}(?:[/?#'"\s]|$))"""
+_USER = r"""[^/\s:@"<>]*:(?!\d{1,5}(?:[/?#'"\s]|$))"""
 _LOGIN = re.compile(
-    rf"""(?<=//)(?:{_USER}[^\s'"<>?#]*@|{_USER}[^\s'"<>]*@|[^/\s'"<>?#]*@)""",
+    rf"""(?<=//)(?:{_USER}[^\s"<>?#]*@|{_USER}[^\s"<>]*@|[^/\s'"<>?#]*@)""",
 )
 # As in connection strings of Redis and PostgreSQL.
 _NAMED = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)=[^\s,;&'\"]+")

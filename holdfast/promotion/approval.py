@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
+from holdfast.core.plain_text import escape_markdown, escape_prose
 from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.gate_settings import describe_changed_thresholds
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord
@@ -187,13 +188,14 @@ def request_text(report: GateReport, reason: str, record: ApprovalRecord, is_sig
         Markdown.
     """
     champion = f"version {report.champion}" if report.champion else "none yet"
-    rows = [GATE_COLUMNS, ["---"] * len(GATE_COLUMNS), *(gate.cells for gate in report.gates)]
+    rows = [GATE_COLUMNS, *(gate.cells for gate in report.gates)]
+    table = [f"| {' | '.join(escape_markdown(cell) for cell in row)} |" for row in rows]
     lines = [
         f"**{report.model_name} version {report.version}** asks to become the champion. The champion now: {champion}.",
-        *([f"Reason of the request: {reason}"] if reason else []),
+        *([f"Reason of the request: {escape_markdown(reason)}"] if reason else []),
         f"No answer by {record.until:%Y-%m-%d %H:%M} UTC is a refusal.",
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
-        *([changed] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),
+        "\n".join([table[0], f"|{'---|' * len(GATE_COLUMNS)}", *table[1:]]),
+        *([escape_prose(changed)] if (changed := describe_changed_thresholds(report.settings.non_defaults())) else []),
         f"Model card, curves and slices: MLflow, model {report.model_name}, version {report.version}, its source run.",
         *([_describe_signature(report, record)] if is_signed else []),
     ]

@@ -67,11 +67,11 @@ class RollbackResult:
         again = " again" if self.moved else ", as before"
         return f"{CHAMPION} is version {self.version}{again}. `python -m flows.package` puts it into a bento."
 
-    def markdown(self) -> str:
+    def describe(self) -> str:
         """Describe the rollback and its reason for the Prefect UI.
 
         Returns:
-            Markdown.
+            One or two sentences.
         """
         if not self.moved:
             return f"{CHAMPION} is version {self.version}, as before."

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.core.formatting import format_count, format_minute
+from holdfast.core.plain_text import escape_markdown
 from holdfast.training.evaluation_report import METRIC_LABELS, Evaluation
 from holdfast.training.regression.scores import SPEND_METRIC_LABELS
 
@@ -232,7 +233,7 @@ def quarantine_markdown(quarantine: "pd.DataFrame", rows: int = 10) -> str:
         Markdown.
     """
     sample = quarantine.head(rows)
-    positions = zip(sample["source_file"], sample["row_number"], sample["reasons"], strict=True)
-    lines = [f"| {file} | {row} | {'; '.join(reasons)} |" for file, row, reasons in positions]
+    positions = zip(sample["source_file"], sample["row_number"], map("; ".join, sample["reasons"]), strict=True)
+    lines = [f"| {escape_markdown(file)} | {row} | {escape_markdown(reasons)} |" for file, row, reasons in positions]
     table = "\n".join(["| file | row | reasons |", "|---|---|---|", *lines])
     return f"The first {len(sample)} of {format_count(len(quarantine), 'bad row')}.\n\n{table}"

@@ -14,13 +14,13 @@ from markupsafe import Markup
 from PIL import Image
 
 from holdfast.core.formatting import format_count, format_minute
+from holdfast.core.plain_text import escape_markdown
 from holdfast.core.plot_style import png_data_url
 from holdfast.training.evaluation_report import Interval
 
 _FOLDER = Path(__file__).resolve().parent
 _COLORS = 64  # enough for a plot, at a quarter of the size
 _INTERVAL = re.compile(r"<td>([+-]?[\d.]+) \(([^<()]+ to [^<()]+)\)</td>")
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 def render_markdown(context: Mapping[str, Any], plots: Mapping[str, bytes]) -> str:
@@ -111,4 +111,4 @@ def _escape(value: Any) -> Any:
         return value
     if isinstance(value, datetime):
         return format_minute(value)
-    return _MARKDOWN.sub(r"\\\1", re.sub(r"\s+", " ", str(value)))
+    return escape_markdown(value)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
+from holdfast.core.plain_text import escape_prose
 from holdfast.promotion.gate_rules import GateRule
 from holdfast.promotion.gates import GateResult, list_gate_rules
 from holdfast.promotion.safety_gates import SIGNAL_ERROR, SIGNAL_GATES
@@ -140,8 +141,8 @@ def report_refusal(trained: TrainResult, champion: str | None, settings: Setting
         lines += [
             f"## {gate.name} ({gate.kind})",
             f"| | |\n|---|---|\n| number | {value} |\n| limit | {gate.direction} {gate.threshold:g} |\n"
-            f"| measurement | {gate.detail} |\n| meaning | {rule.meaning if rule else ''} |\n"
-            f"| cause | {cause}: {explanation} |",
+            f"| measurement | {escape_prose(gate.detail)} |\n| meaning | {rule.meaning if rule else ''} |\n"
+            f"| cause | {cause}: {escape_prose(explanation)} |",
             f"Look closer:\n\n      {_inspection_command(gate, version, settings, options)}",
             f"{past_gate}\n\n      {options.command(settings, override)}" if override else _describe_remedy(gate, rule),
         ]
@@ -267,9 +268,10 @@ def _gate_lines(trained: TrainResult) -> list[str]:
     for gate in trained.gates.gates:
         if gate.verdict == "failed":
             cause, explanation = find_cause(gate, trained.evaluation)
-            lines.append(f"- {gate.name}: failed, {gate.detail}. Cause: {cause}, {explanation}")
+            text = escape_prose(f"failed, {gate.detail}. Cause: {cause}, {explanation}")
+            lines.append(f"- {gate.name}: {text}")
         elif gate.name in SIGNAL_GATES:
-            lines.append(f"- {gate.name}: {gate.verdict}, {gate.detail}")
+            lines.append(f"- {gate.name}: {gate.verdict}, {escape_prose(gate.detail)}")
     return lines
 
 

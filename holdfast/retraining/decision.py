@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from feature_repo.settings import Settings
+from holdfast.core.plain_text import escape_markdown, escape_prose
 from holdfast.model_versions.records import RetrainingRecord
 from holdfast.models.declaration import load_declaration, registered_name
 from holdfast.monitoring.skew.findings import describe_open_skew
@@ -49,7 +50,7 @@ def describe_decision(decision: RetrainingDecision, attempt: RetrainingAttempt) 
     verb = "Retraining" if decision.retrain else "No retraining"
     cause = f"Caused by {attempt.event} about {attempt.subject}." if attempt.event else "Started manually."
     name, time = registered_name(attempt.model), f"{attempt.as_of:%Y-%m-%d %H:%M} UTC"
-    return f"**{verb}** of {name} as of {time}: {decision.why}.\n\n{cause}"
+    return f"**{verb}** of {name} as of {time}: {escape_prose(decision.why)}.\n\n{escape_markdown(cause)}"
 
 
 def build_cause_record(attempt: RetrainingAttempt, registered_at: datetime, now: datetime) -> RetrainingRecord | None:

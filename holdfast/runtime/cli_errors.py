@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from feature_repo.log_records import indent_lines
 from holdfast.core.errors import HoldfastError
 
 
@@ -34,6 +35,6 @@ def exit_on_expected_error(expected: Callable[[], tuple[type[Exception], ...]] =
         if not isinstance(error, expected()):
             raise
         Console(stderr=True).print(
-            f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
+            f"[red]{type(error).__name__}:[/red] {escape(indent_lines(str(error)))}", highlight=False, soft_wrap=True
         )
         sys.exit(1)

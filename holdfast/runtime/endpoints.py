@@ -95,7 +95,7 @@ def runbook_entry_url(event: str) -> str:
     Returns:
         A URL or a path, by the setting of the runbook.
     """
-    return f"{EndpointSettings.from_environment().runbook_url}#{event.replace('.', '-')}"
+    return f"{redact_logins(EndpointSettings.from_environment().runbook_url)}#{event.replace('.', '-')}"
 
 
 def _base_url() -> str:

@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
 from holdfast.core.formatting import format_count
+from holdfast.core.plain_text import escape_prose
 from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.materialization import features_lock
@@ -64,11 +65,14 @@ class EvaluatedVersion:
         evaluation = self.evaluation
         notes = [evaluation.served.reason] if evaluation.served else []
         notes += [*evaluation.search_notes, *evaluation.history_notes, *evaluation.describe_skipped()]
+        text = (
+            f"{evaluation.chosen}. {evaluation.reason}\n\nCalibration: {evaluation.calibration}. "
+            f"{evaluation.calibration_reason}\n\n{' '.join(notes)}"
+        )
         return (
-            f"**{registered_name(lineage.model)} version {self.registered.version}**: {evaluation.chosen}. "
-            f"{evaluation.reason}\n\nCalibration: {evaluation.calibration}. "
-            f"{evaluation.calibration_reason}\n\n{' '.join(notes)}\n\nMLflow run `{self.registered.run_id}`. Known at "
-            f"{lineage.known_at:%Y-%m-%d %H:%M} UTC, {format_count(len(lineage.batches), 'batch')}."
+            f"**{registered_name(lineage.model)} version {self.registered.version}**: {escape_prose(text)}\n\n"
+            f"MLflow run `{self.registered.run_id}`. Known at {lineage.known_at:%Y-%m-%d %H:%M} UTC, "
+            f"{format_count(len(lineage.batches), 'batch')}."
         )
 
 

@@ -77,7 +77,7 @@ def test_monitor_artifact_fails_still_alerts(busy: Settings, monkeypatch: pytest
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("the artifact is too large")
 
-    monkeypatch.setattr(monitor, "create_table_artifact", fails)
+    monkeypatch.setattr(monitor, "publish_table", fails)
     with pytest.raises(monitor.MonitorError, match="data: RuntimeError: the artifact is too large"):
         monitor.monitor(TODAY + DAY, TODAY + DAY + HOUR, ["data"])
     assert [alert.key for alert in list_open_alerts(busy)] == ["holdfast.data.late:transactions"]

@@ -164,15 +164,18 @@ def test_webhook_url_is_neither_logged_nor_stored(settings: Settings, caplog: py
     assert SECRET not in repr(AlertSettings(webhook=receiver.url))  # type: ignore[arg-type]
 
 
-def test_slack_body_has_escaped_text_and_links(settings: Settings) -> None:
+def test_slack_body_has_plain_texts_and_links(settings: Settings) -> None:
     channel = MemoryChannel()
     add_alert(settings, Alert(key="k", severity="critical", title="A <b>", text="1 & 2", evidence_url="http://e",
                               runbook="docs/runbook.md#k"), NOW)  # fmt: skip
     deliver(settings, [channel], NOW)
     body = SlackChannel("https://hooks.example/x", "info", 2)._body(channel.sent[0])
     assert body["text"] == "CRITICAL A &lt;b&gt;"
-    section = body["blocks"][0]["text"]["text"]
-    assert section == "*CRITICAL A &lt;b&gt;*\n1 &amp; 2\n<http://e|evidence> · runbook: docs/runbook.md#k"
+    assert [(block["text"]["type"], block["text"]["text"]) for block in body["blocks"]] == [
+        ("plain_text", "CRITICAL A <b>"),
+        ("plain_text", "1 & 2"),
+        ("mrkdwn", "<http://e|evidence> · runbook: docs/runbook.md#k"),
+    ]
 
 
 def test_build_channels_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
