@@ -13,7 +13,7 @@ TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .rep
 option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
 RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,LABEL,label) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,GRACE_DAYS,grace-days) $(call option,SERVE,serve)
 
-.PHONY: help run test test-long test-simulations test-nightly test-image score-card check serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
+.PHONY: help run test test-long test-simulations test-nightly test-image score-card check audit serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -50,12 +50,22 @@ score-card: .venv/.ready ## Compare docs/ml-test-score.md with the last reports 
 test-image: .venv/.ready ## Build and run the container image; on Debian as root also without Docker
 	@$(BIN)/python -m tests.e2e.image --junitxml .reports/$@.xml
 
-check: .venv/.ready ## Check format, lint, types, import contracts and words
+check: .venv/.ready ## Check format, lint, types, import contracts, words, secrets and workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.support.word_list
+	$(BIN)/python -m tests.support.secret_scan
+	$(BIN)/zizmor --offline --quiet --no-progress --persona auditor .github/workflows
+
+audit: .venv/.ready ## Compare the lock files with the known vulnerabilities of PyPI (needs the network)
+	@$(UV) venv --quiet --clear .venv/audit
+	$(UV) pip install --quiet --python .venv/audit/bin/python --require-hashes -r requirements-audit.lock
+	for lock in requirements.lock requirements-serving.lock requirements-bootstrap.lock requirements-bench.lock; do
+		echo "$$lock" >&2
+		.venv/audit/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r "$$lock"
+	done
 
 serve: .venv/.ready ## Serve the champion's bento on port 3000
 	@eval "$$($(BIN)/python -m feature_repo.settings)"
@@ -104,4 +114,5 @@ lock: ## Resolve the dependencies into the lock files (versions and hashes only)
 	compile pyproject.toml --extra flows --extra dev -o requirements.lock
 	compile pyproject.toml -c requirements.lock -o requirements-serving.lock
 	compile --group bench -c requirements.lock -o requirements-bench.lock
+	compile --group audit -c requirements.lock -o requirements-audit.lock
 	echo uv | compile - -c requirements.lock -o requirements-bootstrap.lock

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from holdfast.core.plain_text import escape_prose, to_line
+from holdfast.core.plot_style import png_data_url
 from holdfast.core.redaction import redact_logins
 
 
@@ -40,6 +41,17 @@ def publish_markdown(markdown: str, key: str, description: str) -> None:
         description: Text.
     """
     create_markdown_artifact(markdown, key=key, description=escape_prose(redact_logins(description)))
+
+
+def publish_plot(png: bytes, key: str, description: str) -> None:
+    """Publish a plot.
+
+    Args:
+        png: The plot.
+        key: Key of the artifact.
+        description: Text.
+    """
+    create_image_artifact(png_data_url(png), key=key, description=escape_prose(redact_logins(description)))
 
 
 def plain_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

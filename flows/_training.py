@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 from prefect import artifacts, get_run_logger
 
 from feature_repo.settings import Settings
-from flows._artifacts import publish_markdown, publish_table
+from flows._artifacts import publish_markdown, publish_plot, publish_table
 from flows._tasks import task
 from holdfast.core.formatting import format_count
-from holdfast.core.plot_style import png_data_url, render_png
+from holdfast.core.plot_style import render_png
 from holdfast.feast_stores.open_store import open_store
 from holdfast.feature_store.definition_versions import explain_retirement, open_version
 from holdfast.models.declaration import load_declaration, registered_name
@@ -163,7 +163,6 @@ def publish_evaluation_task(tested: "EvaluatedVersion", lineage: Lineage) -> Non
     publish_table(evaluation_rows(evaluation), key="test-period", description=description)
     publish_table(month_rows(evaluation), key="test-by-month", description="Test period by month")
     for name, plot in tested.plots.items():
-        key, content = name.replace("_", "-"), png_data_url(render_png(plot))
-        artifacts.create_image_artifact(content, key=key, description=f"{registered_name(lineage.model)}: {name}")
+        publish_plot(render_png(plot), name.replace("_", "-"), f"{registered_name(lineage.model)}: {name}")
     text = tested.markdown(lineage)
     publish_markdown(text, key="registered-model", description="Registered version")

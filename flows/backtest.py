@@ -9,13 +9,12 @@ from typing import Annotated, Literal
 
 import typer
 from prefect import flow
-from prefect.artifacts import create_image_artifact
 from rich.console import Console
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc
 from flows import configure
-from flows._artifacts import publish_text
+from flows._artifacts import publish_plot, publish_text
 from flows._cli import run_flow
 from flows._tasks import task
 from holdfast.backtesting.console_tables import print_results, recommend_policy
@@ -34,7 +33,7 @@ from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, read_steps, write_result
 from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.atomic_files import replace_file
-from holdfast.core.plot_style import png_data_url, render_png
+from holdfast.core.plot_style import render_png
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.runtime.locks import folder_lock
 from holdfast.runtime.parallel_commands import Command, run_parallel
@@ -80,7 +79,7 @@ def publish_comparison_task(settings: Settings, results: list[BacktestResult]) -
     content = render_png(plot_policies(results))
     with replace_file(plot_path(settings)) as temporary:
         temporary.write_bytes(content)
-    create_image_artifact(png_data_url(content), key="backtest", description="Retraining policies, month by month")
+    publish_plot(content, key="backtest", description="Retraining policies, month by month")
     publish_text(recommend_policy(results), key="backtest-verdict", description="Recommended policy")
 
 

@@ -4,16 +4,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, get_args
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_image_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._artifacts import publish_table
+from flows._artifacts import publish_plot, publish_table
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
 from holdfast.core.errors import HoldfastError
-from holdfast.core.plain_text import escape_prose
-from holdfast.core.plot_style import png_data_url, render_png
+from holdfast.core.plot_style import render_png
 from holdfast.monitoring.findings import View
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.reporting.flow_results import MonitorResult
@@ -58,9 +56,7 @@ def store_metrics_task(settings: Settings, result: "ViewResult", window: "Window
 @task(name="publish report", task_run_name="publish report: {result.view}")
 def publish_view_task(result: "ViewResult", key: str) -> None:
     """Publish the table and the plot of the view in the Prefect UI."""
-    create_image_artifact(
-        png_data_url(render_png(result.plot)), key=f"{key}-plot", description=escape_prose(result.summary)
-    )
+    publish_plot(render_png(result.plot), f"{key}-plot", result.summary)
     publish_table(list(result.table), key=key, description="\n\n".join([result.summary, *result.notes]))
 
 

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from prefect.artifacts import create_image_artifact
 
 from feature_repo.settings import Settings
 from flows import configure
-from flows._artifacts import publish_table
+from flows._artifacts import publish_plot, publish_table
 from flows._cli import run_flow
 from flows._tasks import run_name, run_time, task
-from holdfast.core.plot_style import png_data_url, render_png
+from holdfast.core.plot_style import render_png
 from holdfast.ingestion.as_of import resolve_daily_as_of, resolve_known_at
 from holdfast.runtime.progress import report_progress
 
@@ -60,8 +59,7 @@ def publish_scores_task(result: "ScoreResult") -> None:
 
     scores = read_scores(result.table.path)
     publish_table(summarize_decisions(scores), key="scores", description=result.summary())
-    plot = render_png(plot_score_histogram(scores))
-    create_image_artifact(png_data_url(plot), key="scores-plot", description="Distribution of the scores")
+    publish_plot(render_png(plot_score_histogram(scores)), key="scores-plot", description="Distribution of the scores")
 
 
 @flow(name="score", flow_run_name=run_name, persist_result=False)

