@@ -106,7 +106,7 @@ def commit_batch(
         _require_later(batches, batch.ingested_at)
         files = transaction_files(settings)
         _store(settings, batch, rows, quarantined, staging / f"{_STAGED}{batch.batch_id}")
-        notes = (*notes, *describe_changes(settings, files, [batch, *replaced]))
+        notes = (*notes, *describe_changes(settings, files, rows, [batch, *replaced]))
         return IngestResult.from_commit(batch, validated.reasons, notes, stored=True)
 
 

@@ -8,11 +8,16 @@ from typing import NamedTuple
 
 import duckdb
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from feature_repo.timestamps import DAY_US, from_epoch_us
 from holdfast.core.parquet_files import create_parquet_view
 from holdfast.ingestion.flow_breaks import Days
 from holdfast.ingestion.kinds import KINDS, KindName
+
+_MOST_MARKS = 50_000_000  # bytes
 
 
 class DailyRows(NamedTuple):
@@ -55,6 +60,19 @@ class DailyRows(NamedTuple):
         before, after = self.select(self.days < first), self.select(self.days > last)
         return DailyRows(*(np.concatenate(columns) for columns in zip(before, other, after, strict=True)))
 
+    def add_days(self, other: "DailyRows") -> "DailyRows":
+        """Add other days.
+
+        Args:
+            other: Days, none of which is among these.
+
+        Returns:
+            All days, ascending.
+        """
+        columns = [np.concatenate(pair) for pair in zip(self, other, strict=True)]
+        order = np.argsort(columns[0], kind="stable")
+        return DailyRows(*(column[order] for column in columns))
+
 
 @lru_cache(maxsize=16)  # batches are immutable
 def read_daily_rows(files: tuple[Path, ...], kind: KindName = "transactions", part: str | None = None) -> DailyRows:
@@ -69,6 +87,41 @@ def read_daily_rows(files: tuple[Path, ...], kind: KindName = "transactions", pa
         All days with rows.
     """
     return query_daily_rows(files, kind=kind, part=part)
+
+
+def count_daily_rows(frame: pd.DataFrame) -> DailyRows:
+    """Count the daily rows of a table in memory.
+
+    Args:
+        frame: Rows with the columns ``customer_id`` and ``event_timestamp`` (UTC).
+
+    Returns:
+        All days with rows.
+    """
+    times = frame["event_timestamp"].dt.as_unit("us").astype(np.int64).to_numpy()
+    if not len(times):
+        return DailyRows(*(np.array([], dtype=np.int64) for _ in DailyRows._fields))
+    day = times // DAY_US
+    begin = int(day.min())
+    day -= begin
+    rows = np.bincount(day)
+    first_us = np.full(len(rows), np.iinfo(np.int64).max)
+    np.minimum.at(first_us, day, times)
+    ids = pa.array(frame["customer_id"])
+    customers = pc.dictionary_encode(ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids)
+    pairs = day * len(customers.dictionary) + customers.indices.to_numpy()
+    per_day = np.bincount(_list_unique(pairs, len(rows) * len(customers.dictionary)) // len(customers.dictionary))
+    known = np.flatnonzero(rows)
+    return DailyRows(known + begin, per_day[known], rows[known], first_us[known])
+
+
+def _list_unique(numbers: np.ndarray, limit: int) -> np.ndarray:
+    """List the different numbers below a limit, by a mark per number where these are few."""
+    if limit > _MOST_MARKS:
+        return np.unique(numbers)
+    marks = np.zeros(limit, dtype=bool)
+    marks[numbers] = True
+    return np.flatnonzero(marks)
 
 
 def query_daily_rows(
@@ -106,3 +159,23 @@ def query_daily_rows(
         ).fetchnumpy()
     days = np.asarray(table["day"], dtype="datetime64[D]").astype(np.int64)
     return DailyRows(days, *(np.asarray(table[name], dtype=np.int64) for name in ("customers", "rows", "first_us")))
+
+
+def add_rows(daily: DailyRows, files: Sequence[Path], added: pd.DataFrame) -> DailyRows:
+    """Add the rows of a batch; only the days between the first and the last one that had rows before are queried.
+
+    Args:
+        daily: Daily rows before the batch.
+        files: Files of the table with the batch.
+        added: Rows of the batch with the columns ``customer_id`` and ``event_timestamp`` (UTC).
+
+    Returns:
+        Daily rows with those of the batch.
+    """
+    new = count_daily_rows(added)
+    shared = new.days[np.isin(new.days, daily.days)]
+    if not len(shared):
+        return daily.add_days(new)
+    first, last = int(shared[0]), int(shared[-1])
+    between = (new.days >= first) & (new.days <= last)
+    return daily.replace_days(first, last, query_daily_rows(files, first, last)).add_days(new.select(~between))

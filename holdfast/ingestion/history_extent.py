@@ -7,11 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US, epoch_us, from_epoch_us
 from holdfast.ingestion.batches import Batch, table_files, transaction_files
-from holdfast.ingestion.daily_rows import DailyRows, query_daily_rows, read_daily_rows
+from holdfast.ingestion.daily_rows import DailyRows, add_rows, query_daily_rows, read_daily_rows
 from holdfast.ingestion.flow_breaks import DailyFlow, find_breaks
 from holdfast.ingestion.kinds import TRANSACTIONS, KindName
 
@@ -168,19 +169,27 @@ def _find_extent(daily: DailyRows) -> HistoryExtent | None:
     )
 
 
-def describe_changes(settings: Settings, before: Sequence[Path], changed: Sequence[Batch]) -> tuple[str, ...]:
+def describe_changes(
+    settings: Settings, before: Sequence[Path], added: pd.DataFrame, changed: Sequence[Batch]
+) -> tuple[str, ...]:
     """Describe gaps and outliers that an ingest added, and gaps that it filled.
 
     Args:
         settings: Settings with the data folder.
         before: Files of the table before the ingest.
-        changed: Batch that the ingest added, and those that it replaced.
+        added: Rows that the ingest added.
+        changed: Batch that the ingest added, then those that it replaced.
 
     Returns:
         Sentences; none where the ingest changed nothing of this.
     """
     earlier = _read_files(tuple(before), None)
-    later = _find_extent(_update_days(read_daily_rows(tuple(before)), transaction_files(settings), changed))
+    daily, files = read_daily_rows(tuple(before)), transaction_files(settings)
+    if changed[1:]:
+        daily = _update_days(daily, files, changed)
+    elif changed[0].kind == TRANSACTIONS.name:
+        daily = add_rows(daily, files, added)
+    later = _find_extent(daily)
     if later is None:
         return ()
     known = earlier.describe() if earlier else ()
