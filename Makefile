@@ -64,7 +64,7 @@ audit: .venv/.ready ## Compare the lock files with the known vulnerabilities of 
 	$(UV) pip install --quiet --python .venv/audit/bin/python --require-hashes -r requirements-audit.lock
 	for lock in requirements.lock requirements-serving.lock requirements-bootstrap.lock requirements-bench.lock; do
 		echo "$$lock" >&2
-		.venv/audit/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r "$$lock"
+		.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r "$$lock"
 	done
 
 serve: .venv/.ready ## Serve the champion's bento on port 3000

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from feature_repo.log_records import indent_lines
+from feature_repo.log_records import escape_controls
 from holdfast.core.errors import HoldfastError
 
 
@@ -34,7 +34,8 @@ def exit_on_expected_error(expected: Callable[[], tuple[type[Exception], ...]] =
     except Exception as error:
         if not isinstance(error, expected()):
             raise
+        text = "\n".join(escape_controls(line) for line in str(error).split("\n"))
         Console(stderr=True).print(
-            f"[red]{type(error).__name__}:[/red] {escape(indent_lines(str(error)))}", highlight=False, soft_wrap=True
+            f"[red]{type(error).__name__}:[/red] {escape(text)}", highlight=False, soft_wrap=True
         )
         sys.exit(1)

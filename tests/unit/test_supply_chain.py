@@ -47,7 +47,7 @@ def test_exceptions_of_the_security_rules_have_reasons() -> None:
 
 
 @pytest.mark.parametrize("kind", FORMS)
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data(), before=st.sampled_from(["", "key = ", 'x("', "a\nb "]))
 def test_find_secrets_finds_each_form(kind: str, data: st.DataObject, before: str) -> None:
     secret = data.draw(st.from_regex(re.compile(FORMS[kind].replace("\\b", ""), re.ASCII), fullmatch=True))
