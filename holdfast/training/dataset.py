@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -191,29 +192,35 @@ class TrainingSet:
         return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
 
 
-def read_purchase_history(settings: Settings, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
-    """Read the purchase history of every customer known at a cut-off, active or not.
+def read_purchase_histories(
+    settings: Settings, cutoffs: Sequence[datetime], known_at: datetime
+) -> dict[datetime, PurchaseHistory]:
+    """Read the purchase history of every customer known at each cut-off, active or not.
 
     Args:
         settings: Settings with the data folder.
-        cutoff: Cut-off.
+        cutoffs: Cut-offs.
         known_at: Latest arrival of the data.
 
     Returns:
-        History of the customers with a purchase.
+        Cut-off to the history of the customers with a purchase, in order of the cut-offs.
     """
     connection = ibis.duckdb.connect()
     try:
         rows = scan_table(connection, settings, known_at=known_at)
-        purchases = known_rows(rows, cutoff, known_at).filter(lambda row: row.amount > 0)
-        histories = purchases.group_by("customer_id").aggregate(
-            days=purchases.event_timestamp.date().nunique(),
-            first=purchases.event_timestamp.min(),
-            last=purchases.event_timestamp.max(),
-        )
-        table = histories.order_by("customer_id").drop("customer_id").to_pyarrow()
+        return {cutoff: _read_purchase_history(rows, cutoff, known_at) for cutoff in sorted(cutoffs)}
     finally:
         connection.disconnect()
+
+
+def _read_purchase_history(rows: ir.Table, cutoff: datetime, known_at: datetime) -> PurchaseHistory:
+    purchases = known_rows(rows, cutoff, known_at).filter(lambda row: row.amount > 0)
+    histories = purchases.group_by("customer_id").aggregate(
+        days=purchases.event_timestamp.date().nunique(),
+        first=purchases.event_timestamp.min(),
+        last=purchases.event_timestamp.max(),
+    )
+    table = histories.order_by("customer_id").drop("customer_id").to_pyarrow()
     days = table["days"].to_numpy().astype(np.float64)
     first, last = (
         table[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() for name in ("first", "last")
@@ -314,7 +321,7 @@ def assemble_training_set(
     if joined[ENTITY_KEY].to_pylist() != keys[ENTITY_KEY].tolist():
         raise RuntimeError("The point-in-time join returned other rows than the labels.")
     x, churned = input_matrix(inputs, columns), labels["churned"].to_numpy(dtype=bool)
-    histories = {cutoff: read_purchase_history(settings, cutoff, known_at) for cutoff in sorted(cutoffs)}
+    histories = read_purchase_histories(settings, cutoffs, known_at)
     other_columns = {name: others[name] for name in sorted(unserved) if name in others.column_names}
     served_columns = {feature.name: joined[feature.name] for feature in inputs}
     texts = {

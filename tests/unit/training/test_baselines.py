@@ -9,7 +9,7 @@ import pytest
 from holdfast.core.types import Floats
 from holdfast.training.baselines import BASELINE_LABELS, score_baselines
 from holdfast.training.bootstrap import CustomerBootstrap
-from holdfast.training.dataset import PurchaseHistory, TrainingSet, read_purchase_history
+from holdfast.training.dataset import PurchaseHistory, TrainingSet, read_purchase_histories
 from holdfast.training.metrics import compute_metrics, roc_auc_difference
 from tests.support.shop_fixtures import Dataset
 from tests.support.small_shop import KNOWN_AT, transactions
@@ -22,7 +22,8 @@ def parts(dataset: Dataset) -> tuple[TrainingSet, TrainingSet]:
 
 @pytest.fixture(scope="module")
 def history(dataset: Dataset) -> PurchaseHistory:
-    return read_purchase_history(dataset.settings, dataset.split.development[-1], KNOWN_AT)
+    cutoff = dataset.split.development[-1]
+    return read_purchase_histories(dataset.settings, [cutoff], KNOWN_AT)[cutoff]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def scores(parts: tuple[TrainingSet, TrainingSet], history: PurchaseHistory) -> 
     return score_baselines(development, history, test, 90)
 
 
-def test_read_purchase_history_shop_contains_inactive_customers(dataset: Dataset, history: PurchaseHistory) -> None:
+def test_read_purchase_histories_shop_contains_inactive_customers(dataset: Dataset, history: PurchaseHistory) -> None:
     cutoff = dataset.split.development[-1]
     days: dict[str, set[date]] = {}
     for row in transactions():
