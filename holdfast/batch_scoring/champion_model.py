@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threadpoolctl import threadpool_limits
-
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.core.errors import HoldfastError
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.models.contract import CHAMPION, ServedModel
 from holdfast.models.contributions import NotAdditiveError
@@ -64,7 +63,7 @@ class ScoringModel:
             InputMismatchError: The inputs of the rows differ from the inputs of the model.
         """
         require_inputs(self.contract, rows)
-        with threadpool_limits(limits=1):
+        with limit_threads():
             return self.model.churn_probabilities(rows.x)
 
     def reasons(self, rows: ScoringPopulation) -> Sequence[list[ReasonCode] | None]:
@@ -79,7 +78,7 @@ class ScoringModel:
         if not len(rows.x):
             return []
         try:
-            with threadpool_limits(limits=1):
+            with limit_threads():
                 parts = self.model.contributions(rows.x)
         except NotAdditiveError:
             return [None] * len(rows.x)

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.champion_model import InputMismatchError, require_inputs
 from holdfast.batch_scoring.population import ScoringPopulation, load_all_customers
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.models.contract import CHAMPION, ServedModel
 from holdfast.models.declaration import registered_name
@@ -94,7 +94,7 @@ def predict_spend(
                 f"{contract.model_name} version {contract.model_version} has features of other customers than the "
                 f"champion. Train again with `python -m flows.train --model {SPEND}`, then promote that version."
             )
-        with threadpool_limits(limits=1):
+        with limit_threads():
             return spend, spend.model.predict(rows.x)
     except Exception as error:
         return _with_problem(spend, error), unknown

@@ -1,10 +1,14 @@
-"""Threads for work that Arrow, DuckDB and NumPy do without Python's lock."""
+"""Threads for work that Arrow, DuckDB and NumPy do without Python's lock, and limits of the threads of libraries."""
 
+import functools
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import pyarrow as pa
+from threadpoolctl import ThreadpoolController
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -22,3 +26,22 @@ def map_in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item])
     """
     with ThreadPoolExecutor(pa.cpu_count()) as pool:
         return list(pool.map(function, items))
+
+
+def limit_threads(user_api: str | None = None) -> AbstractContextManager[object]:
+    """Limit BLAS and OpenMP to one thread within a block.
+
+    Args:
+        user_api: "blas" or "openmp"; None for both.
+
+    Returns:
+        Context manager, which restores the limits at its end.
+    """
+    manager: AbstractContextManager[object] = _find_libraries(len(sys.modules)).limit(limits=1, user_api=user_api)
+    return manager
+
+
+@functools.lru_cache(maxsize=1)
+def _find_libraries(modules: int) -> ThreadpoolController:
+    """Find the libraries of threads, which takes 4 ms, again only after further ``modules`` were imported."""
+    return ThreadpoolController()

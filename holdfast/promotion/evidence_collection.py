@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.model_versions.candidate import ModelCandidate
@@ -47,7 +47,7 @@ def collect_evidence(
     same = champion is not None and compute_or_unavailable(lambda: champion.definitions) == compute_or_unavailable(
         lambda: subject.definitions
     )
-    with threadpool_limits(limits=1):  # as in training: threads that wait for each other are slower than one
+    with limit_threads():  # as in training: threads that wait for each other are slower than one
         rows = compute_or_unavailable(lambda: subject.test_rows(settings))
         scores = compute_or_unavailable(lambda: subject.score(require(rows).x))
         champion_rows = rows

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
 from holdfast.core.formatting import format_count
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.model_versions.candidate import ModelCandidate
 from holdfast.model_versions.evidence import (
@@ -65,7 +65,7 @@ def collect_regression_evidence(
     """
     subject = ModelCandidate(client, version)
     champion = ModelCandidate(client, context.champion) if context.champion is not None else None
-    with threadpool_limits(limits=1):
+    with limit_threads():
         rows = compute_or_unavailable(lambda: subject.test_rows(settings))
         over_champion: Interval | Unavailable | None = None
         compared_on = "there is no champion to compare with"

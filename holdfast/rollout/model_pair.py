@@ -6,9 +6,9 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from threadpoolctl import threadpool_limits
 
 from feature_repo.settings import Settings
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.model_versions.aliases import get_contract, get_version
 from holdfast.models.loaded_model import LoadedModel
@@ -41,7 +41,7 @@ class ModelPair:
         """
         if not len(x):  # scikit-learn does not accept an empty matrix
             return np.empty(0), np.empty(0)
-        with threadpool_limits(limits=1):
+        with limit_threads():
             return self.challenger.churn_probabilities(x), self.champion.churn_probabilities(x)
 
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from holdfast.core.errors import HoldfastError
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Bools, Floats
 from holdfast.models.categories import category_code, locate_categories
 from holdfast.training.baselines import explain_skipped_baselines
@@ -293,7 +293,7 @@ def _measure_instability(
 
 
 def _predict_uncalibrated(model: Any, x: Floats) -> Floats:
-    with threadpool_limits(limits=1):
+    with limit_threads():
         churn: Floats = expit(model.decision_function(x))
     return churn
 

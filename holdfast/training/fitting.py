@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from threadpoolctl import threadpool_limits
 
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.models.calibrated_classifier import CalibratedModel
 from holdfast.training.calibration import FoldScores, fit_on_folds
@@ -56,7 +56,7 @@ def score_out_of_fold(
     Returns:
         Scores per fold.
     """
-    with threadpool_limits(limits=1):
+    with limit_threads():
         return [PreparedFold(find_family(family), data, fold, seed).score(params) for fold in folds]
 
 
@@ -74,7 +74,7 @@ def fit_model(family: str, params: dict[str, Any], data: TrainingSet, seed: int)
     Returns:
         Fitted, uncalibrated model.
     """
-    with threadpool_limits(limits=1):
+    with limit_threads():
         return find_family(family).fit(params, data, seed)
 
 
@@ -102,7 +102,7 @@ def fit_recipe(
     if recipe.calibration == "none":
         return model
     folds = folds or score_out_of_fold(recipe.family, recipe.params, data, recipe.folds, recipe.seed)
-    with threadpool_limits(limits=1):
+    with limit_threads():
         log_odds = model.decision_function(rows.x)
     return CalibratedModel(model, fit_on_folds(recipe.calibration, folds, log_odds, rows.y))
 
@@ -117,5 +117,5 @@ def predict_churn(model: Any, x: Floats) -> Floats:
     Returns:
         Probabilities, shape (rows,).
     """
-    with threadpool_limits(limits=1):
+    with limit_threads():
         return model.predict_proba(x)[:, 1]

@@ -17,10 +17,10 @@ import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-from threadpoolctl import threadpool_limits
 
 from feature_repo.database_urls import sqlite_url
 from feature_repo.settings import Settings
+from holdfast.core.threads import limit_threads
 from holdfast.training.calibration import FoldScores
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.fitting import PreparedFold
@@ -115,13 +115,13 @@ def search_families(
 
     def run(family: Family) -> None:
         try:
-            with threadpool_limits(limits=1, user_api="openmp"):  # OpenMP limits each thread, BLAS the process
+            with limit_threads("openmp"):  # OpenMP limits each thread, BLAS the process
                 within_budget = partial(may_start, planned=family.planned_trials(budget.trials))
                 _run_trials(studies[family.name], family, data, folds, within_budget, seed, finished.put)
         finally:
             finished.put(None)
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(len(studies)) as pool:
+    with limit_threads("blas"), ThreadPoolExecutor(len(studies)) as pool:
         running = [pool.submit(run, family) for family in families]
         try:
             for _ in running:

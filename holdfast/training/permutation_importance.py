@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.training.bootstrap import CustomerBootstrap, percentile_interval, roc_auc_draws
 from holdfast.training.dataset import TrainingSet
@@ -50,7 +50,7 @@ def compute_permutation_importance(
         return np.r_[roc_auc_score(data.y, scores), roc_auc_draws(data.y, scores, bootstrap)]
 
     found = []
-    with threadpool_limits(limits=1):
+    with limit_threads():
         before = aucs(data.x)
         for column, feature in enumerate(data.inputs):
             drops = np.mean([before - aucs(x) for x in _shuffled(data, column, repeats, shuffles)], axis=0)

@@ -12,8 +12,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import TweedieRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from threadpoolctl import threadpool_limits
 
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.models.additive_terms import arcsinh_inputs
 from holdfast.models.purchase_models import BgNbdModel
@@ -58,7 +58,7 @@ class RegressionFamily:
         Returns:
             Fitted regressor.
         """
-        with threadpool_limits(limits=1):
+        with limit_threads():
             return self.fit_rows(params, data, seed)
 
 

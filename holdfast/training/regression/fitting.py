@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from threadpoolctl import threadpool_limits
 
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.training.dataset import TrainingSet
 from holdfast.training.recipe import Recipe
@@ -40,6 +40,6 @@ def predict_values(model: Any, x: Floats) -> Floats:
     Returns:
         Expected values, shape (rows,).
     """
-    with threadpool_limits(limits=1):
+    with limit_threads():
         values: Floats = model.predict(x)
     return values
