@@ -13,7 +13,7 @@ TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --junitxml .rep
 option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
 RUN_OPTIONS = $(call option,SOURCE,source) $(call option,MAPPING,mapping) $(call option,TRAINING,training) $(call option,THRESHOLDS,thresholds) $(call option,LABEL,label) $(call option,HORIZON_DAYS,horizon-days) $(call option,ACTIVITY_DAYS,activity-days) $(call option,GRACE_DAYS,grace-days) $(call option,SERVE,serve)
 
-.PHONY: help run test test-long test-simulations test-nightly test-image score-card check audit serve image up env bench bench-serving bench-monitoring bench-shops figures settings clean lock
+.PHONY: help run test test-long test-simulations test-nightly test-image score-card check audit serve image up env bench bench-serving bench-monitoring bench-shops bench-scale figures settings clean lock
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ bench-monitoring: .venv/.ready ## Count false alarms and detected faults of moni
 bench-shops: .venv/.ready ## Train and evaluate on many shops at three dates: SHOPS=names MONTHS=0 QUICK=1 TOSSES=200 JOBS=2 DOCS=1
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock || echo "The data sets of requirements-bench.lock cannot be installed: their shops are skipped." >&2
 	$(BIN)/python -m benchmarks.bench_shops $(if $(SHOPS),--shops "$(SHOPS)") $(if $(MONTHS),--months "$(MONTHS)") $(if $(QUICK),--quick) $(if $(TOSSES),--tosses $(TOSSES)) $(if $(JOBS),--jobs $(JOBS)) $(if $(DOCS),--docs)
+
+bench-scale: .venv/.ready ## Time the works of a generated shop beside their references: SIZE=100000 FILE_TYPE=parquet
+	@$(BIN)/python -m benchmarks.bench_scale $(if $(SIZE),--size $(SIZE)) $(if $(FILE_TYPE),--file-type $(FILE_TYPE))
 
 figures: .venv/.ready ## Update docs/images from the champion's test period and the last backtest
 	@$(BIN)/python -m docs.export_figures

@@ -1,0 +1,1 @@
+"""Benchmark of the costs by the size of a shop."""
