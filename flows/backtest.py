@@ -35,6 +35,7 @@ from holdfast.backtesting.settings import DEFAULT_GATES, PolicySettings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.plot_style import render_png
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.models.declaration import CHURN, load_declaration
 from holdfast.runtime.locks import folder_lock
 from holdfast.runtime.parallel_commands import Command, run_parallel
 from holdfast.training.settings import TrainingSettings
@@ -49,7 +50,7 @@ def run_policies_task(
     """Run each policy in a separate process and data folder, with separate aliases, registries and clocks."""
     console, commands = Console(highlight=False, soft_wrap=True), dict[str, Command]()
     for policy in sorted(policies, key=_LONGEST_FIRST.index):
-        state = create_state_folder(settings, policy)
+        state = create_state_folder(settings, policy, backtest_plan.model)
         (state / JOB_FILE).write_text(BacktestJob(plan=backtest_plan, policy=policy).model_dump_json())
         commands[policy] = Command("flows.backtest_policy", state, state / LOG_FILE)
     run_parallel(commands, os.cpu_count() or 1, lambda name, line: console.print(f"{name:<7}{line}", markup=False))
@@ -64,10 +65,10 @@ def join_outcomes_task(
     from holdfast.backtesting.compile_results import add_earlier_steps, compile_results
 
     for policy in steps:
-        publish_scores(settings, policy)
+        publish_scores(settings, policy, backtest_plan.model)
     results = compile_results(settings, backtest_plan, add_earlier_steps(settings, backtest_plan, steps))
     for result in results:
-        write_result(result, result_path(settings, result.policy))
+        write_result(result, result_path(settings, result.policy, result.model))
     return results
 
 
@@ -77,7 +78,7 @@ def publish_comparison_task(settings: Settings, results: list[BacktestResult]) -
     from holdfast.backtesting.plots import plot_policies
 
     content = render_png(plot_policies(results))
-    with replace_file(plot_path(settings)) as temporary:
+    with replace_file(plot_path(settings, results[0].model)) as temporary:
         temporary.write_bytes(content)
     publish_plot(content, key="backtest", description="Retraining policies, month by month")
     publish_text(recommend_policy(results), key="backtest-verdict", description="Recommended policy")
@@ -93,6 +94,7 @@ def backtest(
     training: TrainingSettings | None = None,
     thresholds: GateSettings | None = None,
     rules: PolicySettings | None = None,
+    model: str = CHURN,
 ) -> list[BacktestResult]:
     """Run one retraining policy, or all, on past data, and compare their performance and value.
 
@@ -107,6 +109,7 @@ def backtest(
         thresholds: Thresholds of the gates; {} for those of production. When left out, a small sure loss
             compared with the baselines and a larger bias are allowed, because early versions have little history.
         rules: Thresholds of drift.
+        model: The model, as declared in feature_repo/models; the gates of a regression are those of its declaration.
     """
     settings = configure()
     backtest_plan = make_plan(
@@ -116,10 +119,11 @@ def backtest(
         every,
         as_utc(known_at) if known_at else None,
         training or TrainingSettings(),
-        thresholds or DEFAULT_GATES,
+        thresholds or (DEFAULT_GATES if load_declaration(model).kind == "classification" else GateSettings()),
         rules or PolicySettings(),
+        model,
     )
-    with folder_lock(backtest_folder(settings), "backtest"):
+    with folder_lock(backtest_folder(settings, model), "backtest"):
         steps = run_policies_task(settings, backtest_plan, POLICIES if policy == "all" else [policy])
         results = join_outcomes_task(settings, backtest_plan, steps)
         publish_comparison_task(settings, results)
@@ -130,7 +134,8 @@ def _print(results: list[BacktestResult]) -> None:
 
     settings, console = Settings.from_environment(), Console(highlight=False, soft_wrap=True)
     print_results(results, console)
-    console.print(f"\nResults: {backtest_folder(settings)}, plot: {plot_path(settings)}", markup=False)
+    model = results[0].model
+    console.print(f"\nResults: {backtest_folder(settings, model)}, plot: {plot_path(settings, model)}", markup=False)
 
 
 if __name__ == "__main__":

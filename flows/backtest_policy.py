@@ -2,7 +2,6 @@
 
 import time
 from datetime import datetime
-from typing import Any
 
 from prefect import flow
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -10,8 +9,13 @@ from rich.console import Console
 
 from feature_repo.settings import Settings
 from flows import configure
+from flows._backtest import (
+    find_matured_task,
+    load_customers_task,
+    load_policy_inputs_task,
+    score_step_task,
+)
 from flows._cli import expected_flow_errors
-from flows._tasks import task
 from flows._training import find_definitions_task
 from flows.features import features, snapshots_task
 from flows.promote import promote
@@ -19,51 +23,13 @@ from flows.train import train
 from holdfast.backtesting.console_tables import format_step
 from holdfast.backtesting.paths import JOB_FILE, SCORES_FOLDER, STEPS_FILE
 from holdfast.backtesting.plan import BacktestJob, BacktestPlan
-from holdfast.backtesting.policies import PolicyInputs, TrainingDecision, decide
+from holdfast.backtesting.policies import TrainingDecision, decide
 from holdfast.backtesting.results import BacktestStep, InputDrift, StepTraining, write_steps
-from holdfast.batch_scoring.population import ScoringPopulation, load_active_customers
 from holdfast.core.errors import PromotionRefusedError
 from holdfast.feature_store.materialization import load_online_state
+from holdfast.models.declaration import load_declaration
 from holdfast.runtime.cli_errors import exit_on_expected_error
 from holdfast.training.time_split import NotEnoughHistoryError
-
-
-@task(name="find matured cohorts")
-def find_matured_task(
-    settings: Settings, earlier: list[BacktestStep], as_of: datetime, known_at: datetime
-) -> list[datetime]:
-    """Find earlier cohorts whose outcomes have become known since the step before."""
-    from holdfast.backtesting.policy_step import find_newly_matured
-
-    return find_newly_matured(settings, earlier, as_of, known_at)
-
-
-@task(name="load active customers")
-def load_customers_task(settings: Settings, definitions: str, as_of: datetime, known_at: datetime) -> ScoringPopulation:
-    """Load the features of the active customers."""
-    return load_active_customers(settings, definitions, as_of, known_at)
-
-
-@task(name="load policy inputs")
-def load_policy_inputs_task(
-    settings: Settings,
-    job: BacktestJob,
-    earlier: list[BacktestStep],
-    matured: list[datetime],
-    customers: ScoringPopulation,
-) -> PolicyInputs:
-    """Collect what the policy decides by."""
-    from holdfast.backtesting.policy_step import load_policy_inputs
-
-    return load_policy_inputs(settings, job, earlier, matured, customers)
-
-
-@task(name="score")
-def score_step_task(settings: Settings, customers: ScoringPopulation) -> dict[str, Any]:
-    """Score the active customers with the champion; return the fields of the step."""
-    from holdfast.backtesting.policy_step import score_population
-
-    return score_population(settings, customers)
 
 
 @flow(name="replay policy", flow_run_name="replay {job.policy}", persist_result=False)
@@ -87,9 +53,9 @@ def _run_step(
     settings: Settings, job: BacktestJob, definitions: str, earlier: list[BacktestStep], as_of: datetime
 ) -> BacktestStep:
     start, known_at = time.perf_counter(), job.plan.known_at(as_of)
-    matured = find_matured_task(settings, earlier, as_of, known_at)
+    matured = find_matured_task(settings, job.plan.model, earlier, as_of, known_at)
     snapshots_task(settings, definitions, as_of, known_at)
-    customers = load_customers_task(settings, definitions, as_of, known_at)
+    customers = load_customers_task(settings, job.plan.model, definitions, as_of, known_at)
     inputs = load_policy_inputs_task(settings, job, earlier, matured, customers)
     decision = decide(job.policy, inputs, job.plan.rules)
     training = _train(settings, job.plan, definitions, as_of, known_at, decision) if decision.train else None
@@ -99,7 +65,7 @@ def _run_step(
         train=decision.train,
         why=decision.why,
         training=training,
-        **score_step_task(settings, customers),
+        **score_step_task(settings, job.plan.model, customers),
         drift=[InputDrift(name=item.name, psi=item.psi) for item in inputs.drift],
         seconds=round(time.perf_counter() - start, 1),
     )
@@ -121,7 +87,8 @@ def _train(
     if load_online_state(settings, definitions) is None:
         features(as_of, known_at)
     try:
-        result = train(as_of, known_at, plan.training, plan.thresholds)
+        thresholds = plan.thresholds if load_declaration(plan.model).kind == "classification" else None
+        result = train(as_of, known_at, plan.training, thresholds, model=plan.model)
     except NotEnoughHistoryError as error:
         return StepTraining(problem=str(error))
     training = StepTraining(
@@ -132,7 +99,7 @@ def _train(
     if not result.gates.passed:
         return training
     try:
-        promote(result.model_version, reason=decision.why)
+        promote(result.model_version, reason=decision.why, model=plan.model)
     except PromotionRefusedError as error:
         return training.model_copy(update={"problem": str(error)})
     return training.model_copy(update={"promoted": True})

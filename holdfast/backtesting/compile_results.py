@@ -8,6 +8,7 @@ import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.backtesting.model_kinds import BacktestKind, find_kind
 from holdfast.backtesting.paths import result_path, scores_folder
 from holdfast.backtesting.performance import (
     MaturedCohort,
@@ -19,11 +20,10 @@ from holdfast.backtesting.performance import (
 from holdfast.backtesting.plan import BacktestPlan
 from holdfast.backtesting.policies import POLICIES, Policy
 from holdfast.backtesting.results import BacktestResult, BacktestStep, PolicyDifference, read_result
-from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes, maturity_time
-from holdfast.batch_scoring.scores_table import read_scores, scores_path
-from holdfast.training.label_query import current_label
-
-_COLUMNS = [ENTITY_KEY, "churn_probability", "will_churn"]
+from holdfast.batch_scoring.outcomes import is_mature, maturity_time
+from holdfast.batch_scoring.scores_table import scores_path
+from holdfast.models.declaration import load_declaration
+from holdfast.training.label_query import declared_label
 
 
 def add_earlier_steps(
@@ -43,8 +43,8 @@ def add_earlier_steps(
     for policy in POLICIES:
         if policy in completed:
             steps[policy] = completed[policy]
-        elif scores_folder(settings, policy).is_dir() and (
-            earlier := read_result(result_path(settings, policy), plan.key)
+        elif scores_folder(settings, policy, plan.model).is_dir() and (
+            earlier := read_result(result_path(settings, policy, plan.model), plan.key)
         ):
             steps[policy] = earlier.steps
     return steps
@@ -65,13 +65,17 @@ def compile_results(
     Returns:
         One result per policy.
     """
+    kind = find_kind(plan.model)
     scored = {
-        policy: _read_score_tables(scores_folder(settings, policy), steps) for policy, steps in steps_by_policy.items()
+        policy: _read_score_tables(kind, scores_folder(settings, policy, plan.model), steps)
+        for policy, steps in steps_by_policy.items()
     }
-    performances = evaluate_policies(_matured_cohorts(settings, plan, list(scored.values())), scored, plan.training)
+    cohorts = _matured_cohorts(settings, plan, kind, list(scored.values()))
+    performances = evaluate_policies(cohorts, scored, plan.training, kind)
     return [
         BacktestResult(
             policy=policy,
+            model=plan.model,
             start=plan.steps[0],
             end=plan.steps[-1],
             every=plan.every,
@@ -90,18 +94,18 @@ def _with_outcomes(steps: Sequence[BacktestStep], performances: Sequence[PolicyP
     return [step.model_copy(update={"outcome": outcomes.get(step.as_of)}) for step in steps]
 
 
-def _read_score_tables(folder: Path, steps: Sequence[BacktestStep]) -> dict[datetime, pd.DataFrame]:
-    return {step.as_of: read_scores(scores_path(folder, step.as_of), _COLUMNS) for step in steps if step.customers}
+def _read_score_tables(kind: BacktestKind, folder: Path, steps: Sequence[BacktestStep]) -> dict[datetime, pd.DataFrame]:
+    return {step.as_of: kind.read(scores_path(folder, step.as_of)) for step in steps if step.customers}
 
 
 def _matured_cohorts(
-    settings: Settings, plan: BacktestPlan, scored: Sequence[Mapping[datetime, pd.DataFrame]]
+    settings: Settings, plan: BacktestPlan, kind: BacktestKind, scored: Sequence[Mapping[datetime, pd.DataFrame]]
 ) -> list[MaturedCohort]:
-    cohorts, label = [], current_label(settings)  # all models of a backtest are trained on this label
+    cohorts, label = [], declared_label(settings, load_declaration(plan.model).label)
     for as_of in plan.steps:
         table = next((tables[as_of] for tables in scored if as_of in tables), None)
         if table is not None and is_mature(settings, label, as_of, plan.arrived, plan.arrived):
-            outcomes = load_cohort_outcomes(settings, label, table, as_of, plan.arrived)
+            outcomes = kind.outcomes(settings, label, table, as_of, plan.arrived)
             customers = table.loc[outcomes.index, ENTITY_KEY].tolist()
             cohorts.append(MaturedCohort(as_of, maturity_time(label, as_of), customers, outcomes.to_numpy()))
     return cohorts

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from holdfast.backtesting.measures import KindMeasures, list_measures
 from holdfast.backtesting.policies import policy_title
 from holdfast.backtesting.results import BacktestResult, BacktestStep
 from holdfast.core.formatting import format_count
@@ -66,23 +67,21 @@ def recommend_policy(results: Sequence[BacktestResult]) -> str:
     compared = [result for result in results if result.over]
     if not compared:
         return "There is nothing to compare: no cohort that two policies scored has matured."
+    measures = list_measures(results[0].model)
+    label, better = measures.compared_label, measures.better
     unbeaten = [
         result
         for result in compared
-        if all(difference.measures["earned"].high >= 0 for difference in result.over.values())
+        if not any(measures.is_surely_worse(item.measures[measures.compared]) for item in result.over.values())
     ] or compared  # on different cohorts, each policy could be outperformed by another
     unbeaten.sort(key=lambda result: result.trained)
     texts = [f"{_named(result)} ({_trainings(result)}{_gain(result)})" for result in unbeaten]
     if len(unbeaten) == 1:
-        return (
-            f"Retraining {texts[0]} is recommended: its profit per customer is significantly higher than all others'."
-        )
+        return f"Retraining {texts[0]} is recommended: its {label} is significantly {better} than all others'."
     if unbeaten[0].policy == "never":
-        return (
-            f"No policy has a significantly higher profit per customer than never retraining: {'; '.join(texts[1:])}."
-        )
+        return f"No policy has a significantly {better} {label} than never retraining: {'; '.join(texts[1:])}."
     return (
-        f"Retraining {texts[0]} is recommended: no other profit per customer is significantly higher. Not "
+        f"Retraining {texts[0]} is recommended: no other {label} is significantly {better}. Not "
         f"significantly different: {'; '.join(texts[1:])}."
     )
 
@@ -98,7 +97,7 @@ def _trainings(result: BacktestResult) -> str:
 def _gain(result: BacktestResult) -> str:
     if "never" not in result.over:
         return ""
-    gain = result.over["never"].measures["earned"]
+    gain = result.over["never"].measures[list_measures(result.model).compared]
     return f", {gain.value:+.3f} compared with never, 95% interval {gain.low:+.3f} to {gain.high:+.3f}"
 
 
@@ -115,12 +114,13 @@ def _steps_table(result: BacktestResult) -> Table:
     table = _table(f"Retraining {_named(result)}")
     for name in ("step", "trained", "champion\nof"):
         table.add_column(name)
-    for name in ("scored", "churned", "predicted", "ROC-AUC", "profit"):
+    measures = list_measures(result.model)
+    for name in ("scored", measures.outcome, "predicted", *measures.steps.values()):
         table.add_column(name, justify="right")
     for step in result.steps:
         champion = f"{step.champion_as_of:%Y-%m-%d}" if step.champion_as_of else "none"
         table.add_row(
-            f"{step.as_of:%Y-%m-%d}", _training(step), champion, *_scored(step)
+            f"{step.as_of:%Y-%m-%d}", _training(step), champion, *_scored(step, measures)
         )  # fmt: skip
     return table
 
@@ -134,23 +134,25 @@ def _training(step: BacktestStep) -> str:
     return "promoted" if training.promoted else "refused"
 
 
-def _scored(step: BacktestStep) -> list[str]:
+def _scored(step: BacktestStep, shown: KindMeasures) -> list[str]:
     outcome = step.outcome
     if not step.customers:
-        return [""] * 5
-    counts = [f"{step.customers:,}", f"{outcome.base_rate:.1%}" if outcome else "not yet", f"{step.mean_score:.1%}"]
+        return [""] * (3 + len(shown.steps))
+    predicted = "" if step.mean_score is None else shown.format_level(step.mean_score)
+    counts = [f"{step.customers:,}", shown.format_level(outcome.base_rate) if outcome else "not yet", predicted]
     measures = outcome.measures if outcome else {}
-    return [*counts, *(f"{measures[name].value:.3f}" if name in measures else "" for name in ("roc_auc", "earned"))]
+    return [*counts, *(f"{measures[name].value:.3f}" if name in measures else "" for name in shown.steps)]
 
 
 def _comparison(results: Sequence[BacktestResult]) -> Table:
     table = _table("Mean over the cohorts, with 95% intervals")
     table.add_column("retraining")
-    for name in ("trained", "ROC-AUC", "calibration\nerror", "profit per\ncustomer"):
+    shown = list_measures(results[0].model).means
+    for name in ("trained", *shown.values()):
         table.add_column(name, justify="right")
     for result in results:
         measures = result.overall.measures if result.overall else {}
-        intervals = [_format_interval(measures.get(name)) for name in ("roc_auc", "ece", "earned")]
+        intervals = [_format_interval(measures.get(name)) for name in shown]
         table.add_row(_named(result), str(result.trained), *intervals)
     return table
 

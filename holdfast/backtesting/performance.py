@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.names import ENTITY_KEY
+from holdfast.backtesting.model_kinds import CLASSIFICATION, BacktestKind
 from holdfast.backtesting.policies import Policy
 from holdfast.backtesting.results import CohortMeans, CohortOutcome, PolicyDifference
-from holdfast.batch_scoring.performance import MetricDraws, compute_intervals, measure_performance
+from holdfast.batch_scoring.performance import MetricDraws, compute_intervals
 from holdfast.core.types import Bools, Floats
 from holdfast.training.bootstrap import CustomerBootstrap
 from holdfast.training.settings import TrainingSettings
@@ -19,12 +20,12 @@ from holdfast.training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class MaturedCohort:
-    """Customers scored at ``as_of``, sorted by id; ``churned`` has shape (customers,)."""
+    """Customers scored at ``as_of``, sorted by id; ``outcomes``, churned or the spend, have shape (customers,)."""
 
     as_of: datetime
     matured_at: datetime
     customers: list[str]
-    churned: Bools
+    outcomes: Bools | Floats
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PolicyPerformance:
             as_of=cohort.as_of,
             matured_at=cohort.matured_at,
             customers=len(cohort.customers),
-            base_rate=float(cohort.churned.mean()),
+            base_rate=float(cohort.outcomes.mean()),
             measures=compute_intervals(self.drawn),
         )
 
@@ -54,6 +55,7 @@ def evaluate_policies(
     cohorts: Sequence[MaturedCohort],
     scored: Mapping[Policy, Mapping[datetime, pd.DataFrame]],
     training: TrainingSettings,
+    kind: BacktestKind = CLASSIFICATION,
 ) -> dict[Policy, list[PolicyPerformance]]:
     """Measure each policy on each matured cohort that it scored.
 
@@ -63,6 +65,7 @@ def evaluate_policies(
         cohorts: Matured cohorts.
         scored: Table by policy and time, as in ``holdfast.batch_scoring.scores_table.ScoresSchema``.
         training: Gives profit assumptions, and number and seed of the resamples.
+        kind: Functions of the model's kind.
 
     Returns:
         Performance by policy, one per cohort.
@@ -81,8 +84,7 @@ def evaluate_policies(
             table = table[table[ENTITY_KEY].isin(cohort.customers)]  # of the others the outcome is unknown
             if table[ENTITY_KEY].tolist() != cohort.customers:
                 raise RuntimeError(f"Policy {policy} scored other customers at {cohort.as_of:%Y-%m-%d} than the rest.")
-            scores, offered = table["churn_probability"].to_numpy(), table["will_churn"].to_numpy()
-            drawn = measure_performance(cohort.churned, scores, offered, training.value, resamples)
+            drawn = kind.measure(cohort.outcomes.astype(np.float64), table, training, resamples)
             performances[policy].append(PolicyPerformance(cohort, drawn))
     return performances
 

@@ -16,6 +16,7 @@ from holdfast.feature_store.snapshots import NoDataError, effective_known_at
 from holdfast.ingestion.batches import list_batches
 from holdfast.ingestion.history_extent import read_extent
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.models.declaration import CHURN, load_declaration
 from holdfast.models.label import LabelTerms
 from holdfast.training.lineage import Utc
 from holdfast.training.settings import TrainingSettings
@@ -43,6 +44,7 @@ class BacktestPlan(BaseModel):
         thresholds: Thresholds of the gates.
         rules: Settings of the policies.
         label: Terms of the label.
+        model: Name of the model's declaration.
         code: SHA-256 of code and lock file.
     """
 
@@ -58,6 +60,7 @@ class BacktestPlan(BaseModel):
     rules: PolicySettings
     label: LabelTerms
     code: str
+    model: str = CHURN
 
     def known_at(self, step: datetime) -> datetime:
         """Return the arrival time up to which data count.
@@ -116,6 +119,7 @@ def make_plan(
     training: TrainingSettings,
     thresholds: GateSettings,
     rules: PolicySettings,
+    model: str = CHURN,
 ) -> BacktestPlan:
     """Create the plan of a backtest on a data folder.
 
@@ -131,6 +135,7 @@ def make_plan(
         training: Settings of the trainings.
         thresholds: Thresholds of the gates.
         rules: Settings of the policies.
+        model: Name of the model's declaration.
 
     Returns:
         The plan.
@@ -164,8 +169,9 @@ def make_plan(
         training=training.model_copy(update={"search": untimed_search}),
         thresholds=thresholds,
         rules=rules,
-        label=LabelTerms.of(settings),
+        label=LabelTerms.of(settings, load_declaration(model).label),
         code=_hash_code(),
+        model=model,
     )
 
 

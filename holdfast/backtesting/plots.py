@@ -7,21 +7,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from holdfast.backtesting.measures import list_measures
 from holdfast.backtesting.policies import Policy, policy_title
 from holdfast.backtesting.results import BacktestResult
 from holdfast.core.plot_style import GRAY, GREEN, LIGHT, style_axes
 
 _COLORS: dict[Policy, str] = {"never": GRAY, "always": GREEN, "drift": "#c46210", "decay": "#2563eb"}
 _WIDTH = 2.2  # points
-_PANELS = {
-    "roc_auc": "ROC-AUC, higher is better",
-    "bias": "Predicted less observed churn, 0 is best",
-    "earned": "Profit per customer, higher is better",
-}
 
 
 def plot_policies(results: Sequence[BacktestResult]) -> Figure:
-    """Plot ROC-AUC, calibration and profit of each policy by step, and a calendar of its trainings.
+    """Plot three measures of each policy by step, and a calendar of its trainings.
 
     Bands are 95% intervals. Lines that coincide are drawn side by side.
 
@@ -32,14 +28,16 @@ def plot_policies(results: Sequence[BacktestResult]) -> Figure:
         The figure.
     """
     figure = Figure(figsize=(11, 7.2), layout="constrained")
+    measures = list_measures(results[0].model)
     *panels, calendar = figure.subplots(2, 2).flat
-    for axes, (measure, title) in zip(panels, _PANELS.items(), strict=True):
-        if measure != "roc_auc":
-            axes.axhline(0, color=LIGHT, ls="--", zorder=0)
+    for axes, (measure, title) in zip(panels, measures.panels.items(), strict=True):
+        if measure in measures.lines:
+            axes.axhline(measures.lines[measure], color=LIGHT, ls="--", zorder=0)
         for number, result in enumerate(results):
             _draw_line(axes, result, measure, (len(results) - 1) / 2 - number)
         axes.set_title(title)
-    panels[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if measures.is_share:
+        panels[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _draw_calendar(calendar, results)
     for axes in (*panels, calendar):
         _format_steps(axes, results[0])

@@ -8,6 +8,7 @@ from holdfast.backtesting.settings import PolicySettings
 from holdfast.core.formatting import format_count
 from holdfast.monitoring.drift.psi import SCORE, PsiResult
 from holdfast.monitoring.performance.findings import find_degradations
+from holdfast.monitoring.spend.findings import ExpectedRange, describe_outside
 from holdfast.training.evaluation_report import Interval
 
 Policy = Literal["never", "always", "drift", "decay"]
@@ -42,6 +43,29 @@ class Performance:
     metrics: dict[str, Interval]
     expected: dict[str, Interval]
 
+    def describe_worse(self) -> list[str]:
+        """Describe the metrics that are significantly below the test: the two 95% intervals do not overlap."""
+        return [str(item) for item in find_degradations(self.metrics, self.expected)]
+
+
+@dataclass(frozen=True)
+class SpendPerformance:
+    """Performance of the champion of a regression on its latest matured cohort.
+
+    Attributes:
+        cohort: ``as_of`` of the cohort.
+        metrics: Intervals on the cohort.
+        ranges: Metric to its range in the test of the champion.
+    """
+
+    cohort: datetime
+    metrics: dict[str, Interval]
+    ranges: dict[str, ExpectedRange]
+
+    def describe_worse(self) -> list[str]:
+        """Describe the metrics whose interval lies outside the range of the test."""
+        return describe_outside(self.metrics, self.ranges)
+
 
 @dataclass(frozen=True)
 class PolicyInputs:
@@ -57,7 +81,7 @@ class PolicyInputs:
     champion: str | None
     customers: int
     drift: list[PsiResult] = field(default_factory=list)
-    performance: Performance | None = None
+    performance: Performance | SpendPerformance | None = None
 
 
 @dataclass(frozen=True)
@@ -110,10 +134,10 @@ def _on_drift(inputs: PolicyInputs, rules: PolicySettings) -> TrainingDecision:
 
 
 def _on_decay(inputs: PolicyInputs) -> TrainingDecision:
-    """Train if performance is significantly below the test: the two 95% intervals do not overlap."""
+    """Train if performance is significantly below the test."""
     if inputs.performance is None:
         return TrainingDecision(False, "no cohort that the champion scored has matured")
     cohort = f"{inputs.performance.cohort:%Y-%m-%d}"
-    if worse := find_degradations(inputs.performance.metrics, inputs.performance.expected):
-        return TrainingDecision(True, f"cohort {cohort} is worse than the test: {'; '.join(map(str, worse))}")
+    if worse := inputs.performance.describe_worse():
+        return TrainingDecision(True, f"cohort {cohort} is worse than the test: {'; '.join(worse)}")
     return TrainingDecision(False, f"cohort {cohort} is not significantly worse than the test")

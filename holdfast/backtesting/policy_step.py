@@ -8,32 +8,32 @@ import numpy as np
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
+from holdfast.backtesting.model_kinds import find_kind
 from holdfast.backtesting.paths import SCORES_FOLDER
 from holdfast.backtesting.plan import BacktestJob
-from holdfast.backtesting.policies import Performance, PolicyInputs
+from holdfast.backtesting.policies import Performance, PolicyInputs, SpendPerformance
 from holdfast.backtesting.results import BacktestStep
-from holdfast.batch_scoring.champion_model import load_champion
-from holdfast.batch_scoring.outcomes import is_mature, load_cohort_outcomes
+from holdfast.batch_scoring.outcomes import is_mature
 from holdfast.batch_scoring.population import ScoringPopulation
-from holdfast.batch_scoring.scores_table import build_scores, read_scores, scores_path, write_scores
+from holdfast.batch_scoring.scores_table import scores_path
 from holdfast.model_versions.aliases import get_champion_version
 from holdfast.model_versions.champion_history import read_training_times
+from holdfast.models.declaration import load_declaration, registered_name
 from holdfast.monitoring.drift.psi import SCORE, PsiResult, measure_psi_by_column
 from holdfast.monitoring.drift.reference import load_training_rows
 from holdfast.training.bootstrap import CustomerBootstrap
-from holdfast.training.label_query import current_label
-from holdfast.training.metrics import compute_metric_intervals
+from holdfast.training.label_query import declared_label
 from holdfast.training.mlflow_client import ModelClient, open_tracking
-from holdfast.training.mlflow_tracking import read_evaluation
 
 
 def find_newly_matured(
-    settings: Settings, earlier: Sequence[BacktestStep], as_of: datetime, known_at: datetime
+    settings: Settings, model: str, earlier: Sequence[BacktestStep], as_of: datetime, known_at: datetime
 ) -> list[datetime]:
     """Find cohorts that have matured since the previous step.
 
     Args:
-        settings: Give the label.
+        settings: Give the label and its days.
+        model: Name of the model's declaration.
         earlier: Steps before ``as_of``.
         as_of: Time of the step.
         known_at: Arrival time up to which data count.
@@ -43,7 +43,7 @@ def find_newly_matured(
     """
     matured = {cohort for step in earlier for cohort in step.matured}
     scored = [step.as_of for step in earlier if step.customers and step.as_of not in matured]
-    label = current_label(settings)  # all models of a backtest are trained on this label
+    label = declared_label(settings, load_declaration(model).label)
     return [cohort for cohort in scored if is_mature(settings, label, cohort, as_of, known_at)]
 
 
@@ -66,38 +66,39 @@ def load_policy_inputs(
     Returns:
         The inputs.
     """
-    client = open_tracking(settings)
+    client = open_tracking(settings, registered_name(job.plan.model))
     champion, count = get_champion_version(client), len(customers.ids)
     if champion is None:
         return PolicyInputs(None, count)
     if job.policy == "drift":
-        return PolicyInputs(champion, count, _measure_drift(client, settings, customers))
+        return PolicyInputs(champion, count, _measure_drift(client, settings, job.plan.model, customers))
     if job.policy == "decay" and (cohort := _find_latest_matured(earlier, matured, champion)):
         return PolicyInputs(champion, count, [], _measure_decay(client, settings, job, cohort, customers.as_of))
     return PolicyInputs(champion, count)
 
 
-def score_population(settings: Settings, customers: ScoringPopulation) -> dict[str, Any]:
+def score_population(settings: Settings, model: str, customers: ScoringPopulation) -> dict[str, Any]:
     """Score the active customers with the champion and write the scores.
 
     Args:
         settings: Data folder of the policy.
+        model: Name of the model's declaration.
         customers: The active customers of the step.
 
     Returns:
         Fields of the step: champion, its training time, number of customers, mean score.
     """
-    client = open_tracking(settings)
+    client, kind = open_tracking(settings, registered_name(model)), find_kind(model)
     version = get_champion_version(client)
     if version is None:
         return {"champion": None, "champion_as_of": None, "customers": 0, "mean_score": None}
-    scores = build_scores(customers, load_champion(settings))
-    write_scores(scores, scores_path(settings.data / SCORES_FOLDER, customers.as_of))
+    scores = kind.score(settings, model, customers)
+    kind.write(scores, scores_path(settings.data / SCORES_FOLDER, customers.as_of))
     return {
         "champion": version,
         "champion_as_of": read_training_times(client)[version],
         "customers": len(scores),
-        "mean_score": float(scores["churn_probability"].to_numpy().mean()),
+        "mean_score": float(scores[kind.prediction].to_numpy().mean()),
     }
 
 
@@ -113,23 +114,21 @@ def _find_latest_matured(
 
 def _measure_decay(
     client: ModelClient, settings: Settings, job: BacktestJob, cohort: datetime, as_of: datetime
-) -> Performance:
+) -> Performance | SpendPerformance:
     """Measure performance on a matured cohort, and read the test metrics of the version that scored it."""
-    scored = read_scores(scores_path(settings.data / SCORES_FOLDER, cohort))
-    outcomes = load_cohort_outcomes(settings, current_label(settings), scored, cohort, job.plan.known_at(as_of))
-    scored, churned = scored.loc[outcomes.index], outcomes.to_numpy()
+    kind, label = find_kind(job.plan.model), declared_label(settings, load_declaration(job.plan.model).label)
+    scored = kind.read(scores_path(settings.data / SCORES_FOLDER, cohort))
+    outcomes = kind.outcomes(settings, label, scored, cohort, job.plan.known_at(as_of))
+    scored = scored.loc[outcomes.index]
     bootstrap = CustomerBootstrap(scored[ENTITY_KEY].to_numpy(), job.plan.training.resamples, job.plan.training.seed)
-    run_id = str(client.get_model_version(client.model_name, scored["model_version"].iloc[0]).run_id)
-    return Performance(
-        cohort,
-        compute_metric_intervals(churned, scored["churn_probability"].to_numpy(), bootstrap),
-        read_evaluation(client, run_id).metrics["model"],
-    )
+    return kind.compare(client, cohort, scored, outcomes.to_numpy(np.float64), bootstrap)
 
 
-def _measure_drift(client: ModelClient, settings: Settings, customers: ScoringPopulation) -> list[PsiResult]:
+def _measure_drift(
+    client: ModelClient, settings: Settings, model: str, customers: ScoringPopulation
+) -> list[PsiResult]:
     """Measure the PSI of the champion's inputs and score between its training rows and the customers."""
-    champion = load_champion(settings)
-    reference = load_training_rows(client, settings, champion.contract.model_version)
-    before, now = (np.column_stack([rows.x, champion.score(rows)]) for rows in (reference, customers))
-    return measure_psi_by_column([*champion.contract.inputs, SCORE], before, now, champion.contract.categories)
+    contract, predict = find_kind(model).load(settings, model)
+    reference = load_training_rows(client, settings, contract.model_version)
+    before, now = (np.column_stack([rows.x, predict(rows)]) for rows in (reference, customers))
+    return measure_psi_by_column([*contract.inputs, SCORE], before, now, contract.categories)

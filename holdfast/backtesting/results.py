@@ -9,6 +9,7 @@ from holdfast.backtesting.plan import StepInterval
 from holdfast.backtesting.policies import Policy
 from holdfast.core.atomic_files import replace_file
 from holdfast.model_versions.gate_settings import GateSettings
+from holdfast.models.declaration import CHURN
 from holdfast.training.evaluation_report import Interval
 
 
@@ -37,6 +38,7 @@ class CohortOutcome(_Record):
     """Performance on the cohort of one step, as known at the end.
 
     Attributes:
+        base_rate: Share of churned customers; of a regression the mean outcome.
         measures: ``roc_auc``, ``brier``, ``ece``, ``bias`` and ``earned`` of ``measure_performance``, where defined.
     """
 
@@ -59,7 +61,7 @@ class BacktestStep(_Record):
         champion: Version that scored; None without a champion.
         champion_as_of: ``as_of`` of the training of the champion.
         customers: Number of scored customers; 0 without a champion.
-        mean_score: Mean predicted probability.
+        mean_score: Mean prediction.
         drift: PSI that the policy used.
         seconds: Duration of the step.
         outcome: Joined at the end of the backtest; None if the cohort has not matured.
@@ -99,6 +101,7 @@ class BacktestResult(_Record):
 
     Attributes:
         policy: Name of the policy.
+        model: Name of the model's declaration.
         start: First step.
         end: Last step.
         every: Distance of the steps.
@@ -112,6 +115,7 @@ class BacktestResult(_Record):
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     policy: Policy
+    model: str = CHURN
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     every: StepInterval

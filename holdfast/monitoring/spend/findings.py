@@ -107,7 +107,7 @@ def find_quality_drop(latest: SpendPerformance | None, ranges: Mapping[str, Expe
     if not outside:
         return []
     version = latest.cohort.version
-    texts = [f"{_LABELS[name]} {latest.metrics[name]}, expected {ranges[name]}" for name in outside]
+    texts = describe_outside(latest.metrics, ranges)
     payload = {
         "model": SPEND,
         "version": version,
@@ -202,5 +202,22 @@ def build_spend_metrics(
     return rows
 
 
+def describe_outside(metrics: Mapping[str, Interval], ranges: Mapping[str, ExpectedRange]) -> list[str]:
+    """Describe the metrics that are outside the ranges of the test.
+
+    Args:
+        metrics: Intervals of a cohort.
+        ranges: Metric to the range in the test.
+
+    Returns:
+        A phrase per metric.
+    """
+    return [f"{_LABELS[name]} {metrics[name]}, expected {ranges[name]}" for name in _outside(metrics, ranges)]
+
+
 def _list_outside(item: SpendPerformance, ranges: Mapping[str, ExpectedRange]) -> list[str]:
-    return [name for name, limits in ranges.items() if name in item.metrics and limits.excludes(item.metrics[name])]
+    return _outside(item.metrics, ranges)
+
+
+def _outside(metrics: Mapping[str, Interval], ranges: Mapping[str, ExpectedRange]) -> list[str]:
+    return [name for name, limits in ranges.items() if name in metrics and limits.excludes(metrics[name])]

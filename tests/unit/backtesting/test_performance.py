@@ -25,7 +25,7 @@ def _cohort(time: datetime, size: int = 300) -> MaturedCohort:
 
 def _table(cohort: MaturedCohort, skill: float, seed: int = 0) -> pd.DataFrame:
     noise = np.random.default_rng(seed).random(len(cohort.customers))
-    scores = skill * cohort.churned + (1 - skill) * noise
+    scores = skill * cohort.outcomes + (1 - skill) * noise
     return pd.DataFrame(
         {"customer_id": cohort.customers, "churn_probability": scores, "will_churn": scores >= THRESHOLD}
     )
@@ -44,11 +44,11 @@ def test_evaluate_policies_each_cohort_equals_direct_computation() -> None:
         table, summary = _table(cohort, 0.3), item.outcome()
         scores, offered = table["churn_probability"], table["will_churn"]
         assert (summary.as_of, summary.matured_at, summary.customers) == (cohort.as_of, cohort.matured_at, 300)
-        assert summary.base_rate == cohort.churned.mean()
-        assert summary.measures["roc_auc"].value == pytest.approx(roc_auc_score(cohort.churned, scores))
-        assert summary.measures["brier"].value == pytest.approx(brier_score_loss(cohort.churned, scores))
-        assert summary.measures["bias"].value == pytest.approx(scores.mean() - cohort.churned.mean())
-        money = (0.1 * 30 * (offered & cohort.churned) - 2 * offered).sum() / 300
+        assert summary.base_rate == cohort.outcomes.mean()
+        assert summary.measures["roc_auc"].value == pytest.approx(roc_auc_score(cohort.outcomes, scores))
+        assert summary.measures["brier"].value == pytest.approx(brier_score_loss(cohort.outcomes, scores))
+        assert summary.measures["bias"].value == pytest.approx(scores.mean() - cohort.outcomes.mean())
+        money = (0.1 * 30 * (offered & cohort.outcomes) - 2 * offered).sum() / 300
         assert summary.measures["earned"].value == pytest.approx(money)
         for name, found in summary.measures.items():
             assert found.low < found.high, name
