@@ -1,5 +1,6 @@
 """Findings and metric rows of the spend view."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,9 +48,10 @@ class ExpectedRange:
 def expected_ranges(test: RegressionEvaluation) -> dict[str, ExpectedRange]:
     """Derive the checked ranges from the test of a version.
 
-    The rank correlation may be as low as the end of its test interval, and the total as far off as the intervals of the
-    test months reach, because the level of the spend moves between months. The deviance depends on that level, and is
-    compared with that of the mean spend instead.
+    The rank correlation may be as low as the end of its test interval. The total may be off by the largest factor that
+    the intervals of the test months reach, in both directions: the level of the spend moves between months, and a few
+    test months show how far, not which way. The deviance depends on that level, and is compared with that of the mean
+    spend instead.
 
     Args:
         test: Evaluation of the version.
@@ -57,10 +59,11 @@ def expected_ranges(test: RegressionEvaluation) -> dict[str, ExpectedRange]:
     Returns:
         Metric to its range.
     """
-    totals = [end for month in test.months for end in (month.total.low, month.total.high) if end == end]
+    totals = [end for month in test.months for end in (month.total.low, month.total.high) if 0 < end < math.inf]
+    factor = max([1.0, *(max(total, 1 / total) for total in totals)])
     return {
         "spearman": ExpectedRange(low=test.metrics["model"]["spearman"].low),
-        "total": ExpectedRange(min([1.0, *totals]), max([1.0, *totals])),
+        "total": ExpectedRange(1 / factor, factor),
         GAIN: ExpectedRange(low=0.0),
     }
 

@@ -1,6 +1,7 @@
 """Spend view: expected and observed spend of the score tables of a small shop."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from holdfast.models.contract import CHAMPION, SERVED_MODEL_TAG, PredictedExampl
 from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.metrics_store import write_metrics
 from holdfast.monitoring.settings import MonitorSettings
+from holdfast.monitoring.spend.findings import expected_ranges
 from holdfast.monitoring.spend.performance import measure_cohort
 from holdfast.monitoring.spend.view import run_spend_view
 from holdfast.monitoring.window import Window
@@ -222,6 +224,18 @@ def test_load_spend_equals_the_label_and_knows_inactive_customers(shop: Settings
     sold = sold[(sold["event_timestamp"] >= MONTHS[2]) & (sold["event_timestamp"] < end)]
     totals = sold.groupby("customer_id")["amount"].sum()
     assert spend[:-1] == pytest.approx(totals.reindex(active).fillna(0).astype(float).to_numpy())
+
+
+def test_expected_ranges_of_the_total_reach_as_far_in_both_directions() -> None:
+    """Test months that were all too low do not make a month that is as much too high a finding."""
+    group = _evaluation(5.0).months[0].model_copy(update={"total": Interval(value=0.9, low=0.8, high=0.97)})
+    total = expected_ranges(_evaluation(5.0).model_copy(update={"months": [group]}))["total"]
+    assert (total.low, total.high) == (0.8, 1.25)
+    assert not total.excludes(Interval(value=1.2, low=1.1, high=1.3))
+    assert total.excludes(Interval(value=1.4, low=1.3, high=1.5))
+    unknown = group.model_copy(update={"total": Interval(value=math.inf, low=math.nan, high=math.nan)})
+    total = expected_ranges(_evaluation(5.0).model_copy(update={"months": [unknown]}))["total"]
+    assert (total.low, total.high) == (1.0, 1.0)
 
 
 def test_measure_cohort_without_spend_leaves_out_what_is_not_defined() -> None:
