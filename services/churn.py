@@ -12,13 +12,14 @@ from bentoml.models import BentoModel
 from starlette.exceptions import HTTPException
 
 from feature_repo.settings import Settings
+from holdfast.core.model_names import CHURN
 from holdfast.models.contract import MODEL_NAME
 from services.api.middleware import ApiMiddleware, new_request_id
 from services.api.openapi import openapi_document
-from services.api.responses import to_batch_prediction, to_prediction
+from services.api.responses import require_result, to_batch_prediction, to_prediction
 from services.bentoml_patches import ignore_model_fields_warning, remove_bentoml_middlewares, service_options
 from services.errors import NotReadyError
-from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
+from services.schemas import BatchPrediction, Prediction, ScoreBatchRequest, ScoreRequest
 
 remove_bentoml_middlewares()
 
@@ -54,7 +55,7 @@ class ChurnService:
         """Write the served predictions to the log."""
         self.engine.close()
 
-    @bentoml.api(route="/predict", input_spec=PredictRequest)
+    @bentoml.api(route="/predict", input_spec=ScoreRequest)
     async def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
         """Predict the churn probability of one customer.
 
@@ -66,12 +67,11 @@ class ChurnService:
         Returns:
             Prediction.
         """
-        request = PredictRequest(customer_id=customer_id, as_of=as_of, explain=explain)
-        return to_prediction(
-            await self.engine.score([request.customer_id], request.as_of, request.explain, new_request_id())
-        )
+        request = ScoreRequest(customer_id=customer_id, as_of=as_of, explain=explain)
+        results = await self.engine.score([request.customer_id], request.as_of, request.explain, new_request_id())
+        return to_prediction(require_result(results[CHURN]))
 
-    @bentoml.api(route="/predict_batch", input_spec=PredictBatchRequest)
+    @bentoml.api(route="/predict_batch", input_spec=ScoreBatchRequest)
     async def predict_batch(
         self, customer_ids: list[str], as_of: datetime | None = None, explain: bool = False
     ) -> BatchPrediction:
@@ -85,10 +85,9 @@ class ChurnService:
         Returns:
             One item per customer, with a score or the reason for its absence.
         """
-        request = PredictBatchRequest(customer_ids=customer_ids, as_of=as_of, explain=explain)
-        return to_batch_prediction(
-            await self.engine.score(request.customer_ids, request.as_of, request.explain, new_request_id())
-        )
+        request = ScoreBatchRequest(customer_ids=customer_ids, as_of=as_of, explain=explain)
+        results = await self.engine.score(request.customer_ids, request.as_of, request.explain, new_request_id())
+        return to_batch_prediction(require_result(results[CHURN]))
 
 
 def _service() -> bentoml.Service[ChurnService]:

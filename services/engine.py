@@ -1,30 +1,37 @@
-"""Prediction engine: assembles models, features, scoring thread, prediction log and metrics."""
+"""Prediction engine: assembles the versions of all models, features, scoring thread, prediction log and metrics."""
 
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 import psutil
 from bentoml import Bento
 
 from feature_repo.settings import Settings
+from holdfast.core.model_names import CHURN
 from holdfast.models.registry_client import RegistryClient
 from services.bentoml_patches import freeze_garbage_collector
-from services.errors import NotReadyError
-from services.inference.datatypes import ScoringRequest, ScoringResult
+from services.declared_models import DeclaredModel, declared_models
+from services.errors import NotReadyError, http_error, unknown_model_error
+from services.inference.datatypes import ModelResults, ScoringRequest, ScoringResult
 from services.inference.feature_client import FeatureClient
 from services.inference.input_reader import InputReader
 from services.inference.micro_batcher import MicroBatcher
-from services.inference.predictor import Predictor
+from services.inference.model_predictors import ModelPredictors
 from services.inference.recorder import ScoreRecorder
-from services.models.loader import load_saved_model, model_folder
+from services.models.loader import LOADERS, load_saved_model, model_folder
+from services.models.model_gauges import update_model_gauges
 from services.models.registry_watcher import RegistryWatcher
+from services.models.served_models import ServedModels
+from services.models.serving_state import ServingState
 from services.observability.logs import LOG, log_once, reset_log_once
 from services.observability.metric_files import remove_ended_processes, skip_empty_files
 from services.observability.metrics import METRICS
 from services.observability.tracing import open_spans
 from services.prediction_log.writer import PredictionLog
+from services.schemas import ModelStatus, ModelStatuses
 from services.settings import ServingSettings
 
 _PUBLISH_SECONDS = 1.0
@@ -45,22 +52,24 @@ class PredictionEngine:
         METRICS.clear()
         skip_empty_files()
         self.features = FeatureClient(settings, serving.store_timeout_ms / 1000, serving.last_known)
-        self.watcher = RegistryWatcher(
-            RegistryClient(settings.mlflow_tracking_uri),
-            lambda: load_saved_model(model_folder(bento)),
-            self.features.require,
-            self.features.retain,
-            poll_seconds=serving.registry_poll_seconds,
-            start_timeout=serving.registry_start_seconds,
-        )
-        self.watcher.start()
+        self._models = declared_models()
+        self._watchers = {
+            name: self._create_watcher(model, settings, serving, bento)
+            for name, model in self._models.items()
+            if not model.problem
+        }
+        for watcher in self._watchers.values():
+            watcher.begin()
+        for watcher in self._watchers.values():  # all at the same time
+            watcher.wait()
         self.log: PredictionLog | None = None
         if serving.prediction_log:
             self.log = PredictionLog(settings.predictions, keep_days=serving.prediction_log_days)
         reader = InputReader(settings, self.features)
-        self._predictor = Predictor(reader, lambda: self.watcher.models)
-        self._recorder = ScoreRecorder(reader, self.log.append if self.log is not None else None)
-        self._batcher: MicroBatcher[ScoringRequest, ScoringResult] = MicroBatcher(
+        self._predictor = ModelPredictors(reader, {name: partial(self._served, name) for name in self._models})
+        columns = {name: model.column for name, model in self._models.items()}
+        self._recorder = ScoreRecorder(reader, self.log.append if self.log is not None else None, columns)
+        self._batcher: MicroBatcher[ScoringRequest, ModelResults] = MicroBatcher(
             self._predictor.score, self._record, size=lambda request: len(request.customer_ids)
         )
         self._spans = open_spans()
@@ -71,8 +80,13 @@ class PredictionEngine:
         self._publisher.start()
 
     async def score(
-        self, customer_ids: Sequence[str], as_of: datetime | None, explain: bool, request_id: str
-    ) -> ScoringResult:
+        self,
+        customer_ids: Sequence[str],
+        as_of: datetime | None,
+        explain: bool,
+        request_id: str,
+        models: tuple[str, ...] = (CHURN,),
+    ) -> ModelResults:
         """Score the customers of one request.
 
         Args:
@@ -80,29 +94,62 @@ class PredictionEngine:
             as_of: Time to predict for; None: now.
             explain: Add explanations.
             request_id: Id of the request in logs.
+            models: Models that score.
 
         Returns:
-            Scores and rejected customers.
+            Scores and rejected customers by model; the error of a model if there are several.
 
         Raises:
-            ServiceError: No customer can be scored.
+            ServiceError: The only model cannot score.
         """
-        result = await self._batcher.submit(ScoringRequest(customer_ids, as_of, explain, request_id))
+        results = await self._batcher.submit(ScoringRequest(customer_ids, as_of, explain, request_id, models))
         if self._spans is not None:
-            self._spans.record_stages(result.batch.stages, len(result.batch.usable))
-        return result
+            for result in results.values():
+                if isinstance(result, ScoringResult):
+                    self._spans.record_stages(result.batch.stages, len(result.batch.usable))
+        return results
 
-    def require_ready(self) -> None:
-        """Check that predictions are served now.
+    def require_ready(self, model: str = CHURN) -> None:
+        """Check that a model gives predictions now.
+
+        Args:
+            model: Name of the model.
 
         Raises:
-            NotReadyError: No model is loaded, or the features of the champion cannot be read.
+            NotReadyError: No version is loaded, or the features of the champion cannot be read.
         """
-        self.features.require_readable(self.watcher.models.champion.contract)
+        self.features.require_readable(self._served(model).champion.contract)
+
+    def describe_models(self) -> ModelStatuses:
+        """Describe the models for ``/models``.
+
+        Returns:
+            Name, kind, description, readiness and versions of each model.
+        """
+        return ModelStatuses(models=[self._describe(model) for model in self._models.values()])
+
+    def describe_ready_model(self, model: str) -> ModelStatus:
+        """Describe a model that is ready, for ``/models/NAME/readyz``.
+
+        Args:
+            model: Name of the model.
+
+        Returns:
+            The same as :meth:`describe_models` for the model.
+
+        Raises:
+            ServiceError: There is no such model.
+            NotReadyError: The model is not ready.
+        """
+        if model not in self._models:
+            raise unknown_model_error()
+        self.require_ready(model)
+        return self._describe(self._models[model])
 
     def close(self) -> None:
         """Finish the waiting requests and write all predictions to the log."""
-        self.watcher.stop()
+        for watcher in self._watchers.values():
+            watcher.stop()
         self._batcher.close()
         self._closing.set()
         self._publisher.join()
@@ -111,13 +158,58 @@ class PredictionEngine:
         if self._spans is not None:
             self._spans.close()
 
+    def _create_watcher(
+        self, model: DeclaredModel, settings: Settings, serving: ServingSettings, bento: Bento | None
+    ) -> RegistryWatcher:
+        load = LOADERS[model.kind]
+        return RegistryWatcher(
+            RegistryClient(settings.mlflow_tracking_uri, model.registered_name),
+            lambda: load_saved_model(model_folder(bento, model.registered_name), load),
+            self.features.require,
+            partial(self.features.retain, model.registered_name),
+            poll_seconds=serving.registry_poll_seconds,
+            start_timeout=serving.registry_start_seconds,
+            load=load,
+            model=model.name,
+        )
+
+    def _served(self, model: str) -> ServedModels:
+        if problem := self._models[model].problem:
+            raise NotReadyError(f"The declaration of the model {model} cannot be used.", problem)
+        return self._watchers[model].models
+
+    def _describe(self, model: DeclaredModel) -> ModelStatus:
+        state = self._watchers[model.name].state if model.name in self._watchers else ServingState()
+        problem = self._readiness_problem(model.name)
+        return ModelStatus(
+            name=model.name,
+            kind=model.kind,
+            description=model.description,
+            ready=problem is None,
+            problem=problem,
+            champion=state.champion,
+            challenger=state.challenger,
+            mode=state.mode,
+        )
+
+    def _readiness_problem(self, model: str) -> str | None:
+        try:
+            self.require_ready(model)
+        except NotReadyError as error:
+            return error.message
+        except Exception as error:
+            log_once(repr(error), f"Not ready because of an unexpected error: {error!r}")
+            return http_error(500).message
+        return None
+
     def _record(self) -> None:
         self._recorder.record(self._predictor.take_scored())
 
     def _warm_up(self) -> None:
         """Score once, so that the first request is as fast as the others."""
-        with suppress(NotReadyError):  # logged by the feature client; checked again at the next request
-            self._predictor.score([ScoringRequest([_WARM_UP_CUSTOMER], None, False, _WARM_UP_CUSTOMER)])
+        for name in self._models:
+            with suppress(NotReadyError):  # logged by the feature client; checked again at the next request
+                self._predictor.score([ScoringRequest([_WARM_UP_CUSTOMER], None, False, _WARM_UP_CUSTOMER, (name,))])
         self._predictor.take_scored()
         freeze_garbage_collector()
 
@@ -138,15 +230,12 @@ class PredictionEngine:
             last = self._closing.wait(_PUBLISH_SECONDS)
 
     def _update_gauges(self) -> None:
-        try:
-            self.require_ready()
-            METRICS.ready.set(1)
-        except NotReadyError:
-            METRICS.ready.set(0)
-        except Exception as error:
-            METRICS.ready.set(0)
-            log_once(repr(error), f"Not ready because of an unexpected error: {error!r}")
-        self._update_model_gauges()
+        for name in self._models:
+            is_ready = self._readiness_problem(name) is None
+            METRICS.model_ready.set(is_ready, name)
+            if name == CHURN:
+                METRICS.ready.set(is_ready)
+        update_model_gauges({name: watcher.state for name, watcher in self._watchers.items()})
         self._update_feature_gauges()
         METRICS.memory.set(self._process.memory_info().rss)
         if self.log is not None:
@@ -154,27 +243,6 @@ class PredictionEngine:
             METRICS.log_written.set_total(self.log.written_rows)
             METRICS.log_dropped.set_total(self.log.dropped_rows)
             METRICS.log_degraded.set(self.log.degraded is not None)
-
-    def _update_model_gauges(self) -> None:
-        state = self.watcher.state
-        if state.champion:
-            METRICS.champion.replace(1, (state.champion, state.loaded_from or ""))
-        if state.challenger and state.mode:
-            METRICS.challenger.replace(1, (state.challenger, state.mode))
-            METRICS.challenger_share.replace(state.share, (state.challenger,))
-            METRICS.start_challenger_series(state.challenger)
-        else:
-            METRICS.challenger.clear()
-            METRICS.challenger_share.clear()
-        METRICS.refused_versions.set(0, "none", "none")  # the metric exists before any version cannot be served
-        unservable = (
-            (version, "unavailable" if version in state.unavailable else "unusable") for version in state.unservable
-        )
-        METRICS.refused_versions.replace(1, *unservable)
-        if state.reachable is not None:
-            METRICS.registry_reachable.set(state.reachable)
-        if state.last_success is not None:
-            METRICS.registry_success.set(state.last_success)
 
     def _update_feature_gauges(self) -> None:
         METRICS.materialized_to.clear()

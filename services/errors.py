@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
+from services.declared_models import declared_models
+
 PROBLEM_JSON = "application/problem+json"
 _RETRY_AFTER_SECONDS = 1
 
@@ -38,6 +40,7 @@ _TITLES = {
     "invalid_request": "Invalid request",
     "too_large": "Request too large",
     "unsupported_media_type": "Unsupported media type",
+    "unknown_model": "Unknown model",
     "not_found": "Not found",
     "method_not_allowed": "Method not allowed",
     "timeout": "Timeout",
@@ -172,6 +175,15 @@ def status_of(reason: RejectionReason, caller_chose_time: bool) -> int:
     return 503
 
 
+def unknown_model_error() -> ServiceError:
+    """Create the error of a path of a model that is not declared.
+
+    Returns:
+        Error 404, which lists the models.
+    """
+    return ServiceError(404, "unknown_model", f"There is no such model: choose of {', '.join(declared_models())}.")
+
+
 def http_error(status: int, text: str = "", allow: str = "") -> ServiceError:
     """Create the error of a status that has one cause, or convert an error of BentoML.
 
@@ -187,6 +199,18 @@ def http_error(status: int, text: str = "", allow: str = "") -> ServiceError:
     kind = _KINDS.get(status) or title.lower().replace(" ", "_")
     message = _MESSAGES.get(status) or text or f"{title}."
     return ServiceError(status, kind if kind in _TITLES else "invalid_request", message, allow)
+
+
+def to_service_error(error: Exception) -> ServiceError:
+    """Convert any error.
+
+    Args:
+        error: Error.
+
+    Returns:
+        The same error, or an internal error in place of an unexpected one.
+    """
+    return error if isinstance(error, ServiceError) else http_error(500)
 
 
 def validation_error(error: ValidationError) -> ServiceError:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from feature_repo.timestamps import as_utc
 from services.errors import RejectionReason
+from services.selection_fields import describe_names, require_selectable
 
 _MAX_BATCH = 1000
 _BEYOND_MICROSECONDS = re.compile(r"[.,]\d{7}")
@@ -51,6 +52,7 @@ AsOf = Annotated[
     AfterValidator(_to_utc),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+FieldName = Annotated[str, AfterValidator(require_selectable), Field(strict=True, json_schema_extra=describe_names)]
 _ACTIVE = (
     "The customer is one of those that the model was trained on: with a purchase in its activity window, days before "
     "as_of, or by its label with a subscription that ends in its horizon. "
@@ -58,29 +60,82 @@ _ACTIVE = (
 )
 _EXPLAIN = Field(default=False, strict=True, description="Explain the score: see explanation in the response.")
 _EXPLANATION = "Explanation of the score; null unless the request has explain."
+_FIELDS = Field(
+    default=None,
+    min_length=1,
+    max_length=100,
+    description="Fields of the response, of one or several models; see SelectedPrediction. Features are read once for "
+    "all of them. Default: the fields of Prediction.",
+)
 _AS_OF = Field(default=None, description="The time to predict for, ISO 8601, UTC if no zone is given. Default: now.")
 
 
-class PredictRequest(IODescriptor):
+class ModelRequest(IODescriptor):
     """Request for one customer."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"customer_id": "00003"}})
 
     customer_id: CustomerId = Field(description="The customer's id.")
     as_of: AsOf | None = _AS_OF
+
+
+class ScoreRequest(ModelRequest):
+    """Request for one customer."""
+
     explain: bool = _EXPLAIN
 
 
-class PredictBatchRequest(IODescriptor):
+class PredictRequest(ScoreRequest):
+    """Request for one customer."""
+
+    fields: list[FieldName] | None = _FIELDS
+
+
+class ModelBatchRequest(IODescriptor):
     """Request for up to 1000 customers at one time; an id may occur more than once."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"customer_ids": ["00003", "00004"], "explain": False}}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"customer_ids": ["00003", "00004"]}})
 
     customer_ids: list[CustomerId] = Field(min_length=1, max_length=_MAX_BATCH, description="The customers' ids.")
     as_of: AsOf | None = _AS_OF
+
+
+class ScoreBatchRequest(ModelBatchRequest):
+    """Request for up to 1000 customers at one time; an id may occur more than once."""
+
     explain: bool = _EXPLAIN
+
+
+class PredictBatchRequest(ScoreBatchRequest):
+    """Request for up to 1000 customers at one time; an id may occur more than once."""
+
+    fields: list[FieldName] | None = _FIELDS
+
+
+class MissingPrediction(BaseModel):
+    """Reason why a model gives no prediction, while another one does."""
+
+    kind: str = Field(description="Kind of problem, as in the type of an error.")
+    detail: str
+
+
+class ModelStatus(BaseModel):
+    """State of a model in the service."""
+
+    name: str
+    kind: Literal["classification", "regression"]
+    description: str
+    ready: bool = Field(description="The model gives predictions now.")
+    problem: str | None = Field(description="Why it gives none.")
+    champion: str | None = Field(description="Version that answers.")
+    challenger: str | None = Field(description="Version with traffic beside it.")
+    mode: Literal["shadow", "canary"] | None = Field(description="Traffic of the challenger.")
+
+
+class ModelStatuses(BaseModel):
+    """States of all models."""
+
+    models: list[ModelStatus]
 
 
 class Reason(BaseModel):

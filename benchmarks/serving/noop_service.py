@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import bentoml
 
-from services.schemas import Prediction, PredictRequest
+from services.schemas import Prediction, ScoreRequest
 
 RESPONSE = {
     "churn_probability": 0.5,
@@ -24,7 +24,7 @@ RESPONSE = {
 class Noop:
     """Constant prediction with BentoML's default settings."""
 
-    @bentoml.api(route="/predict", input_spec=PredictRequest)
+    @bentoml.api(route="/predict", input_spec=ScoreRequest)
     def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
         """Return the same prediction for every customer."""
         return Prediction(customer_id=customer_id, **RESPONSE)

@@ -9,7 +9,7 @@ import bentoml
 
 from benchmarks.serving.noop_service import RESPONSE
 from services.bentoml_patches import freeze_garbage_collector, remove_bentoml_middlewares, service_options
-from services.schemas import Prediction, PredictRequest
+from services.schemas import Prediction, ScoreRequest
 from services.settings import ServingSettings
 
 remove_bentoml_middlewares()
@@ -22,7 +22,7 @@ class NoopTuned:
     def __init__(self) -> None:
         freeze_garbage_collector()
 
-    @bentoml.api(route="/predict", input_spec=PredictRequest)
+    @bentoml.api(route="/predict", input_spec=ScoreRequest)
     async def predict(self, customer_id: str, as_of: datetime | None = None, explain: bool = False) -> Prediction:
         """Return the same prediction for every customer."""
         return Prediction(customer_id=customer_id, **RESPONSE)

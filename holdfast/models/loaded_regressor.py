@@ -1,7 +1,7 @@
 """Regression model loaded from a file and verified by SHA-256 and example predictions."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -31,6 +31,8 @@ class LoadedRegressor(LoadedVersion):
         compiled: Compiled form with the same predictions; None if the model is not supported.
         mismatch: Reason why a supported model has no compiled form; "" if there is none.
     """
+
+    has_unknown_rows: ClassVar[bool] = True
 
     compiled: CompiledRegression | None = None
     mismatch: str = ""

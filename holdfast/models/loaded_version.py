@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from holdfast.core.types import Bools, Floats
 from holdfast.models.contract import ServedModel
+from holdfast.models.declaration import declared_name
 from holdfast.models.label import ActivityRule
 
 
@@ -19,8 +20,16 @@ class LoadedVersion(ABC):
         estimator: The fitted estimator.
     """
 
+    has_unknown_rows: ClassVar[bool] = False
+    """A prediction may be NaN: the model has none for such a row."""
+
     contract: ServedModel
     estimator: Any
+
+    @cached_property
+    def model(self) -> str:
+        """Return the name of the model, such as ``churn``."""
+        return declared_name(self.contract.model_name)
 
     @cached_property
     def definitions(self) -> str:

@@ -126,6 +126,10 @@ class RegisteredVersion:
                 f"Version {self.number} of {self.model_name} was registered by an early release, without the SHA-256 "
                 f"of its file or without example scores. {RETRAIN}"
             )
+        if contract.model_name != self.model_name:
+            raise NotServableError(
+                f"The contract of version {self.number} of {self.model_name} is one of {contract.model_name}. {RETRAIN}"
+            )
         return contract.model_copy(update={"model_version": self.number})
 
     def trained_as_of(self) -> datetime | None:

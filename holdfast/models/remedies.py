@@ -13,3 +13,16 @@ SAME_ENVIRONMENT = (
     "Other libraries or another processor compute different scores. Train again with the libraries and on the kind of "
     "processor that serve."
 )
+
+
+def first_model(model: str) -> str:
+    """Return the remedy of a model without a champion.
+
+    Args:
+        model: Name of the model.
+
+    Returns:
+        Sentence with the commands.
+    """
+    train, promote = (f"`python -m flows.{flow} --model {model}`" for flow in ("train", "promote"))
+    return f"Run {train}, then promote the trained version with {promote}."

@@ -10,6 +10,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from holdfast.core.model_names import CHURN
+
 _TIMEOUT_SECONDS = 5.0
 _PATH = "/predict"  # the time of a batch depends on its size
 _TOTALS = ("answered", "failed", "unavailable")
@@ -63,11 +65,12 @@ def read_service(url: str) -> ServiceState | None:
         return None
 
 
-def parse_metrics(text: str) -> ServiceState:
+def parse_metrics(text: str, model: str = CHURN) -> ServiceState:
     """Parse the state of the service.
 
     Args:
         text: Metrics in the text format of Prometheus.
+        model: Name of the model, whose version numbers are independent of other models'.
 
     Returns:
         The state.
@@ -75,7 +78,8 @@ def parse_metrics(text: str) -> ServiceState:
     Raises:
         ValueError: The text has another format.
     """
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    families = text_string_to_metric_families(text)
+    samples = [one for family in families for one in family.samples if one.labels.get("model", model) == model]
     challenger = _labels_of_one(samples, "holdfast_challenger")
     return ServiceState(
         counters=_counters(samples),

@@ -16,29 +16,23 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import bentoml
-from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.authorization import Authorizer
 from services.api.bentoml_passthrough import forward_to_bentoml
-from services.api.responses import to_batch_prediction, to_prediction
-from services.errors import ServiceError, http_error, validation_error
+from services.api.routes import PredictionRoute, prediction_routes, unknown_model
+from services.errors import ServiceError, http_error
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
 from services.observability.tracing import open_spans
-from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
 from services.settings import ServingSettings
 
 if TYPE_CHECKING:
     from services.engine import PredictionEngine
 
-_REQUESTS: dict[str, type[PredictRequest] | type[PredictBatchRequest]] = {
-    "/predict": PredictRequest,
-    "/predict_batch": PredictBatchRequest,
-}
-_DOCS = "/docs.json"
-_PAGES = frozenset({"/", _DOCS, "/healthz", "/livez", "/metrics", "/readyz", "/schema.json"})
+_DOCS, _MODELS = "/docs.json", "/models"
+_PAGES = frozenset({"/", _DOCS, _MODELS, "/healthz", "/livez", "/metrics", "/readyz", "/schema.json"})
 _MAX_BODY = 1024 * 1024
 _CUSTOMERS_PER_REQUEST = 100  # a batch counts as one concurrent request per 100 customers
 _DEADLINE_SECONDS = 20.0  # from the first byte of the request to the response
@@ -60,6 +54,7 @@ class ApiMiddleware:
         self._app = app
         self._describe = functools.cache(lambda: json.dumps(describe()).encode())  # every caller may ask, without a key
         self._authorizer = Authorizer(settings)
+        self._routes = prediction_routes()
         self._max_concurrency = settings.max_concurrency
         self._spans = open_spans()
         self._engine: PredictionEngine
@@ -94,18 +89,27 @@ class ApiMiddleware:
         path, method, headers = scope["path"], scope["method"], dict(scope["headers"])
         request_id = _request_id(headers)
         try:
-            if path in _REQUESTS and method == "POST":
+            route = self._routes.get(path)
+            if route is not None and method == "POST":
                 spans = self._spans
                 with spans.request_span(path, headers.get(b"traceparent", b"")) if spans else _NO_SPAN:
-                    await self._handle_prediction(path, scope, headers, receive, send, request_id)
+                    await self._handle_prediction(route, path, scope, headers, receive, send, request_id)
             elif path == _DOCS and method == "GET":
                 await _send_json(send, self._describe(), request_id)
+            elif method == "GET" and path == _MODELS:
+                self._authorizer.authorize(scope, headers)
+                states = await asyncio.to_thread(self._engine.describe_models)  # may wait for the online store
+                await _send_json(send, states.model_dump_json().encode(), request_id)
+            elif method == "GET" and (name := _model_of_readiness(path)):
+                state = await asyncio.to_thread(self._engine.describe_ready_model, name)
+                await _send_json(send, state.model_dump_json().encode(), request_id)
+            elif route is not None:
+                raise http_error(405, allow="POST")
             elif method in ("GET", "HEAD"):  # reads only: BentoML would also serve predictions, at similar paths
                 await forward_to_bentoml(self._app, scope, receive, send)
-            elif path in _REQUESTS:
-                raise http_error(405, allow="POST")
             else:
-                raise http_error(405, allow="GET") if path in _PAGES else http_error(404)
+                is_page = path in _PAGES or _model_of_readiness(path)
+                raise http_error(405, allow="GET") if is_page else unknown_model(path) or http_error(404)
         except ServiceError as error:
             await error.to_response(request_id)(scope, receive, send)
         except Exception:
@@ -113,18 +117,26 @@ class ApiMiddleware:
             await http_error(500).to_response(request_id)(scope, receive, send)
 
     async def _handle_prediction(
-        self, path: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, request_id: str
+        self,
+        route: PredictionRoute,
+        path: str,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        request_id: str,
     ) -> None:
         started = time.perf_counter()
-        status, version = 500, ""
+        status, model, version = 500, route.model.name, ""
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                response = await self._predict(_REQUESTS[path], scope, headers, receive, request_id)
+                response = await self._predict(route, scope, headers, receive, request_id)
             if response is None:
                 status = _CLIENT_CLOSED_REQUEST
                 return
-            status, version = 200, response.model_version
-            await _send_json(send, response.model_dump_json().encode(), request_id)
+            content, model, version = response
+            status = 200
+            await _send_json(send, content, request_id)
         except ServiceError as error:
             status = error.status
             raise
@@ -134,19 +146,19 @@ class ApiMiddleware:
                 504, "timeout", f"The request was not handled within {_DEADLINE_SECONDS:.0f} seconds."
             ) from None
         finally:
-            METRICS.record_request(path, status, version, time.perf_counter() - started)
+            METRICS.record_request(path, status, model, version, time.perf_counter() - started)
             if self._spans is not None:
                 self._spans.set_status(status)
 
     async def _predict(
         self,
-        schema: type[PredictRequest] | type[PredictBatchRequest],
+        route: PredictionRoute,
         scope: Scope,
         headers: dict[bytes, bytes],
         receive: Receive,
         request_id: str,
-    ) -> Prediction | BatchPrediction | None:
-        """Return the response body; None if the client has disconnected."""
+    ) -> tuple[bytes, str, str] | None:
+        """Return the response body, and model and version that answered; None if the client has disconnected."""
         self._authorizer.authorize(scope, headers)
         weight = 0
         try:
@@ -155,18 +167,15 @@ class ApiMiddleware:
             body = await _read_body(headers, receive)
             if body is None:
                 return None
-            try:
-                request = schema.model_validate_json(body)
-            except ValidationError as error:
-                raise validation_error(error) from None
-            if isinstance(request, PredictRequest):
-                ids, as_of, explain = [request.customer_id], request.as_of, request.explain
-                return to_prediction(await self._engine.score(ids, as_of, explain, request_id))
-            more = max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST) - 1
-            self._admit(more, own=1)
-            weight += more
-            ids, as_of, explain = request.customer_ids, request.as_of, request.explain
-            return to_batch_prediction(await self._engine.score(ids, as_of, explain, request_id))
+            request = route.parse(body)
+            if route.is_batch:
+                more = max(1, len(request.customer_ids) // _CUSTOMERS_PER_REQUEST) - 1
+                self._admit(more, own=1)
+                weight += more
+            results = await self._engine.score(
+                request.customer_ids, request.as_of, request.explain, request_id, request.models
+            )
+            return route.respond(request, results)
         finally:
             self._active -= weight
             METRICS.requests_active.set(self._active)
@@ -177,6 +186,12 @@ class ApiMiddleware:
             raise ServiceError(503, "overloaded", "Too many requests at once; try again.")
         self._active += weight
         METRICS.requests_active.set(self._active)
+
+
+def _model_of_readiness(path: str) -> str:
+    """Return NAME of ``/models/NAME/readyz``; empty for any other path."""
+    name = path.removeprefix(f"{_MODELS}/").removesuffix("/readyz")
+    return name if path == f"{_MODELS}/{name}/readyz" and "/" not in name else ""
 
 
 def new_request_id() -> str:

@@ -8,12 +8,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from holdfast.core.model_names import CHURN
+from services.api.routes import PredictionRoute, prediction_routes
+from services.declared_models import declared_models
 from services.errors import PROBLEM_JSON, Problem
-from services.schemas import BatchPrediction, PredictBatchRequest, Prediction, PredictRequest
+from services.model_schemas import batch_schema, prediction_schema, selection_schemas
+from services.schemas import ModelStatus, ModelStatuses
 
 _REFS = "#/components/schemas/{model}"
 _REQUEST_ID = {"X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id, also in the log."}}
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before trying again."}}
+_NOT_READY = "Not ready; the text names the reason."
 _PROBLEMS = {
     400: "The body is not JSON.",
     401: "No valid API key.",
@@ -39,28 +44,39 @@ def openapi_document(title: str, description: str, version: str) -> dict[str, An
     Returns:
         OpenAPI document.
     """
-    models: list[type[BaseModel]] = [PredictRequest, PredictBatchRequest, Prediction, BatchPrediction, Problem]
+    routes = prediction_routes()
+    models: set[type[BaseModel]] = {Problem, ModelStatus, ModelStatuses}
+    paths: dict[str, Any] = {}
+    for path, route in routes.items():
+        responses = _responses(route)
+        models |= {route.schema, *responses}
+        paths[path] = _post(path, route, responses)
     _, schemas = models_json_schema(
-        [(model, "validation" if model.__name__.endswith("Request") else "serialization") for model in models],
+        [
+            (model, "validation" if model.__name__.endswith("Request") else "serialization")
+            for model in sorted(models, key=lambda model: model.__name__)
+        ],
         ref_template=_REFS,
     )
-    unknown = {404: "The customer is not in the feature store."}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "description": description, "version": version},
         "servers": [{"url": "."}],
         "security": [{"bearer": []}, {"header": []}],
         "paths": {
-            "/predict": _post("predict", "Churn probability of one customer.", PredictRequest, Prediction, unknown),
-            "/predict_batch": _post(
-                "predict_batch",
-                "Churn probabilities of up to 1000 customers; a customer without a score has the reason instead.",
-                PredictBatchRequest,
-                BatchPrediction,
-                {},
+            **paths,
+            "/models": _get_json(
+                "models", "The models and their served versions.", ModelStatuses, {401: _PROBLEMS[401]}
+            ),
+            "/models/{name}/readyz": _get_json(
+                "model_readyz",
+                "The model gives predictions now.",
+                ModelStatus,
+                {404: "The model is not declared.", 503: _NOT_READY},
+                of_model=True,
             ),
             "/livez": _get("livez", "The process responds.", {}),
-            "/readyz": _get("readyz", "Predictions are served now.", {503: "Not ready; the text names the reason."}),
+            "/readyz": _get("readyz", "Predictions are served now.", {503: _NOT_READY}),
             "/metrics": _get("metrics", "Metrics for Prometheus.", {}),
         },
         "components": {
@@ -73,13 +89,24 @@ def openapi_document(title: str, description: str, version: str) -> dict[str, An
     }
 
 
-def _post(
-    name: str, summary: str, request: type[BaseModel], response: type[BaseModel], problems: dict[int, str]
-) -> dict[str, Any]:
+def _responses(route: PredictionRoute) -> list[type[BaseModel]]:
+    schemas = [batch_schema(route.model) if route.is_batch else prediction_schema(route.model)]
+    return schemas + ([selection_schemas()[route.is_batch]] if route.model.name == CHURN else [])
+
+
+def _post(path: str, route: PredictionRoute, responses: list[type[BaseModel]]) -> dict[str, Any]:
+    name = path.strip("/").replace("/", "_")
+    request = route.schema
+    if route.is_batch:
+        summary = f"Predictions of {route.model.name} for up to 1000 customers; a customer without one has the reason."
+    else:
+        summary = f"Prediction of {route.model.name} for one customer."
+    problems = {} if route.is_batch else {404: "The customer is not in the feature store."}
+    refs = [_ref(model) for model in responses]
     success = {
         "description": "The prediction.",
         "headers": _REQUEST_ID,
-        "content": {"application/json": {"schema": _ref(response)}},
+        "content": {"application/json": {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}},
     }
     return {
         "post": {
@@ -110,6 +137,24 @@ def _get(name: str, summary: str, problems: dict[int, str]) -> dict[str, Any]:
             "responses": {"200": success} | _problems(problems),
         }
     }
+
+
+def _get_json(
+    name: str, summary: str, response: type[BaseModel], problems: dict[int, str], of_model: bool = False
+) -> dict[str, Any]:
+    found = _get(name, summary, problems)
+    operation = found["get"]
+    operation["responses"]["200"] = {
+        "description": "The state.",
+        "headers": _REQUEST_ID,
+        "content": {"application/json": {"schema": _ref(response)}},
+    }
+    if of_model:
+        schema = {"type": "string", "enum": list(declared_models())}
+        operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": schema}]
+    else:
+        del operation["security"]
+    return found
 
 
 def _problems(descriptions: dict[int, str]) -> dict[str, Any]:

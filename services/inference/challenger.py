@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from holdfast.core.types import Bools, Floats
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 from services.errors import NotReadyError
 from services.inference.datatypes import VersionInputs
 from services.inference.input_reader import InputReader
@@ -18,7 +18,7 @@ _FAILURES = frozenset({"not_ready", "missing_feature", "invalid_feature", "featu
 
 
 def read_for_challenger(
-    reader: InputReader, challenger: LoadedModel, batch: VersionInputs, rows: Bools
+    reader: InputReader, challenger: LoadedVersion, batch: VersionInputs, rows: Bools
 ) -> tuple[VersionInputs | None, Bools]:
     """Read rows under the challenger's version of the feature definitions; a problem is counted.
 
@@ -35,16 +35,16 @@ def read_for_challenger(
     try:
         inputs = reader.read_rows(challenger, batch, rows)
     except NotReadyError as error:  # logged by the reader of the store or by the registry watcher
-        _count_refusals(version, [error.kind] * int(rows.sum()))
+        _count_refusals(challenger, [error.kind] * int(rows.sum()))
         return None, np.zeros(len(rows), dtype=bool)
     except Exception:
-        METRICS.challenger_failures.add(version)
+        METRICS.challenger_failures.add(challenger.model, version)
         LOG.exception("Features of challenger version %s cannot be computed; the champion scores instead", version)
         return None, np.zeros(len(rows), dtype=bool)
     rejected = inputs.checked.rejected
     if not rejected:
         return inputs, rows
-    _count_refusals(version, [customer.reason for customer in rejected.values()])
+    _count_refusals(challenger, [customer.reason for customer in rejected.values()])
     for customer in rejected.values():
         if customer.reason in _FAILURES and customer.remedy:
             log_once(f"challenger {customer.remedy}", f"Challenger version {version}: {customer.remedy}")
@@ -53,7 +53,7 @@ def read_for_challenger(
     return inputs, usable
 
 
-def score_by_challenger(challenger: LoadedModel, inputs: VersionInputs, rows: Bools) -> Floats | None:
+def score_by_challenger(challenger: LoadedVersion, inputs: VersionInputs, rows: Bools) -> Floats | None:
     """Score rows with the challenger; an error is logged and counted.
 
     Args:
@@ -62,17 +62,17 @@ def score_by_challenger(challenger: LoadedModel, inputs: VersionInputs, rows: Bo
         rows: Mask of the rows to score, shape (n,).
 
     Returns:
-        Churn probability of each row to score; None after an error.
+        Prediction of each row to score; None after an error.
     """
     try:
         return score(challenger, inputs, rows)
     except Exception:
-        METRICS.challenger_failures.add(challenger.contract.model_version)
+        METRICS.challenger_failures.add(challenger.model, challenger.contract.model_version)
         LOG.exception("Challenger version %s failed; the champion scores instead", challenger.contract.model_version)
         return None
 
 
-def score(model: LoadedModel, inputs: VersionInputs, rows: Bools) -> Floats:
+def score(model: LoadedVersion, inputs: VersionInputs, rows: Bools) -> Floats:
     """Score rows.
 
     Args:
@@ -81,23 +81,24 @@ def score(model: LoadedModel, inputs: VersionInputs, rows: Bools) -> Floats:
         rows: Mask of the rows to score, shape (n,).
 
     Returns:
-        Churn probability of each row to score.
+        Prediction of each row to score.
 
     Raises:
-        ValueError: The model returned a value that is not a probability.
+        ValueError: The model returned a value that its kind cannot give.
     """
     matrix = inputs.checked.features.inputs
     if inputs.positions is not None or not rows.all():
         matrix = matrix[inputs.locate(np.flatnonzero(rows))]
-    probabilities = model.churn_probabilities(matrix)
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # NaN is neither
-        raise ValueError(f"Model version {model.contract.model_version} returned a value that is not a probability.")
-    return probabilities
+    predictions = model.predict(matrix)
+    if not model.are_valid(predictions).all():
+        version = model.contract.model_version
+        raise ValueError(f"Version {version} of {model.model} returned a value that it cannot return.")
+    return predictions
 
 
-def _count_refusals(version: str, reasons: Iterable[str]) -> None:
-    reasons = list(reasons)
+def _count_refusals(challenger: LoadedVersion, reasons: Iterable[str]) -> None:
+    reasons, model, version = list(reasons), challenger.model, challenger.contract.model_version
     for reason in set(reasons):
-        METRICS.challenger_refusals.add(version, reason, amount=reasons.count(reason))
+        METRICS.challenger_refusals.add(model, version, reason, amount=reasons.count(reason))
     if not _FAILURES.isdisjoint(reasons):
-        METRICS.challenger_failures.add(version)
+        METRICS.challenger_failures.add(model, version)

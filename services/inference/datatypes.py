@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from holdfast.core.model_names import CHURN
 from holdfast.core.types import Bools, Floats, Ints
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 from services.inference.feature_checks import CheckedInputs
 from services.inference.feature_definitions import FeatureDefinitions
 from services.observability.stage_times import StageTimes
@@ -27,12 +28,14 @@ class ScoringRequest:
         as_of: Time to predict for; None: now.
         explain: Add explanations.
         request_id: Id of the request.
+        models: Models that score the customers; the first gives the explanations.
     """
 
     customer_ids: Sequence[str]
     as_of: datetime | None
     explain: bool
     request_id: str
+    models: tuple[str, ...] = (CHURN,)
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,15 @@ class BatchScores:
     """Score of each row, and properties of the inputs that its model received.
 
     Attributes:
-        probabilities: Churn probability; NaN: not scored.
+        predictions: Churn probability or expected value; NaN: not scored, or the model has no prediction.
         models: Scoring model.
         newest_us: As in ``CheckedInputs``.
         stale: As in ``CheckedInputs``.
         active: As in ``Prediction``.
     """
 
-    probabilities: Floats
-    models: list[LoadedModel]
+    predictions: Floats
+    models: list[LoadedVersion]
     newest_us: Ints
     stale: Bools
     active: Bools
@@ -103,7 +106,7 @@ class ScoredRequests:
     scores: BatchScores
     stages: StageTimes
 
-    def inputs_of(self, model: LoadedModel) -> VersionInputs:
+    def inputs_of(self, model: LoadedVersion) -> VersionInputs:
         """Return the inputs under the version that a model reads.
 
         Args:
@@ -118,7 +121,7 @@ class ScoredRequests:
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """Result of one request.
+    """Result of one request for one model.
 
     Attributes:
         request: The request.
@@ -135,7 +138,11 @@ class ScoringResult:
     explanations: dict[int, Explanation]
 
 
-def new_scores(champion: LoadedModel, inputs: VersionInputs, copy: bool) -> BatchScores:
+# Result or error of one request by model.
+ModelResults = dict[str, ScoringResult | Exception]
+
+
+def new_scores(champion: LoadedVersion, inputs: VersionInputs, copy: bool) -> BatchScores:
     """Create the scores of a batch before any model has scored.
 
     Args:
@@ -144,12 +151,12 @@ def new_scores(champion: LoadedModel, inputs: VersionInputs, copy: bool) -> Batc
         copy: Another model may replace properties of a row; otherwise these are those of ``inputs``.
 
     Returns:
-        Scores without probabilities.
+        Scores without predictions.
     """
     checked = inputs.checked
     rows = len(checked.newest_us)
     return BatchScores(
-        probabilities=np.full(rows, np.nan),
+        predictions=np.full(rows, np.nan),
         models=[champion] * rows,
         newest_us=checked.newest_us.copy() if copy else checked.newest_us,
         stale=checked.stale.copy() if copy else checked.stale,
@@ -157,7 +164,7 @@ def new_scores(champion: LoadedModel, inputs: VersionInputs, copy: bool) -> Batc
     )
 
 
-def active_rows(model: LoadedModel, inputs: VersionInputs) -> Bools:
+def active_rows(model: LoadedVersion, inputs: VersionInputs) -> Bools:
     """Decide which customers are active, by the rule of a model.
 
     Args:

@@ -20,6 +20,7 @@ class FeatureClient:
     def __init__(self, settings: Settings, store_timeout: float, cache_size: int = 0) -> None:
         self._settings, self._store_timeout, self._cache_size = settings, store_timeout, cache_size
         self._stores: dict[str, VersionStore] = {}
+        self._used: dict[str, set[str]] = {}  # versions of the definitions by registered model
         self._lock = threading.Lock()  # of the dictionary only: no version waits while another is opened
 
     def version(self, definitions: str) -> VersionStore:
@@ -48,6 +49,8 @@ class FeatureClient:
         Raises:
             NotReadyError: As ``VersionRegistry.definitions``.
         """
+        with self._lock:
+            self._used.setdefault(contract.model_name, set()).add(contract.definitions)
         self.version(contract.definitions).registry.definitions(contract)
 
     def require_readable(self, contract: ServedModel) -> None:
@@ -62,14 +65,17 @@ class FeatureClient:
         store = self.version(contract.definitions)
         store.probe(store.definitions(contract))
 
-    def retain(self, versions: Collection[str]) -> None:
-        """Drop the stores of all other versions.
+    def retain(self, model_name: str, versions: Collection[str]) -> None:
+        """Drop the stores of versions that no model uses any more.
 
         Args:
-            versions: Ids of the versions of the models in service.
+            model_name: Name of the registered model.
+            versions: Ids of all versions that this model uses.
         """
         with self._lock:
-            self._stores = {version: store for version, store in self._stores.items() if version in versions}
+            self._used[model_name] = set(versions)
+            used = set().union(*self._used.values())
+            self._stores = {version: store for version, store in self._stores.items() if version in used}
 
     def stores(self) -> dict[str, VersionStore]:
         """Return the stores by version.

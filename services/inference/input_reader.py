@@ -9,7 +9,7 @@ import numpy as np
 from feature_repo.settings import Settings
 from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.core.types import Bools, Ints
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 from services.inference.datatypes import ScoringRequest, VersionInputs
 from services.inference.feature_checks import check_inputs
 from services.inference.feature_client import FeatureClient
@@ -29,14 +29,20 @@ class InputReader:
         self._settings, self._features = settings, features
 
     def read_requests(
-        self, champion: LoadedModel, requests: Sequence[ScoringRequest], stages: StageTimes
+        self,
+        champion: LoadedVersion,
+        requests: Sequence[ScoringRequest],
+        stages: StageTimes,
+        as_of_us: Ints | None = None,
     ) -> VersionInputs:
-        """Read the inputs of all customers of requests for the champion.
+        """Read the inputs of all customers of requests for a champion.
 
         Args:
             champion: Champion.
             requests: Requests of the batch.
             stages: Times of the stages; the end of the read is set.
+            as_of_us: Time of each row, µs since 1970, if the batch was read for another model before; None: from the
+                requests.
 
         Returns:
             Inputs of the batch.
@@ -48,6 +54,8 @@ class InputReader:
         now = self._now()
 
         def request_times(definitions: FeatureDefinitions) -> Ints:
+            if as_of_us is not None:
+                return as_of_us
             default = now or definitions.materialized_to
             as_of = np.array([epoch_us(request.as_of or default) for request in requests], dtype=np.int64)
             if len(ids) > len(requests):
@@ -56,7 +64,22 @@ class InputReader:
 
         return self._read(champion, ids, request_times, stages)
 
-    def read_rows(self, challenger: LoadedModel, batch: VersionInputs, rows: Bools) -> VersionInputs:
+    def is_shared(self, champion: LoadedVersion, inputs: VersionInputs) -> bool:
+        """Check that inputs that were read for another model are those of a champion.
+
+        Args:
+            champion: Champion on the version of the definitions of ``inputs``.
+            inputs: Inputs of a batch.
+
+        Returns:
+            False if the registry has changed since the read.
+
+        Raises:
+            NotReadyError: The definitions do not match the champion; the problem is logged.
+        """
+        return self._features.version(champion.definitions).definitions(champion.contract) is inputs.definitions
+
+    def read_rows(self, challenger: LoadedVersion, batch: VersionInputs, rows: Bools) -> VersionInputs:
         """Read the inputs of rows of a batch for a challenger on another version of the definitions.
 
         Args:
@@ -80,7 +103,7 @@ class InputReader:
 
     def _read(
         self,
-        model: LoadedModel,
+        model: LoadedVersion,
         ids: Sequence[str],
         request_times: Callable[[FeatureDefinitions], Ints],
         stages: StageTimes | None,

@@ -29,7 +29,7 @@ def merge_batches(batches: Sequence[ScoredRequests]) -> ScoredRequests:
         challenger_inputs=_merge_challenger_inputs(batches),
         usable=np.concatenate([batch.usable for batch in batches]),
         scores=BatchScores(
-            probabilities=np.concatenate([one.probabilities for one in scores]),
+            predictions=np.concatenate([one.predictions for one in scores]),
             models=[model for one in scores for model in one.models],
             newest_us=np.concatenate([one.newest_us for one in scores]),
             stale=np.concatenate([one.stale for one in scores]),

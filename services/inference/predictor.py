@@ -1,4 +1,4 @@
-"""Scoring of request batches: one read of the store and one call of each model per batch."""
+"""Scoring of request batches by one model: one call of each of its versions per batch."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from holdfast.core.types import Bools
+from holdfast.models.loaded_model import LoadedModel
 from services.errors import NoReasonsError
 from services.inference.challenger import read_for_challenger, score, score_by_challenger
 from services.inference.datatypes import (
@@ -25,38 +26,75 @@ from services.observability.stage_times import StageTimes
 from services.schemas import Explanation
 
 if TYPE_CHECKING:
-    from holdfast.models.loaded_model import LoadedModel
+    from holdfast.models.loaded_version import LoadedVersion
     from services.models.served_models import ServedModels
 
 
-class Predictor:
-    """Scorer of the batches that ``services.inference.micro_batcher`` forms.
+class BatchReader:
+    """Reader of the inputs of a batch: once for all models that read the same version of the feature definitions.
 
     Args:
-        reader: Reader of the inputs.
-        models: Returns the models in service.
+        reader: Reader of inputs.
+        requests: Requests of the batch.
     """
 
-    def __init__(self, reader: InputReader, models: "Callable[[], ServedModels]") -> None:
-        self._reader = reader
-        self._models = models
-        self._scored: list[ScoredRequests] = []
+    def __init__(self, reader: InputReader, requests: Sequence[ScoringRequest]) -> None:
+        self._reader, self._requests = reader, requests
+        self._read: list[tuple[str, VersionInputs]] = []
 
-    def score(self, requests: Sequence[ScoringRequest]) -> list[ScoringResult | Exception]:
+    def read(self, champion: "LoadedVersion", stages: StageTimes) -> VersionInputs:
+        """Read the inputs of a champion, at the times of the first read.
+
+        Args:
+            champion: Champion of one of the models.
+            stages: Times of the stages; the end of the read is set.
+
+        Returns:
+            Inputs of the batch.
+
+        Raises:
+            NotReadyError: The features of the champion cannot be read; the problem is logged.
+        """
+        for definitions, inputs in self._read:
+            if definitions == champion.definitions and self._reader.is_shared(champion, inputs):
+                stages.fetched = stages.started
+                return inputs
+        as_of = self._read[0][1].checked.features.as_of_us if self._read else None
+        inputs = self._reader.read_requests(champion, self._requests, stages, as_of)
+        self._read.append((champion.definitions, inputs))
+        return inputs
+
+
+class Predictor:
+    """Scorer of batches by the versions of one model.
+
+    Args:
+        name: Name of the model.
+        reader: Reader of the inputs.
+        models: Returns the versions in service.
+    """
+
+    def __init__(self, name: str, reader: InputReader, models: "Callable[[], ServedModels]") -> None:
+        self._name, self._reader, self._models = name, reader, models
+
+    def score(
+        self, requests: Sequence[ScoringRequest], inputs_of: BatchReader
+    ) -> tuple[ScoredRequests, list[ScoringResult | Exception]]:
         """Score a batch of requests.
 
         Args:
             requests: Requests of the batch.
+            inputs_of: Reader of the inputs of these requests.
 
         Returns:
-            One result or error per request, in order.
+            The scored batch, and one result or error per request, in order.
 
         Raises:
             NotReadyError: No request can be scored.
         """
         models = self._models()  # once: the same models score the whole batch
         stages = StageTimes()
-        inputs = self._reader.read_requests(models.champion, requests, stages)
+        inputs = inputs_of.read(models.champion, stages)
         usable = np.ones(len(inputs.checked.newest_us), dtype=bool)
         if inputs.checked.rejected:
             usable[list(inputs.checked.rejected)] = False
@@ -73,21 +111,26 @@ class Predictor:
         start = 0
         for request in requests:
             stop = start + len(request.customer_ids)
-            results.append(result := _result(batch, request, start, stop))
+            results.append(result := self._result(batch, request, start, stop))
             if isinstance(result, Exception):
                 usable[start:stop] = False  # these scores are not sent, so these are not predictions
             start = stop
-        self._scored.append(batch)
-        return results
+        return batch, results
 
-    def take_scored(self) -> list[ScoredRequests]:
-        """Take the batches scored since the last call, for :func:`services.inference.recorder.record_scores`.
-
-        Returns:
-            Batches in order.
-        """
-        scored, self._scored = self._scored, []
-        return scored
+    def _result(
+        self, batch: ScoredRequests, request: ScoringRequest, start: int, stop: int
+    ) -> ScoringResult | Exception:
+        explanations: dict[int, Explanation] = {}
+        if request.explain and request.models[0] == self._name:
+            rows = [row for row in range(start, stop) if batch.usable[row]]
+            try:
+                explanations = _explanations(batch, rows)
+            except NoReasonsError as error:
+                log_once(error.message, error.remedy)  # the remedy names the first row that failed
+                return error
+            except Exception as error:  # only this request fails; the other requests of the batch have results
+                return error
+        return ScoringResult(request, batch, start, stop, explanations)
 
 
 def _canary_rows(models: "ServedModels", inputs: VersionInputs, usable: Bools) -> Bools | None:
@@ -104,16 +147,18 @@ def _score(batch: ScoredRequests, canary: Bools | None) -> None:
     rest = batch.usable
     if canary is not None and models.challenger is not None and canary.any():
         inputs = batch.inputs_of(models.challenger)
-        probabilities = score_by_challenger(models.challenger, inputs, canary)
-        if probabilities is not None:
-            scores.probabilities[canary] = probabilities
+        predictions = score_by_challenger(models.challenger, inputs, canary)
+        if predictions is not None:
+            scores.predictions[canary] = predictions
             _replace_properties(models.challenger, inputs, canary, scores)
             rest = rest & ~canary
     if rest.any():
-        scores.probabilities[rest] = score(models.champion, batch.inputs, rest)
+        scores.predictions[rest] = score(models.champion, batch.inputs, rest)
+    if models.champion.has_unknown_rows:
+        batch.usable[np.isnan(scores.predictions)] = False  # also rows that are not usable already
 
 
-def _replace_properties(challenger: "LoadedModel", inputs: VersionInputs, rows: Bools, scores: BatchScores) -> None:
+def _replace_properties(challenger: "LoadedVersion", inputs: VersionInputs, rows: Bools, scores: BatchScores) -> None:
     numbers = np.flatnonzero(rows)
     located = inputs.locate(numbers)
     for row in numbers.tolist():
@@ -124,26 +169,13 @@ def _replace_properties(challenger: "LoadedModel", inputs: VersionInputs, rows: 
         scores.stale[rows] = inputs.checked.stale[located]
 
 
-def _result(batch: ScoredRequests, request: ScoringRequest, start: int, stop: int) -> ScoringResult | Exception:
-    explanations: dict[int, Explanation] = {}
-    if request.explain:
-        rows = [row for row in range(start, stop) if batch.usable[row]]
-        try:
-            explanations = _explanations(batch, rows)
-        except NoReasonsError as error:
-            log_once(error.message, error.remedy)  # the remedy names the first row that failed
-            return error
-        except Exception as error:  # only this request fails; the other requests of the batch have results
-            return error
-    return ScoringResult(request, batch, start, stop, explanations)
-
-
 def _explanations(batch: ScoredRequests, rows: Sequence[int]) -> dict[int, Explanation]:
     explanations: dict[int, Explanation] = {}
     models = batch.scores.models
     for model in {id(models[row]): models[row] for row in rows}.values():
         own_rows = [row for row in rows if models[row] is model]
         inputs = batch.inputs_of(model)
+        assert isinstance(model, LoadedModel)  # no other kind is asked for explanations
         matrix = inputs.checked.features.inputs[inputs.locate(np.array(own_rows))]
         explanations |= dict(zip(own_rows, explain(model, matrix), strict=True))
     return explanations

@@ -1,12 +1,12 @@
 """Recording of scores after the response: challenger in shadow, prediction log, metrics."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 from services.errors import status_of
 from services.inference.challenger import read_for_challenger, score_by_challenger
 from services.inference.datatypes import ScoredRequests, VersionInputs
@@ -29,10 +29,11 @@ class ScoreRecorder:
     Args:
         reader: Reader of the inputs of a challenger in shadow on another version of the feature definitions.
         append: Appends to the prediction log; None: no log.
+        columns: Name of the prediction by model.
     """
 
-    def __init__(self, reader: InputReader, append: Append | None) -> None:
-        self._reader, self._append = reader, append
+    def __init__(self, reader: InputReader, append: Append | None, columns: Mapping[str, str]) -> None:
+        self._reader, self._append, self._columns = reader, append, columns
 
     def record(self, batches: Sequence[ScoredRequests]) -> None:
         """Log and count scored requests, those of the same models and definitions together.
@@ -52,7 +53,7 @@ class ScoreRecorder:
                 LOG.exception("%d predictions could not be recorded", rows)
         for batch in batches:
             for name, start, end in batch.stages.intervals():
-                METRICS.stage_seconds.observe(end - start, name)
+                METRICS.stage_seconds.observe(end - start, batch.models.model, name)
 
     def _record_predictions(self, scored: ScoredRequests) -> None:
         models, usable, scores = scored.models, scored.usable, scored.scores
@@ -61,41 +62,40 @@ class ScoreRecorder:
         is_canary = np.array([model is models.challenger for model in scores.models])
         champion_rows = usable & ~is_canary
         self._record_scores(
-            scored, models.champion, scored.inputs, "champion", champion_rows, scores.probabilities[champion_rows]
+            scored, models.champion, scored.inputs, "champion", champion_rows, scores.predictions[champion_rows]
         )
         if models.challenger is None:
             return
         if models.mode == "canary":
             rows = usable & is_canary
             inputs = scored.inputs_of(models.challenger)
-            self._record_scores(scored, models.challenger, inputs, "canary", rows, scores.probabilities[rows])
+            self._record_scores(scored, models.challenger, inputs, "canary", rows, scores.predictions[rows])
         else:
             self._record_shadow(scored, models.challenger)
 
-    def _record_shadow(self, scored: ScoredRequests, challenger: LoadedModel) -> None:
+    def _record_shadow(self, scored: ScoredRequests, challenger: LoadedVersion) -> None:
         inputs: VersionInputs | None = scored.inputs
         rows = scored.usable
         if scored.models.has_two_definitions:
             inputs, rows = read_for_challenger(self._reader, challenger, scored.inputs, rows)
         if inputs is None or not rows.any():
             return
-        probabilities = score_by_challenger(challenger, inputs, rows)
-        if probabilities is not None:
-            self._record_scores(scored, challenger, inputs, "shadow", rows, probabilities)
-            METRICS.challenger_difference.observe_all(
-                np.abs(probabilities - scored.scores.probabilities[rows]), challenger.contract.model_version
-            )
+        predictions = score_by_challenger(challenger, inputs, rows)
+        if predictions is not None:
+            self._record_scores(scored, challenger, inputs, "shadow", rows, predictions)
+            difference = np.abs(predictions - scored.scores.predictions[rows])
+            METRICS.challenger_difference.observe_all(difference, challenger.model, challenger.contract.model_version)
 
     def _record_scores(
         self,
         scored: ScoredRequests,
-        model: LoadedModel,
+        model: LoadedVersion,
         inputs: VersionInputs,
         route: Route,
         rows: Bools,
-        probabilities: Floats,
+        predictions: Floats,
     ) -> None:
-        """Log and count the scores of some rows; ``probabilities`` has one value per row of the mask."""
+        """Log and count the scores of some rows; ``predictions`` has one value per row of the mask."""
         numbers = np.flatnonzero(rows)
         if not len(numbers):
             return
@@ -116,13 +116,15 @@ class ScoreRecorder:
                     inputs=features.inputs[located],
                     views=inputs.definitions.reader.views,
                     timestamps_us=features.timestamps_us[located],
-                    predictions=probabilities,
+                    predictions=predictions,
                     stale=checked.stale[located],
                     definitions=model.definitions,
+                    model=model.model,
+                    column=self._columns[model.model],
                 )
             )
-        METRICS.predictions.add(version, route, amount=len(numbers))
-        METRICS.scores.observe_all(probabilities, version, route)
+        METRICS.predictions.add(model.model, version, route, amount=len(numbers))
+        METRICS.predictions_of(model.contract).observe_all(predictions, model.model, version, route)
 
 
 def _same_version_groups(batches: Sequence[ScoredRequests]) -> Iterator[list[ScoredRequests]]:
@@ -153,20 +155,21 @@ def _record_rejections(scored: ScoredRequests) -> None:
         return
     caller_chose_time = [request.as_of is not None for request in scored.requests for _ in request.customer_ids]
     for row, rejected in scored.inputs.checked.rejected.items():
-        METRICS.refusals.add(rejected.reason)
+        METRICS.refusals.add(scored.models.model, rejected.reason)
         if rejected.remedy and status_of(rejected.reason, caller_chose_time[row]) >= 500:
             log_once(rejected.remedy, rejected.remedy)
 
 
 def _record_statuses(scored: ScoredRequests) -> None:
+    model = scored.models.model
     names, statuses = scored.inputs.definitions.input_names, scored.inputs.checked.statuses
     if not statuses.any():
         for name in names:
-            METRICS.features.add(name, "present", amount=len(statuses))
+            METRICS.features.add(model, name, "present", amount=len(statuses))
     else:
         for status in InputStatus:
             for name, count in zip(names, (statuses == status).sum(axis=0).tolist(), strict=True):
                 if count:
-                    METRICS.features.add(name, status.name.lower(), amount=count)
+                    METRICS.features.add(model, name, status.name.lower(), amount=count)
     age = (scored.inputs.checked.features.as_of_us - scored.scores.newest_us)[scored.usable]
-    METRICS.feature_age_hours.observe_all(age / _HOUR_US)
+    METRICS.feature_age_hours.observe_all(age / _HOUR_US, model)

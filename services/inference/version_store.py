@@ -32,7 +32,7 @@ class VersionStore:
         self.registry = VersionRegistry(settings, version, store_timeout)
         self._cache = FeatureCache(cache_size) if cache_size else None
         self._reads = GuardedReader()
-        self._logged_problem = ""
+        self._logged_problems: dict[str, str] = {}  # by model
 
     @property
     def materialized_to(self) -> float | None:
@@ -60,11 +60,11 @@ class VersionStore:
         try:
             definitions = self.registry.definitions(contract)
         except NotReadyError as error:
-            if self._logged_problem != str(error):
+            if self._logged_problems.get(contract.model_name) != str(error):
                 LOG.error("Not ready: %s", error)
-            self._logged_problem = str(error)
+            self._logged_problems[contract.model_name] = str(error)
             raise
-        self._logged_problem = ""
+        self._logged_problems.pop(contract.model_name, None)
         return definitions
 
     def fetch(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> tuple[RawColumns, Bools | None]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from holdfast.core.model_names import CHURN
 from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 from holdfast.models.promotion_signature import require_signed
 from holdfast.models.registered_version import (
     NotServableError,
@@ -17,7 +18,7 @@ from holdfast.models.registered_version import (
     Traffic,
 )
 from services.errors import NotReadyError
-from services.models.loader import load_served_model
+from services.models.loader import Load, load_served_model
 from services.models.served_models import ServedModels
 from services.observability.logs import LOG
 
@@ -68,18 +69,21 @@ class ModelSelector:
         require_definitions: Raises NotReadyError if the definitions of a contract cannot be read.
         bento_model: Served until the registry names another version.
         clock: Current time; a challenger's lease ends by it.
+        load: Loader of the model's kind.
     """
 
     def __init__(
         self,
         download: Callable[[ServedModel], bytes],
         require_definitions: Callable[[ServedModel], object],
-        bento_model: LoadedModel | None = None,
+        bento_model: LoadedVersion | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        load: Load = load_served_model,
     ) -> None:
         self._download, self._require_definitions, self._clock = download, require_definitions, clock
+        self._load_file = load
         self._bento_model = weakref.ref(bento_model) if bento_model else None
-        self._previous: LoadedModel | None = None  # served until the definitions of no model could be read
+        self._previous: LoadedVersion | None = None  # served until the definitions of no model could be read
         self._failed_loads: dict[str, tuple[ServedModel, ServingProblem, float]] = {}
         self.models = ServedModels(bento_model) if bento_model else None
         self.problems: dict[str, ServingProblem] = {}
@@ -113,7 +117,7 @@ class ModelSelector:
 
     def _select_champion(
         self, version: RegisteredVersion | None, problems: dict[str, ServingProblem]
-    ) -> LoadedModel | None:
+    ) -> LoadedVersion | None:
         current = self.models.champion if self.models else None
         if version is None:
             return current
@@ -141,8 +145,8 @@ class ModelSelector:
             return current
 
     def _select_challenger(
-        self, champion: LoadedModel, version: RegisteredVersion | None, problems: dict[str, ServingProblem]
-    ) -> tuple[LoadedModel | None, Traffic]:
+        self, champion: LoadedVersion, version: RegisteredVersion | None, problems: dict[str, ServingProblem]
+    ) -> tuple[LoadedVersion | None, Traffic]:
         if version is None or version.number == champion.contract.model_version:
             return None, _OFF
         try:
@@ -159,21 +163,21 @@ class ModelSelector:
             problems[version.number] = _to_problem(error, version.number)
             return None, _OFF
 
-    def _find_loaded(self, contract: ServedModel) -> LoadedModel | None:
+    def _find_loaded(self, contract: ServedModel) -> LoadedVersion | None:
         return next((model for model in self._loaded() if model.contract == contract), None)
 
-    def _loaded(self) -> list[LoadedModel]:
+    def _loaded(self) -> list[LoadedVersion]:
         models = [self.models.champion, self.models.challenger] if self.models else []
         return [model for model in (*models, self._previous) if model is not None]
 
-    def _load(self, contract: ServedModel) -> LoadedModel:
+    def _load(self, contract: ServedModel) -> LoadedVersion:
         version = contract.model_version
         if version in self._failed_loads:
             failed_contract, problem, until = self._failed_loads[version]
             if failed_contract == contract and time.monotonic() < until:
                 raise _NotServedError(problem)
         try:
-            return load_served_model(contract, self._download(contract))
+            return self._load_file(contract, self._download(contract))
         except (NotServableError, NotReadyError) as error:
             problem = _to_problem(error, version)
         self._failed_loads[version] = (contract, problem, time.monotonic() + _RETRY_SECONDS)
@@ -186,13 +190,14 @@ class ModelSelector:
             return _to_problem(error, contract.model_version)
         return None
 
-    def _swap_in(self, champion: LoadedModel, challenger: LoadedModel | None, traffic: Traffic) -> None:
+    def _swap_in(self, champion: LoadedVersion, challenger: LoadedVersion | None, traffic: Traffic) -> None:
         mode = None if traffic.mode == "off" else traffic.mode
         now = self.models
         if now and (now.champion, now.challenger, now.mode, now.share) == (champion, challenger, mode, traffic.share):
             return
         self.models = ServedModels(champion, challenger, mode, traffic.share)
-        served = f"Serving version {champion.contract.model_version}"
+        of_model = "" if champion.model == CHURN else f" of {champion.model}"
+        served = f"Serving version {champion.contract.model_version}{of_model}"
         if challenger is not None:
             share = f" for {traffic.share:.1%} of the customers" if mode == "canary" else ""
             served += f", with version {challenger.contract.model_version} as {mode}{share}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,19 @@ class ServedModels:
         share: Traffic share of the canary, 0 to 1.
     """
 
-    champion: LoadedModel
-    challenger: LoadedModel | None = None
+    champion: LoadedVersion
+    challenger: LoadedVersion | None = None
     mode: Literal["shadow", "canary"] | None = None
     share: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.challenger is None) != (self.mode is None) or (self.mode == "canary") != (self.share > 0):
             raise ValueError(f"inconsistent models: challenger {self.challenger}, mode {self.mode}, share {self.share}")
+
+    @cached_property
+    def model(self) -> str:
+        """Return the name of the model, such as ``churn``."""
+        return self.champion.model
 
     @cached_property
     def has_two_definitions(self) -> bool:

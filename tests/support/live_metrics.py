@@ -18,10 +18,11 @@ from prometheus_client.samples import Sample
 from holdfast.models.contract import CHALLENGER, CHAMPION
 from holdfast.packaging.smoke_test import serve_bento
 from services.observability.metric_files import is_empty
-from tests.support.definition_versions import online_file
+from tests.support.definition_versions import online_file, only_version
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import service_environment
-from tests.support.service_state import CUSTOMERS, fit
+from tests.support.service_state import AS_OF, CUSTOMERS, fit, offline_matrix
+from tests.support.two_models import fit_spend, register_spend
 from tests.support.waiting import wait_for
 
 _WITHIN = 60.0
@@ -47,6 +48,14 @@ class Exposition:
         """Return the sum of all series of ``name`` with these labels."""
         return sum(one.value for one in self.samples if one.name == name and labels.items() <= one.labels.items())
 
+    def of_model(self, name: str) -> "Exposition":
+        """Leave out the series of other models."""
+        found = {}
+        for family in self.families.values():
+            found[family.name] = Metric(family.name, family.documentation, family.type)
+            found[family.name].samples = [one for one in family.samples if one.labels.get("model", name) == name]
+        return Exposition(found)
+
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """Return the values of ``name`` other than 0, by these labels."""
         found = [one for one in self.samples if one.name == name]
@@ -68,14 +77,16 @@ class MetricsRun:
 
     Attributes:
         sent: Sent requests.
-        healthy: Metrics after a challenger in shadow, then as a canary.
-        store_down: Metrics after the online store broke.
+        healthy: Metrics of churn after a challenger in shadow, then as a canary.
+        store_down: Metrics of churn after the online store broke.
+        all_models: Metrics of both models then.
         resident: Resident memory of both processes, bytes.
     """
 
     sent: RequestCounts
     healthy: Exposition
     store_down: Exposition
+    all_models: Exposition
     resident: int
 
 
@@ -118,6 +129,7 @@ class _Caller:
 
     def all_counted(self, found: Exposition) -> bool:
         """Check that both processes have published, which they do once a second."""
+        found = found.of_model("churn")
         return (
             found.total("holdfast_requests_total") == self.sent.requests.total()
             and found.total("holdfast_predictions_total", route="champion")
@@ -131,6 +143,7 @@ def _register(registry: Registry, data: Path) -> None:
         for seed in range(2):
             served, content = fit(settings, data, seed=seed)
             registry.register(content, served.model_copy(update={"model_version": ""}).model_dump_json())
+        register_spend(registry, *fit_spend(served, offline_matrix(CUSTOMERS, AS_OF, only_version(data))))
     registry.set_alias(CHAMPION, "1")
     registry.set_alias(CHALLENGER, "2")
     registry.set_traffic("2", '{"mode": "shadow"}')
@@ -181,12 +194,15 @@ def _run(service_data: Path) -> MetricsRun:
             _until_both_serve(data, "canary")
             caller.send_every_kind()
             healthy = caller.wait_for(caller.all_counted)
+            answer = httpx.post(f"{service.url}/models/spend/predict", json={"customer_id": "c001"}, timeout=30)
+            assert answer.status_code == 200, answer.text
             online_file(data).write_bytes(b"no database" * 1000)
             for _ in range(12):
                 caller.post(PREDICT, {"customer_id": "c001"}, 503, 1)
             store_down = caller.wait_for(lambda found: caller.all_counted(found) and not found.total("holdfast_ready"))
             resident = _resident(data)
-        return MetricsRun(caller.sent, healthy, store_down, resident)
+        churn = [one.of_model("churn") for one in (healthy, store_down)]
+        return MetricsRun(caller.sent, *churn, store_down, resident)
 
 
 def _resident(data: Path) -> int:

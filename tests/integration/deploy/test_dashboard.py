@@ -82,7 +82,7 @@ USED = list(_used_expressions())
 @pytest.fixture(scope="module")
 def exported(service_data: Path) -> Exposition:
     """The metrics of a service process after all kinds of requests and a store failure."""
-    return collect_metrics(service_data).store_down
+    return collect_metrics(service_data).all_models
 
 
 def _labels(exported: Exposition, selector: Selector) -> dict[str, set[str]]:

@@ -123,7 +123,7 @@ def test_docs_json_describes_the_api(client: TestClient) -> None:
     assert {"/predict", "/predict_batch"} <= set(paths)
     schema = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/PredictRequest"}
-    assert set(schemas["PredictRequest"]["properties"]) == {"customer_id", "as_of", "explain"}
+    assert set(schemas["PredictRequest"]["properties"]) == {"customer_id", "as_of", "explain", "fields"}
     assert "activity window" in str(schemas["Prediction"])
     assert "null unless the request has explain" in str(schemas["Prediction"])
     assert "features_updating" in str(schemas["BatchItem"])

@@ -139,13 +139,13 @@ class TestInMemory:
         metrics = ServiceMetrics()
         metrics.publish()
         found = _samples(exported)
-        assert {labels[0] for name, labels in found if name == "holdfast_refusals_total"} == set(
+        assert {labels[1] for name, labels in found if name == "holdfast_refusals_total"} == set(
             get_args(RejectionReason)
         )
-        before = _samples(exported)["holdfast_refusals_total", ("unknown_customer",)]
-        metrics.refusals.add("unknown_customer")
+        before = _samples(exported)["holdfast_refusals_total", ("churn", "unknown_customer")]
+        metrics.refusals.add("churn", "unknown_customer")
         metrics.publish()
-        assert _samples(exported)["holdfast_refusals_total", ("unknown_customer",)] == before + 1
+        assert _samples(exported)["holdfast_refusals_total", ("churn", "unknown_customer")] == before + 1
 
 
 def test_gauges_of_killed_worker_are_removed(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ class TestServed:
             for name, family in run.store_down.families.items()
             if name.startswith("holdfast_") and family.type == "histogram"
         ]
-        assert len(histograms) == 5
+        assert len(histograms) == 6
         for family in histograms:
             series: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
             for sample in family.samples:

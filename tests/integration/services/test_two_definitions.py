@@ -235,8 +235,8 @@ class TestTrouble:
             assert items[broken]["model_version"] == CHAMPION_VERSION
             assert items[broken]["churn_probability"] == shop.scores[CHAMPION_VERSION][broken]
             assert items[other]["model_version"] == CHALLENGER_VERSION
-        assert counted["refusals"] == [(CHALLENGER_VERSION, "missing_feature", 1)]
-        assert counted["failures"] == [(CHALLENGER_VERSION, 1)]
+        assert counted["refusals"] == [("churn", CHALLENGER_VERSION, "missing_feature", 1)]
+        assert counted["failures"] == [("churn", CHALLENGER_VERSION, 1)]
         assert "Challenger version 2" in service_log.text
 
     def test_customer_broken_for_the_champion_is_rejected_on_each_route(self, shop: TwoDefinitions) -> None:
@@ -313,5 +313,5 @@ class TestTrouble:
             store.write_to_online_store(view.name, row)
             found = predict(client, customer, as_of=(AS_OF + timedelta(days=2)).isoformat()).json()
         assert found["model_version"] == CHAMPION_VERSION
-        assert counted == {"failures": [], "refusals": [(CHALLENGER_VERSION, "features_updating", 1)]}
+        assert counted == {"failures": [], "refusals": [("churn", CHALLENGER_VERSION, "features_updating", 1)]}
         assert np.isfinite(found["churn_probability"])

@@ -21,7 +21,7 @@ def features(tmp_path: Path) -> FeatureClient:
 def test_version_has_one_store_until_it_is_dropped(features: FeatureClient) -> None:
     one, two = features.version("one"), features.version("two")
     assert features.version("one") is one is not two
-    features.retain({"two"})
+    features.retain("holdfast-churn", {"two"})
     assert list(features.stores()) == ["two"]
     assert features.version("two") is two
     assert features.version("one") is not one

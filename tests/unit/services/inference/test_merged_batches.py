@@ -61,7 +61,7 @@ BATCHES = {
 def test_merge_batches_retains_inputs_of_each_row(case: str) -> None:
     merged = merge_batches([_batch(values, canary) for values, canary in BATCHES[case]])
     values = [value for one, _ in BATCHES[case] for value in one]
-    assert merged.scores.probabilities.tolist() == values
+    assert merged.scores.predictions.tolist() == values
     for row, model in enumerate(merged.scores.models):
         inputs = merged.inputs_of(model)
         (position,) = inputs.locate(np.array([row]))
