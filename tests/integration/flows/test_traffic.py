@@ -48,6 +48,19 @@ def test_traffic_service_reads_the_tag_and_events_are_recorded(registry_shop: tu
     assert changes == [("shadow", 0, who), ("canary", 0.05, who), ("canary", 0.25, who), ("canary", 0.5, who), ("off", 0, who)]  # fmt: skip  # noqa: E501
 
 
+def test_traffic_of_another_model_leaves_that_of_churn(client: Any) -> None:
+    from flows.traffic import traffic
+
+    _, challenger = pair(client)
+    traffic("shadow")
+    before = tag(client, challenger)
+    client.create_registered_model("holdfast-spend")
+    with pytest.raises(TrafficError, match="holdfast-spend has no challenger"):
+        traffic("shadow", model="spend")
+    assert not traffic("off", model="spend").changed
+    assert tag(client, challenger) == before
+
+
 def test_traffic_unchanged_records_no_event(client: Any) -> None:
     from flows.traffic import traffic
 

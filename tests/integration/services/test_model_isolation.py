@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from holdfast.core.prediction_log import read_predictions
-from holdfast.models.contract import CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
+from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
+from holdfast.models.loaded_regressor import load_verified_regressor
 from holdfast.models.promotion_signature import SIGNATURE_TAG, ensure_keys, sign_version
 from tests.support.live_metrics import Exposition
 from tests.support.live_service import live_service
@@ -180,6 +181,32 @@ def test_one_failing_customer_fails_no_other_request(shop: TwoModels, monkeypatc
         assert predict(client, CUSTOMERS[5], fields=FIELDS).json()["problems"]["spend"]["kind"] == "internal_error"
         fine = next(name for name, row in zip(CUSTOMERS, shop.matrix, strict=True) if row[recency] != bad)
         assert predict(client, fine, fields=FIELDS).json()["problems"] == {}
+
+
+def test_challenger_of_spend_gets_its_share_and_churn_none(shop: TwoModels) -> None:
+    contract, content = fit_spend(shop.contract, shop.matrix, "boosting")
+    version = shop.register_spend(content, contract.model_dump_json())
+    predicted = load_verified_regressor(contract, content).predict(shop.matrix)
+    other = dict(zip(CUSTOMERS, predicted.tolist(), strict=True))
+    expected = shop.expected_spend()
+    try:
+        for traffic in ('{"mode": "shadow"}', '{"mode": "canary", "share": 0.5}'):
+            shop.set_traffic(version, traffic)
+            with shop.serve() as client:
+                body = {"customer_ids": CUSTOMERS, "fields": ["expected_spend", "spend_version", "churn_version"]}
+                items = client.post("/predict_batch", json=body).json()["predictions"]
+            assert {item["churn_version"] for item in items} == {"1"}
+            for item in items:
+                own = expected if item["spend_version"] == "1" else other
+                assert item["expected_spend"] == own[item["customer_id"]]
+            share = sum(item["spend_version"] == version for item in items) / len(items)
+            assert share == 0 if "shadow" in traffic else 0.3 < share < 0.7
+    finally:
+        shop.set_spend(CHALLENGER, None)
+    logged = read_predictions(shop.data / "predictions", model="spend").to_pandas()
+    shadow = logged[logged["route"] == "shadow"].drop_duplicates("customer_id").set_index("customer_id")
+    assert shadow["expected_spend"].to_dict() == other
+    assert set(logged.loc[logged["route"] == "canary", "version"]) == {version}
 
 
 @pytest.mark.long
