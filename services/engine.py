@@ -11,7 +11,6 @@ from bentoml import Bento
 
 from feature_repo.settings import Settings
 from holdfast.core.model_names import CHURN
-from holdfast.models.registry_client import RegistryClient
 from services.bentoml_patches import freeze_garbage_collector
 from services.declared_models import DeclaredModel, declared_models
 from services.errors import NotReadyError, http_error, unknown_model_error
@@ -23,6 +22,7 @@ from services.inference.model_predictors import ModelPredictors
 from services.inference.recorder import ScoreRecorder
 from services.models.loader import LOADERS, load_saved_model, model_folder
 from services.models.model_gauges import update_model_gauges
+from services.models.model_trial import TryingRegistry
 from services.models.registry_watcher import RegistryWatcher
 from services.models.served_models import ServedModels
 from services.models.serving_state import ServingState
@@ -163,7 +163,7 @@ class PredictionEngine:
     ) -> RegistryWatcher:
         load = LOADERS[model.kind]
         return RegistryWatcher(
-            RegistryClient(settings.mlflow_tracking_uri, model.registered_name),
+            TryingRegistry(serving, settings.mlflow_tracking_uri, model.registered_name),
             lambda: load_saved_model(model_folder(bento, model.registered_name), load),
             self.features.require,
             partial(self.features.retain, model.registered_name),

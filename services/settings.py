@@ -57,6 +57,16 @@ class ServingSettings(EnvironmentSettings):
         le=300,
         description="Seconds that a start waits for the model registry before it serves the model in the bento.",
     )
+    model_trial_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=600,
+        description="Seconds for the trial of a new model version in a process of its own, before it is loaded; "
+        "0: no trial.",
+    )
+    model_trial_memory_mb: int = Field(
+        default=2048, ge=1, description="Address space of that process in megabytes, of which 600 are libraries."
+    )
     prediction_log: bool = Field(default=True, description="Write served predictions to the prediction log.")
     prediction_log_days: int = Field(default=180, ge=1, le=3650, description="Days that predictions stay in the log.")
     last_known: int = Field(

@@ -16,6 +16,7 @@ from tests.support.main_job import STATE, STATE_VARIABLES, MainJob, environment_
 
 for _name in [name for name in os.environ if name.startswith(STATE_VARIABLES)]:
     del os.environ[_name]
+os.environ["HOLDFAST_MODEL_TRIAL_SECONDS"] = "0"  # seconds for each model; test_model_trial.py sets a limit
 os.environ["HOLDFAST_DATA"] = str(STATE / "data")
 os.environ["PREFECT_HOME"] = str(STATE / "prefect")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; child processes would inherit it
