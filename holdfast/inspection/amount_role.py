@@ -138,6 +138,7 @@ def _from_rest(
     """Choose where no name speaks for a total, and none or one of price and quantity is known."""
     decimals = [c for c in unknown if not c.is_integer]
     candidates = prices or decimals or [c for c in unknown if not c.is_unique or c.rows < 50] or unknown
+    candidates = list(reduce_amounts(candidates, columns, decimal).columns)
     candidates = sorted(candidates, key=lambda c: not c.name.is_in_currency)
     counts = [c for c in unknown if c.is_integer and c not in candidates and not c.is_unique and not c.is_constant]
     counts = [c for c in counts if np.nanmedian(c.read_numbers(decimal)) < _LARGE_COUNT]

@@ -229,5 +229,5 @@ def split_name(text: str) -> ColumnName:
 
 def _split_ending(word: str) -> list[str]:
     """Split a compound such as bonnr or fakturanr before its word for a number."""
-    ending = next((end for end in w.ID_ENDINGS if word.endswith(end) and len(word) > len(end) + 2), "")
+    ending = next((end for end in w.NAME_ENDINGS if word.endswith(end) and len(word) > len(end) + 2), "")
     return [word.removesuffix(ending), ending] if ending else [word]

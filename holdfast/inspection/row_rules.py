@@ -140,7 +140,7 @@ def _find_placeholder(customer: ColumnEvidence) -> Proposal:
     row = int(np.flatnonzero(customer.codes == counts.argmax())[0])
     value = customer.column.text[row].as_py()
     share = f"{value!r} is the customer of {first / customer.rows:.0%} of the rows"
-    if value.lower().split("@")[0] in PLACEHOLDERS:
+    if value.lower().split("@")[0] in PLACEHOLDERS or set(value) == {"0"}:
         return Proposal((Decision("ignore_customers", [value], f"{share}, a placeholder"),))
     question = Question(
         f"{share}. Is it one customer, or a placeholder for many?",

@@ -35,13 +35,14 @@ def split_words(text: str) -> list[str]:
 
 
 CUSTOMER = split_words(
-    "customer client kunde kunden kund cliente klant usuario utilisateur benutzer nutzer mitglied membre miembro "
-    "buyer kaufer iban konto counterparty payee auftraggeber zahlungspflicht beguenstigt begunstigt ordenante "
-    "kaeufer acheteur comprador acquirente shopper subscriber abonnent patron donor household haushalt klient "
-    "konsument consumer debitor debtor debiteur musteri kupuj zakaznik asiakas adherent afnemer koper titular "
-    "socio tegenpartij rekening odbiorca nabywca kontrahent zahler bestillare kopare kober 会員 会员 顧客 顾客 "
-    "お客様 購入者 客户 客戶 用户 用戶 买家 買家 下单帐号 下单账号 对方账户 注文者id 고객 회원 구매자 주문자id "
-    "клиент покупател заказчик пользовател контрагент абонент плательщик πελατ לקוח عميل"
+    "partitaiva codicefiscale ragionesociale raisonsociale razonsocial customer client kunde kunden kund cliente "
+    "klant usuario utilisateur benutzer nutzer mitglied membre miembro buyer kaufer iban konto counterparty payee "
+    "auftraggeber zahlungspflicht beguenstigt begunstigt ordenante kaeufer acheteur comprador acquirente shopper "
+    "subscriber abonnent patron donor household haushalt klient konsument consumer debitor debtor debiteur "
+    "musteri kupuj zakaznik asiakas adherent afnemer koper titular socio tegenpartij rekening odbiorca nabywca "
+    "kontrahent zahler bestillare kopare kober 会員 会员 顧客 顾客 お客様 購入者 客户 客戶 用户 用戶 买家 買家 "
+    "下单帐号 下单账号 对方账户 注文者id 고객 회원 구매자 주문자id клиент покупател заказчик пользовател "
+    "контрагент абонент плательщик πελατ לקוח عميل"
 )
 CUSTOMER_WORDS = split_words(
     "user users uid member members socio cust account acct payer patient guest contact card who person dni nif "
@@ -75,7 +76,7 @@ ATTRIBUTES = split_words(
 )
 ATTRIBUTE_ENDINGS = ("gruppe", "typ", "status", "land", "ort", "klasse", "segment", "gruppen")
 ID_WORDS = split_words("id ids no nr num number nummer numero numer key code uuid guid hash ref identifier kennung")
-ID_ENDINGS = split_words("nummer numer nbr nr")
+NAME_ENDINGS = split_words("nummer numer nbr nr qty price amount amt")
 TOTAL = split_words(
     "amount total revenue sales umsatz betrag summe montant importe importo valor valore value gross paid spend "
     "spent turnover bedrag kwota gesamt subtotal charge belop belob summa tutar toplam netto brutto wartosc "
@@ -94,16 +95,17 @@ QUANTITY = split_words(
 )
 QUANTITY_WORDS = split_words("qty qte n count pcs kpl units pieces items fkimg kwmeng pax nights seats")
 NO_MONEY = split_words(
-    "discount rabatt remise descuento sconto tax vat mwst steuer iva tva btw moms shipping versand freight fracht "
-    "fee tip profit margin balance saldo rating score percent quote weight gewicht latitude longitude points "
-    "punkte puntos restbetrag restant outstanding remaining openstaand offen restanza pendiente frete flete envio "
-    "porte portes verzendkosten wysylk dostaw kargo livraison spedizione desconto korting rabat indirim sconti "
-    "kdv imposto impuesto podatek 送料 运费 運費 邮费 郵費 배송비 割引 値引 优惠 折扣 할인 消費税 税額 税额 内税 "
-    "세금 手数料 手续费 服务费 수수료 退款 返金 환불 year month day kontostand due fees hour week miles exchange "
-    "tenure age installment refund refunded duration dauer duree seconds minutes sec probability gratuity"
+    "disc dph gst discount rabatt remise descuento sconto tax vat mwst steuer iva tva btw moms shipping versand "
+    "freight fracht fee tip profit margin balance saldo rating score percent quote weight gewicht latitude "
+    "longitude points punkte puntos restbetrag restant outstanding remaining openstaand offen restanza pendiente "
+    "frete flete envio verzendkosten wysylk dostaw kargo livraison spedizione desconto korting rabat "
+    "indirim sconti kdv imposto impuesto podatek 送料 运费 運費 邮费 郵費 배송비 割引 値引 优惠 折扣 할인 消費税 "
+    "税額 税额 内税 세금 手数料 手续费 服务费 수수료 退款 返金 환불 year month day kontostand due fees hour week "
+    "miles exchange tenure age installment refund refunded duration dauer duree seconds minutes sec probability "
+    "gratuity"
 )
 INCLUDING = split_words(
-    "incl including inkl excl excluding exkl with without before after net gross ttc ht ex exc inc hors"
+    "incl including inkl excl excluding exkl with without before after net gross ttc ht ex exc inc hors s bez"
 )
 PHONE = split_words("phone telefon telephone mobile handy")
 CURRENCIES = split_words(
@@ -113,8 +115,8 @@ FEES = split_words(
     "fee fees commission gebuhr gebuehr frais comision comissao provisie prowizja komisyon 手数料 手续费 服务费 수수료"
 )
 DISCOUNTS = split_words(
-    "discount rabatt rabat remise descuento desconto korting sconto indirim reduction nachlass skonto 割引 値引 "
-    "优惠 折扣 할인"
+    "disc discount rabatt rabat remise descuento desconto korting sconto indirim reduction nachlass skonto 割引 "
+    "値引 优惠 折扣 할인"
 )
 CREDIT = split_words(
     "収入 收入 预入 入金額 입금 credit kredit haben gutschrift credito abono abonos ingreso ingresos avere "
@@ -164,39 +166,40 @@ KINDS = split_words("type kind art action tipo typ soort event events vorgang")
 
 # Values: kinds of rows. A word that is uncertain leads to a question, with the side on which it stands as first answer.
 SALES = split_words(
-    "sales paid complete completed fulfilled shipped delivered closed succeeded success successful captured "
-    "settled done ok invoiced posted cleared confirmed approved sale charge payment purchase order processing "
-    "partially_refunded partially_paid bezahlt abgeschlossen versendet geliefert checked_out purchased invoice "
-    "transaction pagado pagada completado completada aprovado aprovada entregado entregada cobrada cobrado pago "
-    "pagata pagato paye payee livre livree expedie expediee envoye envoyee enviado enviada accepte acceptee "
-    "acceptado aceptado aceptada aceito autorizada autorizado autorise autorisee autorisation confirmado "
-    "confirmada confirme confirmee finalizado finalizada concluido concluida fechada fechado facturado facturada "
-    "entregue recibido recibida spedito spedita consegnato consegnata completato completata confermato evaso "
-    "verwerkt voltooid bevestigd afgehandeld erledigt zugestellt verbucht ausgeliefert dostarczone dostarczono "
-    "zakonczone zrealizowano potwierdzone oplacono odebrane zaplacono doruceno vyrizeno odeslano skickad slutford "
-    "levert toimitettu teljesitve kifizetve teslim tamamlandi kargoda onaylandi odendi basarili paid_out "
-    "collected rechnung factura facture fatura faktura fattura factuur vente venta venda vendita verkauf verkoop "
-    "sprzedaz satis autorizacion betaald verzonden afgerond geleverd betald betalt levererad leveret sendt "
-    "maksettu oplacone zrealizowane wyslane in_progress won accepted booked 完了 発送済 交易成功 已完成 已付款 "
-    "оплачен доставлен выполнен"
+    "ticketed issued sales paid complete completed fulfilled shipped delivered closed succeeded success "
+    "successful captured settled done ok invoiced posted cleared confirmed approved sale charge payment purchase "
+    "order processing partially_refunded partially_paid bezahlt abgeschlossen versendet geliefert checked_out "
+    "purchased invoice transaction pagado pagada completado completada aprovado aprovada entregado entregada "
+    "cobrada cobrado pago pagata pagato paye payee livre livree expedie expediee envoye envoyee enviado enviada "
+    "accepte acceptee acceptado aceptado aceptada aceito autorizada autorizado autorise autorisee autorisation "
+    "confirmado confirmada confirme confirmee finalizado finalizada concluido concluida fechada fechado facturado "
+    "facturada entregue recibido recibida spedito spedita consegnato consegnata completato completata confermato "
+    "evaso verwerkt voltooid bevestigd afgehandeld erledigt zugestellt verbucht ausgeliefert dostarczone "
+    "dostarczono zakonczone zrealizowano potwierdzone oplacono odebrane zaplacono doruceno vyrizeno odeslano "
+    "skickad slutford levert toimitettu teljesitve kifizetve teslim tamamlandi kargoda onaylandi odendi basarili "
+    "paid_out collected rechnung factura facture fatura faktura fattura factuur vente venta venda vendita verkauf "
+    "verkoop sprzedaz satis autorizacion betaald verzonden afgerond geleverd betald betalt levererad leveret "
+    "sendt maksettu oplacone zrealizowane wyslane in_progress won accepted booked 完了 発送済 交易成功 已完成 "
+    "已付款 оплачен доставлен выполнен"
 )
 RETURNS = split_words(
-    "credit_note creditnote credit_memo avoir retoure rucksendung devolution reembolsado rembourse devuelto "
-    "remboursee remboursement reembolsada reembolso devuelta devolucao devolucion gutschrift credito abono zwrot "
-    "zwrocone korekta iade retour terugbetaald creditnota creditfactuur rimborsato reso kreditnota dobropis "
-    "refund refunded return returned chargeback credit reversal reversed storno erstattet"
+    "ruckerstattung erstattung ruckzahlung restituzione credit_note creditnote credit_memo avoir retoure "
+    "rucksendung devolution reembolsado rembourse devuelto remboursee remboursement reembolsada reembolso "
+    "devuelta devolucao devolucion gutschrift credito abono zwrot zwrocone korekta iade retour terugbetaald "
+    "creditnota creditfactuur rimborsato reso kreditnota dobropis refund refunded return returned chargeback "
+    "credit reversal reversed storno erstattet"
 )
 NO_SALES = split_words(
-    "cancelled canceled void voided failed declined rejected pending unpaid open draft expired abandoned "
-    "storniert cancelado cancelada anulado anulada annule annulee geannuleerd annullato makulerad annulleret "
-    "peruttu anulowane denegada denegado rechazada rechazado recusada recusado refuse refusee erreur expirado "
-    "expirada expiree caducado fallido fallida falhou geweigerd verlopen afgebroken odrzucone odrzucona "
-    "nieoplacone zruseno zrusena stornovano avbruten avbestalld annullerad peruutettu torolve iptal reddedildi "
-    "basarisiz abandonado abandonada pendente pendiente attente beklemede bekliyor oczekuje openstaand "
-    "behandeling preparation abgebrochen abgelehnt fehlgeschlagen echoue mislukt error refused denied lost "
-    "checked_in checkin no_show noshow overdue due payment_due view cart click add_to_cart remove_from_cart visit "
-    "session login search wishlist impression test created unavailable on_hold authorized offen ausstehend "
-    "reverted redeem earn withdrawal payout キャンセル 取消 交易关闭 已取消 отменен отмена"
+    "fee fees commission gebuhr torolve storno cancelled canceled void voided failed declined rejected pending "
+    "unpaid open draft expired abandoned storniert cancelado cancelada anulado anulada annule annulee geannuleerd "
+    "annullato makulerad annulleret peruttu anulowane denegada denegado rechazada rechazado recusada recusado "
+    "refuse refusee erreur expirado expirada expiree caducado fallido fallida falhou geweigerd verlopen "
+    "afgebroken odrzucone odrzucona nieoplacone zruseno zrusena stornovano avbruten avbestalld annullerad "
+    "peruutettu iptal reddedildi basarisiz abandonado abandonada pendente pendiente attente beklemede bekliyor "
+    "oczekuje openstaand behandeling preparation abgebrochen abgelehnt fehlgeschlagen echoue mislukt error "
+    "refused denied lost checked_in checkin no_show noshow overdue due payment_due view cart click add_to_cart "
+    "remove_from_cart visit session login search wishlist impression test created unavailable on_hold authorized "
+    "offen ausstehend reverted redeem earn withdrawal payout キャンセル 取消 交易关闭 已取消 отменен отмена"
 )
 UNCERTAIN = split_words(
     "processing partially_refunded partially_paid in_progress pending unpaid open overdue due payment_due created "
@@ -254,7 +257,8 @@ WORDS_BY_ENCODING = {
     ),
     "cp1250": split_words(
         "zamowienia zamowienie kwota klient faktury sprzedazy wartosc nabywca platnosci ilosc wysylki waluta numer "
-        "castka zakaznik objednavka celkem mena vevo osszeg szamla mennyiseg rendeles kupac iznos racun narudzba"
+        "cena stav jmeno dph kod castka zakaznik objednavka celkem mena vevo osszeg szamla mennyiseg rendeles kupac "
+        "iznos racun narudzba"
     ),
 }
 _NAMES = (*CUSTOMER, *EMAIL, *ORDER, *OTHER, *TOTAL, *PRICE, *QUANTITY, *DATES, *TIME_FIRST, *TIME_PAID, *STATUS)

@@ -347,7 +347,8 @@ def italian_invoices(rng: np.random.Generator) -> Export:
         "Stato pagamento": np.where(paid, "Saldato", "Non saldato"),
     }
     day = o.time.dt.normalize()
-    tables = [make_table(columns["Cliente"], day, v, k) for v in (o.total + tax, o.total) for k in (None, paid)]
+    amounts = [(v, k) for v in (o.total + tax, o.total) for k in (None, paid)]
+    tables = [make_table(ids, day, v, k) for ids in (columns["Cliente"], vat) for v, k in amounts]
     return write_csv("fatture.csv", columns, *tables, separator=";")
 
 
