@@ -30,10 +30,10 @@ def shop(tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def open_shop(tmp_path: Path) -> Iterator[Settings]:
+def open_shop(shop: Settings) -> Settings:
     """Use a copy of the shop with snapshots, registry and online store at ``AS_OF``."""
-    with use_data_folder(Path(shutil.copytree(built_folder(), tmp_path / "data"))) as settings:
-        yield settings
+    shutil.copytree(built_folder(), shop.data, dirs_exist_ok=True)
+    return shop
 
 
 @pytest.fixture
