@@ -9,6 +9,7 @@ first promotion, there are no signatures and none is required.
 import hashlib
 import hmac
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +128,24 @@ def require_signed(version: RegisteredVersion, alias: str) -> None:
     changed = [name for name, digest in _digests(version.tags).items() if facts.get(name) != digest]
     if changed and not (changed == ["promotion"] and alias == CHALLENGER):
         raise UnsignedVersionError(f"{about} was changed since it was signed: {', '.join(changed)}. {_AGAIN}")
+
+
+def describe_missing_keys() -> str:
+    """Describe why a container verifies no signature although it follows a registry.
+
+    The data folder of a container is not that of the flows, so that a missing file means a missing setting there.
+
+    Returns:
+        A sentence; empty if signatures are verified, or outside of a container.
+    """
+    file, is_required = _keys_file()
+    is_remote = os.environ.get("BENTOML_CONTAINERIZED") == "true" and bool(os.environ.get("MLFLOW_TRACKING_URI"))
+    if is_required or file.exists() or not is_remote:
+        return ""
+    return (
+        "Signatures of promotions are not verified: this container follows every alias of the registry. Mount a copy "
+        f"of the flows' file of keys, and set {PromotionKeySettings.variable('promotion_keys_file')}."
+    )
 
 
 def _keys_file() -> tuple[Path, bool]:

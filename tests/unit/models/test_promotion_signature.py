@@ -10,7 +10,12 @@ import pytest
 
 from holdfast.model_versions.aliases import set_challenger, set_champion
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MODEL_TAG
-from holdfast.models.promotion_signature import SIGNATURE_TAG, UnsignedVersionError, require_signed
+from holdfast.models.promotion_signature import (
+    SIGNATURE_TAG,
+    UnsignedVersionError,
+    describe_missing_keys,
+    require_signed,
+)
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from services.models.model_selector import ModelSelector, NamedVersions
@@ -160,3 +165,14 @@ def test_key_is_in_no_tag(registry: Registry, data_dir: Path) -> None:
     versions: list[SimpleNamespace] = registry.client.search_model_versions(f"name = '{MODEL_NAME}'")
     assert len(versions) == 3
     assert not [item for item in versions if key in str(item.tags)]
+
+
+def test_container_without_keys_reports_that_it_follows_every_alias(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
+    assert describe_missing_keys() == ""
+    monkeypatch.setenv("BENTOML_CONTAINERIZED", "true")
+    assert "follows every alias" in describe_missing_keys()
+    monkeypatch.setenv("HOLDFAST_PROMOTION_KEYS_FILE", str(tmp_path / "keys"))
+    assert describe_missing_keys() == ""  # a missing file then refuses every version
