@@ -1,6 +1,8 @@
 """Report of a first look for a terminal."""
 
 import shlex
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,11 @@ from holdfast.inspection.preview import Preview
 from holdfast.inspection.proposal import Answer, Question, format_setting
 from holdfast.inspection.training_readiness import TrainingReadiness
 
-COMMAND = "python -m flows.ingest"
+_PYTHON = Path(sys.executable)
+# The interpreter of this run: outside the environment, `python` has none of the libraries.
+_SHOWN = _PYTHON.relative_to(Path.cwd()) if _PYTHON.is_relative_to(Path.cwd()) else _PYTHON
+COMMAND = f"{shlex.quote(str(_SHOWN))} -m flows.ingest"
+_LONGEST = 160  # characters of a value; the mapping file has all of it
 _ROWS = 5
 _REASONS = 8
 _GAPS = 3
@@ -103,7 +109,11 @@ def _settings(answer: Answer) -> str:
 def _mapping_table(inspection: Inspection) -> Table:
     table = Table("key", "value", "reason", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for decision in inspection.proposal.decisions:
-        table.add_row(_text(decision.key), _text(_show(decision.value)), _text(decision.reason))
+        table.add_row(
+            _text(decision.key),
+            _text(textwrap.shorten(_show(decision.value), _LONGEST, placeholder=" …")),
+            _text(decision.reason),
+        )
     if all(decision.key != "time_zone" for decision in inspection.proposal.decisions):
         table.add_row("time_zone", "UTC", "assumed for times without an offset; no column names a zone")
     return table
