@@ -275,7 +275,7 @@ class TestServed:
         assert memory > 2 * 50e6, "each has loaded Feast"
 
     def test_predictions_are_all_logged(self, run: MetricsRun) -> None:
-        found = run.store_down
+        found = run.all_models
         logged = found.total("holdfast_prediction_log_written_rows_total")
         waiting = found.total("holdfast_prediction_log_queue_rows")
         assert logged + waiting == found.total("holdfast_predictions_total")

@@ -19,12 +19,12 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.types import Receive, Scope, Send
 
-from tests.support.service_fixtures import serve_in_process
 from tests.support.service_state import CUSTOMERS
+from tests.support.two_models import build_two_models
 
 pytestmark = pytest.mark.long
 
-_CASES = 1100
+_CASES = 500
 _CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -38,9 +38,9 @@ _answers: Counter[tuple[str, int]] = Counter()
 
 
 @pytest.fixture(scope="module")
-def described(service_data: Path) -> Iterator[schemathesis.BaseSchema]:
-    """The OpenAPI document of a running service."""
-    with serve_in_process(service_data) as client:
+def described(service_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
+    """The OpenAPI document of a running service with both models."""
+    with build_two_models(service_data, tmp_path_factory.mktemp("described")).serve() as client:
 
         async def started(scope: Scope, receive: Receive, send: Send) -> None:
             """Forward a request to the started service, as a local client."""
@@ -81,7 +81,7 @@ def test_responses_match_the_openapi_document(case: schemathesis.Case) -> None:
 
 def test_generated_requests_include_successes() -> None:
     assert sum(_answers.values()) >= 2000, _answers
-    for path in ("/predict", "/predict_batch"):
+    for path in ("/predict", "/predict_batch", "/models/spend/predict", "/models/spend/predict_batch"):
         assert _answers[path, 200] > 50, _answers
         assert _answers[path, 422] > 50, _answers
     assert _answers["/predict", 404] > 50, _answers
