@@ -74,7 +74,6 @@ class DailyRows(NamedTuple):
         return DailyRows(*(column[order] for column in columns))
 
 
-@lru_cache(maxsize=16)  # batches are immutable
 def read_daily_rows(files: tuple[Path, ...], kind: KindName = "transactions", part: str | None = None) -> DailyRows:
     """Read the daily rows of a table.
 
@@ -86,6 +85,11 @@ def read_daily_rows(files: tuple[Path, ...], kind: KindName = "transactions", pa
     Returns:
         All days with rows.
     """
+    return _read_daily_rows(files, kind, part)
+
+
+@lru_cache(maxsize=16)  # batches are immutable
+def _read_daily_rows(files: tuple[Path, ...], kind: KindName, part: str | None) -> DailyRows:
     return query_daily_rows(files, kind=kind, part=part)
 
 

@@ -82,6 +82,10 @@ def find_new_rows(
         return np.arange(len(frame))
     source = pa.Table.from_pandas(frame[list(key)].assign(position=np.arange(len(frame))), preserve_index=False)
     columns = ", ".join(key)
+    # The stored rows that the source does not have are neither grouped nor, outside its period, read.
+    times = "SELECT {}(event_timestamp) FROM source"
+    period = f" WHERE event_timestamp BETWEEN ({times.format('min')}) AND ({times.format('max')})"
+    period = period if "event_timestamp" in key else ""
     with duckdb.connect(config={"temp_directory": str(spill)}) as connection:
         connection.register("source", source)
         create_parquet_view(connection, "stored", stored, schema)
@@ -90,7 +94,8 @@ def find_new_rows(
             WITH numbered AS (
                 SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY position) AS nth FROM source
             ), known AS (
-                SELECT {columns}, count(*) AS times FROM stored GROUP BY {columns}
+                SELECT {columns}, count(*) AS times FROM stored
+                SEMI JOIN source ON {match_columns("stored", "source", key)}{period} GROUP BY {columns}
             )
             SELECT position FROM numbered LEFT JOIN known ON {match_columns("numbered", "known", key)}
             WHERE nth > coalesce(times, 0) ORDER BY position
