@@ -41,6 +41,7 @@ from benchmarks.serving.targets import (
     TWO_WORKERS,
     evaluate_goals,
 )
+from benchmarks.serving.two_versions import PROFILES, TwoVersionsData
 from feature_repo.database_urls import sqlite_url
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
@@ -50,14 +51,15 @@ ALL_CONNECTIONS = (1, CONNECTIONS, CONNECTIONS_PER_WORKER)
 
 @dataclass(frozen=True)
 class _Variant:
-    """Contender with the numbers of connections to measure."""
+    """Contender with the numbers of connections to measure, and the data folder that only some contenders need."""
 
     contender: Contender
     connections: Sequence[int]
+    data: TwoVersionsData | None = None
 
 
 def _list_variants(fixture: BenchmarkFixture) -> list[_Variant]:
-    """List all contenders; the goals compare the last three, variants of Holdfast, with the default."""
+    """List all contenders; the goals compare the variants of Holdfast with the default."""
     in_shadow = {"MLFLOW_TRACKING_URI": sqlite_url(fixture.data / SHADOW_REGISTRY / "mlflow.db")}
     without_log = holdfast_contender(fixture, NO_LOG, environment={"HOLDFAST_PREDICTION_LOG": "false"})
     shadow = holdfast_contender(fixture, SHADOW, required_metric='mode="shadow"', environment=in_shadow)
@@ -67,6 +69,11 @@ def _list_variants(fixture: BenchmarkFixture) -> list[_Variant]:
         _Variant(without_log, [CONNECTIONS]),
         _Variant(shadow, [1, CONNECTIONS]),
         _Variant(two_workers, [CONNECTIONS_PER_WORKER, 2 * CONNECTIONS_PER_WORKER]),
+        *(
+            _Variant(item, [1, CONNECTIONS], data)
+            for data in (TwoVersionsData(fixture, store) for store in PROFILES)
+            for item in data.contenders()
+        ),
     ]
 
 
@@ -145,6 +152,9 @@ def _start(
         if unknown := set(arguments.only) - names:
             raise HoldfastError(f"{', '.join(sorted(unknown))}: not one of {', '.join(sorted(names))}.")
         chosen = [item for item in chosen if item.contender.name in arguments.only]
+    for data in {item.data.store: item.data for item in chosen if item.data is not None}.values():
+        progress.show(f"build two versions of the definitions, {data.store}")
+        data.build(arguments.family)
     running, subjects = [], []
     for item in chosen:
         progress.show(f"start {item.contender.name}")

@@ -52,6 +52,7 @@ def holdfast_contender(
     workers: int = 1,
     required_metric: str = "",
     environment: Mapping[str, str] | None = None,
+    check: ResponseCheck = check_predictions,
 ) -> Contender:
     """Create Holdfast's contender: the bento, served as a user would.
 
@@ -61,6 +62,7 @@ def holdfast_contender(
         workers: Number of workers.
         required_metric: As in :class:`Contender`.
         environment: Additional environment variables of a variant.
+        check: Check of the first responses.
 
     Returns:
         The contender.
@@ -70,7 +72,7 @@ def holdfast_contender(
         _bentoml_serve(fixture.bento),
         "/predict",
         "predict",
-        check_predictions,
+        check,
         {"FEAST_FS_YAML_FILE_PATH": str(fixture.store), "HOLDFAST_WORKERS": str(workers), **(environment or {})},
         workers=workers,
         required_metric=required_metric,

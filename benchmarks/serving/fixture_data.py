@@ -65,7 +65,7 @@ def build_data(customers: list[str], family: str) -> None:
     names = [field.name for projection in churn_v1.feature_view_projections for field in projection.features]
 
     def train(matrix: Any, churned: Any, seed: int) -> Any:
-        return _train(family, matrix, churned, seed)
+        return fit_family(family, matrix, churned, seed, only_version(Settings.from_environment().data))
 
     build(customers, train)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,14 +86,27 @@ def _store() -> Any:
     return open_only(Settings.from_environment().data)
 
 
-def _train(family: str, matrix: Any, churned: Any, seed: int) -> Any:
+def fit_family(family: str, matrix: Any, churned: Any, seed: int, definitions: str) -> Any:
+    """Fit a model of a family.
+
+    Args:
+        family: Family of the model.
+        matrix: Inputs, shape (customers, inputs).
+        churned: Outcomes, shape (customers,).
+        seed: Seed of the fit.
+        definitions: Version of the feature definitions of the inputs.
+
+    Returns:
+        The model.
+    """
     import pandas as pd
 
+    from holdfast.feast_stores.open_store import open_store
     from holdfast.training.dataset import TrainingSet
     from holdfast.training.model_families import FAMILIES
 
     keys = pd.DataFrame({"customer_id": [str(row) for row in range(len(churned))], "cutoff": AS_OF})
-    data = TrainingSet(keys, matrix, churned, model_inputs(_store()))
+    data = TrainingSet(keys, matrix, churned, model_inputs(open_store(definitions=definitions)))
     return FAMILIES[family].fit(FAMILIES[family].defaults, data, seed)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from benchmarks.serving.fixture import BATCH
 from benchmarks.serving.report import Goal, GoalEvaluator
 from benchmarks.serving.rounds import Rounds
+from benchmarks.serving.two_versions import add_goals
 
 CONNECTIONS = 8  # for throughput and tail latency
 CONNECTIONS_PER_WORKER = 32  # for the comparison of two workers with one
@@ -40,6 +41,7 @@ def evaluate_goals(rounds: Rounds, seconds_to_ready: Sequence[float], memory: Se
     for connections in (1, CONNECTIONS):
         name = f"p50 with a challenger in shadow / without, {connections}"
         evaluator.add_ratio(name, (SHADOW, connections), ("holdfast", connections), "<=", 1.20, "p50_ms")
+    add_goals(evaluator, (1, CONNECTIONS))
     # The same number of clients per worker: the CPU time of a request depends on the number of concurrent requests.
     two, one = (TWO_WORKERS, 2 * CONNECTIONS_PER_WORKER), ("holdfast", CONNECTIONS_PER_WORKER)
     evaluator.add_ratio(
