@@ -58,7 +58,32 @@ class ViewRows:
     created_column: str
 
 
-RawReader = Callable[[Sequence[str]], RawColumns]
+@dataclass(frozen=True)
+class RawReader:
+    """Reader of the stored values of customers. Threads may share it.
+
+    Attributes:
+        start: Function from customer ids to a function that returns their stored values, which must be called. A store
+            on a server has been sent the request before, so that the requests of several readers share the wait.
+    """
+
+    start: Callable[[Sequence[str]], Callable[[], RawColumns]]
+
+    @classmethod
+    def of_function(cls, read: Callable[[Sequence[str]], RawColumns]) -> "RawReader":
+        """Create a reader that reads when the values are needed.
+
+        Args:
+            read: Function from customer ids to their stored values.
+
+        Returns:
+            The reader.
+        """
+        return cls(lambda customer_ids: lambda: read(customer_ids))
+
+    def __call__(self, customer_ids: Sequence[str]) -> RawColumns:
+        """Read the stored values of customers."""
+        return self.start(customer_ids)()
 
 
 def entity_keys(customer_ids: Sequence[str]) -> list[bytes]:
@@ -86,7 +111,7 @@ def feast_reader(store: "OnlineStore", config: "RepoConfig", requests: Sequence[
         requests: Views and fields to read.
 
     Returns:
-        Function from customer ids to the stored values.
+        The reader.
     """
 
     def read(customer_ids: Sequence[str]) -> RawColumns:
@@ -106,4 +131,4 @@ def feast_reader(store: "OnlineStore", config: "RepoConfig", requests: Sequence[
                 values.append([row[field].SerializeToString() if field in row else None for _, row in known])
         return RawColumns(values, times)
 
-    return read
+    return RawReader.of_function(read)

@@ -1,6 +1,6 @@
 """Feast's Redis online store with reads in one round trip; named in ``feature_store.redis.yaml``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -197,7 +197,7 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
             requests: Views and fields to read.
 
         Returns:
-            Function from customer ids to the stored values.
+            The reader.
         """
         versioned = config.registry.enable_online_feature_view_versioning
         names = [compute_versioned_name(request.view, versioned) for request in requests]
@@ -208,19 +208,24 @@ class SingleRoundTripRedisOnlineStore(RedisOnlineStore):
         fields += [f"_ts:{name}" for name in names]
         online, project = config.online_store, stored_project(config).encode()
         if online.fast_reads and _has_packed_commands(online):
-            read_hashes = hash_reader(lambda: redis_client(self, online).connection_pool, fields)
+            start_hashes = hash_reader(lambda: redis_client(self, online).connection_pool, fields)
         else:
-            read_hashes = lambda keys: list(read_redis_hashes(self, config, keys, fields))  # noqa: E731
+            start_hashes = lambda keys: lambda: list(read_redis_hashes(self, config, keys, fields))  # noqa: E731
 
-        def read(customer_ids: Sequence[str]) -> RawColumns:
-            keys = [key + project for key in entity_keys(customer_ids)]
-            columns = list(zip(*read_hashes(keys), strict=True)) or [()] * len(fields)
-            times = [
-                [NO_TIME if time is None else _parse_time(time) for time in column] for column in columns[value_count:]
-            ]
-            return RawColumns(list(columns[:value_count]), list(times))
+        def start(customer_ids: Sequence[str]) -> Callable[[], RawColumns]:
+            receive = start_hashes([key + project for key in entity_keys(customer_ids)])
 
-        return read
+            def finish() -> RawColumns:
+                columns = list(zip(*receive(), strict=True)) or [()] * len(fields)
+                times = [
+                    [NO_TIME if time is None else _parse_time(time) for time in column]
+                    for column in columns[value_count:]
+                ]
+                return RawColumns(list(columns[:value_count]), list(times))
+
+            return finish
+
+        return RawReader(start)
 
 
 def _with_installation(config: RepoConfig) -> RepoConfig:

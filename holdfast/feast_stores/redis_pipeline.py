@@ -10,6 +10,7 @@ tests/unit/feast_stores/test_redis_online_store.py compares the two.
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.connection import ConnectionPool
@@ -26,28 +27,46 @@ _BATCH = 1000  # customers per round trip: limits the memory of the server and t
 class _Deadline:
     """Time limit of a read.
 
+    The socket's own timeout applies to each reply. Shortening it costs a system call, so it is shortened only after a
+    tenth of the time limit has passed: never in a read of usual speed.
+
     Args:
         limit: Seconds from now; None for no limit.
     """
 
-    __slots__ = ("end", "limit", "slack")
+    __slots__ = ("_first", "_limit", "_shorten_at", "_slack", "end")
 
     def __init__(self, limit: float | None) -> None:
-        self.limit = math.inf if limit is None else limit
-        self.slack = self.limit / 10
-        self.end = time.monotonic() + self.limit
+        self._limit = math.inf if limit is None else limit
+        self._slack = self._limit / 10
+        start = time.monotonic()
+        self.end = start + self._limit
+        self._first = self._shorten_at = start + self._slack
 
     def remaining(self) -> float:
         """Compute the remaining time."""
         remaining = self.end - time.monotonic()
         if remaining <= 0:
-            raise TimeoutError(f"The read took longer than {self.limit} s.")
+            raise TimeoutError(f"The read took longer than {self._limit} s.")
         return remaining
+
+    def shorten_timeout(self, connection: Any) -> None:
+        """Set the timeout of a connection to the remaining time, if much time has passed since the last call."""
+        if time.monotonic() > self._shorten_at:
+            remaining = self.remaining()
+            set_reply_timeout(connection, remaining)
+            self._shorten_at = self.end - remaining + self._slack
+
+    def restore_timeout(self, connection: Any) -> None:
+        """Set the timeout of a connection to the configured one."""
+        if self._shorten_at != self._first:
+            set_reply_timeout(connection, connection.socket_timeout)
+            self._shorten_at = self._first
 
 
 def hash_reader(
     connection_pool: Callable[[], ConnectionPool], fields: Sequence[str | bytes]
-) -> Callable[[Sequence[bytes]], list[_Reply]]:
+) -> Callable[[Sequence[bytes]], Callable[[], list[_Reply]]]:
     """Create a reader of the same fields of several hashes.
 
     Args:
@@ -55,21 +74,31 @@ def hash_reader(
         fields: Fields to read of each hash.
 
     Returns:
-        Function from keys to one reply per key.
+        Function from keys to a function that returns one reply per key and must be called. The commands of the first
+        thousand keys are sent before.
     """
     head, tail = _pack_around_key("HMGET", fields)
 
-    def read(keys: Sequence[bytes]) -> list[_Reply]:
+    def start(keys: Sequence[bytes]) -> Callable[[], list[_Reply]]:
         pool = connection_pool()
         deadline = _Deadline(pool.connection_kwargs.get("socket_timeout"))
-        replies: list[_Reply] = []
-        for start in range(0, len(keys), _BATCH):
-            batch = keys[start : start + _BATCH]
-            commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in batch]
-            replies += _execute_pipeline(pool, b"".join(commands), len(batch), len(fields), deadline)
-        return replies
 
-    return read
+        def send(first: int) -> Callable[[], list[_Reply]]:
+            batch = keys[first : first + _BATCH]
+            commands = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in batch]
+            return _start_pipeline(pool, b"".join(commands), len(batch), len(fields), deadline)
+
+        receive = send(0) if keys else list
+
+        def finish() -> list[_Reply]:
+            replies = receive()
+            for first in range(_BATCH, len(keys), _BATCH):
+                replies += send(first)()
+            return replies
+
+        return finish
+
+    return start
 
 
 def execute_commands(pool: ConnectionPool, commands: bytes, replies: int) -> None:
@@ -84,7 +113,7 @@ def execute_commands(pool: ConnectionPool, commands: bytes, replies: int) -> Non
         RedisError: The server does not reply in time, or refuses a command.
     """
     if replies:
-        _execute_pipeline(pool, commands, replies, None, _Deadline(pool.connection_kwargs.get("socket_timeout")))
+        _start_pipeline(pool, commands, replies, None, _Deadline(pool.connection_kwargs.get("socket_timeout")))()
 
 
 def _pack_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[bytes, bytes]:
@@ -94,23 +123,37 @@ def _pack_around_key(command: str, arguments: Sequence[str | bytes]) -> tuple[by
     return b"*%d\r\n%b$" % (len(parts) + 1, packed[0]), b"\r\n" + b"".join(packed[1:])
 
 
-def _execute_pipeline(
+def _start_pipeline(
     pool: ConnectionPool, commands: bytes, replies: int, fields: int | None, deadline: _Deadline
-) -> list[_Reply]:
-    """Send packed commands and receive their replies; retry once if the connection breaks."""
+) -> Callable[[], list[_Reply]]:
+    """Send packed commands; the returned function receives their replies, and retries once if the connection breaks."""
     connection: Any = pool.get_connection()
+    is_sent = True
     try:
+        _send(connection, commands, deadline)
+    except ConnectionError:
+        is_sent = False
+    except BaseException:
+        connection.disconnect()
+        pool.release(connection)
+        raise
+
+    def receive() -> list[_Reply]:
         try:
-            return _send_and_receive(connection, commands, replies, fields, deadline)
-        except ConnectionError:  # the server may have restarted, and the commands can be repeated
+            if is_sent:
+                with suppress(ConnectionError):  # the server may have restarted, and the commands can be repeated
+                    return _receive_all(connection, replies, fields, deadline)
             connection.disconnect()
             _reconnect(connection, deadline)
-            return _send_and_receive(connection, commands, replies, fields, deadline)
-    except BaseException:
-        connection.disconnect()  # the next user would read the outstanding replies
-        raise
-    finally:
-        pool.release(connection)
+            _send(connection, commands, deadline)
+            return _receive_all(connection, replies, fields, deadline)
+        except BaseException:
+            connection.disconnect()  # the next user would read the outstanding replies
+            raise
+        finally:
+            pool.release(connection)
+
+    return receive
 
 
 def _reconnect(connection: Any, deadline: _Deadline) -> None:
@@ -122,34 +165,18 @@ def _reconnect(connection: Any, deadline: _Deadline) -> None:
         connection.socket_connect_timeout = configured
 
 
-def _send_and_receive(
-    connection: Any, commands: bytes, replies: int, fields: int | None, deadline: _Deadline
-) -> list[_Reply]:
-    """Send commands and receive replies within the deadline.
-
-    The socket's own timeout applies to each reply. Shortening it costs a system call, so it is shortened only after a
-    tenth of the time limit has passed: never in a read of usual speed.
-    """
-    now = time.monotonic
-    shorten_at = first = deadline.end - deadline.limit + deadline.slack
-    if now() > shorten_at:
-        shorten_at = _shorten_timeout(connection, deadline)
+def _send(connection: Any, commands: bytes, deadline: _Deadline) -> None:
+    deadline.shorten_timeout(connection)
     connection.send_packed_command([commands])
+
+
+def _receive_all(connection: Any, replies: int, fields: int | None, deadline: _Deadline) -> list[_Reply]:
     received: list[_Reply] = []
     for _ in range(replies):
-        if now() > shorten_at:
-            shorten_at = _shorten_timeout(connection, deadline)
+        deadline.shorten_timeout(connection)
         received.append(_receive(connection, fields))
-    if shorten_at != first:
-        set_reply_timeout(connection, connection.socket_timeout)
+    deadline.restore_timeout(connection)
     return received
-
-
-def _shorten_timeout(connection: Any, deadline: _Deadline) -> float:
-    """Set the socket's timeout to the remaining time; return the time of the next call."""
-    remaining = deadline.remaining()
-    set_reply_timeout(connection, remaining)
-    return deadline.end - remaining + deadline.slack
 
 
 def _receive(connection: Any, fields: int | None) -> _Reply:

@@ -43,14 +43,14 @@ def write_view(
     Raises:
         RedisError: The server does not reply or refuses a write; customers before it are written.
     """
-    read_times = hash_reader(connection_pool, [time_field])
+    start_times = hash_reader(connection_pool, [time_field])
     pack = _packer(time_field.encode(), fields, expiry_seconds)
     replies_each = 2 if expiry_seconds else 1
     for batch in rows.table.to_batches(max_chunksize=_CHUNK):
         keys = [key + project.encode() for key in entity_keys(batch[ENTITY_KEY].to_pylist())]
         times = to_microseconds(batch[rows.time_column])
         values = [encode_values(batch[field.name], str(field.dtype)) for field in rows.view.features]
-        stored = [NO_TIME if time is None else parse_time(time) for (time,) in read_times(keys)]
+        stored = [NO_TIME if time is None else parse_time(time) for (time,) in start_times(keys)()]
         commands = [
             pack(key, time, row)
             for key, time, before, row in zip(keys, times, stored, zip(*values, strict=True), strict=True)

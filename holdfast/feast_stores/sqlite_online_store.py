@@ -114,7 +114,7 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
         write_view(self._get_conn(config), compute_table_id(config.project, rows.view, versioned), rows)
 
     def reader(self, config: RepoConfig, requests: Sequence[ViewRequest]) -> RawReader:
-        """Create a reader that returns all views as of the same time. Threads may share it.
+        """Create a reader that returns all views as of the same time.
 
         The reader opens the file for reading only: a missing file is an error, and so is a file that another process
         locks for longer than the limit of the configuration.
@@ -124,7 +124,7 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
             requests: Views and fields to read.
 
         Returns:
-            Function from customer ids to the stored values.
+            The reader.
         """
         versioned = config.registry.enable_online_feature_view_versioning
         tables = [(compute_table_id(config.project, request.view, versioned), request.fields) for request in requests]
@@ -153,7 +153,7 @@ class DataFolderSqliteOnlineStore(SqliteOnlineStore):
                 lock.release()
             return _to_columns(rows, [len(fields) for _, fields in tables], keys)
 
-        return read
+        return RawReader.of_function(read)
 
 
 def _acquire(lock: threading.Lock, limit: float | None) -> float | None:

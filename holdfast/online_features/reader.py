@@ -6,7 +6,7 @@ time per customer.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +73,12 @@ class OnlineReader:
         for column, feature in enumerate(plan.columns):
             self._columns_by_type.setdefault(feature.dtype, []).append(column)
         self._text_columns = [column for column, feature in enumerate(plan.columns) if feature.is_categorical]
-        self._nullable = np.array([feature.nullable for feature in plan.columns], dtype=bool)
-        self._input_nullable = np.array([feature.nullable for feature in plan.inputs], dtype=bool)
-        self._stored_inputs = np.array(plan.stored_inputs, dtype=np.intp).reshape(-1, 2)
+        self._required = np.array([not feature.nullable for feature in plan.columns], dtype=bool)
+        self._required_inputs = np.array([not feature.nullable for feature in plan.inputs], dtype=bool)
+        # Column of each input; inputs that are computed later have the column after the stored ones.
+        self._input_columns = np.full(len(plan.inputs), len(plan.columns))
+        for position, column in plan.stored_inputs:
+            self._input_columns[position] = column
         online_store = store.provider.online_store
         create_reader = getattr(online_store, "reader", functools.partial(feast_reader, online_store))
         self._read: RawReader = create_reader(store.config, plan.requests)
@@ -97,7 +100,21 @@ class OnlineReader:
         Raises:
             Exception: The store cannot be read; the error is that of the store.
         """
-        return self._read(customer_ids)
+        return self.start(customer_ids)()
+
+    def start(self, customer_ids: Sequence[str]) -> Callable[[], RawColumns]:
+        """Start a read of the stored values of customers.
+
+        Args:
+            customer_ids: As in :meth:`fetch`.
+
+        Returns:
+            Function that returns what :meth:`fetch` returns, and must be called.
+
+        Raises:
+            Exception: As :meth:`fetch`.
+        """
+        return self._read.start(customer_ids)
 
     def decode(self, customer_ids: Sequence[str], raw: RawColumns, as_of_us: Ints | int) -> OnlineFeatures:
         """Decode stored values and compute the on-demand features.
@@ -114,27 +131,27 @@ class OnlineReader:
         times = np.empty(count, dtype=np.int64)
         times[:] = as_of_us
         columns, faults = self._decode_columns(raw.values, count)
-        numbers: list[Any] = list(columns)
+        numbers: list[Any] = [*columns, [None] * count]
         for column in self._text_columns:
             numbers[column] = encode_categories(columns[column])
-        stored = np.array(numbers, dtype=np.float64).reshape(len(columns), count).T  # None becomes NaN
-        _flag_nulls(faults, stored, self._nullable)
-        inputs = np.full((count, len(self.inputs)), np.nan)
-        input_faults = np.zeros(inputs.shape, dtype=np.uint8)
-        target, source = self._stored_inputs.T
-        inputs[:, target] = stored[:, source]
-        input_faults[:, target] = faults[:, source]
+        stored = np.array(numbers, dtype=np.float64).T  # None becomes NaN
+        _flag_nulls(faults[:, :-1], stored[:, :-1], self._required)
+        inputs = stored.take(self._input_columns, axis=1)
+        input_faults = faults.take(self._input_columns, axis=1)
+        is_faulty = faults.any()
         for view in self._plan.on_demand:
-            worst = faults[:, list(view.sources.values())].max(axis=1, initial=_NONE)
-            usable = np.flatnonzero(worst == _NONE).tolist()
-            computed = _compute_on_demand(view, columns, customer_ids, times, usable) if usable else {}
+            usable: Ints | slice = slice(None)
+            if is_faulty:
+                worst = faults[:, list(view.sources.values())].max(axis=1, initial=_NONE)
+                for position, _ in view.outputs:
+                    input_faults[:, position] = worst
+                usable = np.flatnonzero(worst == _NONE)
+            computed = _compute_on_demand(view, columns, customer_ids, times, usable)
             for position, name in view.outputs:
-                input_faults[:, position] = worst
-                if usable:
-                    values = computed[name]
-                    is_text = self.inputs[position].is_categorical
-                    inputs[usable, position] = encode_categories(values) if is_text else np.array(values, np.float64)
-        _flag_nulls(input_faults, inputs, self._input_nullable)
+                values = computed[name]
+                is_text = self.inputs[position].is_categorical
+                inputs[usable, position] = encode_categories(values) if is_text else np.array(values, np.float64)
+        _flag_nulls(input_faults, inputs, self._required_inputs)
         timestamps = np.array(raw.times_us, dtype=np.int64).reshape(len(self.views), count).T
         return OnlineFeatures(customer_ids, times, inputs, input_faults, timestamps)
 
@@ -160,7 +177,7 @@ class OnlineReader:
         times = np.full(count, as_of_us, dtype=np.int64)
         for view in self._plan.on_demand:
             worst = faults[:, list(view.sources.values())].max(axis=1, initial=_NONE)
-            computed = _compute_on_demand(view, columns, customer_ids, times, range(count))
+            computed = _compute_on_demand(view, columns, customer_ids, times, slice(None))
             for position, name in view.outputs:
                 values[position], input_faults[:, position] = computed[name], worst
         return values, input_faults
@@ -180,9 +197,13 @@ class OnlineReader:
     def _decode_columns(
         self, stored: Sequence[Sequence[bytes | None]], count: int
     ) -> tuple[_Columns, npt.NDArray[np.uint8]]:
-        """Decode all columns of a type at once: a request has few customers, and each decoder call takes time."""
+        """Decode all columns of a type at once: a request has few customers, and each decoder call takes time.
+
+        Returns:
+            The columns; and the faults, with one more column for the inputs that are not stored.
+        """
         columns: _Columns = [[]] * len(stored)
-        faults = np.zeros((count, len(stored)), dtype=np.uint8)
+        faults = np.zeros((count, len(stored) + 1), dtype=np.uint8)
         for dtype, numbers in self._columns_by_type.items():
             flat = [value for number in numbers for value in stored[number]]
             values, found = decode_values(flat, dtype, self._bulk_decoding)
@@ -198,16 +219,20 @@ def _compute_on_demand(
     columns: _Columns,
     customer_ids: Sequence[str],
     times: Ints,
-    rows: Sequence[int],
+    rows: Ints | slice,
 ) -> dict[str, list[Any]]:
     """Call the transformation in the registry for ``rows``, once, with Python values as Feast passes them."""
-    arguments: dict[str, list[Any]] = {
-        ENTITY_KEY: [customer_ids[row] for row in rows],
-        REQUEST_TIME: [int(times[row]) for row in rows],
-    }
+    selected = times[rows].tolist()
+    if not selected:
+        return {name: [] for _, name in on_demand.outputs}
+    arguments: dict[str, list[Any]] = {ENTITY_KEY: list(customer_ids), REQUEST_TIME: selected}
     for name, position in on_demand.sources.items():
-        column = columns[position]
-        arguments[name] = [column[row] for row in rows]
+        arguments[name] = list(columns[position])  # a transformation may change its arguments
+    if not isinstance(rows, slice):
+        numbers = rows.tolist()
+        for name in (ENTITY_KEY, *on_demand.sources):
+            column = arguments[name]
+            arguments[name] = [column[row] for row in numbers]
     return on_demand.view.transform_dict(arguments)
 
 
@@ -222,8 +247,8 @@ def _input_views(plan: ReadPlan, views: Sequence[str]) -> Bools:
     return mask
 
 
-def _flag_nulls(faults: npt.NDArray[np.uint8], values: Floats, nullable: Bools) -> None:
+def _flag_nulls(faults: npt.NDArray[np.uint8], values: Floats, required: Bools) -> None:
     """Flag nulls, and NaN as null: a model does not distinguish them."""
-    nulls = np.isnan(values)
+    nulls = np.isnan(values) & required
     if nulls.any():
-        faults[(faults == _NONE) & nulls & ~nullable] = Fault.NULL
+        faults[(faults == _NONE) & nulls] = Fault.NULL

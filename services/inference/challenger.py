@@ -8,7 +8,6 @@ from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_version import LoadedVersion
 from services.errors import NotReadyError
 from services.inference.datatypes import VersionInputs
-from services.inference.input_reader import InputReader
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
 
@@ -17,40 +16,39 @@ from services.observability.metrics import METRICS
 _FAILURES = frozenset({"not_ready", "missing_feature", "invalid_feature", "features_too_old"})
 
 
-def read_for_challenger(
-    reader: InputReader, challenger: LoadedVersion, batch: VersionInputs, rows: Bools
+def accept_inputs(
+    challenger: LoadedVersion, found: VersionInputs | Exception, rows: Bools
 ) -> tuple[VersionInputs | None, Bools]:
-    """Read rows under the challenger's version of the feature definitions; a problem is counted.
+    """Select the rows that the challenger can score; problems are counted.
 
     Args:
-        reader: Reader of inputs.
-        challenger: Challenger on another version than the champion.
-        batch: Inputs of the batch for the champion.
-        rows: Mask of the rows to read, shape (n,).
+        challenger: Challenger on another version of the feature definitions than the champion.
+        found: Inputs that :class:`services.inference.input_reader.InputReader` has read for the challenger, or the
+            problem.
+        rows: Mask of the rows to score, all of them read, shape (n,).
 
     Returns:
         Inputs, None if these cannot be read; and mask of the rows that the challenger can score, shape (n,).
     """
     version = challenger.contract.model_version
-    try:
-        inputs = reader.read_rows(challenger, batch, rows)
-    except NotReadyError as error:  # logged by the reader of the store or by the registry watcher
-        _count_refusals(challenger, [error.kind] * int(rows.sum()))
+    if isinstance(found, NotReadyError):  # logged by the reader of the store or by the registry watcher
+        _count_refusals(challenger, [found.kind] * int(rows.sum()))
         return None, np.zeros(len(rows), dtype=bool)
-    except Exception:
+    if isinstance(found, Exception):
         METRICS.challenger_failures.add(challenger.model, version)
-        LOG.exception("Features of challenger version %s cannot be computed; the champion scores instead", version)
+        message = "Features of challenger version %s cannot be computed; the champion scores instead"
+        LOG.error(message, version, exc_info=found)
         return None, np.zeros(len(rows), dtype=bool)
-    rejected = inputs.checked.rejected
-    if not rejected:
-        return inputs, rows
-    _count_refusals(challenger, [customer.reason for customer in rejected.values()])
-    for customer in rejected.values():
+    if not found.checked.rejected:
+        return found, rows
+    usable = rows.copy()
+    usable[found.batch_rows()[list(found.checked.rejected)]] = False
+    rejected = [found.checked.rejected[position] for position in found.locate(np.flatnonzero(rows & ~usable)).tolist()]
+    _count_refusals(challenger, [customer.reason for customer in rejected])
+    for customer in rejected:
         if customer.reason in _FAILURES and customer.remedy:
             log_once(f"challenger {customer.remedy}", f"Challenger version {version}: {customer.remedy}")
-    usable = rows.copy()
-    usable[np.flatnonzero(rows)[list(rejected)]] = False
-    return inputs, usable
+    return found, usable
 
 
 def score_by_challenger(challenger: LoadedVersion, inputs: VersionInputs, rows: Bools) -> Floats | None:

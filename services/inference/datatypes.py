@@ -64,6 +64,14 @@ class VersionInputs:
         """
         return rows if self.positions is None else self.positions[rows]
 
+    def batch_rows(self) -> Ints:
+        """Return the row of the batch of each position in ``checked``.
+
+        Returns:
+            Rows of the batch that were read.
+        """
+        return np.arange(len(self.checked.newest_us)) if self.positions is None else np.flatnonzero(self.positions >= 0)
+
 
 @dataclass(frozen=True)
 class BatchScores:

@@ -1,7 +1,7 @@
 """Reads of the online store behind a circuit breaker."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from feature_repo.timestamps import NO_TIME
@@ -38,8 +38,10 @@ class GuardedReader:
         """Return the seconds since the last read; a large number if that read failed."""
         return time.monotonic() - self._read_at
 
-    def read(self, store: "FeatureStore", reader: OnlineReader, customer_ids: Sequence[str]) -> RawColumns:
-        """Read the stored features of customers.
+    def start(
+        self, store: "FeatureStore", reader: OnlineReader, customer_ids: Sequence[str]
+    ) -> Callable[[], RawColumns]:
+        """Start a read of the stored features of customers.
 
         Args:
             store: Feature store.
@@ -47,31 +49,45 @@ class GuardedReader:
             customer_ids: Customers.
 
         Returns:
-            Values and times in the order of ``customer_ids``.
-
-        Raises:
-            StoreUnavailableError: The online store cannot be read, or the circuit breaker is open.
+            Function that returns values and times in the order of ``customer_ids``, and must be called. The function
+            raises StoreUnavailableError if the online store cannot be read or the circuit breaker is open.
         """
-        if not self._breaker.allows():
-            raise StoreUnavailableError()
-        try:
-            raw = reader.fetch(customer_ids)
-            _require_contents(store, raw)
-        except Exception as error:
-            self._breaker.record_failure()
-            self._read_at = 0.0
-            METRICS.store_failures.add(type(error).__name__)
-            unavailable = StoreUnavailableError(f"{type(error).__name__}: {error}")
-            if self._reachable:
-                LOG.error("Not ready: %s", unavailable)
-            self._reachable = False
-            raise unavailable from error
+        receive, problem = None, StoreUnavailableError()
+        if self._breaker.allows():
+            try:
+                receive = reader.start(customer_ids)
+            except Exception as error:
+                problem = self._record_failure(error)
+
+        def finish() -> RawColumns:
+            if receive is None:
+                raise problem
+            try:
+                raw = receive()
+                _require_contents(store, raw)
+            except Exception as error:
+                raise self._record_failure(error) from error
+            self._record_success()
+            return raw
+
+        return finish
+
+    def _record_failure(self, error: Exception) -> StoreUnavailableError:
+        self._breaker.record_failure()
+        self._read_at = 0.0
+        METRICS.store_failures.add(type(error).__name__)
+        unavailable = StoreUnavailableError(f"{type(error).__name__}: {error}")
+        if self._reachable:
+            LOG.error("Not ready: %s", unavailable)
+        self._reachable = False
+        return unavailable
+
+    def _record_success(self) -> None:
         if not self._reachable:
             LOG.info("The online store can be read again.")
             self._reachable = True
         self._breaker.record_success()
         self._read_at = time.monotonic()
-        return raw
 
 
 def _require_contents(store: "FeatureStore", raw: RawColumns) -> None:

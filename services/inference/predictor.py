@@ -9,7 +9,7 @@ import numpy as np
 from holdfast.core.types import Bools
 from holdfast.models.loaded_model import LoadedModel
 from services.errors import NoReasonsError
-from services.inference.challenger import read_for_challenger, score, score_by_challenger
+from services.inference.challenger import accept_inputs, score, score_by_challenger
 from services.inference.datatypes import (
     BatchScores,
     ScoredRequests,
@@ -20,7 +20,7 @@ from services.inference.datatypes import (
     new_scores,
 )
 from services.inference.explanations import explain
-from services.inference.input_reader import InputReader
+from services.inference.input_reader import InputReader, ModelRows
 from services.observability.logs import log_once
 from services.observability.stage_times import StageTimes
 from services.schemas import Explanation
@@ -42,15 +42,18 @@ class BatchReader:
         self._reader, self._requests = reader, requests
         self._read: list[tuple[str, VersionInputs]] = []
 
-    def read(self, champion: "LoadedVersion", stages: StageTimes) -> VersionInputs:
-        """Read the inputs of a champion, at the times of the first read.
+    def read(
+        self, champion: "LoadedVersion", stages: StageTimes, others: Sequence[ModelRows] = ()
+    ) -> tuple[VersionInputs, list[VersionInputs | Exception]]:
+        """Read the inputs of a champion, at the times of the first read, and of some rows for other versions.
 
         Args:
             champion: Champion of one of the models.
             stages: Times of the stages; the end of the read is set.
+            others: As of :meth:`InputReader.read_requests`.
 
         Returns:
-            Inputs of the batch.
+            As of :meth:`InputReader.read_requests`.
 
         Raises:
             NotReadyError: The features of the champion cannot be read; the problem is logged.
@@ -58,11 +61,11 @@ class BatchReader:
         for definitions, inputs in self._read:
             if definitions == champion.definitions and self._reader.is_shared(champion, inputs):
                 stages.fetched = stages.started
-                return inputs
+                return inputs, [self._reader.read_rows(other, inputs) for other in others]
         as_of = self._read[0][1].checked.features.as_of_us if self._read else None
-        inputs = self._reader.read_requests(champion, self._requests, stages, as_of)
+        inputs, found = self._reader.read_requests(champion, self._requests, stages, others, as_of)
         self._read.append((champion.definitions, inputs))
-        return inputs
+        return inputs, found
 
 
 class Predictor:
@@ -94,14 +97,18 @@ class Predictor:
         """
         models = self._models()  # once: the same models score the whole batch
         stages = StageTimes()
-        inputs = inputs_of.read(models.champion, stages)
+        canary = _canary_rows(models, requests)
+        own = models.challenger if canary is not None and models.has_two_definitions else None
+        others = [ModelRows(own, canary)] if own is not None and canary is not None else []
+        inputs, found = inputs_of.read(models.champion, stages, others)
         usable = np.ones(len(inputs.checked.newest_us), dtype=bool)
         if inputs.checked.rejected:
             usable[list(inputs.checked.rejected)] = False
-        canary = _canary_rows(models, inputs, usable)
         challenger_inputs = None
-        if canary is not None and models.challenger is not None and models.has_two_definitions:
-            challenger_inputs, canary = read_for_challenger(self._reader, models.challenger, inputs, canary)
+        if canary is not None:
+            canary &= usable
+            if own is not None:
+                challenger_inputs, canary = accept_inputs(own, found[0], canary)
         stages.transformed = time.time()
         scores = new_scores(models.champion, inputs, copy=challenger_inputs is not None)
         batch = ScoredRequests(requests, models, inputs, challenger_inputs, usable, scores, stages)
@@ -133,13 +140,12 @@ class Predictor:
         return ScoringResult(request, batch, start, stop, explanations)
 
 
-def _canary_rows(models: "ServedModels", inputs: VersionInputs, usable: Bools) -> Bools | None:
+def _canary_rows(models: "ServedModels", requests: Sequence[ScoringRequest]) -> Bools | None:
     """Return the mask of the rows that the challenger scores; None: no row."""
     if models.mode != "canary":
         return None
-    ids = inputs.checked.features.customer_ids
-    canary = np.array([bool(is_usable) and models.routes_to_canary(ids[row]) for row, is_usable in enumerate(usable)])
-    return canary if canary.any() else None
+    routed = [models.routes_to_canary(customer) for request in requests for customer in request.customer_ids]
+    return np.array(routed) if True in routed else None
 
 
 def _score(batch: ScoredRequests, canary: Bools | None) -> None:

@@ -8,10 +8,10 @@ from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_version import LoadedVersion
 from services.errors import status_of
-from services.inference.challenger import read_for_challenger, score_by_challenger
+from services.inference.challenger import accept_inputs, score_by_challenger
 from services.inference.datatypes import ScoredRequests, VersionInputs
 from services.inference.feature_checks import InputStatus
-from services.inference.input_reader import InputReader
+from services.inference.input_reader import InputReader, ModelRows
 from services.inference.merged_batches import merge_batches
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
@@ -77,7 +77,8 @@ class ScoreRecorder:
         inputs: VersionInputs | None = scored.inputs
         rows = scored.usable
         if scored.models.has_two_definitions:
-            inputs, rows = read_for_challenger(self._reader, challenger, scored.inputs, rows)
+            found = self._reader.read_rows(ModelRows(challenger, rows), scored.inputs)
+            inputs, rows = accept_inputs(challenger, found, rows)
         if inputs is None or not rows.any():
             return
         predictions = score_by_challenger(challenger, inputs, rows)

@@ -1,6 +1,6 @@
 """Feature store of one version of the definitions: its registry, guarded reads, and a cache for outages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from feature_repo.settings import Settings
 from holdfast.core.types import Bools
@@ -16,6 +16,9 @@ from services.observability.metrics import METRICS
 
 _PROBE = "readiness probe"
 _PROBE_SECONDS = 1.0
+
+# Stored values and times, and a mask of the customers that the cache lacks; no mask for values of the online store.
+FetchedColumns = tuple[RawColumns, Bools | None]
 
 
 class VersionStore:
@@ -67,31 +70,33 @@ class VersionStore:
         self._logged_problems.pop(contract.model_name, None)
         return definitions
 
-    def fetch(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> tuple[RawColumns, Bools | None]:
-        """Read the stored features of customers, from the cache while the store is down.
+    def start_read(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> Callable[[], FetchedColumns]:
+        """Start a read of the stored features of customers, from the cache while the store is down.
 
         Args:
             definitions: Current definitions.
             customer_ids: Customers.
 
         Returns:
-            Values and times in the order of ``customer_ids``, and a mask of customers who are not in the cache, shape
-            (n,); no mask if the values are from the online store.
-
-        Raises:
-            StoreUnavailableError: The store cannot be read or the circuit breaker is open, and there is no cache.
+            Function that returns the columns in the order of ``customer_ids``, and must be called. The function raises
+            StoreUnavailableError if the store cannot be read or the circuit breaker is open, and there is no cache.
         """
-        try:
-            raw = self._read(definitions, customer_ids)
-        except StoreUnavailableError:
-            if self._cache is None:
-                raise
-            raw, unknown = self._cache.get(customer_ids, definitions.reader.width)
-            METRICS.last_known.add(amount=int((~unknown).sum()))
-            return raw, unknown
-        if self._cache is not None:
-            self._cache.put(customer_ids, raw)
-        return raw, None
+        receive = self._start(definitions, customer_ids)
+
+        def finish() -> FetchedColumns:
+            try:
+                raw = receive()
+            except StoreUnavailableError:
+                if self._cache is None:
+                    raise
+                raw, unknown = self._cache.get(customer_ids, definitions.reader.width)
+                METRICS.last_known.add(amount=int((~unknown).sum()))
+                return raw, unknown
+            if self._cache is not None:
+                self._cache.put(customer_ids, raw)
+            return raw, None
+
+        return finish
 
     def probe(self, definitions: FeatureDefinitions) -> None:
         """Check that the store can be read, unless a read succeeded within the last second.
@@ -100,15 +105,15 @@ class VersionStore:
             definitions: Current definitions.
 
         Raises:
-            StoreUnavailableError: As ``fetch``, and the cache is empty.
+            StoreUnavailableError: The store cannot be read or the circuit breaker is open, and the cache is empty.
         """
         if self._reads.age <= _PROBE_SECONDS:
             return
         try:
-            self._read(definitions, [_PROBE])
+            self._start(definitions, [_PROBE])()
         except StoreUnavailableError:
             if self._cache is None or self._cache.is_empty:
                 raise
 
-    def _read(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> RawColumns:
-        return self._reads.read(self.registry.store, definitions.reader, customer_ids)
+    def _start(self, definitions: FeatureDefinitions, customer_ids: Sequence[str]) -> Callable[[], RawColumns]:
+        return self._reads.start(self.registry.store, definitions.reader, customer_ids)

@@ -1,7 +1,10 @@
 """A champion and a challenger that read different versions of the feature definitions."""
 
 import contextlib
+import functools
 import shutil
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -9,15 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from feast.infra.online_stores.helpers import _mmh3
+from redis import Redis
 from starlette.testclient import TestClient
 
+from holdfast.feast_stores.raw_values import entity_keys
 from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.training.mlflow_client import ModelClient
 from services.models.served_models import ServedModels
-from tests.support.definition_versions import materialize_version, only_version, register_changed
+from tests.support.definition_versions import (
+    CHANGES,
+    materialize_version,
+    online_file,
+    only_version,
+    register_changed,
+)
 from tests.support.redis_server import temporary_redis
-from tests.support.redis_service_state import PROFILE
+from tests.support.redis_service_state import PROFILE, entity_key
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, KNOWN_AT, fit, offline_matrix
@@ -91,6 +103,25 @@ class TwoDefinitions:
         one, two = (LoadedModel(self.contracts[name], None, 1) for name in (CHAMPION_VERSION, CHALLENGER_VERSION))
         models = ServedModels(one, two, "canary", share)
         return [customer for customer in CUSTOMERS if models.routes_to_canary(customer)]
+
+    def remove_value(self, version: str, customer: str) -> None:
+        """Remove a value of the first view from the online store, for one customer and version."""
+        if self.variables:
+            host, port = self.variables["HOLDFAST_REDIS"].split(",")[0].split(":")
+            key = entity_key(customer, version)
+            assert Redis(host, int(port)).hdel(key, _mmh3("customer_purchase_history:total_amount"))
+            return
+        with contextlib.closing(sqlite3.connect(online_file(self.data, version))) as database, database:
+            where = "entity_key = ? AND feature_name = 'total_amount'"
+            table = f"holdfast_{version}_customer_purchase_history"
+            assert database.execute(f"DELETE FROM {table} WHERE {where}", entity_keys([customer])).rowcount == 1
+
+
+@functools.cache
+def build_once(service_data: Path, change: str) -> TwoDefinitions:
+    """Build two versions with a change of ``CHANGES``, once per process; tests copy the data folder."""
+    folder = Path(tempfile.mkdtemp(dir=service_data.parent))
+    return build_two_definitions(service_data, folder, CHANGES[change])
 
 
 def build_two_definitions(service_data: Path, folder: Path, change: Callable[[Any], None]) -> TwoDefinitions:

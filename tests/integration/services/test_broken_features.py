@@ -144,9 +144,9 @@ class Together:
         self.sizes: list[int] = []
         read = InputReader.read_requests
 
-        def counted(reader: InputReader, champion: Any, requests: Any, stages: Any) -> Any:
+        def counted(reader: InputReader, champion: Any, requests: Any, *rest: Any) -> Any:
             self.sizes.append(len(requests))
-            return read(reader, champion, requests, stages)
+            return read(reader, champion, requests, *rest)
 
         monkeypatch.setattr(InputReader, "read_requests", counted)
 

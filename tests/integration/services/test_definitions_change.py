@@ -102,15 +102,15 @@ def test_changed_definitions_are_never_scored_with_old_model(
 def test_definitions_changed_during_read_discard_the_read(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
-    fetch, changes = OnlineReader.fetch, [change]
+    start, changes = OnlineReader.start, [change]
 
-    def changed_meanwhile(reader: OnlineReader, customer_ids: Sequence[str]) -> RawColumns:
-        raw = fetch(reader, customer_ids)
+    def changed_meanwhile(reader: OnlineReader, customer_ids: Sequence[str]) -> Callable[[], RawColumns]:
+        raw = start(reader, customer_ids)()
         if list(customer_ids) == ["c001"] and changes:
             changes.pop()(open_only(service_data_copy))
-        return raw
+        return lambda: raw
 
-    monkeypatch.setattr(OnlineReader, "fetch", changed_meanwhile)
+    monkeypatch.setattr(OnlineReader, "start", changed_meanwhile)
     with serve_in_process(service_data_copy, HOLDFAST_REGISTRY_START_SECONDS="0") as client:
         assert predict(client, "c002").status_code == 200
         assert_error(predict(client, "c001"), 503, part, "differ")

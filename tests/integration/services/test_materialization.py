@@ -142,8 +142,8 @@ def test_request_reads_store_once(service_data: Path, monkeypatch: pytest.Monkey
     with serve_in_process(service_data, HOLDFAST_CLOCK="data") as client:
         assert _predict(client).status_code == 200
         reads = []
-        fetch = OnlineReader.fetch
-        monkeypatch.setattr(OnlineReader, "fetch", lambda self, ids: (reads.append(list(ids)), fetch(self, ids))[1])
+        start = OnlineReader.start
+        monkeypatch.setattr(OnlineReader, "start", lambda self, ids: (reads.append(list(ids)), start(self, ids))[1])
         assert _predict(client).status_code == 200
     assert reads == [["c001"]]
 

@@ -1,8 +1,6 @@
 """Champion and challenger on two versions of the feature definitions: each scores with its own features."""
 
-import functools
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from tests.support.two_definitions import (
     CHAMPION_VERSION,
     STORES,
     TwoDefinitions,
-    build_two_definitions,
+    build_once,
     copy_two_definitions,
 )
 from tests.support.waiting import wait_for
@@ -32,19 +30,13 @@ SHADOW, HALF = '{"mode": "shadow"}', '{"mode": "canary", "share": 0.5}'
 CASES = [*(("sqlite", name) for name in CHANGES), ("redis", "feature added")]
 
 
-@functools.cache
-def _built(service_data: Path, change: str) -> TwoDefinitions:
-    folder = Path(tempfile.mkdtemp(dir=service_data.parent))
-    return build_two_definitions(service_data, folder, CHANGES[change])
-
-
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
 def shop(
     request: pytest.FixtureRequest, service_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwoDefinitions]:
     online_store, change = request.param
     folder = tmp_path_factory.mktemp("two")
-    with copy_two_definitions(_built(service_data, change), folder, online_store) as found:
+    with copy_two_definitions(build_once(service_data, change), folder, online_store) as found:
         yield found
 
 
@@ -156,16 +148,16 @@ def test_store_reads_only_canary_customers_for_the_challenger(
 ) -> None:
     canary = shop.canary_customers(0.5)
     reads: list[list[str]] = []
-    fetch = OnlineReader.fetch
+    start = OnlineReader.start
 
-    def counting(reader: OnlineReader, customer_ids: Sequence[str]) -> RawColumns:
+    def counting(reader: OnlineReader, customer_ids: Sequence[str]) -> Callable[[], RawColumns]:
         reads.append(list(customer_ids))
-        return fetch(reader, customer_ids)
+        return start(reader, customer_ids)
 
     some = CUSTOMERS[:30]
     with shop.serve(HALF, HOLDFAST_PREDICTION_LOG="false") as client:
         probabilities(client, some)
-        monkeypatch.setattr(OnlineReader, "fetch", counting)
+        monkeypatch.setattr(OnlineReader, "start", counting)
         probabilities(client, some)
         of_batch = [read for read in reads if read != ["readiness probe"]]
     assert of_batch == [some, [customer for customer in some if customer in canary]]
@@ -193,43 +185,19 @@ def test_applied_definitions_have_no_effect(shop: TwoDefinitions, traffic: str) 
             file.write_bytes(content)
 
 
-def _remove_value(shop: TwoDefinitions, version: str, customer: str) -> None:
-    """Remove a value of the first view from the online store, for one customer and version."""
-    import contextlib
-    import sqlite3
-
-    from holdfast.feast_stores.raw_values import entity_keys
-
-    if shop.variables:
-        from feast.infra.online_stores.helpers import _mmh3
-        from redis import Redis
-
-        from tests.support.redis_service_state import entity_key
-
-        host, port = shop.variables["HOLDFAST_REDIS"].split(",")[0].split(":")
-        key = entity_key(customer, version)
-        assert Redis(host, int(port)).hdel(key, _mmh3("customer_purchase_history:total_amount"))
-        return
-    file = shop.data / "feast" / "versions" / version / "online_store.db"
-    with contextlib.closing(sqlite3.connect(file)) as database, database:
-        where = "entity_key = ? AND feature_name = 'total_amount'"
-        table = f"holdfast_{version}_customer_purchase_history"
-        assert database.execute(f"DELETE FROM {table} WHERE {where}", entity_keys([customer])).rowcount == 1
-
-
 class TestTrouble:
     """Faults of one version; each test has its own data folder."""
 
     @pytest.fixture(params=STORES)
     def shop(self, request: pytest.FixtureRequest, service_data: Path, tmp_path: Path) -> Iterator[TwoDefinitions]:
-        with copy_two_definitions(_built(service_data, "window changed"), tmp_path, request.param) as found:
+        with copy_two_definitions(build_once(service_data, "window changed"), tmp_path, request.param) as found:
             yield found
 
     def test_customer_broken_for_the_challenger_is_scored_by_the_champion(
         self, shop: TwoDefinitions, counted: Any, service_log: pytest.LogCaptureFixture
     ) -> None:
         broken, other = shop.canary_customers(0.5)[:2]
-        _remove_value(shop, shop.new, broken)
+        shop.remove_value(shop.new, broken)
         with shop.serve(HALF) as client:
             items = predict_batch(client, [broken, other])
             assert items[broken]["model_version"] == CHAMPION_VERSION
@@ -241,7 +209,7 @@ class TestTrouble:
 
     def test_customer_broken_for_the_champion_is_rejected_on_each_route(self, shop: TwoDefinitions) -> None:
         broken = shop.canary_customers(0.5)[0]
-        _remove_value(shop, shop.old, broken)
+        shop.remove_value(shop.old, broken)
         with shop.serve(HALF) as client:
             assert_error(predict(client, broken), 503, "total_amount")
 
