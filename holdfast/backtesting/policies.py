@@ -44,7 +44,11 @@ class Performance:
     expected: dict[str, Interval]
 
     def describe_worse(self) -> list[str]:
-        """Describe the metrics that are significantly below the test: the two 95% intervals do not overlap."""
+        """Describe the metrics that are significantly below the test: the two 95% intervals do not overlap.
+
+        Returns:
+            A sentence per metric.
+        """
         return [str(item) for item in find_degradations(self.metrics, self.expected)]
 
 
@@ -63,7 +67,11 @@ class SpendPerformance:
     ranges: dict[str, ExpectedRange]
 
     def describe_worse(self) -> list[str]:
-        """Describe the metrics whose interval lies outside the range of the test."""
+        """Describe the metrics whose interval lies outside the range of the test.
+
+        Returns:
+            A sentence per metric.
+        """
         return describe_outside(self.metrics, self.ranges)
 
 

@@ -21,6 +21,8 @@ class ChallengerPredictions:
 
     Attributes:
         requests: Number of requests.
+        customer_ids: Ids of the customers, shape (customers,).
+        as_of_us: Time of the prediction of each customer, µs since 1970, shape (customers,).
         probabilities: Churn probabilities, shape (customers,).
         x: Inputs of the model, shape (customers, inputs).
         active: Mask of active customers, shape (customers,).
@@ -30,6 +32,8 @@ class ChallengerPredictions:
     """
 
     requests: int
+    customer_ids: list[str]
+    as_of_us: Ints
     probabilities: Floats
     x: Floats
     active: Bools
@@ -46,7 +50,8 @@ class ChallengerPredictions:
         Returns:
             The object.
         """
-        return cls(0, np.empty(0), np.empty((0, inputs)), np.empty(0, dtype=bool), 0)
+        no_times = np.empty(0, dtype=np.int64)
+        return cls(0, [], no_times, np.empty(0), np.empty((0, inputs)), np.empty(0, dtype=bool), 0)
 
 
 class IncrementalPredictions:
@@ -98,7 +103,11 @@ class IncrementalPredictions:
             latest = self._latest
             scores, x = latest["churn_probability"].to_numpy(np.float64), latest[inputs].to_numpy(np.float64)
             active = _is_active(latest, self._contract)
-            self.predictions = ChallengerPredictions(self._requests, scores, x, active, self._active_requests)
+            times = latest["as_of"].to_numpy("datetime64[us]").astype(np.int64)
+            customers = latest[ENTITY_KEY].tolist()
+            self.predictions = ChallengerPredictions(
+                self._requests, customers, times, scores, x, active, self._active_requests
+            )
         if self._is_suspect:
             mismatch = _find_mismatch(self._settings, self._version, self._route, self._contract, self._since)
             if mismatch != self.predictions.input_mismatch:
@@ -106,7 +115,7 @@ class IncrementalPredictions:
         return self.predictions
 
     def _append(self, rows: pa.Table) -> None:
-        new = rows.select([ENTITY_KEY, "answered_at", "churn_probability", *self._contract.inputs]).to_pandas()
+        new = rows.select([ENTITY_KEY, "as_of", "answered_at", "churn_probability", *self._contract.inputs]).to_pandas()
         self._requests += len(new)
         self._active_requests += int(_is_active(new, self._contract).sum())
         both = pd.concat([self._latest, new]) if len(self._latest) else new

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from mlflow.exceptions import MlflowException
 
 from feature_repo.settings import Settings
@@ -14,10 +15,10 @@ from holdfast.model_versions.aliases import is_retryable
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registry_client import fail_fast_env
 from holdfast.promotion.challenger_traffic import extend_lease
-from holdfast.rollout.challenger_predictions import IncrementalPredictions
+from holdfast.rollout.challenger_predictions import ChallengerPredictions, IncrementalPredictions
 from holdfast.rollout.counters import CounterTracker
 from holdfast.rollout.guardrails import MIN_ROWS, Guardrail
-from holdfast.rollout.model_pair import ModelPair
+from holdfast.rollout.model_pair import ChampionInputsError, ModelPair
 from holdfast.rollout.registry_actions import describe_traffic_override
 from holdfast.rollout.rollout_selection import interruption_reason
 from holdfast.rollout.service_metrics import ServiceState
@@ -100,7 +101,8 @@ class StepMonitor:
         self._lease_end = now + self._rules.lease
         contract = pair.challenger.contract
         self._log = IncrementalPredictions(settings, version, step.route, contract, record.started_at)
-        self._scores = pair.score(self._log.predictions.x)
+        self._scores = pair.score(self._log.predictions)  # none yet
+        self._unknown_scores = ""
         self._counters, self._lag = CounterTracker(record, (version, str(record.champion))), _LogLag(now)
         self._skew: str | None = None
         self._skew_read_at: datetime | None = None
@@ -158,8 +160,8 @@ class StepMonitor:
         """Read the service, the open skew and, unless reading would take most of the time, the prediction log."""
         service = self._dependencies.read_service()
         predictions = self._log.predictions
-        if is_log_due and self._log.read() is not predictions:
-            self._scores = self._pair.score(self._log.predictions.x)
+        if is_log_due and (self._log.read() is not predictions or self._unknown_scores):
+            self._score(self._log.predictions)
         if service is not None:
             self._counters.update(service.counters, now)
             if is_log_due:
@@ -168,6 +170,16 @@ class StepMonitor:
         if self._skew_read_at is None or now - self._skew_read_at >= _SKEW_INTERVAL:
             self._skew, self._skew_read_at = self._dependencies.read_skew(), now
         return service
+
+    def _score(self, predictions: ChallengerPredictions) -> None:
+        """Score with both models; the step waits while the features of the champion cannot be read."""
+        try:
+            self._scores, self._unknown_scores = self._pair.score(predictions), ""
+        except ChampionInputsError as error:
+            if not self._unknown_scores:
+                _LOG.warning("The rollout step waits: %s", error)
+            self._scores = predictions.probabilities, np.full(len(predictions.probabilities), np.nan)
+            self._unknown_scores = str(error)
 
     def _observe(self, service: ServiceState | None, now: datetime) -> StepObservation:
         challenger_scores, champion_scores = self._scores
@@ -184,6 +196,7 @@ class StepMonitor:
             recent_counters=self._counters.recent_counters,
             elapsed_seconds=(now - self._record.started_at).total_seconds(),
             skew=self._skew,
+            unknown_scores=self._unknown_scores,
         )
 
     def _find_timeout(self, verdict: StepVerdict, stalled: timedelta, now: datetime) -> str | None:

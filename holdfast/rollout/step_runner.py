@@ -5,6 +5,7 @@ from datetime import datetime
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import TrafficError
+from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.model_versions.records import RolloutRecord, TrafficRecord
 from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.registered_version import NotServableError
@@ -55,7 +56,7 @@ def run_step(
         pair = load_pair(client, settings, pending.version, str(pending.champion))
         if override := begin_step(client, settings, pending.version, record, known_traffic, now):
             return StepResult(stop_record(record, override, now, is_held=False))
-    except (TrafficError, NotServableError, UnusableModelError) as error:
+    except (TrafficError, NotServableError, UnusableModelError, MissingVersionError) as error:
         return StepResult(stop_record(record, str(error), now, is_held=True))
     return StepMonitor(client, settings, pending.version, record, pair, dependencies).run()
 

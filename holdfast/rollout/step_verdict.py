@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from holdfast.core.types import Floats
+from holdfast.core.types import Bools, Floats
 from holdfast.rollout.challenger_predictions import ChallengerPredictions
 from holdfast.rollout.guardrails import (
     MIN_ROWS,
@@ -33,13 +33,15 @@ class StepObservation:
     Attributes:
         predictions: Predictions of the version in the log.
         challenger_scores: The registered challenger's scores of the same inputs, shape (customers,).
-        champion_scores: The registered champion's scores of the same inputs, shape (customers,).
+        champion_scores: The registered champion's scores of the same customers, shape (customers,); NaN for a customer
+            that it cannot score.
         service: State of the service; None if it does not respond.
         start_counters: Counters of the service at the start of the step.
         counters: Counts since the start of the step.
         recent_counters: Counts of the last minutes.
         elapsed_seconds: Time since the start of the step.
         skew: Description of an open skew, which puts the inputs of all versions in doubt.
+        unknown_scores: Reason why the champion's scores are unknown; "" if they are known.
     """
 
     step: RolloutStep
@@ -54,6 +56,12 @@ class StepObservation:
     recent_counters: Mapping[str, float]
     elapsed_seconds: float
     skew: str | None = None
+    unknown_scores: str = ""
+
+    @property
+    def compared(self) -> Bools:
+        """Return the mask of the active customers that both versions have scored."""
+        return self.predictions.active & np.isfinite(self.champion_scores)
 
 
 @dataclass(frozen=True)
@@ -100,12 +108,13 @@ def evaluate_step(observation: StepObservation, pair: ModelPair, rules: RolloutS
 def _check_predictions(
     observation: StepObservation, pair: ModelPair, rules: RolloutSettings, certainty: float
 ) -> list[Guardrail]:
-    """Compare scores with the champion's, of the same active customers from the same inputs.
+    """Compare scores with the champion's, of the same active customers; each model has the inputs of its definitions.
 
     Decisions are compared at the champion's threshold: another threshold is set on purpose, and is no score change.
     """
-    active, every = observation.predictions.active, observation.predictions.probabilities
-    scores, champion, threshold = every[active], observation.champion_scores[active], pair.champion.contract.threshold
+    compared, every = observation.compared, observation.predictions.probabilities
+    scores, champion = every[compared], observation.champion_scores[compared]
+    threshold = pair.champion.contract.threshold
     change = (scores >= threshold).astype(float) - (champion >= threshold)
     largest = float(np.abs(every - observation.challenger_scores).max(initial=0))
     guardrails = [
@@ -115,7 +124,8 @@ def _check_predictions(
         check_exact("as registered", largest, _SCORE_TOLERANCE, len(every)),
     ]
     if pair.test_scores is not None:
-        guardrails.append(check_psi(pair.test_scores, scores, rules.max_psi, certainty))
+        active = observation.predictions.active
+        guardrails.append(check_psi(pair.test_scores, every[active], rules.max_psi, certainty))
     return guardrails
 
 
@@ -161,9 +171,11 @@ def _find_wait_reason(observation: StepObservation, rules: RolloutSettings) -> s
         return f"{unavailable:.0f} of the last {answered:.0f} requests got 503: wait until the service responds"
     if observation.predictions.active_requests < rules.min_requests:
         return f"{observation.predictions.active_requests} of {rules.min_requests} requests about active customers"
-    active = int(observation.predictions.active.sum())
-    if observation.step.name != "canary" and active < MIN_ROWS:  # a small share of a small shop has no more
-        return f"{active} different active customers scored, of at least {MIN_ROWS}"
+    if observation.unknown_scores:
+        return observation.unknown_scores
+    compared = int(observation.compared.sum())
+    if observation.step.name != "canary" and compared < MIN_ROWS:  # a small share of a small shop has no more
+        return f"{compared} different active customers scored by both versions, of at least {MIN_ROWS}"
     if observation.step.name == "watch" and observation.elapsed_seconds < rules.watch_minutes * 60:
         return f"monitored for {observation.elapsed_seconds / 60:.1f} of {rules.watch_minutes:g} minutes"
     return None

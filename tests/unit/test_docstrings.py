@@ -46,15 +46,13 @@ def problems(function: _Function) -> Iterator[str]:
     for parameter in parameters:
         name, annotation = parameter.arg, ast.unparse(parameter.annotation) if parameter.annotation else ""
         described = re.search(rf"^ {{4}}\*{{0,2}}{name}(?: \([^)]*\))?: \S", found.get("Args", ""), re.M)
-        is_option = "typer." in annotation  # Typer shows the help of an option
+        # Typer shows the help of an option; a shared option is an alias of holdfast/cli/options.py.
+        is_option = "typer." in annotation or annotation.endswith("Option")
         if name not in ("self", "cls") and not name.startswith("_") and not described and not is_option:
             yield f"no Args entry for {name}"
     returns = ast.unparse(function.returns) if function.returns else "None"
-    if "flow" in decorators or returns in (
-        "None",
-        "NoReturn",
-        "Never",
-    ):  # the UI shows the docstring of a flow as a form
+    # The UI shows the docstring of a flow as a form.
+    if "flow" in decorators or returns in ("None", "NoReturn", "Never"):
         return
     if not found.keys() & {"Returns", "Yields"}:
         yield "no Returns or Yields"

@@ -11,6 +11,9 @@ from starlette.testclient import TestClient
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.raw_values import RawColumns
 from holdfast.online_features.reader import OnlineReader
+from holdfast.rollout.challenger_predictions import ChallengerPredictions
+from holdfast.rollout.model_pair import ChampionInputsError, load_pair
+from holdfast.training.mlflow_client import open_registry
 from services.observability.metrics import METRICS
 from tests.support.definition_versions import CHANGES, change_window, remove_feature
 from tests.support.service_fixtures import assert_error
@@ -129,6 +132,27 @@ def test_canary_is_scored_with_inputs_of_its_own_version(shop: TwoDefinitions, c
     _assert_inputs(shop, rows, CHALLENGER_VERSION)
     assert set(rows.index) == {customer for customer, version in routed.items() if version == CHALLENGER_VERSION}
     assert counted == {"failures": [], "refusals": []}
+
+
+def test_rollout_scores_each_version_with_its_own_inputs(shop: TwoDefinitions, monkeypatch: Any) -> None:
+    n, own = len(CUSTOMERS), shop.scores[CHALLENGER_VERSION]
+    asked = [*CUSTOMERS[1:], "nobody"]
+    times = np.full(n, int(AS_OF.timestamp() * 1e6))
+    x, active = shop.inputs[CHALLENGER_VERSION], np.ones(n, dtype=bool)
+    with shop.environment() as settings:
+        pair = load_pair(open_registry(settings), settings, CHALLENGER_VERSION, CHAMPION_VERSION)
+        scored = ChallengerPredictions(n, asked, times, np.array(list(own.values())), x, active, n)
+        challenger, champion = pair.score(scored)
+        assert challenger.tolist() == list(own.values())
+        assert champion[:-1].tolist() == [shop.scores[CHAMPION_VERSION][customer] for customer in asked[:-1]]
+        assert np.isnan(champion[-1]), "a customer whom the champion cannot score is not compared"
+        monkeypatch.setattr(pair.champion_reader, "read", _fail)
+        with pytest.raises(ChampionInputsError, match="the champion's features cannot be read: no answer"):
+            pair.score(scored)
+
+
+def _fail(*_: Any) -> None:
+    raise OSError("no answer")
 
 
 def test_explanation_has_inputs_of_the_scoring_model(shop: TwoDefinitions) -> None:

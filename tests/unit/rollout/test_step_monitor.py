@@ -4,16 +4,18 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 
 from holdfast.alerting.outbox import list_open_alerts
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version
-from holdfast.model_versions.records import (
-    TrafficRecord,
-)
+from holdfast.model_versions.records import TrafficRecord
+from holdfast.rollout.challenger_predictions import ChallengerPredictions
 from holdfast.rollout.counters import RECENT
+from holdfast.rollout.guardrails import MIN_ROWS
+from holdfast.rollout.model_pair import ChampionInputsError, ModelPair
 from holdfast.rollout.rollout_selection import NoPendingRollout, find_next_rollout
 from tests.support.rollout_simulator import (
     CANARY,
@@ -123,6 +125,40 @@ class TestWaits:
         record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
         assert (record.verdict, record.is_held) == ("stopped", True)
         assert "got 503: wait until the service responds" in record.why
+
+    @pytest.mark.parametrize(("reads", "verdict"), [(8, "passed"), (10_000, "stopped")])
+    def test_run_step_unreadable_champion_features_waits(
+        self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch, reads: int, verdict: str
+    ) -> None:
+        score = ModelPair.score
+
+        def fail_first(pair: ModelPair, predictions: ChallengerPredictions) -> Any:
+            if len(predictions.x) and rollout.reads <= reads:
+                raise ChampionInputsError("the champion's features cannot be read: no answer")
+            return score(pair, predictions)
+
+        monkeypatch.setattr(ModelPair, "score", fail_first)
+        rollout.active_customers = 60
+        record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
+        assert record.verdict == verdict
+        assert rollout.reads > min(reads, 8)
+        assert verdict == "passed" or "the champion's features cannot be read: no answer" in record.why
+
+    def test_run_step_customers_that_the_champion_cannot_score_waits(
+        self, rollout: SimulatedRollout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        score = ModelPair.score
+
+        def score_few(pair: ModelPair, predictions: ChallengerPredictions) -> Any:
+            challenger, champion = score(pair, predictions)
+            champion[MIN_ROWS - 1 :] = np.nan
+            return challenger, champion
+
+        monkeypatch.setattr(ModelPair, "score", score_few)
+        rollout.active_customers = 60
+        record = rollout.finish_step(SLOW_POLLING.model_copy(update={"max_hours": 0.2}))
+        assert (record.verdict, record.is_held) == ("stopped", True)
+        assert "9 different active customers scored by both versions, of at least 10" in record.why
 
 
 class _Registry:
