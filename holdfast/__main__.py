@@ -3,6 +3,7 @@
 import typer
 
 from feature_repo.settings import apply_environment
+from holdfast.cli.inputs import inputs
 from holdfast.cli.lineage import lineage
 from holdfast.cli.plan import plan
 from holdfast.cli.reproduce import reproduce
@@ -19,6 +20,7 @@ def main() -> None:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
+    app.command()(inputs)
     app.command()(lineage)
     app.command()(plan)
     app.command()(reproduce)

@@ -1,6 +1,7 @@
 """A model version with its training artifacts: model file, contract, recipe, evaluation, test predictions."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from io import BytesIO
@@ -142,11 +143,29 @@ class ModelCandidate:
             NotComputedError: The feature service of that version has other inputs.
             UnknownLabelError: ``tested`` was registered without the SQL of its label.
         """
+        return self._rows_at(settings, tested, tested.recipe.test)
+
+    def rows_of_training(self, settings: Settings) -> TrainingSet:
+        """Join the rows of the development and test cut-offs again, with the data known at the training.
+
+        Args:
+            settings: Settings of the feature store.
+
+        Returns:
+            The rows on which the tested model was fitted, and those of the test.
+
+        Raises:
+            MissingVersionError: The version of the feature definitions is not registered.
+            NotComputedError: The feature service of that version has other inputs.
+        """
+        return self._rows_at(settings, self, [*self.recipe.development, *self.recipe.test])
+
+    def _rows_at(self, settings: Settings, tested: "ModelCandidate", cutoffs: Sequence[datetime]) -> TrainingSet:
         lineage = json.loads(tested._artifact(LINEAGE_FILE))
         as_of, known_at = (datetime.fromisoformat(lineage[name]) for name in ("as_of", "known_at"))
         definitions = definitions_version(self.definitions)
         label = tested.contract.label
-        rows = build_training_set(settings, definitions, tested.recipe.test, as_of, known_at, label=label)
+        rows = build_training_set(settings, definitions, cutoffs, as_of, known_at, label=label)
         if (names := [feature.name for feature in rows.inputs]) != self.contract.inputs:
             raise NotComputedError(f"version {self.version} reads {self.contract.inputs}, the feature service {names}")
         return rows
