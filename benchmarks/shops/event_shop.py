@@ -4,9 +4,10 @@ Tickets and mails arrive at random, at one constant rate, for every customer and
 their effect on the hazard makes them informative.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.shops.generators import COLUMNS, DAYS, FIRST_DAY
@@ -73,7 +74,7 @@ def _draw_leaving(rng: np.random.Generator, first: Ints, tickets: Ints, log_haza
     return leaves
 
 
-def _table(customer: Ints, day: Floats) -> pd.DataFrame:
+def _table(customer: Ints, day: npt.NDArray[np.floating[Any]]) -> pd.DataFrame:
     inside = day < DAYS
     return pd.DataFrame(
         {

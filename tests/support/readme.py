@@ -23,6 +23,11 @@ class Block:
     text: str
 
     @property
+    def edits_checkout(self) -> bool:
+        """Return True for commands that change files of the checkout, which run in a copy of it."""
+        return self.info.split()[1:] == ["edits"]
+
+    @property
     def is_long_running(self) -> bool:
         """Return True for commands that do not end by themselves, or that have another test."""
         return bool(LONG_RUNNING.search(self.text))
@@ -45,9 +50,10 @@ def parse_blocks(text: str = TEXT) -> list[Block]:
     return blocks
 
 
-def bash_blocks() -> list[Block]:
-    """List the blocks of README.md for pasting into a shell."""
-    return [block for block in parse_blocks() if block.info.split()[:1] == ["bash"]]
+def bash_blocks(edits_checkout: bool = False) -> list[Block]:
+    """List the blocks of README.md for pasting into a shell: those that change files of the checkout, or the others."""
+    blocks = [block for block in parse_blocks() if block.info.split()[:1] == ["bash"]]
+    return [block for block in blocks if block.edits_checkout == edits_checkout]
 
 
 def make_targets(text: str = TEXT) -> set[str]:
