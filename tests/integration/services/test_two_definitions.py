@@ -136,7 +136,7 @@ def test_canary_is_scored_with_inputs_of_its_own_version(shop: TwoDefinitions, c
 
 def test_rollout_scores_each_version_with_its_own_inputs(shop: TwoDefinitions, monkeypatch: Any) -> None:
     n, own = len(CUSTOMERS), shop.scores[CHALLENGER_VERSION]
-    asked = [*CUSTOMERS[1:], "nobody"]
+    asked = [*CUSTOMERS[1:], "unknown"]
     times = np.full(n, int(AS_OF.timestamp() * 1e6))
     x, active = shop.inputs[CHALLENGER_VERSION], np.ones(n, dtype=bool)
     with shop.environment() as settings:
@@ -145,7 +145,7 @@ def test_rollout_scores_each_version_with_its_own_inputs(shop: TwoDefinitions, m
         challenger, champion = pair.score(scored)
         assert challenger.tolist() == list(own.values())
         assert champion[:-1].tolist() == [shop.scores[CHAMPION_VERSION][customer] for customer in asked[:-1]]
-        assert np.isnan(champion[-1]), "a customer whom the champion cannot score is not compared"
+        assert np.isnan(champion[-1]), "a customer without features of the champion is not compared"
         monkeypatch.setattr(pair.champion_reader, "read", _fail)
         with pytest.raises(ChampionInputsError, match="the champion's features cannot be read: no answer"):
             pair.score(scored)
