@@ -58,7 +58,7 @@ PARAMETERS = {
     "promote": {"version", "approval", "reason", "timeout_hours", "model"},
     "rollback": {"reason", "to", "leave", "who", "model"},
     "retire": {"definitions", "reason"},
-    "traffic": {"mode", "version", "share", "who"},
+    "traffic": {"mode", "version", "share", "who", "model"},
     "package": set(),
     "model-card": {"version", "model"},
     "lifecycle": {

@@ -16,7 +16,9 @@ from feast.infra.online_stores.helpers import _mmh3
 from redis import Redis
 from starlette.testclient import TestClient
 
+from holdfast.feast_stores.open_store import open_store
 from holdfast.feast_stores.raw_values import entity_keys
+from holdfast.feast_stores.redis_online_store import SingleRoundTripRedisOnlineStore
 from holdfast.models.contract import CHALLENGER, CHAMPION, ServedModel
 from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.training.mlflow_client import ModelClient
@@ -33,6 +35,7 @@ from tests.support.redis_service_state import PROFILE, entity_key
 from tests.support.registry import Registry, make_registry
 from tests.support.service_fixtures import serve_in_process, service_environment
 from tests.support.service_state import AS_OF, CUSTOMERS, KNOWN_AT, fit, offline_matrix
+from tests.support.waiting import wait_for
 
 STORES = ["sqlite", "redis"]
 CHAMPION_VERSION, CHALLENGER_VERSION = "1", "2"
@@ -159,4 +162,13 @@ def copy_two_definitions(built: TwoDefinitions, folder: Path, online_store: str)
             with found.environment() as settings:
                 for version in (found.old, found.new):
                     materialize_version(settings, version, AS_OF, KNOWN_AT)
+                wait_for(lambda: not any(map(_is_empty, (found.old, found.new))), 10, lambda: "the store stays empty")
         yield found
+
+
+def _is_empty(version: str) -> bool:
+    """Check whether the store still answers 503 about unknown customers, as for two seconds after its first values."""
+    store = open_store(definitions=version)
+    online_store = store.provider.online_store
+    assert isinstance(online_store, SingleRoundTripRedisOnlineStore)
+    return online_store.is_empty(store.config)

@@ -28,6 +28,8 @@ def test_settings_have_defaults() -> None:
         "store_timeout_ms": 250,
         "registry_poll_seconds": 3,
         "registry_start_seconds": 3,
+        "model_trial_seconds": 60,
+        "model_trial_memory_mb": 2048,
         "prediction_log": True,
         "prediction_log_days": 180,
         "last_known": 0,

@@ -149,13 +149,13 @@ def test_features_are_read_once_for_both_models(both: TestClient, monkeypatch: p
     from services.inference.version_store import VersionStore
 
     reads: list[int] = []
-    fetch = VersionStore.fetch
+    start_read = VersionStore.start_read
 
     def count(store: VersionStore, definitions: Any, customer_ids: Any) -> Any:
         reads.append(len(customer_ids))
-        return fetch(store, definitions, customer_ids)
+        return start_read(store, definitions, customer_ids)
 
-    monkeypatch.setattr(VersionStore, "fetch", count)
+    monkeypatch.setattr(VersionStore, "start_read", count)
     assert predict(both, fields=SCORE_TABLE).status_code == 200
     assert reads == [1]
 

@@ -228,7 +228,7 @@ def _log(settings: Settings, months: list[datetime], per_day: int, **changes: An
             recency = np.full((len(rows), 1), 30.0)
             fields = {
                 "version": "1", "customer_ids": rows["customer_id"].tolist(), "as_of_us": at, "inputs": recency,
-                "input_names": ["days_since_last_purchase"], "probabilities": rows["churn_probability"].to_numpy(),
+                "input_names": ["days_since_last_purchase"], "predictions": rows["churn_probability"].to_numpy(),
                 "views": ["history"], "timestamps_us": at[:, np.newaxis], "answered_at_us": epoch_us(AS_OF),
             }  # fmt: skip
             write_log(settings.predictions, make_batch([f"r{i}" for i in range(len(rows))], **fields | changes))
