@@ -99,7 +99,7 @@ def shop(
             yield Shop([registry.download_and_load(found.contracts[version]) for version in versions], environment)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(drawn=REQUESTS, traffic=TRAFFIC)
 def test_scores_with_two_versions_equal_those_of_each_alone(shop: Shop, drawn: Any, traffic: Any) -> None:
     requests = [ScoringRequest(ids, as_of, False, str(number)) for number, (ids, as_of) in enumerate(drawn)]
