@@ -82,7 +82,7 @@ class Shop:
 
 @pytest.fixture(
     scope="module",
-    params=[("sqlite", "window changed"), ("redis", "window changed"), ("redis", "feature added")],
+    params=[("sqlite", "feature removed"), ("redis", "window changed"), ("redis", "feature added")],
     ids=lambda case: f"{case[0]}-{case[1]}",
 )
 def shop(
