@@ -73,7 +73,11 @@ def _promote_second_version(settings: Settings) -> None:
     verdict = GatesRecord(verdict="passed", champion="1", settings="", when=now, failed=[], key="test")
     verdict.save(client, str(second.version))
     promote_champion(
-        client, settings, str(second.version), PromotionDecision("auto", "a test", "to roll back", "test"), now
+        client,
+        settings,
+        str(second.version),
+        PromotionDecision("auto", "a test", "to roll back", "test", "program"),
+        now,
     )
 
 

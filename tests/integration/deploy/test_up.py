@@ -64,7 +64,7 @@ def test_make_up_serves_a_champion_survives_kills_and_ends_cleanly(tmp_path: Pat
             part["name"]: part["state"] for part in state["parts"]["value"] if part["name"] in PARTS
         } == dict.fromkeys(PARTS, "up")
         assert state["models"]["churn"]["value"]["champion"] is None
-        assert "trains and promotes the first version" in httpx.get(stack.url("status"), timeout=60).text
+        assert "trains the first version" in httpx.get(stack.url("status"), timeout=60).text
         assert {run["deployment"] for run in state["runs"]["value"]} >= {"daily", "monitor", "rollout", "recover"}
         assert httpx.get(stack.url("prefect", "/api/admin/version"), timeout=60).status_code == 401
         assert f"All pages, signed in: {(stack.data / 'local' / 'pages.html').as_uri()}\n" in printed

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
 
-LIVE_WITHIN = 10.0
+LIVE_WITHIN = 30.0  # seconds on a machine that runs other tests at the same time
 
 
 @dataclass
