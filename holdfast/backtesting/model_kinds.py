@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
@@ -20,6 +19,7 @@ from holdfast.batch_scoring.population import ScoringPopulation
 from holdfast.batch_scoring.scores_table import build_scores, read_scores, write_scores
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.models.contract import CHAMPION, ServedModel
 from holdfast.models.declaration import load_declaration, registered_name
@@ -111,7 +111,7 @@ def _load_regressor(settings: Settings, model: str) -> tuple[ServedModel, _Predi
 
     def predict(rows: ScoringPopulation | TrainingSet) -> Floats:
         require_inputs(loaded.contract, rows)
-        with threadpool_limits(limits=1):
+        with limit_threads():
             return loaded.predict(rows.x)
 
     return loaded.contract, predict

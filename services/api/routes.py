@@ -36,7 +36,8 @@ _Schema = (
     | type[ModelRequest] | type[ModelBatchRequest]
 )  # fmt: skip
 _PREFIX = "/models/"
-_ACTIONS = ("predict", "predict_batch")
+_BATCH = "predict_batch"
+_ACTIONS = ("predict", _BATCH)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def prediction_routes() -> dict[str, PredictionRoute]:
     routes: dict[str, PredictionRoute] = {}
     for model in declared_models().values():
         for action, schema in zip(_ACTIONS, _schemas_of(model), strict=True):
-            route = PredictionRoute(model, schema, schema is not _schemas_of(model)[0])
+            route = PredictionRoute(model, schema, is_batch=action == _BATCH)
             routes[f"{_PREFIX}{model.name}/{action}"] = route
             if model.name == CHURN:
                 routes[f"/{action}"] = route

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import bentoml
 from bentoml.exceptions import BentoMLException
@@ -17,6 +18,7 @@ from services.errors import NotReadyError
 from services.observability.logs import LOG
 
 Load = Callable[[ServedModel, bytes], LoadedVersion]
+_Version = TypeVar("_Version", bound=LoadedVersion)
 
 
 def model_folder(bento: bentoml.Bento | None, name: str = MODEL_NAME) -> Path:
@@ -82,10 +84,7 @@ def load_served_model(contract: ServedModel, content: bytes) -> LoadedModel:
     Raises:
         NotReadyError: ``holdfast.models.loaded_model.load_verified_model`` rejects the model.
     """
-    try:
-        model = load_verified_model(contract, content)
-    except UnusableModelError as error:
-        raise NotReadyError(error.message, error.remedy) from error
+    model = _load(load_verified_model, contract, content)
     if model.scorer_mismatch:
         LOG.warning(
             "The compiled scorer of model version %s is not used: %s", contract.model_version, model.scorer_mismatch
@@ -106,10 +105,7 @@ def load_served_regressor(contract: ServedModel, content: bytes) -> LoadedVersio
     Raises:
         NotReadyError: ``holdfast.models.loaded_regressor.load_verified_regressor`` rejects the model.
     """
-    try:
-        model = load_verified_regressor(contract, content)
-    except UnusableModelError as error:
-        raise NotReadyError(error.message, error.remedy) from error
+    model = _load(load_verified_regressor, contract, content)
     if model.mismatch:
         LOG.warning(
             "The compiled form of %s version %s is not used: %s",
@@ -118,6 +114,13 @@ def load_served_regressor(contract: ServedModel, content: bytes) -> LoadedVersio
             model.mismatch,
         )
     return model
+
+
+def _load(load: Callable[[ServedModel, bytes], _Version], contract: ServedModel, content: bytes) -> _Version:
+    try:
+        return load(contract, content)
+    except UnusableModelError as error:
+        raise NotReadyError(error.message, error.remedy) from error
 
 
 LOADERS: dict[ModelKind, Load] = {"classification": load_served_model, "regression": load_served_regressor}

@@ -12,10 +12,10 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.outcomes import find_outcome_gap, is_mature, load_outcomes, maturity_time
 from holdfast.batch_scoring.performance import compute_intervals, measure_performance
-from holdfast.core.formatting import format_count
 from holdfast.ingestion.history_extent import DataGap
 from holdfast.models.label import LabelDefinition
 from holdfast.monitoring.performance.cbpe import estimate_performance
+from holdfast.monitoring.performance.cohort_notes import describe_hindsight, describe_open_outcomes, describe_too_few
 from holdfast.monitoring.performance.cohorts import ScoredCohort
 from holdfast.monitoring.settings import PerformanceRules
 from holdfast.training.bootstrap import CustomerBootstrap, pr_auc_draws
@@ -111,19 +111,14 @@ def _evaluate(
     customers = int(rows[ENTITY_KEY].nunique())
 
     result = CohortPerformance(cohort, "measured", matures_at, customers, outcomes=outcomes)
-    if (trained_at := trained.get(cohort.version)) is not None and cohort.ends_at < trained_at:
-        note = f"version {cohort.version} was trained on events up to {trained_at:%Y-%m-%d}"
+    if note := describe_hindsight(trained, cohort.version, cohort.ends_at):
         return replace(result, status="in hindsight", note=note)
-    if customers < rules.min_rows:
-        return replace(
-            result,
-            status="too few",
-            note=f"{format_count(customers, 'customer')}, at least {rules.min_rows} are needed",
-        )
+    if note := describe_too_few(customers, rules.min_rows):
+        return replace(result, status="too few", note=note)
     scores, offered = rows["churn_probability"].to_numpy(np.float64), rows["offered"].to_numpy(np.float64)
     ids = rows[ENTITY_KEY].to_numpy()
     if outcomes is None:
-        note = f"outcomes unknown: gap in the data {gap}" if gap else f"matures on {matures_at:%Y-%m-%d}"
+        note = describe_open_outcomes(gap, matures_at)
         estimate = estimate_performance(scores, offered, ids, rules.value, rules.resamples, rules.seed)
         return replace(result, status="estimated", note=note, metrics=estimate)
     churned = outcomes.dropna().to_numpy(dtype=bool)

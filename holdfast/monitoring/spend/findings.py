@@ -106,7 +106,7 @@ def find_quality_drop(latest: SpendPerformance | None, ranges: Mapping[str, Expe
     """
     if latest is None:
         return []
-    outside = _list_outside(latest, ranges)
+    outside = _outside(latest.metrics, ranges)
     if not outside:
         return []
     version = latest.cohort.version
@@ -183,7 +183,7 @@ def build_spend_metrics(
     rows = [MetricRow("mature_cohorts", "all", float(len(measured)), sum(item.customers for item in measured))]
     for item in performance:
         name, version, customers = item.cohort.name, item.cohort.version, item.customers
-        outside = _list_outside(item, ranges) if item is latest else []
+        outside = _outside(item.metrics, ranges) if item is latest else []
         rows.append(MetricRow("expected", name, item.expected, customers, version))
         if item.observed is not None:
             rows.append(MetricRow("observed", name, item.observed, customers, version))
@@ -216,10 +216,6 @@ def describe_outside(metrics: Mapping[str, Interval], ranges: Mapping[str, Expec
         A phrase per metric.
     """
     return [f"{_LABELS[name]} {metrics[name]}, expected {ranges[name]}" for name in _outside(metrics, ranges)]
-
-
-def _list_outside(item: SpendPerformance, ranges: Mapping[str, ExpectedRange]) -> list[str]:
-    return _outside(item.metrics, ranges)
 
 
 def _outside(metrics: Mapping[str, Interval], ranges: Mapping[str, ExpectedRange]) -> list[str]:

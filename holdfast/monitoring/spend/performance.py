@@ -10,9 +10,9 @@ import numpy as np
 from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from holdfast.batch_scoring.outcomes import find_outcome_gap, is_mature, load_spend, maturity_time
-from holdfast.core.formatting import format_count
 from holdfast.core.types import Floats
 from holdfast.models.label import LabelDefinition
+from holdfast.monitoring.performance.cohort_notes import describe_hindsight, describe_open_outcomes, describe_too_few
 from holdfast.monitoring.settings import PerformanceRules
 from holdfast.monitoring.spend.cohorts import SpendCohort
 from holdfast.training.bootstrap import CustomerBootstrap
@@ -99,17 +99,15 @@ def _evaluate(
 ) -> SpendPerformance:
     matures_at, expected = maturity_time(label, cohort.as_of), cohort.rows["expected_spend"].to_numpy(np.float64)
     result = SpendPerformance(cohort, "open", matures_at, len(expected), float(expected.mean()))
-    if (trained_at := trained.get(cohort.version)) is not None and cohort.as_of < trained_at:
-        note = f"version {cohort.version} was trained on events up to {trained_at:%Y-%m-%d}"
+    if note := describe_hindsight(trained, cohort.version, cohort.as_of):
         return replace(result, status="in hindsight", note=note)
     if not is_mature(settings, label, cohort.as_of, as_of, known_at):
         gap = find_outcome_gap(settings, label, cohort.as_of, cohort.as_of, as_of, known_at)
-        note = f"outcomes unknown: gap in the data {gap}" if gap else f"matures on {matures_at:%Y-%m-%d}"
-        return replace(result, note=note)
+        return replace(result, note=describe_open_outcomes(gap, matures_at))
     spend = load_spend(settings, label, cohort.rows[[ENTITY_KEY, "cutoff"]], known_at)
     known = ~np.isnan(spend)  # others were not active by the label of the spend
-    if (customers := int(known.sum())) < rules.min_rows:
-        note = f"{format_count(customers, 'customer')}, at least {rules.min_rows} are needed"
+    customers = int(known.sum())
+    if note := describe_too_few(customers, rules.min_rows):
         return replace(result, status="too few", note=note)
     bootstrap = CustomerBootstrap(cohort.rows[ENTITY_KEY].to_numpy()[known], rules.resamples, rules.seed)
     mean = known_means.get(cohort.version, float("nan"))
