@@ -177,7 +177,8 @@ def test_startup_monitor_failed_component_is_reported_with_its_log(tmp_path: Pat
     dies = Component("dies", "d", (sys.executable, "-c", code), one_shot=True, requires=("quick",))
     after = Component("after", "a", (sys.executable, "-c", "pass"), requires=("dies",))
     messages: list[str] = []
-    with Supervisor([quick, dies, after], {DATA_VARIABLE: str(tmp_path)}, tmp_path / "logs") as supervisor:
+    variables = {DATA_VARIABLE: str(tmp_path), "PYTHONUNBUFFERED": "1"}  # as all components of `make up` have it
+    with Supervisor([quick, dies, after], variables, tmp_path / "logs") as supervisor:
         wait_for(supervisor.is_ready, 60, lambda: "no Supervisor")
         monitor = StartupMonitor(
             [quick, dies, after], supervisor, tmp_path / "logs", "http://127.0.0.1:1", "", messages.append

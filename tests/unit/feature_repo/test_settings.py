@@ -20,9 +20,12 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_from_environment_defaults_are_data_folder_and_wall_clock() -> None:
+def test_from_environment_defaults_are_data_folder_and_wall_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert Settings.from_environment().data == Path(__file__).resolve().parents[3] / "data"
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path))  # after `make run` the folder of the checkout replays CDNOW
     settings = Settings.from_environment()
-    assert settings.data == Path(__file__).resolve().parents[3] / "data"
     assert (settings.clock, settings.horizon_days, settings.activity_days) == ("wall", 90, 180)
 
 

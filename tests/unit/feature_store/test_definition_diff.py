@@ -82,8 +82,10 @@ def test_plan_prints_what_the_readme_shows(shop: Settings, tmp_path: Path) -> No
     from holdfast.cli.plan import plan
 
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Change a feature")[2].partition("\n## ")[0]
-    after, before = re.findall(r"`(within\([0-9, ]+\))`", section)
-    shown = textwrap.dedent(re.findall(r"^   ```\n(.*?)^   ```", section, re.M | re.S)[0])
+    ((pattern, after),) = re.findall(r"perl -pi -e 's/(.+)/(.+)/' feature_repo/transformations.py", section)
+    before = pattern.replace("\\", "")
+    output = section.partition("\n2. `python -m holdfast plan` shows the change")[2]
+    shown = textwrap.dedent(re.findall(r"^   ```\n(.*?)^   ```", output, re.M | re.S)[0])
     register_definitions()
     app = typer.Typer()
     app.command()(plan)
