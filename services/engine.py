@@ -15,12 +15,13 @@ from holdfast.models.promotion_signature import describe_missing_keys
 from services.bentoml_patches import freeze_garbage_collector
 from services.declared_models import DeclaredModel, declared_models
 from services.errors import NotReadyError, http_error, unknown_model_error
-from services.inference.datatypes import ModelResults, ScoringRequest, ScoringResult
-from services.inference.feature_client import FeatureClient
-from services.inference.input_reader import InputReader
+from services.features.feature_client import FeatureClient
+from services.features.input_reader import InputReader
+from services.features.version_inputs import ScoringRequest
 from services.inference.micro_batcher import MicroBatcher
 from services.inference.model_predictors import ModelPredictors
 from services.inference.recorder import ScoreRecorder
+from services.inference.scored_requests import ModelResults, ScoringResult
 from services.models.loader import LOADERS, load_saved_model, model_folder
 from services.models.model_gauges import update_model_gauges
 from services.models.model_trial import TryingRegistry

@@ -14,7 +14,7 @@ from services.schemas import BatchItem, BatchPrediction, Prediction
 from services.selection_fields import response_names
 
 if TYPE_CHECKING:  # BentoML's first process imports this module, but neither models nor features
-    from services.inference.datatypes import ScoringResult
+    from services.inference.scored_requests import ScoringResult
 
 _SECOND_US = 1e6
 

@@ -29,7 +29,7 @@ from services.schemas import (
 from services.selection_fields import models_of, needs_explanation
 
 if TYPE_CHECKING:
-    from services.inference.datatypes import ModelResults
+    from services.inference.scored_requests import ModelResults
 
 _Schema = (
     type[PredictRequest] | type[PredictBatchRequest] | type[ScoreRequest] | type[ScoreBatchRequest]

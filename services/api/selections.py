@@ -12,7 +12,7 @@ from services.schemas import MissingPrediction
 from services.selection_fields import REASONS, THRESHOLD, selectable_fields
 
 if TYPE_CHECKING:
-    from services.inference.datatypes import ModelResults
+    from services.inference.scored_requests import ModelResults
 
 _Values = Mapping[str, Any] | MissingPrediction  # of one model for one customer
 

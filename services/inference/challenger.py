@@ -7,7 +7,7 @@ import numpy as np
 from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_version import LoadedVersion
 from services.errors import NotReadyError
-from services.inference.datatypes import VersionInputs
+from services.features.version_inputs import VersionInputs
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
 
@@ -23,7 +23,7 @@ def accept_inputs(
 
     Args:
         challenger: Challenger on another version of the feature definitions than the champion.
-        found: Inputs that :class:`services.inference.input_reader.InputReader` has read for the challenger, or the
+        found: Inputs that :class:`services.features.input_reader.InputReader` has read for the challenger, or the
             problem.
         rows: Mask of the rows to score, all of them read, shape (n,).
 

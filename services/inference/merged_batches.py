@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from holdfast.online_features.reader import OnlineFeatures
-from services.inference.datatypes import BatchScores, ScoredRequests, VersionInputs
-from services.inference.feature_checks import CheckedInputs, RejectedCustomer
+from services.features.feature_checks import CheckedInputs, RejectedCustomer
+from services.features.version_inputs import VersionInputs
+from services.inference.scored_requests import BatchScores, ScoredRequests
 
 
 def merge_batches(batches: Sequence[ScoredRequests]) -> ScoredRequests:

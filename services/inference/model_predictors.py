@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from services.errors import ServiceError, http_error
-from services.inference.datatypes import ModelResults, ScoredRequests, ScoringRequest, ScoringResult
-from services.inference.input_reader import InputReader
+from services.features.input_reader import InputReader
+from services.features.version_inputs import ScoringRequest
 from services.inference.predictor import BatchReader, Predictor
+from services.inference.scored_requests import ModelResults, ScoredRequests, ScoringResult
 from services.observability.logs import LOG
 
 if TYPE_CHECKING:

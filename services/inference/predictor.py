@@ -9,18 +9,11 @@ import numpy as np
 from holdfast.core.types import Bools
 from holdfast.models.loaded_model import LoadedModel
 from services.errors import NoReasonsError
+from services.features.input_reader import InputReader, ModelRows
+from services.features.version_inputs import ScoringRequest, VersionInputs
 from services.inference.challenger import accept_inputs, score, score_by_challenger
-from services.inference.datatypes import (
-    BatchScores,
-    ScoredRequests,
-    ScoringRequest,
-    ScoringResult,
-    VersionInputs,
-    active_rows,
-    new_scores,
-)
 from services.inference.explanations import explain
-from services.inference.input_reader import InputReader, ModelRows
+from services.inference.scored_requests import BatchScores, ScoredRequests, ScoringResult, active_rows, new_scores
 from services.observability.logs import log_once
 from services.observability.stage_times import StageTimes
 from services.schemas import Explanation

@@ -8,11 +8,12 @@ from holdfast.core.prediction_log import Route, ScoredBatch
 from holdfast.core.types import Bools, Floats
 from holdfast.models.loaded_version import LoadedVersion
 from services.errors import status_of
+from services.features.feature_checks import InputStatus
+from services.features.input_reader import InputReader, ModelRows
+from services.features.version_inputs import VersionInputs
 from services.inference.challenger import accept_inputs, score_by_challenger
-from services.inference.datatypes import ScoredRequests, VersionInputs
-from services.inference.feature_checks import InputStatus
-from services.inference.input_reader import InputReader, ModelRows
 from services.inference.merged_batches import merge_batches
+from services.inference.scored_requests import ScoredRequests
 from services.observability.logs import LOG, log_once
 from services.observability.metrics import METRICS
 

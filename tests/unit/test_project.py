@@ -187,6 +187,14 @@ def test_flow_files_hold_wiring_only() -> None:
     assert [file.name for file in files if len(file.read_text().splitlines()) > 150] == []
 
 
+@pytest.mark.parametrize(
+    "package", sorted({file.parent for file in (ROOT / "services").rglob("*.py")}), ids=lambda folder: folder.name
+)
+def test_service_package_has_at_most_ten_modules(package: Path) -> None:
+    modules = [file.name for file in package.glob("*.py") if file.name != "__init__.py"]
+    assert len(modules) <= 10, modules
+
+
 def test_test_modules_are_short() -> None:
     modules = [file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
     assert [str(file) for file in modules if len(file.read_text().splitlines()) >= 400] == []

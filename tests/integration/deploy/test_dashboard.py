@@ -15,7 +15,7 @@ import yaml
 
 from holdfast.core.prediction_log import Route
 from services.errors import RejectionReason
-from services.inference.feature_checks import InputStatus
+from services.features.feature_checks import InputStatus
 from services.prediction_log.writer import PredictionLog
 from tests.support.live_metrics import BATCH, PREDICT, Exposition, collect_metrics
 from tests.support.main_job import ROOT

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.testclient import TestClient
 
-from services.inference.input_reader import InputReader
+from services.features.input_reader import InputReader
 from tests.support.redis_service_state import (
     ACTIVITY,
     HISTORY,

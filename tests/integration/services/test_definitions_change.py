@@ -70,7 +70,7 @@ def under_load(client: TestClient, threads: int = 4) -> Iterator[Load]:
 def test_changed_definitions_are_never_scored_with_old_model(
     service_data_copy: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None], part: str
 ) -> None:
-    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.features.version_registry.RETRY_SECONDS", 0.0)
     registry = registry_file(service_data_copy)
     before = registry.read_bytes()
     with serve_in_process(service_data_copy, HOLDFAST_REGISTRY_START_SECONDS="0") as client:

@@ -113,7 +113,7 @@ def test_unexpected_error_reveals_no_internals(client: TestClient, monkeypatch: 
     def broken(*_: object) -> None:
         raise RuntimeError("secret in /srv/holdfast/services/churn.py")
 
-    monkeypatch.setattr("services.inference.input_reader.check_inputs", broken)
+    monkeypatch.setattr("services.features.input_reader.check_inputs", broken)
     assert_error(client.post("/predict", json={"customer_id": "c001"}), 500, "unexpected error")
 
 

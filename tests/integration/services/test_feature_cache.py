@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from feature_repo.timestamps import NO_TIME
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.raw_values import RawColumns
-from services.inference.feature_cache import FeatureCache
+from services.features.feature_cache import FeatureCache
 from services.observability.metrics import METRICS
 from tests.support.definition_versions import open_only, registry_file
 from tests.support.redis_service_state import RedisServiceState, redis_service_state

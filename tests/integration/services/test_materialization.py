@@ -25,7 +25,7 @@ VIEWS = ["customer_purchase_history", "customer_recent_activity", "customer_purc
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.features.version_registry.RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture

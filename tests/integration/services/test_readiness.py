@@ -21,8 +21,8 @@ REQUEST = {"customer_id": "c001"}
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
-    monkeypatch.setattr("services.inference.circuit_breaker.OPEN_SECONDS", 0.0)
+    monkeypatch.setattr("services.features.version_registry.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.features.circuit_breaker.OPEN_SECONDS", 0.0)
 
 
 def _assert_not_ready(client: TestClient, *fragments: str) -> None:

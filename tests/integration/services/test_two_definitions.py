@@ -45,7 +45,7 @@ def shop(
 
 @pytest.fixture(autouse=True)
 def _look_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.version_registry.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("services.features.version_registry.RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from holdfast.core.model_names import CHURN
 from holdfast.core.prediction_log import ScoredBatch
 from holdfast.models.loaded_version import LoadedVersion
 from holdfast.models.registry_client import RegistryClient
-from services.inference.datatypes import ScoringRequest
-from services.inference.feature_client import FeatureClient
-from services.inference.input_reader import InputReader
+from services.features.feature_client import FeatureClient
+from services.features.input_reader import InputReader
+from services.features.version_inputs import ScoringRequest
 from services.inference.model_predictors import ModelPredictors
 from services.inference.recorder import ScoreRecorder
 from services.models.served_models import ServedModels

@@ -146,7 +146,7 @@ def test_null_selection_is_none(both: TestClient) -> None:
 
 
 def test_features_are_read_once_for_both_models(both: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.inference.version_store import VersionStore
+    from services.features.version_store import VersionStore
 
     reads: list[int] = []
     start_read = VersionStore.start_read

@@ -8,9 +8,10 @@ import pytest
 
 from holdfast.models.label import RECENCY_FEATURE, LabelTerms
 from holdfast.online_features.reader import OnlineFeatures
-from services.inference.datatypes import BatchScores, ScoredRequests, VersionInputs, active_rows
-from services.inference.feature_checks import CheckedInputs, RejectedCustomer
+from services.features.feature_checks import CheckedInputs, RejectedCustomer
+from services.features.version_inputs import VersionInputs
 from services.inference.merged_batches import merge_batches
+from services.inference.scored_requests import BatchScores, ScoredRequests, active_rows
 from services.observability.stage_times import StageTimes
 
 CHAMPION, CHALLENGER = (SimpleNamespace(activity=LabelTerms("no_purchase", 90, days).activity) for days in (180, 90))

@@ -7,7 +7,7 @@ import pytest
 
 from feature_repo.settings import Settings
 from services.errors import NotReadyError
-from services.inference.feature_client import FeatureClient
+from services.features.feature_client import FeatureClient
 from tests.support.registry import DEFINITIONS, build_contract, fit_classifier
 
 OTHER = DEFINITIONS | {"on_demand": "other"}

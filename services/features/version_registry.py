@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from feature_repo.settings import Settings
 from holdfast.models.contract import ServedModel
 from services.errors import NotReadyError
-from services.inference.feature_definitions import (
+from services.features.feature_definitions import (
     FeatureDefinitions,
     read_definitions,
     registry_state,

@@ -12,11 +12,11 @@ from feature_repo.timestamps import as_utc, epoch_us
 from holdfast.core.types import Bools, Ints
 from holdfast.models.loaded_version import LoadedVersion
 from holdfast.online_features.reader import OnlineFeatures
-from services.inference.datatypes import ScoringRequest, VersionInputs
-from services.inference.feature_checks import check_inputs
-from services.inference.feature_client import FeatureClient
-from services.inference.feature_definitions import FeatureDefinitions
-from services.inference.version_store import FetchedColumns, VersionStore
+from services.features.feature_checks import check_inputs
+from services.features.feature_client import FeatureClient
+from services.features.feature_definitions import FeatureDefinitions
+from services.features.version_inputs import ScoringRequest, VersionInputs
+from services.features.version_store import FetchedColumns, VersionStore
 from services.observability.stage_times import StageTimes
 
 

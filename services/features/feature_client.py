@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from feature_repo.settings import Settings
 from holdfast.models.contract import ServedModel
-from services.inference.version_store import VersionStore
+from services.features.version_store import VersionStore
 
 
 class FeatureClient:

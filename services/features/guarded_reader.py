@@ -8,7 +8,7 @@ from feature_repo.timestamps import NO_TIME
 from holdfast.feast_stores.raw_values import RawColumns
 from holdfast.online_features.reader import OnlineReader
 from services.errors import StoreUnavailableError
-from services.inference.circuit_breaker import CircuitBreaker
+from services.features.circuit_breaker import CircuitBreaker
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
 

@@ -1,6 +1,6 @@
 """The circuit breaker opens after repeated failures, and then allows one call at a time."""
 
-from services.inference.circuit_breaker import FAILURES, OPEN_SECONDS, CircuitBreaker
+from services.features.circuit_breaker import FAILURES, OPEN_SECONDS, CircuitBreaker
 
 
 class Clock:

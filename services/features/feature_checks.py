@@ -14,7 +14,7 @@ from holdfast.models.contract import Feature
 from holdfast.online_features.reader import OnlineFeatures
 from holdfast.online_features.value_decoder import Fault
 from services.errors import RejectionReason
-from services.inference.feature_definitions import FeatureDefinitions
+from services.features.feature_definitions import FeatureDefinitions
 
 
 class InputStatus(IntEnum):

@@ -7,10 +7,10 @@ from holdfast.core.types import Bools
 from holdfast.feast_stores.raw_values import RawColumns
 from holdfast.models.contract import ServedModel
 from services.errors import NotReadyError, StoreUnavailableError
-from services.inference.feature_cache import FeatureCache
-from services.inference.feature_definitions import FeatureDefinitions
-from services.inference.guarded_reader import GuardedReader
-from services.inference.version_registry import VersionRegistry
+from services.features.feature_cache import FeatureCache
+from services.features.feature_definitions import FeatureDefinitions
+from services.features.guarded_reader import GuardedReader
+from services.features.version_registry import VersionRegistry
 from services.observability.logs import LOG
 from services.observability.metrics import METRICS
 

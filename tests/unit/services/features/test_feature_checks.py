@@ -9,8 +9,8 @@ import pytest
 from feature_repo.timestamps import NO_TIME, from_epoch_us
 from holdfast.models.contract import Feature
 from holdfast.online_features.reader import Fault, OnlineFeatures
-from services.inference.feature_checks import CheckedInputs, InputStatus, check_inputs
-from services.inference.feature_definitions import FeatureDefinitions
+from services.features.feature_checks import CheckedInputs, InputStatus, check_inputs
+from services.features.feature_definitions import FeatureDefinitions
 
 DAY = 86_400_000_000
 NOW = 19_000 * DAY
