@@ -148,6 +148,12 @@ class Settings(EnvironmentSettings):
         description="Model registry and tracking server (MLflow's own variable); empty: in the data folder.",
     )
 
+    database: str = Field(
+        default="",
+        repr=False,  # may contain a password
+        description="PostgreSQL database of alerts and locks, which several machines share: "
+        "postgresql://user:password@host/name; empty: files in the data folder.",
+    )
     plain_hosts: str = Field(
         default="",
         description="Hosts of Redis and databases on a private network, separated by commas. Any other host than this "
@@ -168,6 +174,15 @@ class Settings(EnvironmentSettings):
     @classmethod
     def _aware(cls, value: str | datetime) -> str | datetime:
         return as_utc(value) if isinstance(value, datetime) else value
+
+    @field_validator("database")
+    @classmethod
+    def _postgresql(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("an address of PostgreSQL, such as postgresql://user:password@host/name")
+        if problem := describe_database_protection(value):
+            raise ValueError(problem)
+        return value
 
     @field_validator("mlflow_tracking_uri")
     @classmethod

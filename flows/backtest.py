@@ -36,8 +36,8 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.core.plot_style import render_png
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.declaration import CHURN, load_declaration
-from holdfast.runtime.locks import folder_lock
 from holdfast.runtime.parallel_commands import Command, run_parallel
+from holdfast.shared_state.work_locks import work_lock
 from holdfast.training.settings import TrainingSettings
 
 _LONGEST_FIRST: list[Policy] = ["always", "drift", "decay", "never"]
@@ -123,7 +123,7 @@ def backtest(
         rules or PolicySettings(),
         model,
     )
-    with folder_lock(backtest_folder(settings, model), "backtest"):
+    with work_lock(settings, f"backtest-{model}", seconds=0):
         steps = run_policies_task(settings, backtest_plan, POLICIES if policy == "all" else [policy])
         results = join_outcomes_task(settings, backtest_plan, steps)
         publish_comparison_task(settings, results)

@@ -16,7 +16,7 @@ from holdfast.core.errors import ApprovalRefusedError
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.flow_runs import skipped_state
-from holdfast.runtime.locks import BusyError, folder_lock
+from holdfast.shared_state.work_locks import BusyError, work_lock
 
 if TYPE_CHECKING:
     from holdfast.training.mlflow_client import ModelClient
@@ -60,7 +60,7 @@ def rollout(
     )
     request = _record_answer(settings, client, request)
     try:
-        with folder_lock(settings.mlflow, "rollout", _LOCK_SECONDS if request.requested else 0):
+        with work_lock(settings, "rollout", _LOCK_SECONDS if request.requested else 0):
             result, reason = _roll_out_pending(settings, client, version, request, rules)
     except BusyError:
         result, reason = None, "Another run of this flow is active; that run, or the next one, handles new versions."

@@ -14,7 +14,7 @@ from rich.console import Console
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.runtime.cli_errors import exit_on_expected_error
-from holdfast.runtime.locks import folder_lock
+from holdfast.shared_state.work_locks import work_lock
 from simulations.baseline_state import BaselineKey, code_fingerprint, copy_baseline, remove_stale_baselines
 from simulations.daily_data import MAX_DAYS
 from simulations.job_spec import JobSpec
@@ -55,7 +55,7 @@ def simulate(
             )
         names = list(SCENARIOS) if scenario == _ALL else [scenario]
         results = []
-        with folder_lock(simulations_folder(settings), "simulation"):
+        with work_lock(settings, "simulation", seconds=0):
             for name in names:
                 default = SCENARIOS[name]
                 spec = JobSpec(

@@ -1,13 +1,14 @@
 """Result of a simulation, from the state of Prefect's server, the registry, the alerts and the clients."""
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
 from feature_repo.settings import Settings
+from holdfast.alerting.database import open_database
 from holdfast.model_versions.aliases import list_versions
 from holdfast.model_versions.records import parse_events
 from holdfast.models.contract import MODEL_NAME
+from holdfast.shared_state.database import fetch
 from holdfast.training.lineage import read_git_commit
 from holdfast.training.mlflow_client import open_registry
 from simulations.environment import Environment
@@ -94,9 +95,9 @@ def list_alerts(settings: Settings) -> list[str]:
     """
     if not settings.alerts.exists():
         return []
-    with sqlite3.connect(settings.alerts) as database:
-        rows = database.execute("SELECT severity, key, resolved FROM alert ORDER BY id").fetchall()
-    return [f"{severity}: {key}{' (resolved)' if resolved else ''}" for severity, key, resolved in rows]
+    with open_database(settings) as database:
+        rows = fetch(database, "SELECT severity, key, resolved FROM alert ORDER BY id")
+    return [f"{row['severity']}: {row['key']}{' (resolved)' if row['resolved'] else ''}" for row in rows]
 
 
 def _expect_no_runs(environment: Environment, deployments: Sequence[str]) -> Expectation:

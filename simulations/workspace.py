@@ -84,6 +84,7 @@ def create_workspace(state: Path, store: StoreName) -> Workspace:
     variables = {name: value for name, value in variables.items() if name != "MLFLOW_TRACKING_URI"}
     variables |= NO_TELEMETRY | {
         "HOLDFAST_CLOCK": "data",
+        "HOLDFAST_DATABASE": "",
         "HOLDFAST_KEYLESS": "loopback",
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",

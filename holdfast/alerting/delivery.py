@@ -9,15 +9,17 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from sqlite3 import Connection, Row
 from time import monotonic
+
+from sqlalchemy import Connection, RowMapping
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert, Message, OpenAlert, severity_rank
 from holdfast.alerting.channels import Channel, DeliveryError, build_channels
-from holdfast.alerting.database import format_time, open_database, transaction
+from holdfast.alerting.database import format_time, open_database
 from holdfast.alerting.settings import AlertSettings
 from holdfast.core.formatting import format_count
+from holdfast.shared_state.database import fetch, run, transaction
 
 _LOG = logging.getLogger("holdfast.alerting")
 
@@ -91,8 +93,8 @@ def deliver(settings: Settings, channels: Sequence[Channel], now: datetime) -> D
                 else:
                     _end_delivery(database, row["id"], "sent", clock())
                     sent += 1
-        waiting = "SELECT count(*) FROM delivery WHERE state IN ('pending', 'refused')"
-        return DeliveryCounts(sent, database.execute(waiting).fetchone()[0], given_up)
+        (waiting,) = fetch(database, "SELECT count(*) AS n FROM delivery WHERE state IN ('pending', 'refused')")
+        return DeliveryCounts(sent, waiting["n"], given_up)
 
 
 def send_without_outbox(alerts: Sequence[Alert], reason: str, now: datetime) -> None:
@@ -128,50 +130,59 @@ def _address_messages(database: Connection, channels: Sequence[Channel], now: da
     """
     with transaction(database):
         for channel in channels:
-            database.execute(
-                "INSERT OR REPLACE INTO channel VALUES (?, ?, ?)",
-                (channel.name, channel.minimum, format_time(now)),
+            run(
+                database,
+                "INSERT INTO channel (name, minimum, seen) VALUES (:name, :minimum, :now)"
+                " ON CONFLICT (name) DO UPDATE SET minimum = excluded.minimum, seen = :now",
+                name=channel.name,
+                minimum=channel.minimum,
+                now=format_time(now),
             )
-        active = database.execute(
-            "SELECT name, minimum FROM channel WHERE seen > ?",
-            (format_time(now - timedelta(days=rules.give_up_days)),),
-        ).fetchall()
-        for row in database.execute("SELECT * FROM message WHERE addressed = 0 ORDER BY rowid").fetchall():
-            for name, minimum in active:
-                if severity_rank(row["severity"]) >= severity_rank(minimum):
-                    database.execute(
-                        "INSERT INTO delivery (message, alert, channel, next_try) VALUES (?, ?, ?, ?)",
-                        (row["id"], row["alert"], name, format_time(now)),
+        begin = format_time(now - timedelta(days=rules.give_up_days))
+        active = fetch(database, "SELECT name, minimum FROM channel WHERE seen > :begin", begin=begin)
+        for row in fetch(database, "SELECT * FROM message WHERE addressed = 0 ORDER BY rowid"):
+            for receiver in active:
+                if severity_rank(row["severity"]) >= severity_rank(receiver["minimum"]):
+                    run(
+                        database,
+                        "INSERT INTO delivery (message, alert, channel, next_try)"
+                        " VALUES (:message, :alert, :channel, :now)",
+                        message=row["id"],
+                        alert=row["alert"],
+                        channel=receiver["name"],
+                        now=format_time(now),
                     )
-            database.execute("UPDATE message SET addressed = 1 WHERE id = ?", (row["id"],))
+            run(database, "UPDATE message SET addressed = 1 WHERE id = :id", id=row["id"])
 
 
 def _give_up_orphaned(database: Connection, channels: Sequence[Channel], now: datetime, rules: AlertSettings) -> int:
     """Give up old messages to channels that are no longer configured; returns their number."""
-    names = [channel.name for channel in channels]
     with transaction(database):
-        count = database.execute(
-            "UPDATE delivery SET state = 'given up', ended = ?, error = 'this channel is no longer configured'"
-            f" WHERE state IN ('pending', 'refused') AND channel NOT IN ({', '.join('?' * len(names))})"
-            " AND message IN (SELECT id FROM message WHERE created <= ?)",
-            (format_time(now), *names, format_time(now - timedelta(days=rules.give_up_days))),
-        ).rowcount
+        count = run(
+            database,
+            "UPDATE delivery SET state = 'given up', ended = :now, error = 'this channel is no longer configured'"
+            " WHERE state IN ('pending', 'refused') AND channel NOT IN :channels"
+            " AND message IN (SELECT id FROM message WHERE created <= :before)",
+            now=format_time(now),
+            before=format_time(now - timedelta(days=rules.give_up_days)),
+            channels=[channel.name for channel in channels],
+        )
     if count:
         _LOG.error("Gave up %s: the channel is no longer configured.", format_count(count, "message"))
     return count
 
 
-def _claim_next(database: Connection, channel: str, now: datetime) -> Row | None:
+def _claim_next(database: Connection, channel: str, now: datetime) -> RowMapping | None:
     with transaction(database):
-        row: Row | None = database.execute(_DUE, {"channel": channel, "now": format_time(now)}).fetchone()
+        row = next(iter(fetch(database, _DUE, channel=channel, now=format_time(now))), None)
         if row is not None:
             until = format_time(now + _CLAIM)
-            database.execute("UPDATE delivery SET claimed_until = ? WHERE id = ?", (until, row["id"]))
+            run(database, "UPDATE delivery SET claimed_until = :until WHERE id = :id", until=until, id=row["id"])
     return row
 
 
 def _record_failure(
-    database: Connection, channel: str, row: Row, error: DeliveryError, now: datetime, rules: AlertSettings
+    database: Connection, channel: str, row: RowMapping, error: DeliveryError, now: datetime, rules: AlertSettings
 ) -> bool:
     """Schedule the next attempt, each after twice the wait, or give up; returns True if given up."""
     if format_time(now - timedelta(days=rules.give_up_days)) >= row["created"]:
@@ -180,21 +191,24 @@ def _record_failure(
         _LOG.error("Gave up sending to %s: %s. %s", channel, headline, error)
         return True
     wait = min(rules.first_retry_seconds * 2 ** min(row["attempts"], 30), rules.longest_retry_seconds)
-    database.execute(
-        "UPDATE delivery SET attempts = attempts + 1, next_try = ?, claimed_until = '', state = ?, error = ?"
-        " WHERE id = ?",
-        (
-            format_time(now + timedelta(seconds=wait)),
-            "refused" if error.rejected else "pending",
-            str(error),
-            row["id"],
-        ),
+    run(
+        database,
+        "UPDATE delivery SET attempts = attempts + 1, next_try = :next_try, claimed_until = '', state = :state,"
+        " error = :error WHERE id = :id",
+        next_try=format_time(now + timedelta(seconds=wait)),
+        state="refused" if error.rejected else "pending",
+        error=str(error),
+        id=row["id"],
     )
     return False
 
 
 def _end_delivery(database: Connection, delivery: int, state: str, now: datetime, error: str = "") -> None:
-    database.execute(
-        "UPDATE delivery SET state = ?, ended = ?, attempts = attempts + 1, error = ? WHERE id = ?",
-        (state, format_time(now), error, delivery),
+    run(
+        database,
+        "UPDATE delivery SET state = :state, ended = :ended, attempts = attempts + 1, error = :error WHERE id = :id",
+        state=state,
+        ended=format_time(now),
+        error=error,
+        id=delivery,
     )

@@ -1,17 +1,19 @@
 """Transactional outbox of alerts: opens, counts and resolves alerts, and stores their messages until delivery."""
 
-import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from sqlite3 import Connection, Row
+
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import SQLAlchemyError
 
 from feature_repo.settings import Settings
 from holdfast.alerting.alert import Alert, Message, MessageKind, OpenAlert, severity_rank
-from holdfast.alerting.database import format_time, open_database, transaction
+from holdfast.alerting.database import format_time, open_database
 from holdfast.alerting.delivery import send_without_outbox
 from holdfast.alerting.settings import AlertSettings
+from holdfast.shared_state.database import DatabaseUnavailableError, error_reason, fetch, run, transaction
 
 _NOT_FOUND_AGAIN = "it was not found again"
 
@@ -41,7 +43,7 @@ def raise_alerts(
     with _notify_unconditionally(alerts, now), open_database(settings) as database, transaction(database):
         new = [alert for alert in alerts if _raise(database, source, alert, now)]
         current = {alert.key for alert in alerts}
-        for row in database.execute("SELECT * FROM alert WHERE resolved IS NULL AND source = ?", (source,)).fetchall():
+        for row in fetch(database, "SELECT * FROM alert WHERE resolved IS NULL AND source = :source", source=source):
             if row["key"] not in current and is_evaluated(row["key"]):
                 _resolve(database, row, _NOT_FOUND_AGAIN, now)
     return new
@@ -73,7 +75,7 @@ def list_open_alerts(settings: Settings) -> list[OpenAlert]:
         The alerts, worst first, then oldest first.
     """
     with open_database(settings) as database:
-        rows = database.execute("SELECT * FROM alert WHERE resolved IS NULL ORDER BY opened, id").fetchall()
+        rows = fetch(database, "SELECT * FROM alert WHERE resolved IS NULL ORDER BY opened, id")
     return sorted((_to_alert(row) for row in rows), key=lambda alert: -severity_rank(alert.severity))
 
 
@@ -90,7 +92,7 @@ def resolve_alert(settings: Settings, key: str, why: str, now: datetime) -> bool
         True if the alert was open.
     """
     with open_database(settings) as database, transaction(database):
-        row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (key,)).fetchone()
+        row = _find_open(database, key)
         if row is not None:
             _resolve(database, row, why, now)
     return row is not None
@@ -108,7 +110,7 @@ def queue_reminders(settings: Settings, now: datetime) -> int:
     """
     before = format_time(now - timedelta(hours=AlertSettings.from_environment().reminder_hours))
     with open_database(settings) as database, transaction(database):
-        due = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND last_told <= ?", (before,)).fetchall()
+        due = fetch(database, "SELECT * FROM alert WHERE resolved IS NULL AND last_told <= :before", before=before)
         for row in due:
             _add_message(database, row["id"], "reminder", now)
     return len(due)
@@ -119,28 +121,40 @@ def _notify_unconditionally(alerts: Sequence[Alert], now: datetime) -> Iterator[
     """Send alerts that cannot be saved, as on a full disk, and raise the error again."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        send_without_outbox(alerts, str(error), now)
+    except (SQLAlchemyError, DatabaseUnavailableError, OSError) as error:
+        send_without_outbox(alerts, error_reason(error), now)
         raise
 
 
 def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bool:
-    content = (alert.title, alert.text, alert.evidence_url, alert.runbook)
-    row = database.execute("SELECT * FROM alert WHERE resolved IS NULL AND key = ?", (alert.key,)).fetchone()
+    content = {
+        "title": alert.title,
+        "text": alert.text,
+        "evidence": alert.evidence_url,
+        "runbook": alert.runbook,
+        "now": format_time(now),
+    }
+    row = _find_open(database, alert.key)
     if row is None:
-        inserted = database.execute(
+        (inserted,) = fetch(
+            database,
             "INSERT INTO alert (key, source, severity, title, text, evidence, runbook, opened, last_seen, last_told)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (alert.key, source, alert.severity, *content, *[format_time(now)] * 3),
+            " VALUES (:key, :source, :severity, :title, :text, :evidence, :runbook, :now, :now, :now) RETURNING id",
+            key=alert.key,
+            source=source,
+            severity=alert.severity,
+            **content,
         )
-        assert inserted.lastrowid is not None
-        _add_message(database, inserted.lastrowid, "opened", now)
+        _add_message(database, inserted["id"], "opened", now)
         return True
     worse = severity_rank(alert.severity) > severity_rank(row["severity"])
-    database.execute(
-        "UPDATE alert SET title = ?, text = ?, evidence = ?, runbook = ?, severity = ?, last_seen = max(last_seen, ?),"
-        " count = count + 1 WHERE id = ?",
-        (*content, alert.severity if worse else row["severity"], format_time(now), row["id"]),
+    run(
+        database,
+        "UPDATE alert SET title = :title, text = :text, evidence = :evidence, runbook = :runbook, severity = :severity,"
+        " last_seen = CASE WHEN last_seen > :now THEN last_seen ELSE :now END, count = count + 1 WHERE id = :id",
+        severity=alert.severity if worse else row["severity"],
+        id=row["id"],
+        **content,
     )
     if worse:
         _add_message(database, row["id"], "raised", now)
@@ -149,21 +163,38 @@ def _raise(database: Connection, source: str, alert: Alert, now: datetime) -> bo
     return False
 
 
-def _resolve(database: Connection, row: Row, why: str, now: datetime) -> None:
-    database.execute("UPDATE alert SET resolved = ?, why = ? WHERE id = ?", (format_time(now), why, row["id"]))
+def _find_open(database: Connection, key: str) -> RowMapping | None:
+    return next(iter(fetch(database, "SELECT * FROM alert WHERE resolved IS NULL AND key = :key", key=key)), None)
+
+
+def _resolve(database: Connection, row: RowMapping, why: str, now: datetime) -> None:
+    run(
+        database,
+        "UPDATE alert SET resolved = :now, why = :why WHERE id = :id",
+        now=format_time(now),
+        why=why,
+        id=row["id"],
+    )
     _add_message(database, row["id"], "resolved", now)
 
 
 def _add_message(database: Connection, alert: int, kind: MessageKind, now: datetime) -> None:
     """Store a message in the transaction of the change that it is about: neither exists without the other."""
-    row = database.execute("SELECT * FROM alert WHERE id = ?", (alert,)).fetchone()
+    (row,) = fetch(database, "SELECT * FROM alert WHERE id = :id", id=alert)
     message = Message(id=str(uuid.uuid4()), kind=kind, alert=_to_alert(row), why=row["why"])
-    database.execute(
-        "INSERT INTO message (id, alert, kind, created, severity, body) VALUES (?, ?, ?, ?, ?, ?)",
-        (message.id, alert, kind, format_time(now), row["severity"], message.model_dump_json()),
+    run(
+        database,
+        "INSERT INTO message (id, alert, kind, created, severity, body)"
+        " VALUES (:id, :alert, :kind, :created, :severity, :body)",
+        id=message.id,
+        alert=alert,
+        kind=kind,
+        created=format_time(now),
+        severity=row["severity"],
+        body=message.model_dump_json(),
     )
-    database.execute("UPDATE alert SET last_told = ? WHERE id = ?", (format_time(now), alert))
+    run(database, "UPDATE alert SET last_told = :now WHERE id = :id", now=format_time(now), id=alert)
 
 
-def _to_alert(row: Row) -> OpenAlert:
+def _to_alert(row: RowMapping) -> OpenAlert:
     return OpenAlert.model_validate(dict(row))

@@ -11,6 +11,7 @@ that the scores used for actions can be compared with the outcomes.
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from feature_repo.settings import Settings
 from feature_repo.source_hash import sha256
@@ -27,6 +27,7 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.core.parquet_files import read_parquet_file
 from holdfast.core.path_names import require_path_name
 from holdfast.models.contract import ServedModel
+from holdfast.shared_state.work_locks import work_lock
 
 _METADATA_KEY = b"holdfast"
 
@@ -56,17 +57,16 @@ class ScoreTable:
     current: bool
 
 
-def scores_lock(settings: Settings) -> FileLock:
+def scores_lock(settings: Settings) -> AbstractContextManager[None]:
     """Return the lock for writing score tables; a second process finds the time scored.
 
     Args:
-        settings: Settings with the data folder, which is created.
+        settings: Settings with the place of the lock.
 
     Returns:
         The lock, not acquired.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return FileLock(settings.data / "scores.lock")
+    return work_lock(settings, "scoring")
 
 
 def scores_key(contract: ServedModel, as_of: datetime, known_at: datetime, spend: ServedModel | None = None) -> str:

@@ -3,12 +3,12 @@
 import contextlib
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from feast import FeatureStore
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from feature_repo.names import FEATURE_SERVICE
@@ -24,6 +24,7 @@ from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.snapshots import Snapshot, read_customers, require_customers, snapshot_path
 from holdfast.feature_store.store_outages import explain_outage
 from holdfast.online_features.reader import OnlineReader
+from holdfast.shared_state.work_locks import BusyError, work_lock
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,17 @@ def load_online_state(settings: Settings, version: str) -> OnlineState | None:
     return _STATE.validate_json(path.read_bytes()) if path.exists() else None
 
 
-def features_lock(settings: Settings) -> FileLock:
+def features_lock(settings: Settings, seconds: float | None = None) -> AbstractContextManager[None]:
     """Return the lock that guards changes of Feast's registry and the online store.
 
     Args:
-        settings: Settings with the data folder.
+        settings: Settings with the place of the lock.
+        seconds: Time to wait for another run; None: until it ends.
 
     Returns:
         Lock, not acquired.
     """
-    return FileLock(settings.data / "features.lock")
+    return work_lock(settings, "materialization", seconds)
 
 
 def is_materializing(settings: Settings) -> bool:
@@ -87,9 +89,9 @@ def is_materializing(settings: Settings) -> bool:
         True while the lock is held; the record of the online store is missing meanwhile.
     """
     try:
-        with features_lock(settings).acquire(blocking=False):
+        with features_lock(settings, seconds=0):
             return False
-    except Timeout:
+    except BusyError:
         return True
 
 

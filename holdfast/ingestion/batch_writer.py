@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 from pandera.pandas import DataFrameModel
 
 from feature_repo.settings import Settings
@@ -44,8 +43,9 @@ from holdfast.ingestion.restatement_checks import check_rows
 from holdfast.ingestion.results import IngestResult
 from holdfast.ingestion.schemas import TABLE_SCHEMAS, Quarantine
 from holdfast.ingestion.validation import ValidationResult
+from holdfast.shared_state.work_locks import BusyError, work_lock
 
-_LOCK_TIMEOUT_SECONDS = 1800
+_LOCK_SECONDS = 1800
 _STAGED = "ingest-"
 _QUARANTINE = pa.schema(
     [
@@ -121,17 +121,14 @@ def _exclusive(settings: Settings) -> Iterator[Path]:
     for folder in (staging, settings.batches):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(settings.data / "batches.lock", timeout=_LOCK_TIMEOUT_SECONDS):
+        with work_lock(settings, "ingest", _LOCK_SECONDS):
             _clear(staging)
             try:
                 yield staging
             finally:
                 _clear(staging)
-    except Timeout:
-        raise IngestError(
-            f"Another ingest has held {settings.data / 'batches.lock'} for {_LOCK_TIMEOUT_SECONDS} seconds. "
-            "Wait for it to end, or stop it, then run this one again."
-        ) from None
+    except BusyError as error:
+        raise IngestError(f"{error} This ingest has waited {_LOCK_SECONDS} seconds; nothing was stored.") from None
 
 
 def _clear(staging: Path) -> None:

@@ -93,6 +93,7 @@ def _environment(settings: Settings, data: Path, lineage: Lineage) -> dict[str, 
     inherited = _INHERITED if recorded else _INHERITED + PINNING_VARIABLES
     return {name: os.environ[name] for name in inherited if name in os.environ} | {
         "HOLDFAST_DATA": str(data),
+        "HOLDFAST_DATABASE": "",
         "HOLDFAST_LABEL": lineage.label if declared == SETTINGS_LABEL else settings.label,
         "HOLDFAST_HORIZON_DAYS": str(lineage.horizon_days),
         "HOLDFAST_ACTIVITY_DAYS": str(lineage.activity_days),

@@ -1,8 +1,7 @@
 """Registered model versions and the aliases champion and challenger."""
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
-from filelock import FileLock
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -12,7 +11,10 @@ from holdfast.models.declaration import list_models, registered_name
 from holdfast.models.promotion_signature import SIGNATURE_TAG, ensure_keys, sign_version
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
+from holdfast.shared_state.work_locks import require_lock, work_lock
 from holdfast.training.mlflow_client import UNKNOWN_VERSION, ModelClient, UnknownVersionError, open_registry
+
+_PROMOTION = "promotion"
 
 
 def is_retryable(error: MlflowException) -> bool:
@@ -27,16 +29,16 @@ def is_retryable(error: MlflowException) -> bool:
     return error.error_code not in NOT_FOUND_CODES
 
 
-def promotion_lock(settings: Settings) -> FileLock:
+def promotion_lock(settings: Settings) -> AbstractContextManager[None]:
     """Create the lock to hold while aliases are read and moved.
 
     Args:
-        settings: Settings with the MLflow folder, in which the lock file is.
+        settings: Settings with the place of the lock.
 
     Returns:
         The lock, not acquired.
     """
-    return FileLock(settings.mlflow / "promotion.lock")
+    return work_lock(settings, _PROMOTION)
 
 
 def get_version(client: ModelClient, version: str | None) -> ModelVersion:
@@ -175,6 +177,7 @@ def set_champion(client: ModelClient, version: str) -> None:
         version: Version number.
     """
     _sign(client, version, CHAMPION)
+    require_lock(_PROMOTION)
     client.set_registered_model_alias(client.model_name, CHAMPION, version)
     drop_challenger(client, version)
 
@@ -189,6 +192,7 @@ def set_challenger(client: ModelClient, version: str) -> None:
     if get_challenger_version(client) != version:
         client.delete_model_version_tag(client.model_name, version, TRAFFIC_TAG)
     _sign(client, version, CHALLENGER)
+    require_lock(_PROMOTION)
     client.set_registered_model_alias(client.model_name, CHALLENGER, version)
 
 
@@ -200,6 +204,7 @@ def drop_challenger(client: ModelClient, version: str) -> None:
         version: Version number.
     """
     if get_challenger_version(client) == version:
+        require_lock(_PROMOTION)
         client.delete_registered_model_alias(client.model_name, CHALLENGER)
 
 

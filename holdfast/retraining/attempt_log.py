@@ -1,9 +1,9 @@
 """Log of retrainings, one file each, so that limits hold after a killed run."""
 
+from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import ValidationError
 
 from feature_repo.settings import Settings
@@ -11,23 +11,23 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.models.declaration import CHURN
 from holdfast.retraining.policy import RetrainingAttempt
+from holdfast.shared_state.work_locks import work_lock
 
 
 class BadAttemptError(HoldfastError):
     """File of a retraining that cannot be read."""
 
 
-def retraining_lock(settings: Settings) -> FileLock:
+def retraining_lock(settings: Settings) -> AbstractContextManager[None]:
     """Return the lock from the decision to its record, so that two runs do not start the same retraining.
 
     Args:
-        settings: Settings with the data folder, which is created.
+        settings: Settings with the place of the lock.
 
     Returns:
         The lock, not acquired.
     """
-    _folder(settings).mkdir(parents=True, exist_ok=True)
-    return FileLock(_folder(settings) / ".lock")
+    return work_lock(settings, "retraining")
 
 
 def start_attempt(settings: Settings, retraining: RetrainingAttempt) -> RetrainingAttempt:

@@ -84,5 +84,5 @@ class _Runner:
 
 def _start(name: str, command: Command) -> ManagedProcess:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_TOOLS)}
-    environment |= {"HOLDFAST_DATA": str(command.state), "HOLDFAST_PROJECT": str(_ROOT)}
+    environment |= {"HOLDFAST_DATA": str(command.state), "HOLDFAST_DATABASE": "", "HOLDFAST_PROJECT": str(_ROOT)}
     return start_process(name, [sys.executable, "-m", command.module], environment, command.log, _ROOT, True)

@@ -150,7 +150,7 @@ def load_alerts(settings: Settings) -> list[AlertStatus]:
     Returns:
         The alerts, worst first.
     """
-    if not settings.alerts.exists():
+    if not settings.database and not settings.alerts.exists():
         return []
     return [AlertStatus(since=alert.opened, **alert.model_dump()) for alert in list_open_alerts(settings)]
 

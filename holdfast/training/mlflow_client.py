@@ -1,13 +1,13 @@
 """MLflow's own client, for flows: runs, versions and aliases. ``registry_client`` reads models, for services too."""
 
 import mlflow
-from filelock import FileLock
 from mlflow import MlflowClient
 
 from feature_repo.database_urls import sqlite_path
 from feature_repo.settings import Settings
 from holdfast.core.errors import HoldfastError
 from holdfast.models.contract import MODEL_NAME
+from holdfast.shared_state.work_locks import work_lock
 
 EXPERIMENT = MODEL_NAME
 UNKNOWN_VERSION = (
@@ -65,7 +65,7 @@ def open_tracking(settings: Settings, model_name: str = MODEL_NAME) -> ModelClie
     """
     uri = settings.mlflow_tracking_uri
     settings.mlflow.mkdir(parents=True, exist_ok=True)
-    with FileLock(settings.mlflow / "setup.lock"):
+    with work_lock(settings, "mlflow-setup"):
         client = _connect(uri, model_name)
         if client.get_experiment_by_name(model_name) is None:
             artifacts = (settings.mlflow / "artifacts").as_uri() if sqlite_path(uri) else None

@@ -3,12 +3,11 @@
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import mlflow
-from filelock import FileLock
 from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -18,6 +17,7 @@ from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import AS_OF_TAG, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.declaration import declared_name, load_declaration
 from holdfast.runtime.run_artifacts import read_file
+from holdfast.shared_state.work_locks import work_lock
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
@@ -41,16 +41,16 @@ class TrainedVersion:
     run_id: str
 
 
-def training_lock(settings: Settings) -> FileLock:
+def training_lock(settings: Settings) -> AbstractContextManager[None]:
     """Return the lock from the search for an earlier version to registration; concurrent runs give one version.
 
     Args:
-        settings: Settings with the data folder.
+        settings: Settings with the place of the lock.
 
     Returns:
         Lock, not acquired.
     """
-    return FileLock(settings.mlflow / "train.lock")
+    return work_lock(settings, "training")
 
 
 def find_trained_version(client: ModelClient, lineage: Lineage) -> TrainedVersion | None:

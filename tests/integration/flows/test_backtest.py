@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 
 from feature_repo.settings import REPLAY_MARKER, Settings
 from holdfast.backtesting.paths import create_state_folder, plot_path, result_path, scores_folder, state_folder
@@ -22,7 +21,7 @@ from holdfast.batch_scoring.scores_table import read_scores, scores_path
 from holdfast.core.errors import HoldfastError
 from holdfast.model_versions.gate_settings import GateSettings
 from holdfast.models.contract import MODEL_NAME
-from holdfast.runtime.locks import BusyError
+from holdfast.shared_state.work_locks import BusyError, work_lock
 from holdfast.training.settings import SearchSettings, TrainingSettings
 from tests.support.small_shop import KNOWN_AT, copy_shop, fast_flows, ingest, transactions, use_data_folder
 
@@ -140,7 +139,7 @@ def test_backtest_writes_the_plot(backtested: Backtested) -> None:
 
 def test_backtest_does_not_change_registry_and_features(backtested: Backtested) -> None:
     left = {path.name for path in backtested.settings.data.iterdir()}
-    assert left <= {"batches", "batches.lock", "staging", "snapshots", "search", "backtest", REPLAY_MARKER}
+    assert left <= {"batches", "locks", "staging", "snapshots", "search", "backtest", REPLAY_MARKER}
 
 
 @pytest.fixture(scope="module")
@@ -264,10 +263,9 @@ def test_backtest_second_concurrent_run_raises(flows_in_process: None, tmp_path:
     with use_data_folder(_replayed(tmp_path)) as settings:
         from flows.backtest import backtest
 
-        (settings.data / "backtest").mkdir()
         with (
-            FileLock(settings.data / "backtest" / "backtest.lock"),
-            pytest.raises(BusyError, match="Another backtest is running in"),
+            work_lock(settings, "backtest-churn"),
+            pytest.raises(BusyError, match="Another backtest-churn is running in"),
         ):
             backtest(FIRST, LAST, policy="never")
 

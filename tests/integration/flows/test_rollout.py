@@ -21,7 +21,7 @@ from holdfast.models.registered_version import TRAFFIC_TAG
 from holdfast.promotion import approval
 from holdfast.promotion.gate_report import GateReport
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.runtime.locks import folder_lock
+from holdfast.shared_state.work_locks import work_lock
 from holdfast.training.mlflow_client import UnknownVersionError
 from tests.support.registered_versions import read_aliases, record_passed_gates, register_version
 
@@ -105,7 +105,7 @@ def test_rollout_second_concurrent_run_does_nothing(client: Any, registry_shop: 
     from flows.rollout import rollout
 
     _, challenger = _pair(client)
-    with folder_lock(registry_shop[0].mlflow, "rollout"):
+    with work_lock(registry_shop[0], "rollout", 0):
         result = rollout()
     assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
     assert "Another run of this flow is active" in result.text
@@ -333,7 +333,7 @@ class TestResumedRollout:
 
         _, challenger = self.asked(client, monkeypatch)
         monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
-        with folder_lock(registry_shop[0].mlflow, "rollout"):
+        with work_lock(registry_shop[0], "rollout", 0):
             result = self.answer(monkeypatch)
         assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
         assert "that run, or the next one, handles new versions" in result.text
@@ -350,7 +350,7 @@ class TestResumedRollout:
         looking = threading.Event()
 
         def look() -> None:
-            with folder_lock(registry_shop[0].mlflow, "rollout"):
+            with work_lock(registry_shop[0], "rollout", 0):
                 looking.set()
                 time.sleep(2)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 
 from feature_repo.settings import Settings
 from holdfast.core.errors import IngestError
 from holdfast.ingestion import batch_writer
 from holdfast.ingestion.batches import transaction_files
+from holdfast.shared_state.work_locks import work_lock
 from tests.support.ingest_pipeline import run_ingest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -129,9 +129,11 @@ def test_commit_batch_on_full_disk_stores_nothing(
 def test_commit_batch_with_held_lock_times_out(
     settings: Settings, simple: Path, source: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_writer, "_LOCK_TIMEOUT_SECONDS", 0.1)
-    settings.data.mkdir()
-    with FileLock(settings.data / "batches.lock"), pytest.raises(IngestError, match=r"Another ingest has held.*lock"):
+    monkeypatch.setattr(batch_writer, "_LOCK_SECONDS", 0.1)
+    with (
+        work_lock(settings, "ingest"),
+        pytest.raises(IngestError, match=r"Another ingest is running in .* nothing was stored"),
+    ):
         run_ingest(settings, source("1,2025-01-01,5,1"), simple)
 
 

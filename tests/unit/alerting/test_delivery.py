@@ -3,39 +3,43 @@
 import logging
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from feature_repo.settings import Settings
 from holdfast.alerting import delivery
 from holdfast.alerting.alert import Alert
 from holdfast.alerting.channels import SlackChannel, WebhookChannel, build_channels
+from holdfast.alerting.database import open_database
 from holdfast.alerting.delivery import deliver, deliver_now
 from holdfast.alerting.outbox import add_alert, list_open_alerts, raise_alerts, resolve_alert
 from holdfast.alerting.settings import AlertSettings
 from holdfast.runtime.processes import free_port
+from holdfast.shared_state.database import fetch
 from tests.support.alerts import NOW, MemoryChannel, alert
 from tests.support.small_shop import join_process, start_process
 from tests.support.webhook_receiver import SECRET, Receiver, running_receiver
-
-
-@pytest.fixture
-def settings(data_dir: Path) -> Settings:
-    return Settings(data=data_dir)
 
 
 def webhook(receiver: Receiver, timeout: float = 2) -> WebhookChannel:
     return WebhookChannel(receiver.url, "info", timeout)
 
 
+def start(settings: Settings, function: Callable[..., None], *arguments: Any) -> Any:
+    return start_process(function, settings.data, *arguments, HOLDFAST_DATABASE=settings.database)
+
+
 def states(settings: Settings) -> list[tuple[str, int]]:
-    with sqlite3.connect(settings.alerts) as database:
-        return database.execute("SELECT state, attempts FROM delivery ORDER BY id").fetchall()
+    with open_database(settings) as database:
+        rows = fetch(database, "SELECT state, attempts FROM delivery ORDER BY id")
+    return [(row["state"], row["attempts"]) for row in rows]
 
 
 def test_webhook_body_has_message_and_alert_fields(settings: Settings) -> None:
@@ -91,8 +95,8 @@ def test_message_to_a_removed_channel_is_given_up(settings: Settings, caplog: py
 
 
 def next_attempt(settings: Settings) -> datetime:
-    with sqlite3.connect(settings.alerts) as database:
-        return datetime.fromisoformat(database.execute("SELECT next_try FROM delivery").fetchone()[0])
+    with open_database(settings) as database:
+        return datetime.fromisoformat(fetch(database, "SELECT next_try FROM delivery")[0]["next_try"])
 
 
 def test_each_failure_doubles_the_wait_up_to_the_limit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +153,9 @@ def test_webhook_url_is_neither_logged_nor_stored(settings: Settings, caplog: py
         add_alert(settings, alert(scheme), NOW)
         deliver(settings, [channel], NOW)
         assert SECRET not in repr(channel)
-    with sqlite3.connect(settings.alerts) as database:
-        stored = "\n".join(database.iterdump())
+    with open_database(settings) as database:
+        tables = ("alert", "message", "delivery", "channel")
+        stored = "\n".join(str(row) for table in tables for row in fetch(database, f"SELECT * FROM {table}"))
     assert "ConnectError" in stored
     assert "UnsupportedProtocol" in stored
     with running_receiver() as receiver:
@@ -221,7 +226,7 @@ def _deliver_and_die(port: int) -> None:
 def test_message_of_a_killed_sender_is_sent_again_with_the_same_id(settings: Settings) -> None:
     add_alert(settings, alert(), NOW)
     with running_receiver() as receiver:
-        assert join_process(start_process(_deliver_and_die, settings.data, receiver.port)) == -signal.SIGKILL
+        assert join_process(start(settings, _deliver_and_die, receiver.port)) == -signal.SIGKILL
         assert receiver.received() == ["opened"]
         assert deliver(settings, [webhook(receiver)], NOW + timedelta(seconds=30)).sent == 0, (
             "the claim of the killed sender is still valid"
@@ -249,7 +254,7 @@ def _raise_and_die(nth: int) -> None:
 
 
 def test_alerts_and_messages_are_written_together_or_not_at_all(settings: Settings) -> None:
-    assert join_process(start_process(_raise_and_die, settings.data, 2)) == -signal.SIGKILL
+    assert join_process(start(settings, _raise_and_die, 2)) == -signal.SIGKILL
     assert list_open_alerts(settings) == []
     assert len(raise_alerts(settings, "m", [alert(key) for key in "abc"], NOW)) == 3
     channel = MemoryChannel()
@@ -265,21 +270,22 @@ def test_concurrent_senders_send_each_message_once(settings: Settings) -> None:
     for key in keys:
         add_alert(settings, alert(key), NOW)
     with running_receiver() as receiver:
-        senders = [start_process(_deliver_all, settings.data, receiver.port) for _ in range(2)]
+        senders = [start(settings, _deliver_all, receiver.port) for _ in range(2)]
         assert [join_process(sender) for sender in senders] == [0, 0]
     assert sorted(body["key"] for body in receiver.bodies) == sorted(keys)
 
 
 def test_alert_that_cannot_be_saved_is_sent_without_outbox(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As on a full disk. Each attempt sends the alert, with one id per day."""
+    settings = Settings(data=data_dir)
     settings.alerts.mkdir(parents=True)  # so that the file cannot be opened
     with running_receiver() as receiver, caplog.at_level(logging.INFO):
         monkeypatch.setenv("HOLDFAST_ALERT_WEBHOOK", receiver.url)
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(OperationalError):
             add_alert(settings, alert("full"), NOW)
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(OperationalError):
             raise_alerts(settings, "monitor", [alert("full")], NOW)
     assert receiver.received("full") == ["opened", "opened"]
     assert len(set(receiver.keys)) == 1

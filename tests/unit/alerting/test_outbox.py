@@ -1,7 +1,6 @@
 """Life cycle of alerts: opened, counted, raised, reminded of, resolved."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,6 @@ from holdfast.alerting.delivery import deliver
 from holdfast.alerting.outbox import add_alert, list_open_alerts, queue_reminders, raise_alerts, resolve_alert
 from holdfast.monitoring.findings import Finding, Severity
 from tests.support.alerts import NOW, MemoryChannel, alert
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data")
 
 
 def test_alert_from_finding_has_evidence_and_runbook_entry(monkeypatch: pytest.MonkeyPatch) -> None:
