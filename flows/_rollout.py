@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 from feature_repo.settings import Settings
 from flows._approval import ApprovalRequest, request_human_approval
 from flows._artifacts import publish_table
-from flows._tasks import task
+from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
 from holdfast.core.errors import ApprovalRefusedError, PromotionRefusedError
 from holdfast.model_versions.records import RolloutRecord
@@ -32,25 +32,23 @@ APPROVAL_REASON = (
 def step_task(settings: Settings, name: str, pending: "PendingRollout") -> RolloutRecord:
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
     from holdfast.monitoring.skew.findings import describe_open_skew
-    from holdfast.rollout.notifications import finish_step, notify_unreachable
+    from holdfast.rollout.notifications import finish_step, notify_unreachable, version_subject
     from holdfast.rollout.step_monitor import StepDependencies
     from holdfast.rollout.step_runner import run_step
-    from holdfast.training.mlflow_client import open_registry
 
-    client, url = open_registry(settings), EndpointSettings.from_environment().service_url
+    client, url = open_model_registry(settings, pending.model), EndpointSettings.from_environment().service_url
+    subject = version_subject(client.model_name, pending.version)
     dependencies = StepDependencies(
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
-        read_service=lambda: read_service(url),
+        read_service=lambda: read_service(url, pending.model),
         read_skew=lambda: describe_open_skew(settings),
-        notify_unreachable=lambda is_down: notify_unreachable(
-            settings, pending.version, url, is_down, datetime.now(UTC)
-        ),
+        notify_unreachable=lambda is_down: notify_unreachable(settings, subject, url, is_down, datetime.now(UTC)),
         flow_run=str(flow_run.id or ""),
     )
     result = run_step(client, settings, pending, dependencies)
     finish_step(client, settings, pending.version, result.record, datetime.now(UTC), current_run_url())
-    description = f"Version {pending.version}: {result.record.summary}"
+    description = f"{subject.capitalize()}: {result.record.summary}"
     publish_table(guardrail_rows(result.guardrails), key="rollout", description=description)
     return result.record
 
@@ -60,22 +58,20 @@ def promote_task(settings: Settings, pending: "PendingRollout", approval: bool) 
     """Move the alias champion; with ``approval``, only on a person's approval of this version."""
     from holdfast.rollout.notifications import notify_promoted
     from holdfast.rollout.registry_actions import promote_challenger
-    from holdfast.training.mlflow_client import open_registry
 
-    reason = "passed every step of its rollout"
-    promote_challenger(open_registry(settings), settings, pending, reason, datetime.now(UTC), approval)
-    notify_promoted(pending.version, pending.champion)
+    client, reason = open_model_registry(settings, pending.model), "passed every step of its rollout"
+    promote_challenger(client, settings, pending, reason, datetime.now(UTC), approval)
+    notify_promoted(client.model_name, pending.version, pending.champion)
 
 
 @task(task_run_name="end")
 def end_task(settings: Settings, pending: "PendingRollout", reason: str = "") -> RolloutRecord:
     """End a rollout that cannot continue, or complete the end of a rollout that was killed there."""
     from holdfast.rollout.notifications import finish_step
-    from holdfast.training.mlflow_client import open_registry
 
     now = datetime.now(UTC)
     record = pending.end_record(reason, now)
-    finish_step(open_registry(settings), settings, pending.version, record, now, current_run_url())
+    finish_step(open_model_registry(settings, pending.model), settings, pending.version, record, now, current_run_url())
     return record
 
 
@@ -114,12 +110,12 @@ def roll_out_version(
                 request_human_approval(settings, client, pending.version, APPROVAL_REASON, request.timeout)
             if pending.champion is None:
                 promote_task(settings, pending, approval)
-                refresh_model_cards(settings, pending.version)
+                refresh_model_cards(settings, pending.version, model=pending.model)
                 return RolloutResult(pending.version, "passed", f"Version {pending.version} is the first champion.")
         while (step := pending.step) is not None:
             if pending.is_ready_for_promotion:
                 promote_task(settings, pending, approval)
-                refresh_model_cards(settings, pending.version, pending.champion)
+                refresh_model_cards(settings, pending.version, pending.champion, model=pending.model)
             pending = replace(pending, record=step_task(settings, f"version {pending.version}: {step.label}", pending))
     except PromotionRefusedError as refused:
         if pending.record is None and not isinstance(refused, ApprovalRefusedError):
@@ -130,5 +126,6 @@ def roll_out_version(
 
 
 def _finish(settings: Settings, pending: "PendingRollout", record: RolloutRecord) -> RolloutResult:
-    refresh_model_cards(settings, pending.version, pending.champion if record.step == "watch" else None)
+    former = pending.champion if record.step == "watch" else None
+    refresh_model_cards(settings, pending.version, former, model=pending.model)
     return RolloutResult(pending.version, record.verdict, f"Version {pending.version}: {record.summary}.")  # type: ignore[arg-type]

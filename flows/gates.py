@@ -16,7 +16,7 @@ from flows._tasks import open_model_registry, task
 from flows.model_card import refresh_model_cards
 from holdfast.alerting.events import emit_event
 from holdfast.model_versions.gate_settings import GateSettings, declared_thresholds, describe_changed_thresholds
-from holdfast.models.declaration import CHURN, load_declaration
+from holdfast.models.declaration import CHURN, declared_name, load_declaration
 from holdfast.promotion.gates import GATE_COLUMNS, describe_verdict
 from holdfast.reporting.console import print_gates
 from holdfast.reporting.flow_results import GatesResult
@@ -54,7 +54,8 @@ def apply_verdict_task(settings: Settings, model: str, report: "GateReport") -> 
 @task(name="emit challenger event")
 def emit_challenger_task(report: "GateReport") -> None:
     """Emit the event of a new challenger. If the run is killed before, the scheduled rollout finds the challenger."""
-    payload = {"version": report.version, "champion": report.champion, "gates": report.key}
+    model = declared_name(report.model_name)
+    payload = {"model": model, "version": report.version, "champion": report.champion, "gates": report.key}
     emit_event("holdfast.challenger.ready", f"version.{report.version}", payload)
 
 

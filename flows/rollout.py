@@ -12,7 +12,9 @@ from flows import configure
 from flows._approval import ApprovalRequest, request_human_approval
 from flows._cli import run_flow
 from flows._rollout import APPROVAL_REASON, roll_out_version
+from flows._tasks import open_model_registry
 from holdfast.core.errors import ApprovalRefusedError
+from holdfast.models.declaration import CHURN
 from holdfast.reporting.flow_results import RolloutResult
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.runtime.flow_runs import skipped_state
@@ -26,7 +28,8 @@ _LOCK_SECONDS = 60.0  # for which an approved run waits for a scheduled run, whi
 
 
 def _run_name() -> str:
-    return f"rollout of version {flow_run.parameters.get('version') or '(the challenger)'}"
+    parameters = flow_run.parameters
+    return f"rollout of {parameters.get('model', CHURN)} version {parameters.get('version') or '(the challenger)'}"
 
 
 @flow(name="rollout", flow_run_name=_run_name, persist_result=False)
@@ -35,12 +38,13 @@ def rollout(
     approval: Literal["auto", "manual"] = "auto",
     rules: RolloutSettings | None = None,
     timeout_hours: float = 72,
+    model: str = CHURN,
 ) -> RolloutResult:
     """Roll out the challenger from shadow over a growing share of the customers to champion; roll back on a breach.
 
-    A killed rollout resumes first, with the rules of its start. Only one run works at a time: a second run ends at
-    once, or after a minute if a person has answered its approval request. The verdicts use the prediction log, which
-    all replicas on one storage share, and /metrics of one replica, at HOLDFAST_SERVICE_URL.
+    A killed rollout resumes first, with the rules of its start. Only one run of a model works at a time: a second run
+    ends at once, or after a minute if a person has answered its approval request. The verdicts use the prediction log,
+    which all replicas on one storage share, and /metrics of one replica, at HOLDFAST_SERVICE_URL.
 
     Args:
         version: The challenger's version number; the challenger when left out. A named version may be rolled out again.
@@ -49,18 +53,18 @@ def rollout(
         rules: Steps, times and limits.
         timeout_hours: Hours for an answer; no answer is a refusal. Approval is requested again on the same evidence
             only for a named version.
+        model: The model, as declared in feature_repo/models.
     """
     from holdfast.promotion.four_eyes import ApprovalSettings
-    from holdfast.training.mlflow_client import open_registry
 
     settings = configure()
-    client = open_registry(settings)
+    client = open_model_registry(settings, model)
     request = ApprovalRequest(
         approval == "manual" or ApprovalSettings.from_environment().four_eyes, timedelta(hours=timeout_hours)
     )
     request = _record_answer(settings, client, request)
     try:
-        with work_lock(settings, "rollout", _LOCK_SECONDS if request.requested else 0):
+        with work_lock(settings, f"rollout-{model}", _LOCK_SECONDS if request.requested else 0):
             result, reason = _roll_out_pending(settings, client, version, request, rules)
     except BusyError:
         result, reason = None, "Another run of this flow is active; that run, or the next one, handles new versions."

@@ -22,7 +22,7 @@ from services.inference.micro_batcher import MicroBatcher
 from services.inference.model_predictors import ModelPredictors
 from services.inference.recorder import ScoreRecorder
 from services.inference.scored_requests import ModelResults, ScoringResult
-from services.models.loader import LOADERS, load_saved_model, model_folder
+from services.models.loader import load_saved_model, load_served_model, model_folder
 from services.models.model_gauges import update_model_gauges
 from services.models.model_trial import TryingRegistry
 from services.models.registry_watcher import RegistryWatcher
@@ -165,15 +165,14 @@ class PredictionEngine:
     def _create_watcher(
         self, model: DeclaredModel, settings: Settings, serving: ServingSettings, bento: Bento | None
     ) -> RegistryWatcher:
-        load = LOADERS[model.kind]
         return RegistryWatcher(
             TryingRegistry(serving, settings.mlflow_tracking_uri, model.registered_name),
-            lambda: load_saved_model(model_folder(bento, model.registered_name), load),
+            lambda: load_saved_model(model_folder(bento, model.registered_name), model.kind),
             self.features.require,
             partial(self.features.retain, model.registered_name),
             poll_seconds=serving.registry_poll_seconds,
             start_timeout=serving.registry_start_seconds,
-            load=load,
+            load=partial(load_served_model, kind=model.kind),
             model=model.name,
         )
 

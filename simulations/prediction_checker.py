@@ -16,7 +16,7 @@ from holdfast.core.prediction_log import read_predictions
 from holdfast.feast_stores.open_store import open_store
 from holdfast.model_versions.aliases import get_contract
 from holdfast.models.contract import MODEL_NAME, ServedModel, input_matrix, model_inputs
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_model import LoadedModel, load_verified_model
 from holdfast.models.registry_client import RegistryClient
 from holdfast.runtime.polling import poll_until
 from holdfast.training.mlflow_client import open_registry
@@ -153,8 +153,8 @@ class PredictionChecker:
 
     def _model(self, version: str) -> LoadedModel:
         if version not in self._models:
-            registry = RegistryClient(self.settings.mlflow_tracking_uri)
-            self._models[version] = registry.download_and_load(self._contract(version))
+            contract, registry = self._contract(version), RegistryClient(self.settings.mlflow_tracking_uri)
+            self._models[version] = load_verified_model(contract, registry.download_model(contract))
         return self._models[version]
 
 

@@ -44,12 +44,10 @@ class LoadedModel(LoadedVersion):
     Attributes:
         churn_column: Column of churn in the classifier's probabilities.
         scorer: Compiled scorer with the same scores; None if the model is not supported.
-        scorer_mismatch: Reason why a supported model has no scorer; "" if there is none.
     """
 
     churn_column: int
     scorer: CompiledScorer | None = None
-    scorer_mismatch: str = ""
 
     @override
     def predict(self, matrix: Floats) -> Floats:
@@ -128,7 +126,8 @@ def load_verified_model(contract: ServedModel, content: bytes) -> LoadedModel:
         raise UnusableModelError(f"The contract of {about} has no examples to verify its scores.", PACKAGE_AGAIN)
     examples = np.array([example.inputs for example in contract.examples], dtype=np.float64)
     with failures_as_unusable(f"The file of {about} cannot score its examples."):
-        model = LoadedModel(contract, estimator, column, *_compile_scorer(estimator, examples))
+        scorer, mismatch = _compile_scorer(estimator, examples)
+        model = LoadedModel(contract, estimator, column, scorer, mismatch=mismatch)
         _require_example_scores(model, examples)
         _warm_up(model, examples)
     return model

@@ -29,13 +29,11 @@ class LoadedRegressor(LoadedVersion):
 
     Attributes:
         compiled: Compiled form with the same predictions; None if the model is not supported.
-        mismatch: Reason why a supported model has no compiled form; "" if there is none.
     """
 
     has_unknown_rows: ClassVar[bool] = True
 
     compiled: CompiledRegression | None = None
-    mismatch: str = ""
 
     @override
     def predict(self, matrix: Floats) -> Floats:
@@ -71,7 +69,8 @@ def load_verified_regressor(contract: ServedModel, content: bytes) -> LoadedRegr
     estimator, examples = read_estimator(content, about), contract.predicted_examples
     rows = np.array([example.inputs for example in examples], dtype=np.float64)
     with failures_as_unusable(f"The file of {about} cannot predict its examples."):
-        model = LoadedRegressor(contract, estimator, *_compile(estimator, rows))
+        compiled, mismatch = _compile(estimator, rows)
+        model = LoadedRegressor(contract, estimator, compiled, mismatch=mismatch)
         found = model.predict(rows)
         model.predict(np.resize(rows, (_WARM_ROWS, rows.shape[1])))
     for number, (example, value) in enumerate(zip(examples, found.tolist(), strict=True)):

@@ -1,7 +1,7 @@
 """Loaded version of a model of any kind: its contract, and predictions whose bits do not depend on the batch."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ class LoadedVersion(ABC):
     Attributes:
         contract: Contract of the version.
         estimator: The fitted estimator.
+        mismatch: Reason why a supported model has no compiled form; "" if there is none.
     """
 
     has_unknown_rows: ClassVar[bool] = False
@@ -25,6 +26,7 @@ class LoadedVersion(ABC):
 
     contract: ServedModel
     estimator: Any
+    mismatch: str = field(default="", kw_only=True)
 
     @cached_property
     def model(self) -> str:

@@ -19,6 +19,7 @@ from feature_repo.database_urls import sqlite_path
 from holdfast.core.redaction import redact_logins
 from holdfast.models.artifact_sources import require_readable_size, require_source
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
+from holdfast.models.declaration import declared_name, load_declaration
 from holdfast.models.promotion_signature import require_signed
 from holdfast.models.registered_version import (
     NoRegistryError,
@@ -33,7 +34,7 @@ from holdfast.models.remedies import FIRST_MODEL, RETRAIN
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from holdfast.models.loaded_model import LoadedModel
+    from holdfast.models.loaded_version import LoadedVersion
 
 # MLflow's codes for a missing model and for a missing alias. A server other than MLflow returns other codes.
 NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
@@ -174,7 +175,7 @@ class RegistryClient:
             )
         return content
 
-    def download_and_load(self, contract: ServedModel) -> "LoadedModel":
+    def download_and_load(self, contract: ServedModel) -> "LoadedVersion":
         """Download and load the model of a version.
 
         Args:
@@ -187,9 +188,10 @@ class RegistryClient:
             NotServableError, UnusableModelError: The file is not the registered one, or cannot be used.
             RegistryUnavailableError: The file cannot be downloaded now.
         """
-        from holdfast.models.loaded_model import load_verified_model
+        from holdfast.models.version_loaders import VERSION_LOADERS
 
-        return load_verified_model(contract, self.download_model(contract))
+        kind = load_declaration(declared_name(self.model_name)).kind
+        return VERSION_LOADERS[kind](contract, self.download_model(contract))
 
     def download_logged_model(self, model_id: str) -> bytes:
         """Download the file of a logged model, whose SHA-256 is registered.

@@ -13,6 +13,7 @@ from feature_repo.settings import Settings
 from holdfast.core.prediction_log import TIMESTAMP_SUFFIX, TIMESTAMP_TYPE, IncrementalReader, iter_predictions
 from holdfast.core.types import Bools, Floats, Ints
 from holdfast.models.contract import ServedModel
+from holdfast.models.declaration import declared_name, load_declaration
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ChallengerPredictions:
         requests: Number of requests.
         customer_ids: Ids of the customers, shape (customers,).
         as_of_us: Time of the prediction of each customer, µs since 1970, shape (customers,).
-        probabilities: Churn probabilities, shape (customers,).
+        values: Probabilities or expected values, shape (customers,); NaN where the model has none.
         x: Inputs of the model, shape (customers, inputs).
         active: Mask of active customers, shape (customers,).
         active_requests: Number of requests about active customers.
@@ -34,7 +35,7 @@ class ChallengerPredictions:
     requests: int
     customer_ids: list[str]
     as_of_us: Ints
-    probabilities: Floats
+    values: Floats
     x: Floats
     active: Bools
     active_requests: int
@@ -75,7 +76,8 @@ class IncrementalPredictions:
     def __init__(self, settings: Settings, version: str, route: str, contract: ServedModel, since: datetime) -> None:
         self._settings, self._since = settings, since
         self._version, self._route, self._contract = version, route, contract
-        self._log = IncrementalReader(settings.predictions, since)
+        self._model = load_declaration(declared_name(contract.model_name))
+        self._log = IncrementalReader(settings.predictions, since, self._model.name)
         self._latest = pd.DataFrame()
         self._requests = self._active_requests = 0
         self._own_hashes, self._other_hashes = _no_hashes(), _no_hashes()
@@ -101,7 +103,7 @@ class IncrementalPredictions:
                 self._is_suspect = self._is_suspect or _disagree(new, self._own_hashes)
         if has_new:
             latest = self._latest
-            scores, x = latest["churn_probability"].to_numpy(np.float64), latest[inputs].to_numpy(np.float64)
+            scores, x = latest[self._model.prediction_column].to_numpy(np.float64), latest[inputs].to_numpy(np.float64)
             active = _is_active(latest, self._contract)
             times = latest["as_of"].to_numpy("datetime64[us]").astype(np.int64)
             customers = latest[ENTITY_KEY].tolist()
@@ -115,7 +117,8 @@ class IncrementalPredictions:
         return self.predictions
 
     def _append(self, rows: pa.Table) -> None:
-        new = rows.select([ENTITY_KEY, "as_of", "answered_at", "churn_probability", *self._contract.inputs]).to_pandas()
+        columns = [ENTITY_KEY, "as_of", "answered_at", self._model.prediction_column, *self._contract.inputs]
+        new = rows.select(columns).to_pandas()
         self._requests += len(new)
         self._active_requests += int(_is_active(new, self._contract).sum())
         both = pd.concat([self._latest, new]) if len(self._latest) else new
@@ -161,7 +164,7 @@ def _find_mismatch(settings: Settings, version: str, route: str, contract: Serve
     """Describe a customer with different inputs in two model versions, from the whole log; None without one."""
     own: list[pa.Table] = []
     others: list[pa.Table] = []
-    for table in iter_predictions(settings.predictions, since):
+    for table in iter_predictions(settings.predictions, since, model=declared_name(contract.model_name)):
         rows = table.filter(pc.greater_equal(table["answered_at"], pa.scalar(since, TIMESTAMP_TYPE)))
         if not rows.num_rows:
             continue

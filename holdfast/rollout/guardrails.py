@@ -19,6 +19,9 @@ DESCRIPTIONS = {
     "rank correlation": "the rank correlation with the champion's scores of the same customers",
     "difference": "the mean difference from the champion's scores of the same customers",
     "decisions": "the change of the share of customers predicted to churn, at the champion's threshold",
+    "relative difference": "the mean difference from the champion's predictions of the same customers, in their mean",
+    "total": "the change of the sum of the predictions of the same customers, in the champion's sum",
+    "missing": "the share of customers without a prediction among those that the champion predicts",
     "psi": "the PSI of its scores against those of its own test",
     "as registered": "the largest difference from the registered model's scores of the same inputs",
 }

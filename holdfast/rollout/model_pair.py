@@ -14,7 +14,7 @@ from holdfast.core.threads import limit_threads
 from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.model_versions.aliases import get_contract, get_version
-from holdfast.models.loaded_model import LoadedModel
+from holdfast.models.loaded_version import LoadedVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.online_features.reader import OnlineReader
 from holdfast.online_features.value_decoder import Fault
@@ -35,13 +35,13 @@ class ModelPair:
     """Two models of a rollout.
 
     Attributes:
-        test_scores: Scores of the challenger on its test set, shape (rows,); None if the artifact is missing.
+        test_scores: Predictions of the challenger on its test set, shape (rows,); None if the artifact is missing.
         champion_reader: Reader of the champion's inputs if it is on another version of the feature definitions; None
             if the inputs of the challenger are also those of the champion.
     """
 
-    challenger: LoadedModel
-    champion: LoadedModel
+    challenger: LoadedVersion
+    champion: LoadedVersion
     test_scores: Floats | None
     champion_reader: OnlineReader | None = None
 
@@ -52,8 +52,8 @@ class ModelPair:
             predictions: Predictions of the challenger.
 
         Returns:
-            Probabilities of the challenger and of the champion, each of shape (customers,); NaN for a customer without
-            features that the champion can score.
+            Predictions of the challenger and of the champion, each of shape (customers,); NaN where a model has none,
+            and for a customer without features that the champion can score.
 
         Raises:
             ChampionInputsError: The champion's features cannot be read.
@@ -61,9 +61,9 @@ class ModelPair:
         if not len(predictions.x):  # scikit-learn does not accept an empty matrix
             return np.empty(0), np.empty(0)
         with limit_threads():
-            own = self.challenger.churn_probabilities(predictions.x)
+            own = self.challenger.predict(predictions.x)
             if self.champion_reader is None:
-                return own, self.champion.churn_probabilities(predictions.x)
+                return own, self.champion.predict(predictions.x)
             return own, self._score_own_inputs(self.champion_reader, predictions)
 
     def _score_own_inputs(self, reader: OnlineReader, predictions: ChallengerPredictions) -> Floats:
@@ -77,7 +77,7 @@ class ModelPair:
             scores = np.full(len(features.customer_ids), np.nan)
             usable = (features.faults == Fault.NONE).all(axis=1)
             if usable.any():
-                scores[usable] = self.champion.churn_probabilities(features.inputs[usable])
+                scores[usable] = self.champion.predict(features.inputs[usable])
             parts.append(scores)
         return np.concatenate(parts)
 
@@ -98,7 +98,7 @@ def load_pair(client: ModelClient, settings: Settings, challenger: str, champion
         RegistryError, UnusableModelError: A model cannot be downloaded, or is not the registered one.
         MissingVersionError: The champion's feature definitions are not registered.
     """
-    models = RegistryClient(settings.mlflow_tracking_uri)
+    models = RegistryClient(settings.mlflow_tracking_uri, client.model_name)
     contract, champion_contract = get_contract(client, challenger), get_contract(client, champion)
     reader = None
     if contract.definitions != champion_contract.definitions:

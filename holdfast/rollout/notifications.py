@@ -8,6 +8,7 @@ from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.events import LifecycleEvent, emit_event
 from holdfast.alerting.outbox import add_alert, resolve_alert
 from holdfast.model_versions.records import RolloutRecord
+from holdfast.models.declaration import CHURN, declared_name
 from holdfast.monitoring.findings import Severity
 from holdfast.rollout.registry_actions import rollback_step
 from holdfast.training.mlflow_client import ModelClient
@@ -32,6 +33,7 @@ def finish_step(
         now: Time of the call.
         evidence: Link for the reader of the alert.
     """
+    subject = version_subject(client.model_name, version)
     record.write_tag(client, version)
     problem = rollback_step(client, settings, version, record, now)
     reason = f"{record.why}. {problem}" if problem else record.why
@@ -40,43 +42,63 @@ def finish_step(
     if record.verdict == "breached":
         event, severity = "holdfast.rollout.rolled_back", "warning" if record.step == "shadow" else "critical"
         action = f"version {record.champion} is the champion again" if record.step == "watch" else "its traffic is off"
-        text = f"Version {version} was rolled back in the step {record.name}, {action}: {reason}"
+        text = f"{subject.capitalize()} was rolled back in the step {record.name}, {action}: {reason}"
     elif record.verdict == "stopped" and record.is_held:
         event = "holdfast.rollout.held"
-        text = f"The rollout of version {version} stopped in the step {record.name}: {reason}"
+        text = f"The rollout of {subject} stopped in the step {record.name}: {reason}"
     if event is not None:
-        add_alert(settings, Alert.for_subject(event, f"version {version}", severity, text, evidence), now)
-        payload = record.model_dump(mode="json", include=_PAYLOAD) | {"version": version, "summary": text}
+        add_alert(settings, Alert.for_subject(event, subject, severity, text, evidence), now)
+        payload = record.model_dump(mode="json", include=_PAYLOAD) | {
+            "model": declared_name(client.model_name),
+            "version": version,
+            "summary": text,
+        }
         emit_event(event, f"version.{version}", payload)
-    resolve_alert(settings, f"{_UNREACHABLE}:version {version}", "the step has ended", now)
+    resolve_alert(settings, f"{_UNREACHABLE}:{subject}", "the step has ended", now)
     record.append_event(client, version)
     deliver_now(settings)
 
 
-def notify_promoted(version: str, previous: str | None) -> None:
+def version_subject(model_name: str, version: str) -> str:
+    """Name a version in alerts.
+
+    Args:
+        model_name: Name of the registered model.
+        version: Version number.
+
+    Returns:
+        ``version 3`` of churn, ``spend version 3`` of any other model.
+    """
+    model = declared_name(model_name)
+    return f"version {version}" if model == CHURN else f"{model} version {version}"
+
+
+def notify_promoted(model_name: str, version: str, previous: str | None) -> None:
     """Emit the event that a rollout promoted its version.
 
     Args:
+        model_name: Name of the registered model.
         version: Version number.
         previous: The champion before.
     """
-    text = f"Version {version} is the champion, after a rollout without a breach."
-    payload = {"version": version, "previous": previous, "summary": text}
+    subject = version_subject(model_name, version)
+    text = f"{subject.capitalize()} is the champion, after a rollout without a breach."
+    payload = {"model": declared_name(model_name), "version": version, "previous": previous, "summary": text}
     emit_event("holdfast.rollout.promoted", f"version.{version}", payload)
 
 
-def notify_unreachable(settings: Settings, version: str, url: str, is_unreachable: bool, now: datetime) -> None:
+def notify_unreachable(settings: Settings, subject: str, url: str, is_unreachable: bool, now: datetime) -> None:
     """Raise or resolve the alert that the service or the registry does not respond during a rollout.
 
     Args:
         settings: Settings with the alert outbox.
-        version: Version number.
+        subject: Name of the version in alerts.
         url: URL of the service.
         is_unreachable: True raises the alert, False resolves it.
         now: Time of the call.
     """
-    text = f"The rollout of version {version} waits: {url}/metrics, or the model registry, does not respond."
-    alert = Alert.for_subject(_UNREACHABLE, f"version {version}", "warning", text)
+    text = f"The rollout of {subject} waits: {url}/metrics, or the model registry, does not respond."
+    alert = Alert.for_subject(_UNREACHABLE, subject, "warning", text)
     if is_unreachable:
         add_alert(settings, alert, now)
     else:

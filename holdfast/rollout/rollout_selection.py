@@ -8,6 +8,7 @@ from holdfast.core.formatting import format_version
 from holdfast.model_versions.aliases import get_challenger_version, get_champion_version, get_version, list_versions
 from holdfast.model_versions.records import ApprovalRecord, GatesRecord, RolloutRecord, parse_events
 from holdfast.models.contract import CHALLENGER, CHAMPION
+from holdfast.models.declaration import declared_name
 from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
@@ -20,6 +21,7 @@ class PendingRollout:
     """A rollout to run.
 
     Attributes:
+        model: Name of the model.
         version: Version to roll out.
         champion: Version to compare with; None without a champion.
         gates: Key of the evidence.
@@ -27,6 +29,7 @@ class PendingRollout:
         record: Latest record of the rollout; None before the first step.
     """
 
+    model: str
     version: str
     champion: str | None
     gates: str
@@ -105,7 +108,7 @@ def find_next_rollout(
         )
     try:
         gates = require_passed_gates(client, number, champion)
-        return PendingRollout(number, champion, gates.key, rules or RolloutSettings())
+        return PendingRollout(declared_name(client.model_name), number, champion, gates.key, rules or RolloutSettings())
     except PromotionRefusedError as refused:
         if version is not None:
             raise
@@ -119,7 +122,8 @@ def _unfinished(client: ModelClient) -> PendingRollout | None:
         version = str(item.version)
         record = RolloutRecord.from_tags(item.tags, version)
         if record is not None and (record.is_open or record not in (parse_events(item.tags, version) or [])):
-            pending = PendingRollout(version, record.champion, record.gates, settings_of(record), record)
+            model = declared_name(client.model_name)
+            pending = PendingRollout(model, version, record.champion, record.gates, settings_of(record), record)
             found.append((record.when, pending))
     return min(found, key=lambda item: item[0])[1] if found else None
 

@@ -13,7 +13,6 @@ from prometheus_client.samples import Sample
 from holdfast.core.model_names import CHURN
 
 _TIMEOUT_SECONDS = 5.0
-_PATH = "/predict"  # the time of a batch depends on its size
 _TOTALS = ("answered", "failed", "unavailable")
 
 
@@ -29,7 +28,6 @@ class ServiceState:
         challenger: Served challenger version.
         mode: Mode of the challenger's traffic.
         refused: Versions that the registry names and the service will not serve.
-        ready: Readiness of the service.
         clock_ahead_seconds: Difference of the service's clock to this machine's; 0 without a Date header.
         unavailable: Versions that cannot be downloaded now.
     """
@@ -39,12 +37,11 @@ class ServiceState:
     challenger: str | None
     mode: str | None
     refused: frozenset[str]
-    ready: bool
     clock_ahead_seconds: float = 0.0
     unavailable: frozenset[str] = frozenset()
 
 
-def read_service(url: str) -> ServiceState | None:
+def read_service(url: str, model: str = CHURN) -> ServiceState | None:
     """Read the state of the service from ``/metrics``, which needs no API key.
 
     The counters are sums over the processes of one service. Of several replicas only the one at this address is read:
@@ -52,6 +49,7 @@ def read_service(url: str) -> ServiceState | None:
 
     Args:
         url: URL of the service.
+        model: Name of the model.
 
     Returns:
         The state; None if the service does not respond.
@@ -60,7 +58,7 @@ def read_service(url: str) -> ServiceState | None:
         response = httpx.get(f"{url.rstrip('/')}/metrics", timeout=_TIMEOUT_SECONDS, trust_env=False)
         response.raise_for_status()
         ahead = _clock_ahead_seconds(response.headers.get("Date"), datetime.now(UTC))
-        return replace(parse_metrics(response.text), clock_ahead_seconds=ahead)
+        return replace(parse_metrics(response.text, model), clock_ahead_seconds=ahead)
     except (httpx.HTTPError, ValueError):  # ValueError: not Prometheus text, so another service
         return None
 
@@ -82,12 +80,11 @@ def parse_metrics(text: str, model: str = CHURN) -> ServiceState:
     samples = [one for family in families for one in family.samples if one.labels.get("model", model) == model]
     challenger = _labels_of_one(samples, "holdfast_challenger")
     return ServiceState(
-        counters=_counters(samples),
+        counters=_counters(samples, model),
         champion=_labels_of_one(samples, "holdfast_champion").get("version"),
         challenger=challenger.get("version"),
         mode=challenger.get("mode"),
         refused=_refused(samples, "unusable"),
-        ready=any(one.name == "holdfast_ready" and one.value == 1 for one in samples),
         unavailable=_refused(samples, "unavailable"),
     )
 
@@ -137,7 +134,11 @@ def latency_buckets(counters: Mapping[str, float], version: str) -> dict[float, 
     return {float(name.removeprefix(prefix)): value for name, value in counters.items() if name.startswith(prefix)}
 
 
-def _counters(samples: Iterable[Sample]) -> dict[str, float]:
+def _counters(samples: Iterable[Sample], model: str) -> dict[str, float]:
+    paths = (
+        f"/models/{model}/predict",
+        *(["/predict"] if model == CHURN else []),
+    )  # batches differ in size
     found: dict[str, float] = dict.fromkeys(_TOTALS, 0.0)
     for one in samples:
         labels = one.labels
@@ -151,9 +152,9 @@ def _counters(samples: Iterable[Sample]) -> dict[str, float]:
             found[f"failures:{labels['version']}"] = one.value
         elif one.name == "holdfast_predictions_total":
             found[f"scored:{labels['version']}:{labels['route']}"] = one.value
-        elif one.name == "holdfast_request_seconds_bucket" and labels["path"] == _PATH:
-            bound = math.inf if labels["le"] == "+Inf" else float(labels["le"])
-            found[f"seconds:{labels['version']}:{bound}"] = one.value
+        elif one.name == "holdfast_request_seconds_bucket" and labels["path"] in paths:
+            name = f"seconds:{labels['version']}:{math.inf if labels['le'] == '+Inf' else float(labels['le'])}"
+            found[name] = found.get(name, 0.0) + one.value
     return found
 
 

@@ -58,13 +58,34 @@ class RolloutSettings(BaseModel):
         default=0.25,
         gt=0,
         le=1,
-        description="Mean absolute difference from the champion's scores of the same customers, at most.",
+        description="Classification: mean absolute difference from the champion's scores of the same customers, at "
+        "most.",
     )
     max_decision_change: float = Field(
         default=0.3,
         gt=0,
         le=1,
-        description="Change of the share of customers predicted to churn, both at the champion's threshold, at most.",
+        description="Classification: change of the share of customers with a positive prediction, such as churn, both "
+        "at the champion's threshold, at most.",
+    )
+    max_relative_difference: float = Field(
+        default=0.5,
+        gt=0,
+        description="Regression: mean absolute difference from the champion's predictions of the same customers, as a "
+        "share of their mean, at most.",
+    )
+    max_total_change: float = Field(
+        default=0.3,
+        gt=0,
+        description="Regression: change of the sum of the predictions of the same customers, as a share of the "
+        "champion's sum, at most.",
+    )
+    max_missing_share: float = Field(
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="Regression: share of the customers without a prediction among those that the champion predicts, "
+        "at most.",
     )
     max_psi: float = Field(
         default=1.0,

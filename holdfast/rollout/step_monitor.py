@@ -178,7 +178,7 @@ class StepMonitor:
         except ChampionInputsError as error:
             if not self._unknown_scores:
                 _LOG.warning("The rollout step waits: %s", error)
-            self._scores = predictions.probabilities, np.full(len(predictions.probabilities), np.nan)
+            self._scores = predictions.values, np.full(len(predictions.values), np.nan)
             self._unknown_scores = str(error)
 
     def _observe(self, service: ServiceState | None, now: datetime) -> StepObservation:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from holdfast.core.types import Bools, Floats
+from holdfast.models.loaded_regressor import LoadedRegressor
 from holdfast.rollout.challenger_predictions import ChallengerPredictions
 from holdfast.rollout.guardrails import (
     MIN_ROWS,
@@ -23,7 +24,7 @@ from holdfast.rollout.service_metrics import ServiceState, latency_buckets
 from holdfast.rollout.settings import RolloutSettings
 from holdfast.rollout.steps import RolloutStep
 
-_SCORE_TOLERANCE = 1e-9
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class StepObservation:
     @property
     def compared(self) -> Bools:
         """Return the mask of the active customers that both versions have scored."""
-        return self.predictions.active & np.isfinite(self.champion_scores)
+        return self.predictions.active & np.isfinite(self.champion_scores) & np.isfinite(self.predictions.values)
 
 
 @dataclass(frozen=True)
@@ -108,25 +109,56 @@ def evaluate_step(observation: StepObservation, pair: ModelPair, rules: RolloutS
 def _check_predictions(
     observation: StepObservation, pair: ModelPair, rules: RolloutSettings, certainty: float
 ) -> list[Guardrail]:
-    """Compare scores with the champion's, of the same active customers; each model has the inputs of its definitions.
-
-    Decisions are compared at the champion's threshold: another threshold is set on purpose, and is no score change.
-    """
-    compared, every = observation.compared, observation.predictions.probabilities
-    scores, champion = every[compared], observation.champion_scores[compared]
-    threshold = pair.champion.contract.threshold
-    change = (scores >= threshold).astype(float) - (champion >= threshold)
-    largest = float(np.abs(every - observation.challenger_scores).max(initial=0))
+    """Compare predictions with the champion's, of the same active customers; each model has its own definitions."""
+    every, active = observation.predictions.values, observation.predictions.active
+    compared = observation.compared
+    own, champion = every[compared], observation.champion_scores[compared]
+    is_value = isinstance(pair.champion, LoadedRegressor)
     guardrails = [
-        check_rank_correlation(scores, champion, rules.min_rank_correlation, certainty),
-        check_mean("difference", np.abs(scores - champion), rules.max_difference, certainty),
-        check_mean("decisions", change, rules.max_decision_change, certainty),
-        check_exact("as registered", largest, _SCORE_TOLERANCE, len(every)),
+        check_rank_correlation(own, champion, rules.min_rank_correlation, certainty),
+        *(
+            _check_values(observation, own, champion, rules, certainty)
+            if is_value
+            else _check_probabilities(own, champion, pair.champion.contract.threshold, rules, certainty)
+        ),
+        check_exact("as registered", _largest_deviation(every, observation.challenger_scores), _TOLERANCE, len(every)),
     ]
     if pair.test_scores is not None:
-        active = observation.predictions.active
-        guardrails.append(check_psi(pair.test_scores, every[active], rules.max_psi, certainty))
+        predicted = every[active & np.isfinite(every)]
+        guardrails.append(check_psi(pair.test_scores, predicted, rules.max_psi, certainty))
     return guardrails
+
+
+def _check_probabilities(
+    own: Floats, champion: Floats, threshold: float, rules: RolloutSettings, certainty: float
+) -> list[Guardrail]:
+    """Compare at the champion's threshold: another threshold is set on purpose, and is no score change."""
+    change = (own >= threshold).astype(float) - (champion >= threshold)
+    return [
+        check_mean("difference", np.abs(own - champion), rules.max_difference, certainty),
+        check_mean("decisions", change, rules.max_decision_change, certainty),
+    ]
+
+
+def _check_values(
+    observation: StepObservation, own: Floats, champion: Floats, rules: RolloutSettings, certainty: float
+) -> list[Guardrail]:
+    """Compare expected values in the unit of the champion's mean."""
+    predicted = observation.predictions.active & np.isfinite(observation.champion_scores)
+    missing = int((predicted & ~np.isfinite(observation.predictions.values)).sum())
+    change = (own - champion) / mean if len(champion) and (mean := float(champion.mean())) > _TOLERANCE else np.empty(0)
+    return [
+        check_mean("relative difference", np.abs(change), rules.max_relative_difference, certainty),
+        check_mean("total", change, rules.max_total_change, certainty),
+        check_share("missing", missing, int(predicted.sum()), rules.max_missing_share, certainty),
+    ]
+
+
+def _largest_deviation(logged: Floats, computed: Floats) -> float:
+    """Return the largest deviation, in units of a prediction above 1; infinite if only one of a pair is missing."""
+    absent = np.isnan(logged) & np.isnan(computed)
+    deviation = np.abs(logged - computed) / np.maximum(1.0, np.abs(computed))
+    return float(np.where(absent, 0.0, np.nan_to_num(deviation, nan=np.inf)).max(initial=0))
 
 
 def _check_service(observation: StepObservation, rules: RolloutSettings, certainty: float) -> list[Guardrail]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import bentoml
 from bentoml.exceptions import BentoMLException
@@ -10,15 +9,14 @@ from pydantic import ValidationError
 
 from holdfast.core.model_names import ModelKind
 from holdfast.models.contract import CONTRACT_FILE, MODEL_FILE, MODEL_NAME, ServedModel
-from holdfast.models.loaded_model import LoadedModel, UnusableModelError, load_verified_model
-from holdfast.models.loaded_regressor import load_verified_regressor
+from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.loaded_version import LoadedVersion
 from holdfast.models.remedies import PACKAGE, PACKAGE_AGAIN
+from holdfast.models.version_loaders import VERSION_LOADERS
 from services.errors import NotReadyError
 from services.observability.logs import LOG
 
 Load = Callable[[ServedModel, bytes], LoadedVersion]
-_Version = TypeVar("_Version", bound=LoadedVersion)
 
 
 def model_folder(bento: bentoml.Bento | None, name: str = MODEL_NAME) -> Path:
@@ -45,12 +43,12 @@ def model_folder(bento: bentoml.Bento | None, name: str = MODEL_NAME) -> Path:
         raise NotReadyError(f"The model {reference} is not in the model store.", PACKAGE) from None
 
 
-def load_saved_model(folder: Path, load: Load | None = None) -> LoadedVersion:
+def load_saved_model(folder: Path, kind: ModelKind = "classification") -> LoadedVersion:
     """Load the model of a folder.
 
     Args:
         folder: Folder with contract and model file.
-        load: Loader of the model's kind; None: that of a classification.
+        kind: Kind of the model.
 
     Returns:
         Verified model.
@@ -68,59 +66,28 @@ def load_saved_model(folder: Path, load: Load | None = None) -> LoadedVersion:
             "The model's contract cannot be read.",
             f"{folder / CONTRACT_FILE}: {error.errors()[0]['msg']}. {PACKAGE_AGAIN}",
         ) from error
-    return (load or load_served_model)(contract, content)
+    return load_served_model(contract, content, kind)
 
 
-def load_served_model(contract: ServedModel, content: bytes) -> LoadedModel:
+def load_served_model(contract: ServedModel, content: bytes, kind: ModelKind = "classification") -> LoadedVersion:
     """Load a model for serving.
 
     Args:
         contract: Contract of the model.
         content: Model file.
+        kind: Kind of the model.
 
     Returns:
         Verified model.
 
     Raises:
-        NotReadyError: ``holdfast.models.loaded_model.load_verified_model`` rejects the model.
+        NotReadyError: The loader of the kind rejects the model.
     """
-    model = _load(load_verified_model, contract, content)
-    if model.scorer_mismatch:
-        LOG.warning(
-            "The compiled scorer of model version %s is not used: %s", contract.model_version, model.scorer_mismatch
-        )
-    return model
-
-
-def load_served_regressor(contract: ServedModel, content: bytes) -> LoadedVersion:
-    """Load a regression for serving.
-
-    Args:
-        contract: Contract of the model.
-        content: Model file.
-
-    Returns:
-        Verified model.
-
-    Raises:
-        NotReadyError: ``holdfast.models.loaded_regressor.load_verified_regressor`` rejects the model.
-    """
-    model = _load(load_verified_regressor, contract, content)
-    if model.mismatch:
-        LOG.warning(
-            "The compiled form of %s version %s is not used: %s",
-            contract.model_name,
-            contract.model_version,
-            model.mismatch,
-        )
-    return model
-
-
-def _load(load: Callable[[ServedModel, bytes], _Version], contract: ServedModel, content: bytes) -> _Version:
     try:
-        return load(contract, content)
+        model = VERSION_LOADERS[kind](contract, content)
     except UnusableModelError as error:
         raise NotReadyError(error.message, error.remedy) from error
-
-
-LOADERS: dict[ModelKind, Load] = {"classification": load_served_model, "regression": load_served_regressor}
+    if model.mismatch:
+        about = f"{contract.model_name} version {contract.model_version}"
+        LOG.warning("The compiled form of %s is not used: %s", about, model.mismatch)
+    return model

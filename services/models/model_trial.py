@@ -11,20 +11,20 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from typing_extensions import override
 
+from holdfast.core.model_names import ModelKind
 from holdfast.models.contract import ServedModel
 from holdfast.models.declaration import declared_name, load_declaration
-from holdfast.models.loaded_model import UnusableModelError, load_verified_model
-from holdfast.models.loaded_regressor import load_verified_regressor
+from holdfast.models.loaded_model import UnusableModelError
 from holdfast.models.registry_client import RegistryClient
+from holdfast.models.version_loaders import VERSION_LOADERS
 from services.errors import NotReadyError
 from services.settings import ServingSettings
 
 _ROOT = Path(__file__).resolve().parents[2]  # the checkout, or the source folder of the bento
-_LOADERS = {"classification": load_verified_model, "regression": load_verified_regressor}
 _REFUSED = 3
 _MEGABYTE = 1_000_000
 _LONGEST_MESSAGE = 4000
@@ -97,7 +97,7 @@ def _limit(problem: str) -> str:
     return f"Its file {problem}. HOLDFAST_MODEL_TRIAL_SECONDS and HOLDFAST_MODEL_TRIAL_MEMORY_MB set the limits."
 
 
-def _run_trial(kind: str, seconds: float, memory_mb: int) -> int:
+def _run_trial(kind: ModelKind, seconds: float, memory_mb: int) -> int:
     """Load and verify the model of standard input."""
     limit = memory_mb * _MEGABYTE
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -110,7 +110,7 @@ def _run_trial(kind: str, seconds: float, memory_mb: int) -> int:
     start = 8 + int.from_bytes(data[:8])
     contract: Any = ServedModel.model_validate_json(data[8:start])
     try:
-        _LOADERS[kind](contract, data[start:])
+        VERSION_LOADERS[kind](contract, data[start:])
     except UnusableModelError as error:
         sys.stdout.write(json.dumps([error.message, error.remedy[:_LONGEST_MESSAGE]]))
         return _REFUSED
@@ -119,4 +119,4 @@ def _run_trial(kind: str, seconds: float, memory_mb: int) -> int:
 
 if __name__ == "__main__":
     name, time, memory = sys.argv[1:]
-    sys.exit(_run_trial(name, float(time), int(memory)))
+    sys.exit(_run_trial(cast(ModelKind, name), float(time), int(memory)))

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from feature_repo.labels import churn_labels
 from holdfast.alerting.events import emit_event
+from holdfast.core.model_names import CHURN
 from holdfast.model_versions.aliases import get_champion_version, get_version, set_challenger
 from holdfast.model_versions.records import GatesRecord, RolloutRecord, parse_events
 from holdfast.training.dataset import use_label_function
@@ -49,7 +50,7 @@ class BadChallenger(Scenario):
     def inject_fault(self, environment: Environment) -> None:
         self._failed_gates = _train_on_flipped_labels(environment)
         _force(environment)
-        emit_event("holdfast.challenger.ready", f"version.{_BAD}", {"version": _BAD})
+        emit_event("holdfast.challenger.ready", f"version.{_BAD}", {"model": CHURN, "version": _BAD})
         environment.shop.wait_until_idle(threads=4)
         _force(environment)
         rules = {"shadow": False, "watch_minutes": 0.5, "poll_seconds": 1}

@@ -3,7 +3,7 @@
 # A second run of these waits; a second run of the other deployments is cancelled.
 ENQUEUED = {
     **dict.fromkeys(("backfill", "gates", "ingest", "promote", "recover", "retire", "rollback", "traffic", "train"), 1),
-    "rollout": 2,
+    "rollout": 4,
 }
 
 
@@ -32,7 +32,7 @@ SCHEDULES = {
 
 
 # Of one model each: schedules after the first, with their parameters.
-FURTHER_SCHEDULES = {"train": {"0 5 * * 1": {"model": "spend", "promote": True}}}
+FURTHER_SCHEDULES = {"train": {"0 5 * * 1": {"model": "spend"}}, "rollout": {"5-59/15 * * * *": {"model": "spend"}}}
 
 
 SWITCHED_OFF = {"ingest", "features"}  # daily runs both
@@ -49,7 +49,7 @@ PARAMETERS = {
     "alerts": {"resolve", "reason"},
     "recover": {"flow_run_id", "rules"},
     "retrain": {"event", "subject", "as_of", "rules", "training", "thresholds", "model"},
-    "rollout": {"version", "approval", "rules", "timeout_hours"},
+    "rollout": {"version", "approval", "rules", "timeout_hours", "model"},
     "image": {"name", "engine", "base_image"},
     "ingest": {"source", "mapping", "dataset", "ingested_at", "replace", "force"},
     "features": {"as_of", "known_at", "apply"},

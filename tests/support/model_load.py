@@ -20,23 +20,24 @@ class LoadResult:
     responses: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def send_requests(self, url: str, caller: int) -> None:
+    def send_requests(self, url: str, caller: int, prefix: str) -> None:
         with httpx.Client(base_url=url, timeout=30) as client:
             number = caller
             while not self.stopped.is_set():
                 number += 1
                 if number % 10:
-                    response = client.post("/predict", json={"customer_id": CUSTOMERS[number % 300]})
+                    response = client.post(f"{prefix}/predict", json={"customer_id": CUSTOMERS[number % 300]})
                 else:
-                    response = client.post("/predict_batch", json={"customer_ids": CUSTOMERS})
+                    response = client.post(f"{prefix}/predict_batch", json={"customer_ids": CUSTOMERS})
                 self.responses.append((time.monotonic(), response.status_code, response.json()))
 
 
 @contextmanager
-def under_load(url: str, callers: int = 4) -> Iterator[LoadResult]:
+def under_load(url: str, callers: int = 4, prefix: str = "") -> Iterator[LoadResult]:
+    """Send requests within the block; ``prefix`` is that of a model's endpoints, such as ``/models/spend``."""
     load = LoadResult()
     with ThreadPoolExecutor(callers) as pool:
-        futures = [pool.submit(load.send_requests, url, caller) for caller in range(callers)]
+        futures = [pool.submit(load.send_requests, url, caller, prefix) for caller in range(callers)]
         try:
             yield load
         finally:

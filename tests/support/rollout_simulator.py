@@ -121,7 +121,7 @@ class SimulatedRollout:
         if not self.is_reachable:
             return None
         known = (dict(self.counters), champion, challenger, mode, self.refused)
-        return ServiceState(*known, True, self.clock_ahead_seconds, self.unavailable)
+        return ServiceState(*known, self.clock_ahead_seconds, self.unavailable)
 
     @property
     def dependencies(self) -> StepDependencies:

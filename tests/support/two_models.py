@@ -29,14 +29,19 @@ from tests.support.service_state import AS_OF, CUSTOMERS, fit, offline_matrix
 SPEND = "holdfast-spend"
 
 
-def fit_spend(churn: ServedModel, matrix: Floats, family: str = "bg_nbd_gamma_gamma") -> tuple[ServedModel, bytes]:
-    """Fit a regression on the features of a churn model: a family of the training, or one that is not compiled."""
+def fit_spend(
+    churn: ServedModel, matrix: Floats, family: str = "bg_nbd_gamma_gamma", scale: float = 30.0
+) -> tuple[ServedModel, bytes]:
+    """Fit a regression on the features of a churn model: a family of the training, or one that is not compiled.
+
+    ``scale`` is the scale of the Gamma-Gamma model; the predicted spend is proportional to it for new customers.
+    """
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     target = np.abs(np.nan_to_num(matrix[:, churn.inputs.index("mean_purchase_amount")])) + 1
     if family == "bg_nbd_gamma_gamma":
         columns = [churn.inputs.index(name) for name in SPEND_INPUTS]
-        purchase, value = (0.8, 25.0, 0.7, 2.5), (2.0, 3.0, 30.0)
+        purchase, value = (0.8, 25.0, 0.7, 2.5), (2.0, 3.0, scale)
         model: Any = BgNbdGammaGammaModel(purchase, value, (*columns,), 90.0, len(churn.inputs))  # type: ignore[arg-type]
     else:
         model = HistGradientBoostingRegressor(loss="poisson", max_iter=10, interaction_cst="no_interactions")

@@ -20,6 +20,7 @@ from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.missing_versions import MissingVersionError
 from holdfast.feature_store.snapshots import build_snapshots
 from holdfast.models.categories import InputCategories
+from holdfast.models.loaded_model import load_verified_model
 from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.aging import OnDemandFunction, load_on_demand_functions
@@ -110,7 +111,8 @@ def load_reference(client: ModelClient, settings: Settings, version: str) -> Dri
 
 def _join(client: ModelClient, settings: Settings, registered: RegisteredVersion) -> pd.DataFrame:
     contract = registered.contract()
-    model = ScoringModel(RegistryClient(settings.mlflow_tracking_uri).download_and_load(contract))
+    content = RegistryClient(settings.mlflow_tracking_uri).download_model(contract)
+    model = ScoringModel(load_verified_model(contract, content))
     try:
         training = load_training_rows(client, settings, registered.number)
     except OSError as error:

@@ -9,6 +9,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 
+from holdfast.models.declaration import CHURN, list_models
 from tests.support.deployments import ENQUEUED, PARAMETERS, REQUIRED, SCHEDULES, SWITCHED_OFF
 from tests.support.main_job import ROOT
 
@@ -69,6 +70,16 @@ def test_deployment_with_schedule_needs_no_parameter(name: str) -> None:
         assert trigger["name"]
         assert trigger["description"]
         assert REQUIRED.get(name, set()) <= given | trigger.get("parameters", {}).keys() <= PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", ["train", "rollout"])
+def test_each_declared_model_is_scheduled(name: str) -> None:
+    scheduled = [item.get("parameters", {}).get("model", CHURN) for item in DEPLOYMENTS[name]["schedules"]]
+    assert sorted(scheduled) == list_models()
+
+
+def test_rollout_limit_lets_each_model_have_a_run_that_works_and_one_that_ends() -> None:
+    assert ENQUEUED["rollout"] == 2 * len(list_models())
 
 
 def test_trigger_parameters_are_json_templates() -> None:

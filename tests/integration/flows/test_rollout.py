@@ -105,7 +105,7 @@ def test_rollout_second_concurrent_run_does_nothing(client: Any, registry_shop: 
     from flows.rollout import rollout
 
     _, challenger = _pair(client)
-    with work_lock(registry_shop[0], "rollout", 0):
+    with work_lock(registry_shop[0], "rollout-churn", 0):
         result = rollout()
     assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
     assert "Another run of this flow is active" in result.text
@@ -333,7 +333,7 @@ class TestResumedRollout:
 
         _, challenger = self.asked(client, monkeypatch)
         monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
-        with work_lock(registry_shop[0], "rollout", 0):
+        with work_lock(registry_shop[0], "rollout-churn", 0):
             result = self.answer(monkeypatch)
         assert (result.verdict, RolloutRecord.load(client, challenger)) == ("nothing", None)
         assert "that run, or the next one, handles new versions" in result.text
@@ -350,7 +350,7 @@ class TestResumedRollout:
         looking = threading.Event()
 
         def look() -> None:
-            with work_lock(registry_shop[0], "rollout", 0):
+            with work_lock(registry_shop[0], "rollout-churn", 0):
                 looking.set()
                 time.sleep(2)
 

@@ -16,7 +16,7 @@ from feature_repo.names import ENTITY_KEY
 from feature_repo.settings import Settings
 from feature_repo.timestamps import DAY_US
 from holdfast.core.prediction_log import iter_predictions, log_schema
-from holdfast.models.contract import ServedModel
+from holdfast.models.contract import MODEL_NAME, ServedModel
 from holdfast.models.label import RECENCY_FEATURE
 from holdfast.rollout.challenger_predictions import ChallengerPredictions, IncrementalPredictions, _find_mismatch
 from services.prediction_log.arrow_records import to_record
@@ -24,7 +24,7 @@ from services.prediction_log.files import PredictionFiles
 from tests.support.prediction_batches import NOON_US, make_batch, write_log
 
 CONTRACT = ServedModel(
-    model_name="m", model_version="2", feature_service="f", inputs=["recency", "gap"], reference=[0.0, 0.0],
+    model_name=MODEL_NAME, model_version="2", feature_service="f", inputs=["recency", "gap"], reference=[0.0, 0.0],
     threshold=0.4, horizon_days=90, activity_days=180, fingerprint={}, model_sha256="",
 )  # fmt: skip
 
@@ -54,13 +54,13 @@ def test_read_mixed_log_returns_latest_own_prediction_per_customer(settings: Set
     )
     found = _read(settings)
     assert found.requests == found.active_requests == 6, "without a recency input all customers are active"
-    assert sorted(found.probabilities.tolist()) == [0.0, 0.8, 0.9, 1.0]
+    assert sorted(found.values.tolist()) == [0.0, 0.8, 0.9, 1.0]
     assert found.x.shape == (4, 2)
     assert found.input_mismatch is None
     assert _read(settings, "shadow").requests == 3
     assert _read(settings, minutes=1).requests == 3
     nothing = _read(settings, "champion")
-    assert (nothing.requests, nothing.x.shape, nothing.probabilities.shape) == (0, (0, 2), (0,))
+    assert (nothing.requests, nothing.x.shape, nothing.values.shape) == (0, (0, 2), (0,))
 
 
 def _own_rows(settings: Settings, since: datetime) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def test_read_growing_log_equals_read_of_whole_log(reads: list[list[Any]], alike
             assert found.input_mismatch == _find_mismatch(settings, "2", "canary", contract, since)
             latest = own.drop_duplicates(ENTITY_KEY, keep="last").sort_values(RECENCY_FEATURE)
             order = np.argsort(found.x[:, 0])
-            np.testing.assert_array_equal(found.probabilities[order], latest["churn_probability"])
+            np.testing.assert_array_equal(found.values[order], latest["churn_probability"])
             np.testing.assert_array_equal(found.x[order], latest[contract.inputs])
             np.testing.assert_array_equal(found.active[order], latest[RECENCY_FEATURE] <= 180)
         files.close()
@@ -128,7 +128,7 @@ def test_read_growing_file_skips_rows_read_before(settings: Settings, monkeypatc
     assert incremental.read() is found, "an incomplete record is ignored"
     file.write_bytes(bytes(len(whole)) + record)
     found = incremental.read()
-    assert (found.requests, sorted(found.probabilities)) == (7, [0.0, 1 / 3, 2 / 3, 1.0])
+    assert (found.requests, sorted(found.values)) == (7, [0.0, 1 / 3, 2 / 3, 1.0])
 
 
 def test_read_long_or_unknown_recency_counts_customer_as_inactive(settings: Settings) -> None:

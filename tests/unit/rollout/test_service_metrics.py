@@ -41,13 +41,12 @@ holdfast_refused_versions{version="2",reason="unusable"} 0
 holdfast_refused_versions{version="3",reason="unusable"} 1
 holdfast_refused_versions{version="2",reason="unavailable"} 1
 holdfast_refused_versions 1
-holdfast_ready 1
 """
 
 
 def test_parse_metrics_full_text_returns_state() -> None:
     state = parse_metrics(TEXT)
-    assert (state.champion, state.challenger, state.mode, state.ready) == ("1", "2", "canary", True)
+    assert (state.champion, state.challenger, state.mode) == ("1", "2", "canary")
     assert (state.refused, state.unavailable) == ({"3"}, {"2"})
     assert state.counters == {
         "answered": 100,
@@ -149,10 +148,9 @@ def test_parse_metrics_of_service_code_returns_state(monkeypatch: pytest.MonkeyP
     metrics.champion.set(1, "spend", "5", "registry")  # of another model, as are its version numbers
     metrics.predictions.add("spend", "8", "shadow", amount=9)
     metrics.record_request("/models/spend/predict", 500, "spend", "", 0.004)
-    metrics.ready.set(1)
     metrics.publish()
     state = parse_metrics(prometheus_client.generate_latest(registry).decode())
-    assert (state.champion, state.challenger, state.mode, state.ready) == ("7", "8", "shadow", True)
+    assert (state.champion, state.challenger, state.mode) == ("7", "8", "shadow")
     assert (state.refused, state.unavailable) == ({"9"}, {"8"})
     assert (state.counters["answered"], state.counters["failed"], state.counters["failures:8"]) == (2, 1, 1)
     assert state.counters["scored:8:shadow"] == 3

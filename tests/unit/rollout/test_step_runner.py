@@ -202,7 +202,7 @@ class TestBadChallenger:
         rollout.shift = float("nan")
         record = rollout.finish_step()
         assert record.verdict == "breached"
-        assert "the registered model's scores of the same inputs is nan" in record.why
+        assert "the registered model's scores of the same inputs is inf" in record.why
         assert RolloutRecord.load(rollout.client, rollout.challenger) == record, "it can be read back"
         assert "there is nothing to roll out" in str(find_next_rollout(rollout.client)), (
             "and the next rollout is not in its way"

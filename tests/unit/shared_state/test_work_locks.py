@@ -129,7 +129,7 @@ def test_require_lock_after_a_restart_of_the_server_is_refused(
         require_lock("training")
 
 
-def test_work_lock_with_an_unreachable_database_says_so_without_the_password(data_dir: Path) -> None:
+def test_work_lock_with_an_unreachable_database_is_refused_without_the_password(data_dir: Path) -> None:
     port = free_port()
     settings = Settings(data=data_dir, database=f"postgresql://someone:se%2Fcr%40t@127.0.0.1:{port}/holdfast")
     with pytest.raises(DatabaseUnavailableError) as refused, work_lock(settings, "training"):

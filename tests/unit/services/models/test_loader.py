@@ -111,7 +111,7 @@ def test_load_model_with_differing_scorer_does_not_use_it(
 
     monkeypatch.setattr("holdfast.models.loaded_model.verify_scorer", differs)
     assert load_served_model(*_saved()).scorer is None
-    assert "compiled scorer of model version 7 is not used: row 0 differs" in service_log.text
+    assert "The compiled form of holdfast-churn version 7 is not used: row 0 differs" in service_log.text
 
 
 def test_load_model_with_changed_byte_raises() -> None:
