@@ -26,6 +26,18 @@ def sqlite_url(path: Path, driver: str | None = None) -> str:
     return f"sqlite+{driver or 'pysqlite'}:///{_FILE_URI}{quote(str(path))}{_OPTION}"
 
 
+def read_only_sqlite_url(path: Path) -> str:
+    """Build the URL of a SQLite file whose connections cannot write.
+
+    Args:
+        path: Absolute path of the file.
+
+    Returns:
+        The URL.
+    """
+    return f"sqlite+pysqlite:///{_FILE_URI}{quote(str(path))}?mode=ro&uri=true"
+
+
 def sqlite_path(url: str) -> Path | None:
     """Find the file of the URL of a SQLite database.
 

@@ -11,7 +11,6 @@ from bentoml import Bento
 
 from feature_repo.settings import Settings
 from holdfast.core.model_names import CHURN
-from holdfast.models.promotion_signature import describe_missing_keys
 from services.bentoml_patches import freeze_garbage_collector
 from services.declared_models import DeclaredModel, declared_models
 from services.errors import NotReadyError, http_error, unknown_model_error
@@ -54,8 +53,6 @@ class PredictionEngine:
         METRICS.clear()
         skip_empty_files()
         self.features = FeatureClient(settings, serving.store_timeout_ms / 1000, serving.last_known)
-        if unverified := describe_missing_keys():
-            LOG.error(unverified)
         self._models = declared_models()
         self._watchers = {
             name: self._create_watcher(model, settings, serving, bento)

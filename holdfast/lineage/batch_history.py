@@ -12,9 +12,9 @@ from holdfast.ingestion.batches import find_successors, list_batches
 from holdfast.lineage.version_history import NoLineageError, UsedBatch, parse_lineage, registration_time
 from holdfast.model_versions.aliases import list_versions
 from holdfast.models.declaration import list_models, model_option, registered_name
-from holdfast.runtime.run_artifacts import RunUnavailableError, read_files
 from holdfast.training.mlflow_client import ModelClient, UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import LINEAGE_FILE
+from holdfast.training.run_artifacts import RunUnavailableError, read_files
 
 
 class UnknownBatchError(HoldfastError):

@@ -13,11 +13,11 @@ from holdfast.lineage.differences import ReproductionDifference
 from holdfast.lineage.isolated_retraining import ReproductionError, RetrainingOutcome, retrain_isolated
 from holdfast.lineage.version_history import parse_lineage
 from holdfast.model_versions.aliases import resolve_version
-from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.run_artifacts import read_files
 
 
 @dataclass(frozen=True)

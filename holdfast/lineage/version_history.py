@@ -23,7 +23,6 @@ from holdfast.model_versions.records import (
     parse_events,
 )
 from holdfast.promotion.gate_report import BadReportError, GateReport, read_report
-from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.lineage import LINEAGE, Lineage
 from holdfast.training.mlflow_client import ModelClient
@@ -31,6 +30,7 @@ from holdfast.training.mlflow_tracking import LINEAGE_FILE, parse_evaluation
 from holdfast.training.numeric_environment import NumericEnvironment
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.regression.report import RegressionEvaluation
+from holdfast.training.run_artifacts import read_files
 from holdfast.training.trainer import parse_trainer
 
 

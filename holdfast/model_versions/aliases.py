@@ -8,7 +8,13 @@ from mlflow.exceptions import MlflowException
 from feature_repo.settings import Settings
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, ServedModel
 from holdfast.models.declaration import list_models, registered_name
-from holdfast.models.promotion_signature import SIGNATURE_TAG, ensure_keys, sign_version
+from holdfast.models.promotion_signature import (
+    SIGNATURE_TAG,
+    ensure_keys,
+    note_removed,
+    note_signed,
+    sign_version,
+)
 from holdfast.models.registered_version import TRAFFIC_TAG, NotServableError, RegisteredVersion
 from holdfast.models.registry_client import NOT_FOUND_CODES
 from holdfast.shared_state.work_locks import require_lock, work_lock
@@ -179,6 +185,7 @@ def set_champion(client: ModelClient, version: str) -> None:
     _sign(client, version, CHAMPION)
     require_lock(_PROMOTION)
     client.set_registered_model_alias(client.model_name, CHAMPION, version)
+    _note(client, version, CHAMPION)
     drop_challenger(client, version)
 
 
@@ -194,6 +201,7 @@ def set_challenger(client: ModelClient, version: str) -> None:
     _sign(client, version, CHALLENGER)
     require_lock(_PROMOTION)
     client.set_registered_model_alias(client.model_name, CHALLENGER, version)
+    _note(client, version, CHALLENGER)
 
 
 def drop_challenger(client: ModelClient, version: str) -> None:
@@ -206,6 +214,7 @@ def drop_challenger(client: ModelClient, version: str) -> None:
     if get_challenger_version(client) == version:
         require_lock(_PROMOTION)
         client.delete_registered_model_alias(client.model_name, CHALLENGER)
+        note_removed(CHALLENGER, client.model_name)
 
 
 def _sign(client: ModelClient, version: str, alias: str) -> None:
@@ -217,8 +226,15 @@ def _sign(client: ModelClient, version: str, alias: str) -> None:
         signed += [(other, champion, CHAMPION) for other in clients if (champion := get_champion_version(other))]
     for other, number, role in signed:
         tags = other.get_model_version(other.model_name, number).tags
-        signature = sign_version(keys, number, tags, role, other.model_name)
+        present = _get_by_alias(other, role)
+        present_tags = other.get_model_version(other.model_name, present).tags if present else None
+        signature = sign_version(keys, number, tags, role, other.model_name, present_tags)
         other.set_model_version_tag(other.model_name, number, SIGNATURE_TAG, signature)
+
+
+def _note(client: ModelClient, version: str, alias: str) -> None:
+    """Remember the signature after the alias moved: of a run that was killed before, the old version stays valid."""
+    note_signed(RegisteredVersion.from_mlflow(client.get_model_version(client.model_name, version)), alias)
 
 
 def _get_by_alias(client: ModelClient, alias: str) -> str | None:

@@ -18,13 +18,13 @@ from holdfast.model_versions.aliases import get_version
 from holdfast.model_versions.evidence import NotComputedError
 from holdfast.models.contract import SERVED_MODEL_TAG, TRUSTED_TYPES, ServedModel
 from holdfast.models.registry_client import RegistryClient
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import LINEAGE_FILE, PREDICTIONS_FILE
 from holdfast.training.recipe import RECIPE_FILE, Recipe
 from holdfast.training.regression.report import RegressionEvaluation
+from holdfast.training.run_artifacts import read_file
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

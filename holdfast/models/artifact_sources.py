@@ -1,4 +1,4 @@
-"""Addresses of model files in a registry: only those of the tracking server, local files, and named roots are read.
+"""Addresses of artifacts in a registry: only those of the tracking server, the data folder and named roots are read.
 
 A person who can write the registry could otherwise let the service request any address, such as that of the metadata of
 a cloud machine, or read without end.
@@ -9,7 +9,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field
 
-from feature_repo.settings import EnvironmentSettings
+from feature_repo.database_urls import sqlite_path
+from feature_repo.settings import EnvironmentSettings, Settings
 from holdfast.models.registered_version import NotServableError
 
 MAX_BYTES = 512_000_000
@@ -18,41 +19,55 @@ _SERVER = ("http", "https", "mlflow-artifacts")
 
 
 class ArtifactSettings(EnvironmentSettings):
-    """Places of model files besides the tracking server and the data folder."""
+    """Places of artifacts besides the tracking server and the data folder."""
 
     artifact_roots: str = Field(
         default="",
-        description="Addresses of stores from which model files are read, separated by commas: s3://bucket/mlflow. The "
-        "tracking server and local files need none.",
+        description="Addresses of stores from which artifacts are read, separated by commas: s3://bucket/mlflow, "
+        "file:///mnt/models. The tracking server and the data folder need none.",
     )
 
 
 def require_source(address: str, tracking_uri: str) -> None:
-    """Check the address of a model file before it is requested.
+    """Check the address of an artifact before it is requested.
 
     Args:
         address: Address in the registry.
         tracking_uri: Tracking URI of MLflow.
 
     Raises:
-        NotServableError: The address is of another server or store, or its local file is too large or no regular file.
+        NotServableError: The address is of another server, store or folder, or its local file is too large or no
+            regular file.
     """
     parts, server = urlsplit(address), urlsplit(tracking_uri)
     segments = unquote(parts.path).split("/")
     if parts.scheme in _LOCAL and not parts.netloc:
-        require_readable_size(Path(unquote(parts.path)))
+        _require_folder(Path(unquote(parts.path)), tracking_uri)
     elif parts.scheme in _SERVER and ".." not in segments and _is_server(parts.netloc, parts.scheme, server):
         return
     elif ".." in segments or not any(_is_below(address, root) for root in _roots()):
         raise NotServableError(
-            f"The registry names {parts.scheme}://{parts.hostname or ''} as source of a model file, neither "
+            f"The registry names {parts.scheme}://{parts.hostname or ''} as source of an artifact, neither "
             f"the tracking server nor a root in {ArtifactSettings.variable('artifact_roots')}. Nothing was requested. "
             "If the address is that of your artifact store, add its root there."
         )
 
 
+def _require_folder(file: Path, tracking_uri: str) -> None:
+    """Check a local file that a registry names; who can write an embedded database can write the data folder, too."""
+    roots = [Path(unquote(urlsplit(root).path)) for root in _roots() if root.startswith("file:///")]
+    allowed = [folder.resolve() for folder in (Settings.from_environment().data, *roots)]
+    if sqlite_path(tracking_uri) is None and not any(file.resolve().is_relative_to(folder) for folder in allowed):
+        raise NotServableError(
+            f"The registry names the file {file} as source of an artifact, neither in the data folder nor in a root in "
+            f"{ArtifactSettings.variable('artifact_roots')}. Nothing was read. If it is that of your artifact store, "
+            "add file:// and its folder there."
+        )
+    require_readable_size(file)
+
+
 def require_readable_size(path: Path) -> None:
-    """Check a model file before it is read into memory; a missing file passes.
+    """Check an artifact before it is read into memory; a missing file passes.
 
     Args:
         path: The file.
@@ -61,9 +76,9 @@ def require_readable_size(path: Path) -> None:
         NotServableError: The file is too large, or no regular file.
     """
     if path.exists() and not path.is_file():
-        raise NotServableError(f"The model file {path} is no regular file.")
+        raise NotServableError(f"The artifact {path} is no regular file.")
     if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
-        raise NotServableError(f"The model file {path} has {size:,} bytes; at most {MAX_BYTES:,} are read.")
+        raise NotServableError(f"The artifact {path} has {size:,} bytes; at most {MAX_BYTES:,} are read.")
 
 
 def _is_server(netloc: str, scheme: str, server: SplitResult) -> bool:

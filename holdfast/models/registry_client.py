@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from feature_repo.database_urls import sqlite_path
+from feature_repo.database_urls import read_only_sqlite_url, sqlite_path
 from holdfast.core.redaction import redact_logins
 from holdfast.models.artifact_sources import require_readable_size, require_source
 from holdfast.models.contract import MODEL_FILE, MODEL_NAME, ServedModel
@@ -79,7 +79,7 @@ def fail_fast_env() -> Iterator[None]:
 
 
 class RegistryClient:
-    """Read-only client of the MLflow registry at a tracking URI.
+    """Read-only client of the MLflow registry at a tracking URI; connections to an embedded database cannot write.
 
     MLflow waits for minutes for a registry that does not respond, unless :func:`set_fail_fast_env` was called.
     :meth:`download_by_alias` always uses the short timeouts.
@@ -92,6 +92,7 @@ class RegistryClient:
     def __init__(self, uri: str, model_name: str = MODEL_NAME) -> None:
         self.uri, self.model_name = uri, model_name
         self._database = sqlite_path(uri)
+        self._read_uri = read_only_sqlite_url(self._database) if self._database is not None else uri
         self._client: MlflowClient | None = None
 
     def get_by_alias(self, alias: str) -> RegisteredVersion:
@@ -224,7 +225,7 @@ class RegistryClient:
         from mlflow import MlflowClient
 
         if self._client is None:
-            self._client = MlflowClient(self.uri, registry_uri=self.uri)
+            self._client = MlflowClient(self._read_uri, registry_uri=self._read_uri)
         return request(self._client)
 
     def _download(self, folder_uri: str) -> bytes:
@@ -233,7 +234,8 @@ class RegistryClient:
         address = f"{self._resolve(folder_uri)}/{MODEL_FILE}"
         require_source(address, self.uri)
         with tempfile.TemporaryDirectory(prefix="holdfast-model-") as folder:
-            path = Path(download_artifacts(address, dst_path=folder, tracking_uri=self.uri, registry_uri=self.uri))
+            uri = self._read_uri
+            path = Path(download_artifacts(address, dst_path=folder, tracking_uri=uri, registry_uri=uri))
             require_readable_size(path)
             return path.read_bytes()
 

@@ -22,8 +22,8 @@ from holdfast.model_versions.gate_settings import GateSettings, RegressionGateSe
 from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import MODEL_NAME
 from holdfast.promotion.gates import GateResult
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.mlflow_client import ModelClient
+from holdfast.training.run_artifacts import read_file
 
 _GATES_FILE = "gates.json"
 

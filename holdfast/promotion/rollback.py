@@ -19,6 +19,8 @@ from holdfast.model_versions.champion_history import ChampionHistory, read_champ
 from holdfast.model_versions.definitions_in_use import find_definitions
 from holdfast.model_versions.records import GatesRecord, RollbackRecord, parse_events
 from holdfast.models.contract import CHAMPION
+from holdfast.models.promotion_signature import UnsignedVersionError, require_signed
+from holdfast.models.registered_version import RegisteredVersion
 from holdfast.promotion.champion_update import unchanged_message
 from holdfast.training.mlflow_client import ModelClient
 
@@ -116,6 +118,7 @@ def roll_back(
                 f"another process or person has moved it. {unchanged_message(champion)}"
             )
         if to == champion:
+            _sign_again(client, champion)
             return RollbackResult(to, champion, moved=False, why=cause.why)
         past = read_champion_history(client)
         target = _former_champion(client, past, to) if to else _passed(client, _find_target(past, champion))
@@ -158,6 +161,19 @@ def _finish(
     set_champion(client, record.to)
     record.append_event(client, withdrawn)
     return RollbackResult(record.to, withdrawn, moved=True, why=record.why)
+
+
+def _sign_again(client: ModelClient, champion: str) -> None:
+    """Sign a champion that no service follows, as after a registry was restored from a copy; a person has named it."""
+    try:
+        require_signed(RegisteredVersion.from_mlflow(get_version(client, champion)), CHAMPION)
+    except UnsignedVersionError as error:
+        if read_champion_history(client).started_at(champion) is None:
+            raise RollbackError(
+                f"{CHAMPION} was moved to version {champion} without a promotion. Name the version that is to serve "
+                "with `--to`."
+            ) from error
+        set_champion(client, champion)
 
 
 def _find_target(past: ChampionHistory, champion: str) -> str:

@@ -10,10 +10,10 @@ from holdfast.lineage.version_history import load_version_history
 from holdfast.models.declaration import model_option
 from holdfast.reporting.model_card_facts import build_card_context
 from holdfast.reporting.model_card_render import render_html, render_markdown
-from holdfast.runtime.run_artifacts import read_files
 from holdfast.training.evaluation_report import EVALUATION_FILE
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.recipe import RECIPE_FILE
+from holdfast.training.run_artifacts import read_files
 
 PLOTS = ("test_curves", "test_months", "reliability", "profit", "importance", "deciles")
 _MARKDOWN_FILE, _HTML_FILE = "model_card.md", "model_card.html"

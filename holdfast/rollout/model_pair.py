@@ -19,9 +19,9 @@ from holdfast.models.registry_client import RegistryClient
 from holdfast.online_features.reader import OnlineReader
 from holdfast.online_features.value_decoder import Fault
 from holdfast.rollout.challenger_predictions import ChallengerPredictions
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE
+from holdfast.training.run_artifacts import read_file
 
 _READ_ROWS = 2_000  # a read of the store has a time limit
 

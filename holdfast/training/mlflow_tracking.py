@@ -16,13 +16,13 @@ from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.models.contract import AS_OF_TAG, SERVED_MODEL_TAG, ServedModel
 from holdfast.models.declaration import declared_name, load_declaration
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.shared_state.work_locks import work_lock
 from holdfast.training.evaluation_report import EVALUATION_FILE, Evaluation
 from holdfast.training.hyperparameter_search import SearchTrial
 from holdfast.training.lineage import Lineage
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.regression.report import RegressionEvaluation
+from holdfast.training.run_artifacts import read_file
 from holdfast.training.trainer import TRAINER_TAG, render_trainer
 
 _TRAINING_KEY_TAG = "holdfast.training_key"

@@ -15,6 +15,7 @@ from holdfast.batch_scoring.population import ScoringPopulation, load_active_cus
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
 from holdfast.core.parquet_files import read_parquet_file
+from holdfast.core.path_names import require_path_name
 from holdfast.core.types import Floats
 from holdfast.feature_store.definition_versions import open_version
 from holdfast.feature_store.missing_versions import MissingVersionError
@@ -25,10 +26,10 @@ from holdfast.models.registered_version import RegisteredVersion
 from holdfast.models.registry_client import RegistryClient
 from holdfast.monitoring.drift.aging import OnDemandFunction, load_on_demand_functions
 from holdfast.monitoring.drift.psi import SCORE
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.dataset import TrainingSet, build_training_set
 from holdfast.training.mlflow_client import ModelClient
 from holdfast.training.recipe import RECIPE_FILE, Recipe
+from holdfast.training.run_artifacts import read_file
 
 # Column of the Parquet file and its values; "population" is the population at training.
 _PART, _TRAINING, _POPULATION = "part", "training", "population"
@@ -97,7 +98,7 @@ def load_reference(client: ModelClient, settings: Settings, version: str) -> Dri
     try:
         found = client.get_model_version(client.model_name, version)
         registered = RegisteredVersion.from_mlflow(found)
-        path = settings.monitoring / "reference" / f"{version}-{found.run_id}.parquet"
+        path = settings.monitoring / "reference" / f"{version}-{require_path_name(str(found.run_id), 'run id')}.parquet"
         if not path.exists():
             frame = _join(client, settings, registered)
             with replace_file(path) as temporary:

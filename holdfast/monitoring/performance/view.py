@@ -32,11 +32,11 @@ from holdfast.monitoring.performance.plot import plot_performance
 from holdfast.monitoring.result import ViewResult, build_empty_result
 from holdfast.monitoring.settings import MonitorSettings
 from holdfast.monitoring.window import Window
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.evaluation_report import Evaluation, Interval
 from holdfast.training.level import find_level_warning
 from holdfast.training.mlflow_client import ModelClient, UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_evaluation
+from holdfast.training.run_artifacts import read_file
 
 
 def run_performance_view(settings: Settings, window: Window, rules: MonitorSettings) -> ViewResult:

@@ -35,10 +35,10 @@ from holdfast.monitoring.spend.findings import (
 from holdfast.monitoring.spend.performance import GAIN, SpendPerformance, evaluate_spend_cohorts
 from holdfast.monitoring.spend.plot import plot_spend
 from holdfast.monitoring.window import Window
-from holdfast.runtime.run_artifacts import read_file
 from holdfast.training.mlflow_client import ModelClient, UnknownVersionError, open_registry
 from holdfast.training.mlflow_tracking import PREDICTIONS_FILE, read_model_evaluation
 from holdfast.training.regression.report import RegressionEvaluation
+from holdfast.training.run_artifacts import read_file
 
 _NO_COHORT = "No score table has an expected spend: there is no cohort to measure."
 

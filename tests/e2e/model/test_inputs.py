@@ -24,8 +24,8 @@ REQUEST_TIME_VIEW = "customer_request_time"
 @pytest.fixture(scope="module")
 def evaluation(main_job: MainJob) -> Evaluation:
     """The evaluation of the champion on its test period."""
-    from holdfast.runtime.run_artifacts import read_file
     from holdfast.training.mlflow_client import open_tracking
+    from holdfast.training.run_artifacts import read_file
 
     with use_data_folder(main_job.data) as settings:
         client = open_tracking(settings)

@@ -4,8 +4,11 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from holdfast.models import artifact_sources
 from holdfast.models.artifact_sources import require_readable_size, require_source
@@ -52,13 +55,40 @@ def test_require_source_other_address_is_refused(address: str, monkeypatch: pyte
         "mlflow-artifacts://mlflow.example:5000/1/model.skops",
         "https://mlflow.example:5000/api/1/model.skops",
         "s3://shop/mlflow/1/model.skops",
-        "/data/mlflow/artifacts/1/model.skops",
-        "file:///data/mlflow/artifacts/1/model.skops",
+        "/mnt/models/1/model.skops",
+        "file:///mnt/models/1/model.skops",
+        "file:///srv/holdfast/mlflow/artifacts/1/model.skops",
     ],
 )
 def test_require_source_own_address_is_accepted(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOLDFAST_ARTIFACT_ROOTS", "s3://shop/mlflow")
+    monkeypatch.setenv("HOLDFAST_DATA", "/srv/holdfast")
+    monkeypatch.setenv("HOLDFAST_ARTIFACT_ROOTS", "s3://shop/mlflow,file:///mnt/models")
     require_source(address, SERVER)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scheme=st.sampled_from(["", "file://"]),
+    parts=st.lists(st.sampled_from(["..", "%2e%2e", "link", "mlflow", "a b"]), max_size=5),
+    root=st.sampled_from(["data", "root", "other", "data-other", "root/.."]),
+)
+def test_require_source_local_file_outside_of_the_roots_is_refused(
+    scheme: str, parts: list[str], root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever dots, quotes and links are in the path: it is refused if it ends outside, and nothing else is."""
+    for name in ("data", "root", "other"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        if not (tmp_path / name / "link").is_symlink():
+            (tmp_path / name / "link").symlink_to(tmp_path / "other")
+    monkeypatch.setenv("HOLDFAST_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HOLDFAST_ARTIFACT_ROOTS", (tmp_path / "root").as_uri())
+    path = "/".join([str(tmp_path), root, *parts, MODEL_FILE])
+    end = Path(unquote(path)).resolve()
+    if any(end.is_relative_to((tmp_path / name).resolve()) for name in ("data", "root")):
+        require_source(scheme + path, SERVER)
+    else:
+        with pytest.raises(NotServableError, match="Nothing was read"):
+            require_source(scheme + path, SERVER)
 
 
 def test_local_file_without_end_or_of_another_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME, SERVED_MO
 from holdfast.models.promotion_signature import (
     SIGNATURE_TAG,
     UnsignedVersionError,
-    describe_missing_keys,
     require_signed,
 )
 from holdfast.models.registered_version import RegisteredVersion
@@ -167,12 +166,16 @@ def test_key_is_in_no_tag(registry: Registry, data_dir: Path) -> None:
     assert not [item for item in versions if key in str(item.tags)]
 
 
-def test_container_without_keys_reports_that_it_follows_every_alias(
+def test_container_without_keys_follows_no_alias(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """The data folder of a container is not that of the flows: a missing file is a forgotten mount."""
+    version = RegisteredVersion("1", {})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
-    assert describe_missing_keys() == ""
+    require_signed(version, CHAMPION)
     monkeypatch.setenv("BENTOML_CONTAINERIZED", "true")
-    assert "follows every alias" in describe_missing_keys()
+    with pytest.raises(UnsignedVersionError, match="this container has no keys"):
+        require_signed(version, CHAMPION)
     monkeypatch.setenv("HOLDFAST_PROMOTION_KEYS_FILE", str(tmp_path / "keys"))
-    assert describe_missing_keys() == ""  # a missing file then refuses every version
+    with pytest.raises(UnsignedVersionError, match="cannot be verified"):
+        require_signed(version, CHAMPION)

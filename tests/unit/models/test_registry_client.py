@@ -265,3 +265,20 @@ class TestUnreachableServer:
                 RegistryClient("http://127.0.0.1:9").get_by_alias(CHAMPION)
             messages.add(str(error.value))
         assert len(messages) == 1
+
+
+def test_client_of_an_embedded_database_cannot_write(champion: Registry) -> None:
+    """The service holds such a client: no defect or request in it moves an alias."""
+    from mlflow.exceptions import MlflowException
+
+    client = RegistryClient(champion.uri)
+    assert client.get_by_alias(CHAMPION).number == "1"
+    for change in (
+        lambda mlflow: mlflow.set_registered_model_alias(MODEL_NAME, CHALLENGER, "1"),
+        lambda mlflow: mlflow.set_model_version_tag(MODEL_NAME, "1", "holdfast.traffic", "{}"),
+        lambda mlflow: mlflow.delete_registered_model_alias(MODEL_NAME, CHAMPION),
+        lambda mlflow: mlflow.create_registered_model("other"),
+    ):
+        with pytest.raises(MlflowException, match="readonly database"):
+            client._call(change)
+    assert client.get_by_alias(CHAMPION).number == "1"
