@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from deploy.local.components import component_environment
 from deploy.local.settings import LocalSettings
+from feature_repo.private_files import restrict_data_folder
 from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from holdfast.core.errors import HoldfastError
@@ -34,6 +35,7 @@ def acquire_lock(settings: Settings, local: LocalSettings) -> FileLock:
     Raises:
         AlreadyRunningError: Another process holds the lock.
     """
+    restrict_data_folder(settings.data)
     folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "up.lock")

@@ -181,6 +181,9 @@ def set_champion(client: ModelClient, version: str) -> None:
     Args:
         client: MLflow's client.
         version: Version number.
+
+    Raises:
+        DamagedMarksError: The times of earlier signatures cannot be read; no alias has moved.
     """
     _sign(client, version, CHAMPION)
     require_lock(_PROMOTION)
@@ -195,6 +198,9 @@ def set_challenger(client: ModelClient, version: str) -> None:
     Args:
         client: MLflow's client.
         version: Version number.
+
+    Raises:
+        DamagedMarksError: The times of earlier signatures cannot be read; no alias has moved.
     """
     if get_challenger_version(client) != version:
         client.delete_model_version_tag(client.model_name, version, TRAFFIC_TAG)
@@ -233,7 +239,7 @@ def _sign(client: ModelClient, version: str, alias: str) -> None:
 
 
 def _note(client: ModelClient, version: str, alias: str) -> None:
-    """Remember the signature after the alias moved: of a run that was killed before, the old version stays valid."""
+    """Remember a signature, after the alias moved: if the run is killed before, the present version stays valid."""
     note_signed(RegisteredVersion.from_mlflow(client.get_model_version(client.model_name, version)), alias)
 
 

@@ -40,7 +40,9 @@ class DamagedMarksError(HoldfastError):
 
 _Marks = dict[str, Mark]
 _READER = TypeAdapter(_Marks)
-_seen: dict[Path, _Marks] = {}  # where the data folder cannot be written, as in a container, this process remembers
+_remembered: dict[
+    Path, _Marks
+] = {}  # where the data folder cannot be written, as in a container, this process remembers
 
 
 def is_replayed(model: str, alias: str, signed_at: datetime, now: datetime | None = None) -> bool:
@@ -59,7 +61,11 @@ def is_replayed(model: str, alias: str, signed_at: datetime, now: datetime | Non
         DamagedMarksError: The marks cannot be read.
     """
     mark = _read(_file()).get(_key(model, alias))
-    return mark is not None and signed_at < mark.signed_at and (now or datetime.now(UTC)) > mark.noted_at + _SETTLING
+    if mark is None or signed_at >= mark.signed_at:
+        return False
+    return (
+        not mark.noted_at <= (now or datetime.now(UTC)) <= mark.noted_at + _SETTLING
+    )  # also if the clock was set back
 
 
 def note_signature(model: str, alias: str, signed_at: datetime) -> None:
@@ -77,7 +83,7 @@ def note_signature(model: str, alias: str, signed_at: datetime) -> None:
     if (known := _read(file).get(key)) is not None and known.signed_at >= signed_at:
         return
     mark = Mark(signed_at, datetime.now(UTC))
-    _seen.setdefault(file, {})[key] = mark
+    _remembered.setdefault(file, {})[key] = mark
     with suppress(OSError), _locked(file):  # a full disk must not end the service: the next reader tries again
         marks = _read(file) | {key: mark}
         if _read_stored(file) != marks:
@@ -115,7 +121,7 @@ def _key(model: str, alias: str) -> str:
 def _read(file: Path) -> _Marks:
     """Return the newest marks of file and process."""
     marks = _read_stored(file)
-    for key, mark in _seen.get(file, {}).items():
+    for key, mark in _remembered.get(file, {}).items():
         if key not in marks or marks[key].signed_at < mark.signed_at:
             marks[key] = mark
     return marks
@@ -124,7 +130,7 @@ def _read(file: Path) -> _Marks:
 def _read_stored(file: Path) -> _Marks:
     try:
         return _READER.validate_json(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # a container with the folder of another user
         return {}
     except (OSError, ValidationError) as error:
         raise DamagedMarksError(

@@ -2,6 +2,8 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from feature_repo.settings import Settings
 from holdfast.core.path_names import PathNameError, require_path_name, split_paths
 from holdfast.feast_stores.open_store import version_folder
 from holdfast.ingestion.batches import list_batches
+from holdfast.monitoring.drift.reference import load_reference
 
 _ESCAPES = ["../other", "..", ".", "", "/etc", "a/b", "a\\b", "a\0b", "-rf", "~", "a\n", "a" * 300, "é"]
 
@@ -59,3 +62,12 @@ def test_split_paths_divides_lists_and_leaves_existing_paths_whole(
     assert split_paths(["at 10:30.csv", "~/at 10:30.csv"]) == ["at 10:30.csv", "~/at 10:30.csv"]
     assert split_paths(["a.csv: /b c.csv ::", " d ", ""]) == ["a.csv", "/b c.csv", " d "]
     assert split_paths([":".join(["x" * 200] * 40)]) == ["x" * 200] * 40
+
+
+@given(st.sampled_from([name for name in _ESCAPES if name]))
+def test_load_reference_with_a_path_as_run_id_raises(run_id: str) -> None:
+    """The reference of a version is stored under the run that the registry names."""
+    version = SimpleNamespace(version="1", name="holdfast-churn", tags={}, run_id=run_id)
+    client: Any = SimpleNamespace(model_name="holdfast-churn", get_model_version=lambda *_: version)
+    with pytest.raises(PathNameError, match="is no run id"):
+        load_reference(client, Settings(data=Path("/nowhere"), mlflow_tracking_uri="sqlite://"), "1")

@@ -1,6 +1,7 @@
 """Tests of the permissions of files: other users of the machine read and change nothing."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,9 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.lock import acquire_lock
+from deploy.local.settings import LocalSettings
 from feature_repo.private_files import restrict_data_folder, restrict_new_files
 from feature_repo.settings import Settings, apply_environment
 from flows import configure
+from tests.support.main_job import ROOT
+
+WRITE_NOTHING = {
+    "deploy/local/lock.py",  # `eval "$(python -m deploy.local.lock)"`
+    "holdfast/runtime/prefect_access.py",
+    "services/api/api_keys.py",
+}
+STARTED_BY_OTHERS = {
+    *(
+        f"deploy/local/{name}.py"  # by Supervisor, with a umask in its configuration
+        for name in ("orphans", "prefect_server", "prepare", "read_only_server", "register_deployments", "service")
+    ),
+    "holdfast/lineage/retrain_worker.py",
+    "holdfast/runtime/process_guard.py",
+    "services/models/model_trial.py",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +63,25 @@ def test_entry_point_files_have_no_permissions_for_others(enter: object, data_di
 def test_configure_creates_the_data_folder_for_its_owner_only(data_dir: Path) -> None:
     configure()
     assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_make_up_creates_the_data_folder_for_its_owner_only(data_dir: Path) -> None:
+    restrict_new_files()
+    acquire_lock(Settings.from_environment(), LocalSettings()).release()
+    assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_each_entry_point_restricts_new_files() -> None:
+    """Flows do it when their package is imported; the processes that others start inherit the restriction."""
+    unrestricted = {
+        file.relative_to(ROOT).as_posix()
+        for folder in ("deploy", "feature_repo", "holdfast", "services")
+        for file in (ROOT / folder).rglob("*.py")
+        if re.search(r"^if __name__ == .__main__.:", text := file.read_text(), re.M)
+        and not re.search(r"^    (apply_environment|restrict_new_files)\(\)", text, re.M)
+    }
+    assert unrestricted == WRITE_NOTHING | STARTED_BY_OTHERS
+    assert "apply_environment()" in (ROOT / "flows" / "__init__.py").read_text()
 
 
 @pytest.mark.parametrize(
