@@ -18,7 +18,7 @@ from holdfast.shared_state.work_locks import work_lock
 from simulations.baseline_state import BaselineKey, code_fingerprint, copy_baseline, remove_stale_baselines
 from simulations.daily_data import MAX_DAYS
 from simulations.job_spec import JobSpec
-from simulations.report import print_results, write_page
+from simulations.report import print_results, result_name, write_page
 from simulations.scenario_result import ScenarioResult, read_results, result_path, simulations_folder
 from simulations.scenarios import SCENARIOS
 from simulations.worker import run_job
@@ -38,6 +38,9 @@ def simulate(
     ] = None,
     customers: Annotated[int | None, typer.Option(help="Number of customers; 0: all.")] = None,
     store: Annotated[StoreName | None, typer.Option(help="Kind of the online store.")] = None,
+    predictions: Annotated[
+        int, typer.Option(min=0, help="Predictions that the clients of changed-definition request at least.")
+    ] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Build the baseline state again.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Only write docs/simulations.md from the results.")] = False,
     no_fault: Annotated[bool, typer.Option("--no-fault", hidden=True)] = False,
@@ -58,15 +61,17 @@ def simulate(
         with work_lock(settings, "simulation", seconds=0):
             for name in names:
                 default = SCENARIOS[name]
+                chosen = store or default.store
                 spec = JobSpec(
                     job="scenario",
                     scenario=name,
                     days=days or default.days,
                     customers=default.customers if customers is None else customers,
-                    store=store or default.store,
+                    store=chosen,
                     with_fault=not no_fault,
                     disk_mb=default.disk_mb,
-                    result=result_path(settings, name),
+                    predictions=predictions,
+                    result=result_path(settings, result_name(name, chosen)),
                 )
                 results.append(_run(settings, spec, console, fresh))
                 fresh = False
@@ -107,9 +112,10 @@ def _run(settings: Settings, spec: JobSpec, console: Console, fresh: bool) -> Sc
     ensure_baseline(folder, key, report, fresh)
     state = folder / f"{spec.scenario}-state"
     copy_baseline(folder, key, state)
-    result_path(settings, spec.scenario).unlink(missing_ok=True)  # an earlier result must not be reported
+    name = result_name(spec.scenario, spec.store)
+    result_path(settings, name).unlink(missing_ok=True)  # an earlier result must not be reported
     run_job(state, spec, report)
-    (result,) = read_results(settings, [spec.scenario])
+    (result,) = read_results(settings, [name])
     return result
 
 

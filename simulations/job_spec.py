@@ -16,6 +16,7 @@ class JobSpec(BaseModel):
         customers: Number of customers; 0: all.
         with_fault: Whether the fault of the scenario is injected.
         disk_mb: Size of the disk for the tables; 0: no limit.
+        predictions: Predictions that the clients request at least, in scenarios with two versions of the features.
         result: File for the result of the scenario.
     """
 
@@ -28,4 +29,5 @@ class JobSpec(BaseModel):
     store: StoreName = "sqlite"
     with_fault: bool = True
     disk_mb: int = 0
+    predictions: int = 0
     result: Path | None = None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +13,7 @@ from feature_repo.settings import Settings
 from holdfast.core.atomic_files import replace_file
 from simulations.scenario_result import ScenarioResult, read_results
 from simulations.scenarios import SCENARIOS
-from simulations.workspace import ROOT
+from simulations.workspace import ROOT, StoreName
 
 _MAX_CHARACTERS = 160
 _PAGE = ROOT / "docs" / "simulations.md"
@@ -82,10 +83,24 @@ def write_page(settings: Settings) -> Path:
     Returns:
         Path of the page.
     """
-    results = read_results(settings, list(SCENARIOS))
+    stores: tuple[StoreName, ...] = get_args(StoreName)
+    results = read_results(settings, [result_name(scenario, store) for scenario in SCENARIOS for store in stores])
     with replace_file(_PAGE) as temporary:
         temporary.write_text(render_page(results))
     return _PAGE
+
+
+def result_name(scenario: str, store: StoreName) -> str:
+    """Name the result of a scenario.
+
+    Args:
+        scenario: Name of the scenario.
+        store: Kind of the online store.
+
+    Returns:
+        Name of the scenario, with the store unless that is the scenario's default.
+    """
+    return scenario if store == SCENARIOS[scenario].store else f"{scenario}-{store}"
 
 
 def render_page(results: Sequence[ScenarioResult]) -> str:

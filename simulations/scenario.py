@@ -19,6 +19,7 @@ class Scenario(ABC):
     Args:
         days: Number of days to run.
         with_fault: Whether the fault is injected.
+        predictions: Predictions that the clients request at least, in scenarios with two versions of the features.
 
     Attributes:
         name: Name on the command line.
@@ -43,8 +44,8 @@ class Scenario(ABC):
     disk_mb: ClassVar[int] = 0
     unexpected_runs: ClassVar[tuple[str, ...]] = ("retrain", "rollout", "rollback")
 
-    def __init__(self, days: int, with_fault: bool) -> None:
-        self._days, self._with_fault = days, with_fault
+    def __init__(self, days: int, with_fault: bool, predictions: int = 0) -> None:
+        self._days, self._with_fault, self._predictions = days, with_fault, predictions
 
     def run(self, environment: Environment) -> None:
         """Run all days.

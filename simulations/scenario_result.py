@@ -110,17 +110,17 @@ def simulations_folder(settings: Settings) -> Path:
     return settings.data / "simulations"
 
 
-def result_path(settings: Settings, scenario: str) -> Path:
+def result_path(settings: Settings, name: str) -> Path:
     """Return the path of a result.
 
     Args:
         settings: Location of the data folder.
-        scenario: Name of the scenario.
+        name: Name of the result.
 
     Returns:
         Path of the JSON file.
     """
-    return simulations_folder(settings) / f"{scenario}.json"
+    return simulations_folder(settings) / f"{name}.json"
 
 
 def write_result(result: ScenarioResult, path: Path) -> None:
@@ -134,17 +134,17 @@ def write_result(result: ScenarioResult, path: Path) -> None:
         temporary.write_text(result.model_dump_json(indent=2) + "\n")
 
 
-def read_results(settings: Settings, scenarios: Sequence[str]) -> list[ScenarioResult]:
+def read_results(settings: Settings, names: Sequence[str]) -> list[ScenarioResult]:
     """Read the results that exist.
 
     Args:
         settings: Location of the data folder.
-        scenarios: Names of scenarios.
+        names: Names of results.
 
     Returns:
         Results in the order of the names.
     """
-    paths = (result_path(settings, name) for name in scenarios)
+    paths = (result_path(settings, name) for name in names)
     return [ScenarioResult.model_validate_json(path.read_bytes()) for path in paths if path.exists()]
 
 

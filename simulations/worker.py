@@ -95,7 +95,7 @@ def _run_scenario(stack: ExitStack, workspace: Workspace, spec: JobSpec, redis: 
     from simulations.servers import register_deployments, start_service, start_worker
     from simulations.simulated_shop import SimulatedShop
 
-    scenario = SCENARIOS[spec.scenario](spec.days, spec.with_fault)
+    scenario = SCENARIOS[spec.scenario](spec.days, spec.with_fault, spec.predictions)
     start, started = time.monotonic(), datetime.now(UTC)
     _report("starting the components")
     port = free_port()

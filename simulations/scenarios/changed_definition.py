@@ -1,6 +1,7 @@
 """Scenario: a data scientist applies changed feature code and trains on it, while the service answers."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from typing_extensions import override
@@ -9,8 +10,9 @@ from feature_repo.settings import Settings
 from holdfast.core.prediction_log import read_predictions
 from holdfast.feature_store.definition_versions import list_versions
 from holdfast.feature_store.parity import load_parity
-from holdfast.model_versions.aliases import get_champion_version, get_contract
+from holdfast.model_versions.aliases import get_champion_version, get_contract, set_challenger
 from holdfast.models.registered_version import NotServableError
+from holdfast.rollout.service_metrics import ServiceState, read_service
 from holdfast.training.mlflow_client import UnknownVersionError, open_registry
 from simulations.baseline_state import GATES, TRAINING
 from simulations.daily_data import START
@@ -19,10 +21,14 @@ from simulations.load_clients import RequestResult, count_retries
 from simulations.scenario import Scenario
 from simulations.scenario_result import Detection, Expectation
 from simulations.scenarios.common_expectations import expect_no_findings
+from simulations.servers import ComponentError, wait_until
 from simulations.workspace import copy_source, replace_in_file
 
 _NOON = timedelta(hours=12)
 _FIRST, _SECOND = "1", "2"
+_STEPS = {"shadow": None, "canary of 5%": 0.05, "canary of 25%": 0.25}
+_LAST_SHARE = 0.25
+_ROLLBACK_SECONDS = 60.0
 
 
 class ChangedDefinition(Scenario):
@@ -41,6 +47,11 @@ class ChangedDefinition(Scenario):
     unexpected_runs = ("features", "daily", "retrain", "rollback")
     _during: tuple[RequestResult, ...] = ()
 
+    def __init__(self, days: int, with_fault: bool, predictions: int = 0) -> None:
+        super().__init__(days, with_fault, predictions)
+        self._rollback_seconds: dict[str, float] = {}
+        self._later_versions: set[str] = set()
+
     @override
     def inject_fault(self, environment: Environment) -> None:
         shop = environment.shop
@@ -58,9 +69,44 @@ class ChangedDefinition(Scenario):
             environment.run_command(changed, "flows.features", *as_of)
             shop.record_materializations(start)
             environment.run_command(changed, "flows.train", *as_of, "--known-at", _option(noon), *settings)
-        self._during = tuple(shop.clients.results[before:])
         shop.run_monitoring(noon)
         shop.wait_until_idle()
+        with shop.clients.continuous_load():
+            self._roll_back_each_step(environment)
+        self._during = tuple(shop.clients.results[before:])
+
+    def _roll_back_each_step(self, environment: Environment) -> None:
+        """Roll back the champion, and the challenger in shadow and in each canary; then return."""
+        from flows.rollback import rollback
+        from flows.traffic import traffic
+
+        settings, clients = environment.shop.settings, environment.shop.clients
+        self._time_rollback(environment, "champion", lambda: rollback(reason="the changed feature is a mistake"))
+        set_challenger(open_registry(settings), _SECOND)
+        for step, share in _STEPS.items():
+            traffic("canary" if share else "shadow", share=share)
+            wait_until(lambda: _read_service(environment).challenger == _SECOND, _ROLLBACK_SECONDS, step)
+            if share == _LAST_SHARE:
+                while (missing := self._predictions - len(clients.results)) > 0:
+                    clients.request_predictions(min(missing, len(clients.customers)))
+            self._time_rollback(environment, step, lambda: traffic("off"))
+        rollback(to=_SECOND, reason="the changed feature is right")
+        wait_until(lambda: _read_service(environment).champion == _SECOND, _ROLLBACK_SECONDS, "The return")
+
+    def _time_rollback(self, environment: Environment, step: str, roll_back: Callable[[], object]) -> None:
+        """Measure the time until the service has only the first version, and record the versions that answer then."""
+        start, clients = time.monotonic(), environment.shop.clients
+
+        def is_followed() -> bool:
+            service = _read_service(environment)
+            return (service.champion, service.challenger) == (_FIRST, None)
+
+        roll_back()
+        wait_until(is_followed, 2 * _ROLLBACK_SECONDS, f"The rollback in the step {step}")
+        self._rollback_seconds[step] = time.monotonic() - start
+        before, followed = len(clients.results), time.time()
+        clients.request_predictions(len(clients.customers))
+        self._later_versions |= {item.version for item in clients.results[before:] if item.sent >= followed}
 
     @override
     def evaluate(self, environment: Environment) -> tuple[list[Detection], list[Expectation]]:
@@ -72,7 +118,7 @@ class ChangedDefinition(Scenario):
         champion = get_champion_version(open_registry(settings))
         return [], [
             Expectation(
-                expected="no request is repeated while the definitions are applied and trained on",
+                expected="no request is repeated from the change of the definitions to the last rollback",
                 found=f"{count_retries(self._during)} repeated attempts, {len(self._during)} predictions",
                 met=count_retries(self._during) == 0 < len(self._during),
             ),
@@ -81,6 +127,14 @@ class ChangedDefinition(Scenario):
                 found=f"definitions {definitions[0]} and {definitions[1]}; {logged} predictions of version {_SECOND}; "
                 f"the champion is version {champion}",
                 met=len(set(definitions)) == 2 and "" not in definitions and logged > 0 and champion == _SECOND,
+            ),
+            Expectation(
+                expected=f"each rollback is in service within {_ROLLBACK_SECONDS:.0f} s, features included",
+                found=", ".join(f"{step}: {seconds:.1f} s" for step, seconds in self._rollback_seconds.items())
+                + f"; then version {', '.join(sorted(self._later_versions))} answered",
+                met=len(self._rollback_seconds) == 1 + len(_STEPS)
+                and max(self._rollback_seconds.values()) <= _ROLLBACK_SECONDS
+                and self._later_versions == {_FIRST},
             ),
             Expectation(
                 expected="the online features of both definitions equal those of training",
@@ -92,6 +146,13 @@ class ChangedDefinition(Scenario):
             ),
             expect_no_findings(environment, "after", START),
         ]
+
+
+def _read_service(environment: Environment) -> ServiceState:
+    service = read_service(environment.shop.clients.url)
+    if service is None:
+        raise ComponentError("The service does not give its metrics.")
+    return service
 
 
 def _option(time: datetime) -> str:

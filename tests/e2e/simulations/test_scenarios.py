@@ -48,10 +48,11 @@ def run_simulation(data: Path, scenario: str, *options: str) -> SimulationRun:
     """Run `python -m simulations` and check that no process is left."""
     command = [sys.executable, "-m", "simulations", scenario, *options]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=800, check=False
+        command, cwd=ROOT, env=environment_of(data), capture_output=True, text=True, timeout=2000, check=False
     )
     output = done.stdout + done.stderr
-    path = data / "simulations" / f"{scenario}.json"
+    name = f"{scenario}-redis" if "redis" in options else scenario
+    path = data / "simulations" / f"{name}.json"
     assert path.exists(), output[-3000:]
     assert not remaining_processes(data / "simulations"), output[-3000:]
     return SimulationRun(done.returncode, output, json.loads(path.read_text()))
@@ -102,6 +103,16 @@ def test_changed_definition_is_applied_and_promoted_under_load(data: Path) -> No
     assert_passed(run)
     assert run.result["detected_by"] == []
     assert not [item for item in run.result["findings"] if item["severity"] != "info"]
+
+
+@SECOND
+@NIGHTLY
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_changed_definition_with_many_predictions_loses_none(data: Path, store: str) -> None:
+    run = run_simulation(data, "changed-definition", "--days", "2", "--predictions", "50000", "--store", store)
+    assert_passed(run)
+    assert run.result["asked"] >= 50_000
 
 
 @SECOND

@@ -66,7 +66,8 @@ class Office:
         return self.until(flow_run, "PAUSED", "FAILED", "CRASHED")
 
     def answer(self, flow_run: str, answer: dict[str, Any]) -> dict[str, Any]:
-        """Fill in the form, as the Prefect UI does."""
+        """Fill in the form, as the Prefect UI does, once there is one: Prefect saves it after the state is PAUSED."""
+        assert self.form(flow_run, "schema")
         return dict(post(self.api, f"/flow_runs/{flow_run}/resume", {"run_input": answer}))
 
     def form(self, flow_run: str, part: str) -> Any:
