@@ -76,7 +76,7 @@ class ChangedDefinition(Scenario):
         self._during = tuple(shop.clients.results[before:])
 
     def _roll_back_each_step(self, environment: Environment) -> None:
-        """Roll back the champion, and the challenger in shadow and in each canary; then return."""
+        """Roll back the champion, then the challenger in shadow and in each canary; the end is as before."""
         from flows.rollback import rollback
         from flows.traffic import traffic
 

@@ -25,6 +25,8 @@ from tests.support.shop_fixtures import QUICK
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, register_definitions, registered_store
 from tests.support.training_sets import default_split
 
+pytestmark = pytest.mark.long
+
 CUSTOMERS = sorted({row.customer_id for row in country_transactions()})
 WINDOW = Window(AS_OF - timedelta(days=1), AS_OF, datetime.now(UTC))
 RULES = MonitorSettings(drift=DriftRules(min_rows=50))

@@ -16,6 +16,8 @@ from tests.support.labels import purchase_label
 from tests.support.shop_fixtures import Trained
 from tests.support.small_shop import AS_OF, KNOWN_AT, use_data_folder
 
+pytestmark = pytest.mark.long
+
 Command = Callable[..., tuple[int, str, str]]
 
 

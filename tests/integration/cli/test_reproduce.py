@@ -19,6 +19,8 @@ from holdfast.training.lineage import LINEAGE
 from tests.support.shop_fixtures import Dataset, Trained
 from tests.support.small_shop import AS_OF, KNOWN_AT, copy_shop, ingest, transactions, use_data_folder
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class CommandResult:

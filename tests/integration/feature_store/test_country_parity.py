@@ -25,6 +25,8 @@ from tests.support.online_values import write_online_values
 from tests.support.redis_server import temporary_redis
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, registered_store
 
+pytestmark = pytest.mark.long
+
 Write = Callable[[str, Value], None]
 Shop = tuple[list[str], Write]
 

@@ -10,6 +10,8 @@ from holdfast.model_versions.records import GatesRecord
 from holdfast.models.contract import CHAMPION, MODEL_NAME
 from tests.support.registered_versions import LENIENT, list_failed_gates, read_aliases, register_version, run_gates
 
+pytestmark = pytest.mark.long
+
 
 def _read_state(client: Any, version: str) -> tuple[Any, ...]:
     """Tags of the version, its run's tags, metrics and reports, and the aliases."""

@@ -109,8 +109,10 @@ class TestBaseRate:
     [
         (odd_shops.only_returns, "too little history", "hold no purchase"),
         (odd_shops.one_day, "too little history", "| days had | 1 |"),
-        (odd_shops.one_customer, "no signal", "0 churned"),
-        (odd_shops.all_inactive, "no signal", "No customer was active at the test cut-offs"),
+        pytest.param(odd_shops.one_customer, "no signal", "0 churned", marks=pytest.mark.long),
+        pytest.param(
+            odd_shops.all_inactive, "no signal", "No customer was active at the test cut-offs", marks=pytest.mark.long
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -130,6 +132,7 @@ def test_lifecycle_of_odd_shop_ends_in_order_with_a_page(
         assert find_champion_version(settings) is None
 
 
+@pytest.mark.long
 def test_lifecycle_interrupted_by_an_error_leaves_the_page_of_the_run_before(
     flows_in_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

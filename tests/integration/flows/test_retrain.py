@@ -19,6 +19,8 @@ from holdfast.retraining.attempt_log import BadAttemptError
 from tests.support.shop_fixtures import QUICK, Trained
 from tests.support.small_shop import AS_OF, use_data_folder
 
+pytestmark = pytest.mark.long
+
 OTHER = QUICK.model_copy(update={"seed": 7})
 DRIFTED = MetricRow("psi", "recency_days", 0.41, 300, limit=0.25, breached=True)
 

@@ -260,6 +260,7 @@ class TestApprovalRequest:
         assert _record(client, challenger).step == "shadow"
 
 
+@pytest.mark.long
 class TestResumedRollout:
     """What the flow does when Prefect runs it again; with a real server and worker: promotion/test_approval.py."""
 

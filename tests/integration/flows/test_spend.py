@@ -21,6 +21,8 @@ from tests.support.registered_versions import copy_base_shop, register_champion
 from tests.support.shop_fixtures import QUICK
 from tests.support.small_shop import AS_OF, KNOWN_AT
 
+pytestmark = pytest.mark.long
+
 SPEND = "holdfast-spend"
 ADDED = ["expected_spend", "value_at_risk", "spend_version"]
 

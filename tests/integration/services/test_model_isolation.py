@@ -22,6 +22,8 @@ from tests.support.service_state import CUSTOMERS
 from tests.support.two_models import SPEND, TwoModels, build_two_models, changed_file, fit_spend
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 FIELDS = ["churn_probability", "will_churn", "expected_spend", "value_at_risk", "spend_version"]
 Fault = Callable[[TwoModels], AbstractContextManager[object]]
 

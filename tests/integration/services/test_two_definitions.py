@@ -29,6 +29,8 @@ from tests.support.two_definitions import (
 )
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 SHADOW, HALF = '{"mode": "shadow"}', '{"mode": "canary", "share": 0.5}'
 CASES = [("sqlite", "window changed"), ("redis", "feature added")]  # all: test_two_definitions_alone.py
 

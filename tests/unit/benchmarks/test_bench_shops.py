@@ -14,6 +14,8 @@ from holdfast.runtime.parallel_commands import Command
 from holdfast.training.settings import TrainingSettings
 from tests.unit.benchmarks.shops.test_report import _result
 
+pytestmark = pytest.mark.long
+
 SHOP = Shop("twenty_customers", kind=KINDS["twenty_customers"], months_earlier=(8, 0))
 
 

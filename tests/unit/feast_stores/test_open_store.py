@@ -167,6 +167,7 @@ print(instrumented(checked), [instrumented(f) for f in (feast.Entity.__init__, f
 """
 
 
+@pytest.mark.long
 class TestImports:
     def test_open_store_imports_no_offline_store(self, open_shop: Settings) -> None:
         environment = environment_of(open_shop.data)

@@ -17,6 +17,8 @@ from tests.support.definition_versions import version_files
 from tests.support.edited_definitions import CHANGES, KEY_RENAMED, NOT_NULLABLE, UNREAD, Edits, edited_definitions
 from tests.support.small_shop import AS_OF, KNOWN_AT, register_definitions
 
+pytestmark = pytest.mark.long
+
 
 def _read_files(settings: Settings) -> dict[Path, bytes]:
     folders = (version_files(settings.data), settings.snapshots)

@@ -28,6 +28,8 @@ from tests.support.definition_changes import change_function, change_window
 from tests.support.definition_versions import version_files
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, join_process, start_process
 
+pytestmark = pytest.mark.long
+
 
 def _count_mismatches(settings: Settings, version: str) -> int:
     snapshot = build_snapshots(settings, open_version(settings, version), AS_OF, KNOWN_AT)[0]

@@ -19,6 +19,8 @@ from tests.support.definition_versions import materialize_version
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, registered_store, use_data_folder
 from tests.support.sql_registry import sql_registry
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:

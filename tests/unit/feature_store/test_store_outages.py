@@ -24,6 +24,8 @@ from tests.support.redis_server import FaultyRedisServer
 from tests.support.small_shop import AS_OF, KNOWN_AT, build_features, copy_shop, use_data_folder
 from tests.support.sql_registry import sql_registry
 
+pytestmark = pytest.mark.long
+
 _REDIS = "feast.infra.online_stores.redis.RedisOnlineStore"
 _WRITE = "holdfast.feast_stores.redis_online_store.SingleRoundTripRedisOnlineStore.write_columns"
 _SQL = "feast.infra.registry.sql.SqlRegistry"

@@ -18,6 +18,8 @@ from services.models.model_trial import TryingRegistry, try_model
 from services.settings import ServingSettings
 from tests.support.registry import build_contract, fit_classifier, make_registry, serialize_model
 
+pytestmark = pytest.mark.long
+
 SECONDS, MEMORY_MB, SMALL_MB = 120.0, 2048, 900
 
 

@@ -36,6 +36,8 @@ from tests.support.registered_versions import copy_base_shop, register_version
 from tests.support.served_shop import NOON, day_window
 from tests.support.small_shop import AS_OF, KNOWN_AT, ingest
 
+pytestmark = pytest.mark.long
+
 RULES = MonitorSettings()
 
 
