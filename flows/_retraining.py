@@ -131,7 +131,7 @@ def retrain_model(
     of_kind = thresholds if load_declaration(model).kind == "classification" else None
     definitions = find_champion_definitions_task(settings, model)
     try:
-        trained = train(time, None, training, of_kind, definitions, model, promote=model != CHURN)
+        trained = train(time, None, training, of_kind, definitions, model)
     except Exception:
         save_attempt(settings, attempt.model_copy(update={"status": "failed"}))
         raise

@@ -32,12 +32,12 @@ APPROVAL_REASON = (
 def step_task(settings: Settings, name: str, pending: "PendingRollout") -> RolloutRecord:
     """Run a step to its end and act on its verdict; retried where the registry does not respond, the step resumes."""
     from holdfast.monitoring.skew.findings import describe_open_skew
-    from holdfast.rollout.notifications import finish_step, notify_unreachable, version_subject
+    from holdfast.rollout.notifications import finish_step, notify_unreachable
     from holdfast.rollout.step_monitor import StepDependencies
     from holdfast.rollout.step_runner import run_step
 
     client, url = open_model_registry(settings, pending.model), EndpointSettings.from_environment().service_url
-    subject = version_subject(client.model_name, pending.version)
+    subject = pending.subject
     dependencies = StepDependencies(
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
@@ -61,7 +61,7 @@ def promote_task(settings: Settings, pending: "PendingRollout", approval: bool) 
 
     client, reason = open_model_registry(settings, pending.model), "passed every step of its rollout"
     promote_challenger(client, settings, pending, reason, datetime.now(UTC), approval)
-    notify_promoted(client.model_name, pending.version, pending.champion)
+    notify_promoted(pending.model, pending.version, pending.champion)
 
 
 @task(task_run_name="end")
@@ -111,7 +111,8 @@ def roll_out_version(
             if pending.champion is None:
                 promote_task(settings, pending, approval)
                 refresh_model_cards(settings, pending.version, model=pending.model)
-                return RolloutResult(pending.version, "passed", f"Version {pending.version} is the first champion.")
+                text = f"{pending.subject.capitalize()} is the first champion."
+                return RolloutResult(pending.version, "passed", text)
         while (step := pending.step) is not None:
             if pending.is_ready_for_promotion:
                 promote_task(settings, pending, approval)
@@ -128,4 +129,4 @@ def roll_out_version(
 def _finish(settings: Settings, pending: "PendingRollout", record: RolloutRecord) -> RolloutResult:
     former = pending.champion if record.step == "watch" else None
     refresh_model_cards(settings, pending.version, former, model=pending.model)
-    return RolloutResult(pending.version, record.verdict, f"Version {pending.version}: {record.summary}.")  # type: ignore[arg-type]
+    return RolloutResult(pending.version, record.verdict, f"{pending.subject.capitalize()}: {record.summary}.")  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def gates(
     publish_gates_task(report, unrecorded)
     before = get_challenger_version(client)
     challenger = before == number if unrecorded else apply_verdict_task(settings, model, report)
-    if challenger and before != number and model == CHURN:  # only the model behind /predict has a rollout
+    if challenger and before != number:
         emit_challenger_task(report)
     if found is None and not unrecorded:
         refresh_model_cards(settings, number, model=model)

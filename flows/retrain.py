@@ -28,8 +28,7 @@ def retrain(
 ) -> RetrainResults:
     """Train a new version if drift or a loss of performance persists, unless skew is open or the last was recent.
 
-    Each model is decided by its own findings. A version of a model without a rollout is promoted once it passes its
-    gates.
+    Each model is decided by its own findings. A version that passes its gates is rolled out.
 
     Args:
         event: The event that started the run, such as holdfast.drift.detected; none when started manually. The

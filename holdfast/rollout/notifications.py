@@ -8,9 +8,10 @@ from holdfast.alerting.delivery import deliver_now
 from holdfast.alerting.events import LifecycleEvent, emit_event
 from holdfast.alerting.outbox import add_alert, resolve_alert
 from holdfast.model_versions.records import RolloutRecord
-from holdfast.models.declaration import CHURN, declared_name
+from holdfast.models.declaration import declared_name
 from holdfast.monitoring.findings import Severity
 from holdfast.rollout.registry_actions import rollback_step
+from holdfast.rollout.steps import describe_version
 from holdfast.training.mlflow_client import ModelClient
 
 _UNREACHABLE = "holdfast.rollout.blind"
@@ -33,7 +34,7 @@ def finish_step(
         now: Time of the call.
         evidence: Link for the reader of the alert.
     """
-    subject = version_subject(client.model_name, version)
+    subject = describe_version(declared_name(client.model_name), version)
     record.write_tag(client, version)
     problem = rollback_step(client, settings, version, record, now)
     reason = f"{record.why}. {problem}" if problem else record.why
@@ -59,31 +60,17 @@ def finish_step(
     deliver_now(settings)
 
 
-def version_subject(model_name: str, version: str) -> str:
-    """Name a version in alerts.
-
-    Args:
-        model_name: Name of the registered model.
-        version: Version number.
-
-    Returns:
-        ``version 3`` of churn, ``spend version 3`` of any other model.
-    """
-    model = declared_name(model_name)
-    return f"version {version}" if model == CHURN else f"{model} version {version}"
-
-
-def notify_promoted(model_name: str, version: str, previous: str | None) -> None:
+def notify_promoted(model: str, version: str, previous: str | None) -> None:
     """Emit the event that a rollout promoted its version.
 
     Args:
-        model_name: Name of the registered model.
+        model: Name of the model.
         version: Version number.
         previous: The champion before.
     """
-    subject = version_subject(model_name, version)
+    subject = describe_version(model, version)
     text = f"{subject.capitalize()} is the champion, after a rollout without a breach."
-    payload = {"model": declared_name(model_name), "version": version, "previous": previous, "summary": text}
+    payload = {"model": model, "version": version, "previous": previous, "summary": text}
     emit_event("holdfast.rollout.promoted", f"version.{version}", payload)
 
 

@@ -12,7 +12,7 @@ from holdfast.models.declaration import declared_name
 from holdfast.promotion.approval import describe_rejection, find_pending_approval
 from holdfast.promotion.champion_update import require_passed_gates
 from holdfast.rollout.settings import RolloutSettings
-from holdfast.rollout.steps import WATCH, RolloutStep, next_step, settings_of, stop_record
+from holdfast.rollout.steps import WATCH, RolloutStep, describe_version, next_step, settings_of, stop_record
 from holdfast.training.mlflow_client import ModelClient
 
 
@@ -35,6 +35,11 @@ class PendingRollout:
     gates: str
     rules: RolloutSettings
     record: RolloutRecord | None = None
+
+    @property
+    def subject(self) -> str:
+        """Return the name of the version in messages."""
+        return describe_version(self.model, self.version)
 
     @property
     def step(self) -> RolloutStep | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from holdfast.core.model_names import CHURN
 from holdfast.model_versions.records import RolloutRecord
 from holdfast.models.registered_version import Traffic
 from holdfast.rollout.settings import RolloutSettings
@@ -116,3 +117,16 @@ def stop_record(record: RolloutRecord, reason: str, now: datetime, is_held: bool
     """
     changed = {"verdict": "stopped", "when": now, "why": reason, "is_held": is_held, "start_counters": {}}
     return record.model_copy(update=changed)
+
+
+def describe_version(model: str, version: str) -> str:
+    """Name a version in messages of its rollout.
+
+    Args:
+        model: Name of the model.
+        version: Version number.
+
+    Returns:
+        ``version 3`` of churn, ``spend version 3`` of the model spend.
+    """
+    return f"version {version}" if model == CHURN else f"{model} version {version}"

@@ -1,12 +1,17 @@
 """Requests to a Prefect server in another process."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
+
+from holdfast.runtime.prefect_access import CLIENT_PASSWORD
+from tests.support.small_shop import prefect_api
+from tests.support.waiting import wait_for
 
 
 @contextmanager
@@ -34,3 +39,15 @@ def send(api: httpx.Client, method: str, path: str, body: dict[str, Any] | None 
         response = api.request(method, path, json=body)
     assert response.is_success, response.text
     return response
+
+
+def received_events(name: str, is_expected: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Wait for expected events of a name at the server of the test session."""
+
+    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
+
+        def query() -> list[dict[str, Any]] | None:
+            found = post(api, "/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})["events"]
+            return [event for event in found if is_expected(event)] or None
+
+        return wait_for(query, describe_failure=lambda: f"the server has no {name}")

@@ -17,6 +17,7 @@ from holdfast.model_versions.records import GatesRecord, PromotionRecord
 from holdfast.models.contract import CHALLENGER, CHAMPION, MODEL_NAME
 from holdfast.models.promotion_signature import UnsignedVersionError, require_signed
 from holdfast.models.registry_client import RegistryClient
+from tests.support.prefect_server import received_events
 from tests.support.registered_versions import copy_base_shop, register_champion
 from tests.support.shop_fixtures import QUICK
 from tests.support.small_shop import AS_OF, KNOWN_AT
@@ -107,6 +108,12 @@ def test_lineage_of_batches_and_versions_names_the_model(shop: tuple[Settings, A
     assert SPEND in str(build_version_tree(history).label)
     versions = load_batch_history(shop[0], history.batches[0].batch_id).versions
     assert [item.model_name for item in versions if item.aliases] == [SPEND]
+
+
+def test_challenger_event_names_the_model(trained: Any) -> None:
+    """The trigger of the rollout passes the model on."""
+    found = received_events("holdfast.challenger.ready", lambda event: event["payload"]["model"] == "spend")
+    assert trained.model_version in [event["payload"]["version"] for event in found]
 
 
 def test_gates_and_promotion_concern_one_model(shop: tuple[Settings, Any], trained: Any, promoted: Any) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,15 @@ from holdfast.alerting import events
 from holdfast.alerting.events import emit_event, emit_finding
 from holdfast.monitoring.findings import Finding
 from holdfast.runtime.endpoints import current_run_url, run_url
-from holdfast.runtime.prefect_access import CLIENT_PASSWORD
 from holdfast.runtime.processes import free_port
-from tests.support.prefect_server import open_api, post
+from tests.support.prefect_server import received_events
 from tests.support.registered_versions import register_version, run_gates
-from tests.support.small_shop import join_process, prefect_api, start_process
-from tests.support.waiting import wait_for
+from tests.support.small_shop import join_process, start_process
 
 FINDING = Finding(
     event="holdfast.drift.detected", severity="warning", subject="recency", summary="PSI 0.31", payload={"psi": 0.31}
 )
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
-
-
-def received_events(name: str, is_expected: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Wait for expected events of a name at the server of the test session."""
-
-    with open_api(prefect_api(), os.environ[CLIENT_PASSWORD]) as api:
-
-        def query() -> list[dict[str, Any]] | None:
-            found = post(api, "/events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})["events"]
-            return [event for event in found if is_expected(event)] or None
-
-        return wait_for(query, describe_failure=lambda: f"the server has no {name}")
 
 
 def test_emit_finding_sends_payload(flows_in_process: None) -> None:
@@ -96,4 +81,4 @@ def test_challenger_ready_is_emitted_once_per_evidence(client: Any) -> None:
     found = [event for event in emitted if event["resource"]["prefect.resource.id"] == f"holdfast.version.{version}"]
     gates = {event["payload"]["gates"] for event in found}
     assert len(gates) == len(found), "one event per version and evidence"
-    assert found[0]["payload"]["version"] == version
+    assert (found[0]["payload"]["model"], found[0]["payload"]["version"]) == ("churn", version)
