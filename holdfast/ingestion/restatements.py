@@ -31,17 +31,27 @@ _LEAST_SHARE = 0.5  # of the new rows, and of the orphans
 _LEAST_RESTATED_SHARE = 0.01
 _WIDEST_OFFSET = pd.Timedelta(hours=14)  # of a time zone from UTC
 
-# A change of the time zone, the time of day added or left out, and day and month swapped.
-_SAME_TIME = """(
-    (abs(epoch_us(f.event_timestamp) - epoch_us(o.event_timestamp)) <= 14 * 3600000000
-     AND (epoch_us(f.event_timestamp) - epoch_us(o.event_timestamp)) % 900000000 = 0)
-    OR (f.event_timestamp::DATE = o.event_timestamp::DATE
-        AND (f.event_timestamp = date_trunc('day', f.event_timestamp)
-             OR o.event_timestamp = date_trunc('day', o.event_timestamp)))
-    OR (f.event_timestamp::TIMESTAMP::TIME = o.event_timestamp::TIMESTAMP::TIME
-        AND year(f.event_timestamp) = year(o.event_timestamp)
-        AND month(f.event_timestamp) = day(o.event_timestamp) AND day(f.event_timestamp) = month(o.event_timestamp))
+_SECOND = 1_000_000  # microseconds
+_MINUTE, _HOUR, _DAY = 60 * _SECOND, 3600 * _SECOND, 86400 * _SECOND
+# What a clock may leave out: fractions of a second, seconds, minutes or the time of day.
+_IS_CUT = "f.us % {unit} = 0 OR o.us % {unit} = 0"
+_CUT = " OR ".join(
+    f"(f.us // {unit} = o.us // {unit} AND ({_IS_CUT.format(unit=unit)}))" for unit in (_SECOND, _MINUTE, _HOUR, _DAY)
+)
+_OTHER_ZONE = f"""(
+    abs(f.us // {_MINUTE} - o.us // {_MINUTE}) <= 14 * 60
+    AND (f.us // {_MINUTE} - o.us // {_MINUTE}) % 15 = 0
+    AND (f.us % {_MINUTE} = o.us % {_MINUTE} OR {_IS_CUT.format(unit=_MINUTE)}
+         OR (f.us % {_MINUTE} // {_SECOND} = o.us % {_MINUTE} // {_SECOND} AND ({_IS_CUT.format(unit=_SECOND)})))
 )"""
+_DAY_AND_MONTH_SWAPPED = """(
+    f.event_timestamp::TIMESTAMP::TIME = o.event_timestamp::TIMESTAMP::TIME
+    AND year(f.event_timestamp) = year(o.event_timestamp)
+    AND month(f.event_timestamp) = day(o.event_timestamp) AND day(f.event_timestamp) = month(o.event_timestamp)
+)"""
+_SAME_TIME = f"({_OTHER_ZONE} OR {_CUT} OR {_DAY_AND_MONTH_SWAPPED})".replace("f.us", "epoch_us(f.event_timestamp)")
+_SAME_TIME = _SAME_TIME.replace("o.us", "epoch_us(o.event_timestamp)")
+_LINES = "lines"
 # What differs: the condition on these columns, all others being equal. Only rows count whose equal columns occur once
 # among the new rows and once among the orphans: a price that many customers pay identifies none of them.
 _CHANGES: dict[KindName, dict[str, str]] = {
@@ -52,6 +62,8 @@ _CHANGES: dict[KindName, dict[str, str]] = {
         "event_timestamp": _SAME_TIME,
         "customer_id": "f.customer_id <> o.customer_id",
         "source": "f.source IS DISTINCT FROM o.source",
+        # The lines of orders instead of orders, or the reverse.
+        _LINES: "f.lines <> o.lines AND round(f.amount - o.amount, 2) = 0",
     },
     "events": {
         "value": "f.value IS DISTINCT FROM o.value",
@@ -81,8 +93,8 @@ class Restatement:
     """New rows that equal stored rows in all columns but one or two.
 
     Attributes:
-        column: Names of the columns that differ.
-        pairs: Pairs of a new row and a stored row.
+        column: Names of the columns that differ; ``lines`` where orders have other lines with the same sum.
+        pairs: Pairs of a new row and a stored row, or of such orders.
         example: Stored and new row of one pair, as text.
         batch_ids: Batches of the stored rows.
         is_certain: False where the pairs are too few to refuse the source.
@@ -146,10 +158,11 @@ def find_restatement(
 
 def _compare(connection: duckdb.DuckDBPyConnection, kind: Kind, column: str, known: int) -> Restatement | None:
     """Count the pairs of one change, and the new rows and orphans that could have been in a pair."""
-    changed = column.split(" and ")
+    changed = ["amount", "quantity"] if column == _LINES else column.split(" and ")
     equal = [name for name in kind.key if name not in changed]
-    _select_singles(connection, "fresh", equal, changed)
-    _select_singles(connection, "orphans", equal, changed)
+    select = _select_sums if column == _LINES else _select_singles
+    select(connection, "fresh", equal, changed)
+    select(connection, "orphans", equal, changed)
     row = ", ".join(f"o.{name} AS stored_{name}, f.{name} AS new_{name}" for name in kind.key)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE pairs AS SELECT {row} FROM single_fresh f JOIN single_orphans o "
@@ -186,9 +199,10 @@ def _compare(connection: duckdb.DuckDBPyConnection, kind: Kind, column: str, kno
         for name in kind.key
     )
     example = connection.execute(f"SELECT {texts} FROM pairs ORDER BY ALL LIMIT 1").fetchall()[0]
+    stored_key = equal if column == _LINES else kind.key
     batch_ids = connection.execute(
         f"SELECT DISTINCT batch_id FROM stored s SEMI JOIN pairs p ON "
-        f"{' AND '.join(f's.{name} IS NOT DISTINCT FROM p.stored_{name}' for name in kind.key)} ORDER BY 1"
+        f"{' AND '.join(f's.{name} IS NOT DISTINCT FROM p.stored_{name}' for name in stored_key)} ORDER BY 1"
     ).fetchall()
     return Restatement(
         column=column,
@@ -207,6 +221,15 @@ def _select_singles(
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE single_{name} AS "
         f"SELECT {key}, {values} FROM {name} GROUP BY {key} HAVING count(*) = 1"
+    )
+
+
+def _select_sums(connection: duckdb.DuckDBPyConnection, name: str, equal: Sequence[str], summed: Sequence[str]) -> None:
+    """Select the sums of the rows whose equal columns agree: orders, whatever their lines."""
+    key, values = ", ".join(equal), ", ".join(f"sum({field}) AS {field}" for field in summed)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE single_{name} AS "
+        f"SELECT {key}, {values}, count(*) AS lines FROM {name} GROUP BY {key}"
     )
 
 

@@ -110,8 +110,11 @@ def _decide_lone_group(
     )
     if other.any():
         return f"{found} Some other values have a decimal {_NAMES[mark]}."
-    if own.any() or is_confirmed or _is_shown_elsewhere(column, mapping):
+    if own.any() or is_confirmed:
         return ""
+    if _is_shown_elsewhere(column, mapping):
+        has_small_numbers = bool((~lone & ~column.missing).any())  # below a thousand; else these may be decimals: 1,000
+        return "" if has_small_numbers else f"{found} Other columns have a decimal {_NAMES[mapping.decimal]}."
     return f"{found} Set `decimal: '{mark}'` in the mapping if it separates decimals."
 
 

@@ -17,6 +17,7 @@ _UNFINISHED = (
 _BACKUPS = ("bak", "backup", "orig", "old")
 _SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 _SYSTEM_FOLDERS = ("$recycle.bin", "system volume information", "@eadir", "lost+found")
+_TABLE_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
 _DOCUMENTS = (
     *("md", "rst", "pdf", "doc", "docx", "odt", "rtf", "ppt", "pptx", "png", "jpg", "jpeg", "gif", "svg", "webp"),
     *("yaml", "yml", "toml", "ini", "cfg", "log", "err", "py", "r", "ipynb", "sh", "bat", "sql", "js", "css"),
@@ -72,3 +73,18 @@ def find_hidden_folder_reason(name: str) -> str:
     if name.lower() in _SYSTEM_FOLDERS:
         return "folder of the operating system"
     return f"hidden folder, because its name starts with {name[0]}" if name.startswith((".", "_")) else ""
+
+
+def find_table_format(folder: str, name: str) -> str:
+    """Name the table format whose log a file belongs to.
+
+    Args:
+        folder: Name of the folder that has the file.
+        name: Name of the file or folder.
+
+    Returns:
+        Table format; "" for other files.
+    """
+    if folder == "metadata" and name.endswith(".metadata.json"):
+        return "Iceberg"
+    return _TABLE_LOGS.get(name, "")

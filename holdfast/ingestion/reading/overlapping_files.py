@@ -9,6 +9,7 @@ import numpy as np
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
+from holdfast.ingestion.reading.edited_rows import find_edited_rows
 from holdfast.ingestion.reading.overlaps import FileOverlap, find_overlaps, hash_rows
 from holdfast.ingestion.reading.source import FileReport, SourceFile
 
@@ -138,6 +139,7 @@ def _drop_rows(
                     f"{_describe(pair, first, second)} With `carry_down`, single rows cannot be left out. Give exports "
                     f"of periods that do not overlap; {_KEEP}."
                 )
+            _require_no_edits(pair, first, second, mapping)
             dropped[pair.second][pair.positions] = True
             if mapping.overlapping_files == "detect":
                 notes.append(f"{_describe(pair, first, second)} The exports overlap: read once. {_KEEP}.")
@@ -156,6 +158,25 @@ def _drop_rows(
         file.take(np.flatnonzero(~rows)) if rows.any() else file for file, rows in zip(files, dropped, strict=True)
     ]
     return remaining, tuple(notes)
+
+
+def _require_no_edits(pair: FileOverlap, first: SourceFile, second: SourceFile, mapping: ColumnMapping) -> None:
+    """Refuse two exports of one period that have a row in two versions."""
+    found = find_edited_rows(first, second, pair, mapping.for_file(second.name))
+    if found is None:
+        return
+    count = "a row" if found.rows == 1 else f"{found.rows:,} rows"
+    values = [
+        str(file.rows.column(found.column)[position])[:100]
+        for file, position in ((first, found.first), (second, found.second))
+    ]
+    raise IngestError(
+        f"{first.name} and {second.name} have {pair.rows:,} equal rows, and {count} in two versions: "
+        f"{found.column!r} is {values[0]!r} in row {first.row_numbers[found.first]} of {first.name} and {values[1]!r} "
+        f"in row {second.row_numbers[found.second]} of {second.name}. Both versions would count. Leave the earlier "
+        "export out with `exclude_files` in the mapping, or ingest the exports one by one, which notes edited rows; "
+        f"{_KEEP}."
+    )
 
 
 def _describe(pair: FileOverlap, first: SourceFile, second: SourceFile) -> str:

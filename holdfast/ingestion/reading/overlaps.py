@@ -22,12 +22,14 @@ class FileOverlap:
         first: Position of the earlier file.
         second: Position of the later file.
         positions: Rows of the later file that equal a row of the earlier one.
+        first_positions: The equal row of the earlier file for each of them.
         longest_run: Length of the longest sequence of different equal rows that follow each other in both files.
     """
 
     first: int
     second: int
     positions: np.ndarray
+    first_positions: np.ndarray
     longest_run: int
 
     @property
@@ -99,7 +101,7 @@ def find_overlaps(hashes: Sequence[np.ndarray]) -> list[FileOverlap]:
     first, second, shared, keys = first[order], second[order], shared[order], keys[order]
     bounds = np.flatnonzero((np.diff(first) != 0) | (np.diff(second) != 0)) + 1
     parts = zip(*(np.split(values, bounds) for values in (first, second, shared, keys)), strict=True)
-    return [FileOverlap(int(f[0]), int(s[0]), p[:, 0], _longest_run(p, k)) for f, s, p, k in parts if len(f)]
+    return [FileOverlap(int(f[0]), int(s[0]), p[:, 0], p[:, 1], _longest_run(p, k)) for f, s, p, k in parts if len(f)]
 
 
 def _count_before(keys: np.ndarray, files: np.ndarray) -> np.ndarray:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.file_rules import matches_file
-from holdfast.ingestion.reading.file_names import READABLE_NAMES, classify_name, find_hidden_folder_reason
+from holdfast.ingestion.reading.file_names import (
+    READABLE_NAMES,
+    classify_name,
+    find_hidden_folder_reason,
+    find_table_format,
+)
 from holdfast.ingestion.reading.source import FileReport
 
 _MOST_UNREAD = 0.1  # of the bytes that are read
@@ -54,7 +59,7 @@ def list_source_files(path: Path, exclude_files: Sequence[str] = (), all_readabl
 
     Raises:
         IngestError: Nothing exists at ``path`` or at a link, a folder has no readable file, or files that cannot be
-            read hold a large part of the bytes.
+            read hold a large part of the bytes; or a table format's log decides which files count.
         OSError: The disk or network failed.
     """
     if path.is_dir():
@@ -71,8 +76,14 @@ def _list_folder(root: Path, exclude_files: Sequence[str], all_readable: bool) -
     left_out, unread_bytes, unread = [], 0, []
     for path, reason in entries:
         name = printable_name(path.relative_to(root))
-        if not reason and any(matches_file(name, pattern) for pattern in exclude_files):
-            reason = "excluded by exclude_files"
+        if any(matches_file(name, pattern) for pattern in exclude_files):
+            reason = reason or "excluded by exclude_files"
+        elif table_format := find_table_format(path.parent.name, path.name):
+            raise IngestError(
+                f"Folder {root} is a table of {table_format}: the log in {name} decides which files count, and others "
+                "hold rows that were changed or removed. Export the table to one file. If no row was ever changed or "
+                f"removed, add {path.name!r} to `exclude_files` in the mapping to read every file."
+            )
         kind, name_reason = classify_name(path.name)
         if not reason and kind == "ignored":
             reason = name_reason

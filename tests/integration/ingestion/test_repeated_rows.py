@@ -1,13 +1,16 @@
 """Files of a folder that hold the same sales, though not the same text: refused, and other files accepted."""
 
+import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.column_mapping import ColumnMapping
@@ -57,6 +60,64 @@ def test_sales_that_another_rule_reads_are_refused(tmp_path: Path) -> None:
     _write(tmp_path / "2.csv", SALES, delimiter=";")
     with pytest.raises(IngestError, match=r"2\.csv has 4 sales of 1\.csv again"):
         _count_rows(tmp_path, files=[{"match": "2.csv", "delimiter": ";"}])
+
+
+_FIELD = st.sampled_from(["id", "amount", "status"])
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from("abcde"), st.integers(100, 9999)), min_size=12, max_size=30),
+    edits=st.dictionaries(st.integers(0, 11), _FIELD, min_size=1, max_size=2),
+    added=st.integers(0, 4),
+    newest_first=st.booleans(),
+    swapped=st.booleans(),
+)
+@settings(max_examples=12, deadline=None)
+def test_exports_of_one_period_count_no_edited_row_twice(
+    rows: list[tuple[str, int]], edits: dict[int, str], added: int, newest_first: bool, swapped: bool
+) -> None:
+    """The later of two exports has new rows, and a few rows in another version."""
+
+    def write(path: Path, sales: list[list[str]]) -> None:
+        ordered = sales[::-1] if newest_first else sales
+        path.write_text("\n".join(",".join(sale) for sale in [["id", "date", "amount", "status"], *ordered]) + "\n")
+
+    begin = datetime(2025, 1, 1, 9)  # noqa: DTZ001
+    sales = [
+        [who, (begin + n * timedelta(hours=7)).isoformat(" "), str(cents), "paid"]
+        for n, (who, cents) in enumerate(rows)
+    ]
+    later = [list(sale) for sale in sales]
+    for row, field in edits.items():
+        later[row][{"id": 0, "amount": 2, "status": 3}[field]] += "0"
+    later += [["new", (begin + timedelta(days=60 + n)).isoformat(" "), "5", "paid"] for n in range(added)]
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder, "1.csv"), later if swapped else sales)
+        write(Path(folder, "2.csv"), sales if swapped else later)
+        with pytest.raises(IngestError, match="would count"):
+            _count_rows(Path(folder))
+        assert _count_rows(Path(folder), exclude_files=["2.csv" if swapped else "1.csv"]) == len(later)
+
+
+@given(
+    places=st.lists(st.sampled_from([0, 1, 2]), min_size=12, max_size=30),
+    by_customer=st.booleans(),
+)
+@settings(max_examples=12, deadline=None)
+def test_exports_that_overlap_in_other_rows_than_edited_ones_are_read_once(
+    places: list[int], by_customer: bool
+) -> None:
+    """Each row is in both exports (0), or in one of them: a period that the other lacks, a late or a deleted row."""
+    begin = datetime(2025, 1, 1, 9)  # noqa: DTZ001
+    shared = [("k", (begin - n * timedelta(hours=5)).isoformat(" "), str(n)) for n in range(1, 5)]
+    sales = [
+        ("abc"[n % 3], (begin + n * timedelta(hours=7)).isoformat(" "), str(n % 4 + 1)) for n in range(len(places))
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, other in (("1.csv", 2), ("2.csv", 1)):
+            part = [*shared, *(sale for sale, place in zip(sales, places, strict=True) if place != other)]
+            _write(Path(folder, name), sorted(part) if by_customer else part)
+        assert _count_rows(Path(folder)) == len(shared) + len(sales)
 
 
 @pytest.mark.parametrize(

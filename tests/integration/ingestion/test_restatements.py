@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
 from holdfast.ingestion.corrections import RestatedRowsError
+from holdfast.ingestion.kinds import TRANSACTIONS
+from holdfast.ingestion.restatements import find_restatement
 from tests.support.ingestion_fixtures import read_table
 
 DAY = pd.Timedelta(days=1)
 
-SALES = [(f"k{number % 7}", pd.Timestamp("2025-03-01 08:00") + number * pd.Timedelta("7h13min"), 10 + number, 1)
+SALES = [(f"k{number % 7}", pd.Timestamp("2025-03-01 08:00") + number * pd.Timedelta("7h13min11s"), 10 + number, 1)
          for number in range(40)]  # fmt: skip
 
 
@@ -25,6 +30,14 @@ RESTATED = {
     "sign": lambda who, when, amount, count: (who, when, -amount, -count),
     "summer time": lambda who, when, amount, count: (who, when - pd.Timedelta("2h"), amount, count),
     "far zone": lambda who, when, amount, count: (who, when + pd.Timedelta("10h30min"), amount, count),
+    "minutes only": lambda who, when, amount, count: (who, when.floor("min"), amount, count),
+    "minutes in summer time": lambda who, when, amount, count: (
+        who,
+        (when + pd.Timedelta("2h")).floor("min"),
+        amount,
+        count,
+    ),
+    "hours only": lambda who, when, amount, count: (who, when.floor("h"), amount, count),
     "days only": lambda who, when, amount, count: (who, when.normalize(), amount, count),
     "other ids": lambda who, when, amount, count: (f"{who}@shop.example", when, amount, count),
     "quantity": lambda who, when, amount, count: (who, when, amount, count + 1),
@@ -43,6 +56,29 @@ def test_commit_batch_with_restated_export_is_refused_and_replaces(
         ingest(*restated, name="restated.csv")
     ingest(*restated, name="restated.csv", replace=(old.batch_id,))
     assert sum(read_table(settings).values()) == len(restated)
+
+
+@pytest.mark.parametrize("lines_first", [True, False])
+@given(shares=st.lists(st.lists(st.integers(1, 900), min_size=1, max_size=4), min_size=6, max_size=30))
+@settings(max_examples=15, deadline=None)
+def test_find_restatement_of_orders_by_lines_finds_all_orders(
+    tmp_path_factory: pytest.TempPathFactory, shares: list[list[int]], lines_first: bool
+) -> None:
+    """An export of orders and one of their lines hold the same sales, unless each order has one line."""
+    orders = [(f"k{n}", SALES[0][1] + n * DAY, sum(cents) / 100, 1) for n, cents in enumerate(shares)]
+    lines = [(f"k{n}", SALES[0][1] + n * DAY, cent / 100, 1) for n, cents in enumerate(shares) for cent in cents]
+    stored, source = (_frame(lines), _frame(orders)) if lines_first else (_frame(orders), _frame(lines))
+    folder = tmp_path_factory.mktemp("stored")
+    stored.assign(ingested_at=stored["event_timestamp"], batch_id="b").to_parquet(folder / "t.parquet")
+    known = stored.merge(source, how="inner")
+    new = np.flatnonzero(~source["customer_id"].isin(known["customer_id"]))
+    found = find_restatement(TRANSACTIONS, source, new, [folder / "t.parquet"], folder)
+    split = sum(len(cents) > 1 for cents in shares)
+    assert (found.pairs if found else 0) == split
+    if found:
+        assert found.column == "lines"
+        assert found.batch_ids == ("b",)
+        assert found.is_certain == (split >= 3)
 
 
 def test_commit_batch_with_day_and_month_swapped_is_refused(ingest: Callable) -> None:
@@ -65,6 +101,13 @@ def test_commit_batch_with_few_edited_orders_adds_them_and_notes_the_command(ing
     assert result.rows_added == 3
     (note,) = [note for note in result.notes if "except for amount" in note]
     assert f"--replace {old.batch_id}" in note
+
+
+def _frame(sales: list[tuple[str, pd.Timestamp, float, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(sales, columns=["customer_id", "event_timestamp", "amount", "quantity"])
+    times = frame["event_timestamp"].dt.tz_localize("UTC").dt.as_unit("us")
+    numbers = {name: frame[name].astype("float64") for name in ("amount", "quantity")}
+    return frame.assign(event_timestamp=times, source=pd.array([None] * len(frame), "string"), **numbers)
 
 
 HONEST = {

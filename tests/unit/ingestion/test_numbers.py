@@ -159,6 +159,19 @@ def test_quantity_with_three_decimals_follows_the_notation_of_the_prices(prices:
         assert found.values.tolist() == [1.25, 2.375]
 
 
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("small", ["", "12"])
+def test_quantities_all_above_a_thousand_are_noted(decimal: str, small: str) -> None:
+    """An export of 1,000 of each piece may as well have three decimals."""
+    mark = "," if decimal == "." else "."
+    values = [f"1{mark}000", f"2{mark}000", small or f"3{mark}000"]
+    columns = {"customer_id": "id", "event_timestamp": "when", "quantity": "value", "unit_price": "price"}
+    column = build_column(values, price=[f"3{decimal}99"] * 3)
+    found = parse_numbers(column, "quantity", build_mapping(columns={**columns, "amount": None}, decimal=decimal))
+    assert found.values.tolist() == [1000, 2000, 12 if small else 3000]
+    assert bool(found.notes) == (not small)
+
+
 def test_minority_in_the_other_notation_is_quarantined_with_its_sum() -> None:
     found = _parse([*COMMA * 3, "12.50", "1.5", "1.234"], decimal=",")
     assert found.values.isna().tolist() == [False] * 9 + [True] * 3

@@ -92,6 +92,25 @@ def test_list_source_files_with_a_small_file_that_is_unreadable_names_it(tmp_pat
     assert _reasons(_list(tmp_path)) == {"schema.json": "names that end in .json are not read"}
 
 
+@pytest.mark.parametrize("place", ["", "lake/orders/"])
+@pytest.mark.parametrize(
+    ("log", "table_format"),
+    [
+        ("_delta_log/00000000000000000001.json", "Delta Lake"),
+        (".hoodie/hoodie.properties", "Hudi"),
+        ("metadata/v1.metadata.json", "Iceberg"),
+    ],
+)
+def test_list_source_files_of_a_table_format_is_rejected_unless_its_log_is_excluded(
+    place: str, log: str, table_format: str, tmp_path: Path
+) -> None:
+    _write(tmp_path, f"{place}part-0.parquet", f"{place}{log}")
+    with pytest.raises(IngestError, match=f"is a table of {table_format}: .*exclude_files"):
+        _list(tmp_path)
+    excluded = "v1.metadata.json" if table_format == "Iceberg" else log.split("/")[0]
+    assert _names(_list(tmp_path, [excluded])) == [f"{place}part-0.parquet"]
+
+
 @pytest.mark.parametrize("names", [(), ("a.json",), (".a.csv",), ("sub/a.csv.part",)])
 def test_list_source_files_without_a_table_is_rejected_and_names_the_others(
     names: tuple[str, ...], tmp_path: Path
