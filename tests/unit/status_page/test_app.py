@@ -257,6 +257,7 @@ def test_view_without_measurements_is_not_shown_as_good(state: Settings) -> None
     with browser_of(found) as browser:
         page = browser.get("/").text
     assert page.count("no data") == page.count("within limits") == page.count("1 beyond limits") == 1
+    assert "within limits</span> 1 measurement<" in page
 
 
 def test_batch_scores_count_churners_among_active_customers_only(state: Settings) -> None:
