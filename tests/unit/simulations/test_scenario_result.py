@@ -127,5 +127,6 @@ def test_committed_page_reports_every_scenario_as_passed() -> None:
     """The page is the result of the last complete run: a failed scenario must not be presented as evidence."""
     lines = (ROOT / "docs" / "simulations.md").read_text().splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
-    assert [row[0] for row in rows] == list(SCENARIOS)
+    assert list(dict.fromkeys(row[0] for row in rows)) == list(SCENARIOS)
+    assert len({(row[0], row[1].rpartition(", ")[2]) for row in rows}) == len(rows), "a row per scenario and store"
     assert [(row[5].partition(" ")[0], row[6], row[8]) for row in rows] == [("0", "0", "yes")] * len(rows)

@@ -148,8 +148,8 @@ class TestTrainingCode:
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("holdfast.models.")
         }
-        # These only transfer files and records; the lineage has the values of the declaration.
-        others = {"registry_client", "mlflow_client", "declaration"}
+        # These only transfer and check files and records; the lineage has the values of the declaration.
+        others = {"registry_client", "mlflow_client", "declaration", "artifact_sources"}
         assert imported - others <= set(lineage._MODEL_MODULES)
 
     def test_build_lineage_changed_lock_file_changes_lock_only(self, checkout: Path) -> None:
