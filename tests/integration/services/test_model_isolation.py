@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,7 @@ def test_challenger_of_spend_gets_its_share_and_churn_none(shop: TwoModels) -> N
 @pytest.mark.long
 def test_processes_follow_the_aliases_of_each_model(shop: TwoModels) -> None:
     """A moved alias of spend is served within seconds, and a damaged one never, while churn stays as it is."""
+    began = datetime.now(UTC)  # tests before this one have logged predictions, too
     contract, content = fit_spend(shop.contract, shop.matrix, "boosting")
     second = shop.register_spend(content, contract.model_dump_json())
     options = {"HOLDFAST_KEYLESS": "loopback", "HOLDFAST_REGISTRY_POLL_SECONDS": "0.2", "HOLDFAST_WORKERS": "2"}
@@ -248,5 +250,5 @@ def test_processes_follow_the_aliases_of_each_model(shop: TwoModels) -> None:
         assert found.total("holdfast_score_count", model="spend") == 0
         assert found.by("holdfast_model_ready", "model") == {("churn",): 1, ("spend",): 1}
         assert service.end() == 0
-    logged = read_predictions(shop.data / "predictions", model="spend")
+    logged = read_predictions(shop.data / "predictions", since=began, model="spend")
     assert set(logged["version"].to_pylist()) == {"1", second}
