@@ -131,7 +131,7 @@ def _refuse_restatement(found: Restatement, remaining: Sequence[Batch], batch: B
     """
     others = [other for other in remaining if other.batch_id in found.batch_ids]
     stored, new = found.example
-    row = "order" if found.column == "lines" else "row"
+    row = "order" if found.column.startswith("lines") else "row"
     one = (
         f"1 new {row} equals a stored {row}" if found.pairs == 1 else f"{found.pairs:,} new {row}s equal stored {row}s"
     )

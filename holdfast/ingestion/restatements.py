@@ -10,7 +10,6 @@ Only rows of the parts that the source states are compared: of its shops, kinds 
 another name now is compared with the part that it restates.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,60 +20,14 @@ import numpy as np
 import pandas as pd
 
 from holdfast.core.parquet_files import create_parquet_view
-from holdfast.ingestion.kinds import Kind, KindName
+from holdfast.ingestion.kinds import Kind
+from holdfast.ingestion.row_changes import CHANGES, OTHER_CUSTOMER, Change, list_equal_columns, select_comparable_rows
 from holdfast.ingestion.stored_rows import fetch_row, match_columns, to_arrow
 
-# Fewer pairs may be chance: customers who bought twice at a time of which only the day is known.
-_LEAST_PAIRS = 3
-_LEAST_SHARE = 0.5  # of the new rows, and of the orphans
+LEAST_SHARE = 0.5  # of the new rows, and of the orphans
 # Orders that a shop edits are fewer; a mapping or an export that changed restates more.
 _LEAST_RESTATED_SHARE = 0.01
 _WIDEST_OFFSET = pd.Timedelta(hours=14)  # of a time zone from UTC
-
-_SECOND = 1_000_000  # microseconds
-_MINUTE, _HOUR, _DAY = 60 * _SECOND, 3600 * _SECOND, 86400 * _SECOND
-# What a clock may leave out: fractions of a second, seconds, minutes or the time of day.
-_IS_CUT = "f.us % {unit} = 0 OR o.us % {unit} = 0"
-_CUT = " OR ".join(
-    f"(f.us // {unit} = o.us // {unit} AND ({_IS_CUT.format(unit=unit)}))" for unit in (_SECOND, _MINUTE, _HOUR, _DAY)
-)
-_OTHER_ZONE = f"""(
-    abs(f.us // {_MINUTE} - o.us // {_MINUTE}) <= 14 * 60
-    AND (f.us // {_MINUTE} - o.us // {_MINUTE}) % 15 = 0
-    AND (f.us % {_MINUTE} = o.us % {_MINUTE} OR {_IS_CUT.format(unit=_MINUTE)}
-         OR (f.us % {_MINUTE} // {_SECOND} = o.us % {_MINUTE} // {_SECOND} AND ({_IS_CUT.format(unit=_SECOND)})))
-)"""
-_DAY_AND_MONTH_SWAPPED = """(
-    f.event_timestamp::TIMESTAMP::TIME = o.event_timestamp::TIMESTAMP::TIME
-    AND year(f.event_timestamp) = year(o.event_timestamp)
-    AND month(f.event_timestamp) = day(o.event_timestamp) AND day(f.event_timestamp) = month(o.event_timestamp)
-)"""
-_SAME_TIME = f"({_OTHER_ZONE} OR {_CUT} OR {_DAY_AND_MONTH_SWAPPED})".replace("f.us", "epoch_us(f.event_timestamp)")
-_SAME_TIME = _SAME_TIME.replace("o.us", "epoch_us(o.event_timestamp)")
-_LINES = "lines"
-# What differs: the condition on these columns, all others being equal. Only rows count whose equal columns occur once
-# among the new rows and once among the orphans: a price that many customers pay identifies none of them.
-_CHANGES: dict[KindName, dict[str, str]] = {
-    "transactions": {
-        "amount": "f.amount <> o.amount",
-        "amount and quantity": "f.amount <> o.amount AND f.quantity <> o.quantity",
-        "quantity": "f.quantity <> o.quantity",
-        "event_timestamp": _SAME_TIME,
-        "customer_id": "f.customer_id <> o.customer_id",
-        "source": "f.source IS DISTINCT FROM o.source",
-        # The lines of orders instead of orders, or the reverse.
-        _LINES: "f.lines <> o.lines AND round(f.amount - o.amount, 2) = 0",
-    },
-    "events": {
-        "value": "f.value IS DISTINCT FROM o.value",
-        "event_timestamp": _SAME_TIME,
-        "customer_id": "f.customer_id <> o.customer_id",
-        # Not the kind: a mail is sent and delivered in one second.
-    },
-    # A value that is stated again with another time or customer is in no sum twice.
-    "attributes": {"value": "f.value IS DISTINCT FROM o.value"},
-}
-
 
 # Other ids of the same customers: each old id has one new id, or each new id one old. Chance pairs have many.
 _COUNT_CONSISTENT = """
@@ -93,7 +46,7 @@ class Restatement:
     """New rows that equal stored rows in all columns but one or two.
 
     Attributes:
-        column: Names of the columns that differ; ``lines`` where orders have other lines with the same sum.
+        column: Names of the columns that differ; ``lines`` where orders have other lines.
         pairs: Pairs of a new row and a stored row, or of such orders.
         example: Stored and new row of one pair, as text.
         batch_ids: Batches of the stored rows.
@@ -151,34 +104,52 @@ def find_restatement(
             f"WHERE event_timestamp BETWEEN ? AND ? EXCEPT ALL SELECT {columns} FROM source",
             [start.to_pydatetime(), end.to_pydatetime()],
         )
-        found = [_compare(connection, kind, column, known) for column in _CHANGES[kind.name]]
-    changes = [change for change in found if change is not None]
-    return max(changes, key=lambda change: (change.is_certain, change.pairs), default=None)
+        return compare_rows(connection, kind, known)
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, kind: Kind, column: str, known: int) -> Restatement | None:
+def compare_rows(connection: duckdb.DuckDBPyConnection, kind: Kind, known: int) -> Restatement | None:
+    """Find the change that explains most of the new rows.
+
+    Args:
+        connection: Connection with the tables ``fresh`` (new rows), ``orphans`` and ``stored`` (rows that include the
+            orphans, with their ``batch_id``); its time zone is UTC.
+        kind: Kind of source.
+        known: Number of rows that are not new.
+
+    Returns:
+        The change; None without a restated row.
+    """
+    found = [(change, _compare(connection, kind, change, known)) for change in CHANGES[kind.name]]
+    return max(
+        (restatement for _, restatement in found if restatement is not None),
+        key=lambda restatement: (restatement.is_certain, restatement.pairs),
+        default=None,
+    )
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, kind: Kind, change: Change, known: int) -> Restatement | None:
     """Count the pairs of one change, and the new rows and orphans that could have been in a pair."""
-    changed = ["amount", "quantity"] if column == _LINES else column.split(" and ")
-    equal = [name for name in kind.key if name not in changed]
-    select = _select_sums if column == _LINES else _select_singles
-    select(connection, "fresh", equal, changed)
-    select(connection, "orphans", equal, changed)
+    equal = list_equal_columns(kind, change)
+    for table in ("fresh", "orphans"):
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE single_{table} AS {select_comparable_rows(kind, change, table)}"
+        )
     row = ", ".join(f"o.{name} AS stored_{name}, f.{name} AS new_{name}" for name in kind.key)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE pairs AS SELECT {row} FROM single_fresh f JOIN single_orphans o "
-        f"ON {match_columns('f', 'o', equal)} WHERE {_CHANGES[kind.name][column]}"
+        f"ON {match_columns('f', 'o', equal)} WHERE {change.condition}"
     )
-    if column == kind.part:  # of the parts that the rows had before, the one of most pairs
+    if change.columns == (kind.part,):  # of the parts that the rows had before, the one of most pairs
         connection.execute(
-            f"DELETE FROM pairs WHERE stored_{column} IS DISTINCT FROM (SELECT stored_{column} FROM pairs "
+            f"DELETE FROM pairs WHERE stored_{kind.part} IS DISTINCT FROM (SELECT stored_{kind.part} FROM pairs "
             "GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1)"
         )
     pairs = int(
-        fetch_row(connection, _COUNT_CONSISTENT if column == "customer_id" else "SELECT count(*) FROM pairs")[0]
+        fetch_row(connection, _COUNT_CONSISTENT if change is OTHER_CUSTOMER else "SELECT count(*) FROM pairs")[0]
     )
     if pairs == 0:
         return None
-    of_part = "SELECT stored" if column == kind.part else "SELECT new"
+    of_part = "SELECT stored" if change.columns == (kind.part,) else "SELECT new"
     parts = f"SELECT count(*) FROM single_orphans o SEMI JOIN ({of_part}_{kind.part} AS part FROM pairs) p "
     singles = [
         int(fetch_row(connection, query)[0])
@@ -187,49 +158,38 @@ def _compare(connection: duckdb.DuckDBPyConnection, kind: Kind, column: str, kno
             f"{parts} ON o.{kind.part} IS NOT DISTINCT FROM p.part",
         )
     ]
-    shares = [pairs >= _LEAST_SHARE * count for count in singles]
-    if not any(shares):
+    shares = [pairs >= LEAST_SHARE * count for count in singles]
+    if not (any(shares) if change.can_refuse else all(shares)):
         return None
-    # Equal prices on one day identify no customer; equal prices at several times do.
-    count_times = "SELECT count(DISTINCT stored_event_timestamp) FROM pairs"
-    evidence = int(fetch_row(connection, count_times)[0]) if column == "customer_id" else pairs
+    evidence = pairs
+    if change.distinct:  # equal prices on one day identify no customer; equal prices at several times do
+        evidence = int(fetch_row(connection, f"SELECT count(DISTINCT {change.distinct}) FROM pairs")[0])
+    if not change.can_refuse and evidence < change.least_evidence:
+        return None
     texts = ", ".join(
         f"{side}_{name}::TIMESTAMP" if name == "event_timestamp" else f"{side}_{name}"
         for side in ("stored", "new")
         for name in kind.key
     )
     example = connection.execute(f"SELECT {texts} FROM pairs ORDER BY ALL LIMIT 1").fetchall()[0]
-    stored_key = equal if column == _LINES else kind.key
+    day = "date_trunc('day', {}.{}event_timestamp)"
+    condition = (
+        f"s.customer_id = p.stored_customer_id AND {day.format('s', '')} = {day.format('p', 'stored_')}"
+        if change.of_orders
+        else " AND ".join(f"s.{name} IS NOT DISTINCT FROM p.stored_{name}" for name in kind.key)
+    )
     batch_ids = connection.execute(
-        f"SELECT DISTINCT batch_id FROM stored s SEMI JOIN pairs p ON "
-        f"{' AND '.join(f's.{name} IS NOT DISTINCT FROM p.stored_{name}' for name in stored_key)} ORDER BY 1"
+        f"SELECT DISTINCT batch_id FROM stored s SEMI JOIN pairs p ON {condition} ORDER BY 1"
     ).fetchall()
     return Restatement(
-        column=column,
+        column=change.name or " and ".join(change.columns),
         pairs=pairs,
         example=(_format_row(example[: len(kind.key)]), _format_row(example[len(kind.key) :])),
         batch_ids=tuple(row[0] for row in batch_ids),
-        is_certain=all(shares) and evidence >= _LEAST_PAIRS and pairs >= _LEAST_RESTATED_SHARE * (pairs + known),
-    )
-
-
-def _select_singles(
-    connection: duckdb.DuckDBPyConnection, name: str, equal: Sequence[str], changed: Sequence[str]
-) -> None:
-    """Select the rows whose equal columns occur once."""
-    key, values = ", ".join(equal), ", ".join(f"any_value({field}) AS {field}" for field in changed)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE single_{name} AS "
-        f"SELECT {key}, {values} FROM {name} GROUP BY {key} HAVING count(*) = 1"
-    )
-
-
-def _select_sums(connection: duckdb.DuckDBPyConnection, name: str, equal: Sequence[str], summed: Sequence[str]) -> None:
-    """Select the sums of the rows whose equal columns agree: orders, whatever their lines."""
-    key, values = ", ".join(equal), ", ".join(f"sum({field}) AS {field}" for field in summed)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE single_{name} AS "
-        f"SELECT {key}, {values}, count(*) AS lines FROM {name} GROUP BY {key}"
+        is_certain=change.can_refuse
+        and all(shares)
+        and evidence >= max(change.least_evidence, change.least_distinct * pairs)
+        and pairs >= _LEAST_RESTATED_SHARE * (pairs + known),
     )
 
 

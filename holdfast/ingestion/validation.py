@@ -22,6 +22,7 @@ from holdfast.ingestion.parsing.parser import ParsedRows, parse_files
 from holdfast.ingestion.quarantine import build_quarantine, list_unique_names
 from holdfast.ingestion.reading.source import Source, SourceFile
 from holdfast.ingestion.repeated_rows import require_distinct_rows
+from holdfast.ingestion.restated_files import require_no_restated_files
 from holdfast.ingestion.row_rules.apply import apply_row_rules
 from holdfast.ingestion.schemas import TABLE_SCHEMAS
 
@@ -108,6 +109,7 @@ def validate_source(source: Source, mapping: ColumnMapping, ingested_at: datetim
         unstated += int((~is_bad).sum()) - valid[-1].index.nunique()
         quarantined.append(build_quarantine(file, issues, is_bad))
     require_distinct_rows(source.files, valid, mapping)
+    require_no_restated_files(source.files, valid, mapping)
     valid_rows = pd.concat(valid, ignore_index=True)
     result = ValidationResult(
         rows=valid_rows,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.mapping_columns import column_names
@@ -17,7 +18,7 @@ from holdfast.ingestion.reading.source import SourceFile
 
 @dataclass(frozen=True)
 class EditedRows:
-    """Rows of two exports that are equal in the time and in all mapped columns but one at most.
+    """Rows of two exports with one order number, or equal in the time and all other mapped columns but one at most.
 
     Attributes:
         rows: Number of rows in the second export.
@@ -51,10 +52,10 @@ def find_edited_rows(
     times = [name for name in column_names(fields["event_timestamp"]) if name in shared]
     mapped = {name for source in fields.values() for name in column_names(source)}
     others = sorted(name for name in mapped if name in shared and name not in times)
-    rest = _remaining(first, overlap.first_positions), _remaining(second, overlap.positions)
+    unequal = _remaining(first, overlap.first_positions), _remaining(second, overlap.positions)
     if not times or len(others) < 2:
         return None
-    rest = _with_common_keys(first, second, rest, times)
+    rest = _with_common_keys(first, second, unequal, times)
     pairs: dict[int, tuple[int, str]] = {}
     for column in ["", *others]:
         if min(map(len, rest)) == 0:
@@ -62,6 +63,8 @@ def find_edited_rows(
         equal = [*times, *(name for name in others if name != column)]
         for position, other in _match_singles(first, second, rest, equal):
             pairs.setdefault(position, (other, column))
+    for position, other in _match_by_number(first, second, unequal, sorted(shared - {*times, *mapped})):
+        pairs.setdefault(position, (other, ""))
     if not pairs:
         return None
     position = min(pairs)
@@ -99,6 +102,24 @@ def _match_singles(
     (keys, positions), (other_keys, other_positions) = singles
     _, found, other_found = np.intersect1d(keys, other_keys, assume_unique=True, return_indices=True)
     return [(int(b), int(a)) for a, b in zip(positions[found], other_positions[other_found], strict=True)]
+
+
+def _match_by_number(
+    first: SourceFile, second: SourceFile, rest: tuple[np.ndarray, np.ndarray], columns: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Match rows by a column whose values are all present and different in each file, such as an order number."""
+    for name in columns:
+        values = [file.rows.column(name) for file in (first, second)]
+        if all(
+            pc.count_distinct(column).as_py() == len(column) and not pc.any(_is_blank(column)).as_py()
+            for column in values
+        ):
+            return _match_singles(first, second, rest, [name])
+    return []
+
+
+def _is_blank(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.equal(column, "")
 
 
 def _find_difference(first: SourceFile, second: SourceFile, position: int, other: int) -> str:

@@ -17,7 +17,7 @@ _UNFINISHED = (
 _BACKUPS = ("bak", "backup", "orig", "old")
 _SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 _SYSTEM_FOLDERS = ("$recycle.bin", "system volume information", "@eadir", "lost+found")
-_TABLE_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
+TABLE_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
 _DOCUMENTS = (
     *("md", "rst", "pdf", "doc", "docx", "odt", "rtf", "ppt", "pptx", "png", "jpg", "jpeg", "gif", "svg", "webp"),
     *("yaml", "yml", "toml", "ini", "cfg", "log", "err", "py", "r", "ipynb", "sh", "bat", "sql", "js", "css"),
@@ -87,4 +87,4 @@ def find_table_format(folder: str, name: str) -> str:
     """
     if folder == "metadata" and name.endswith(".metadata.json"):
         return "Iceberg"
-    return _TABLE_LOGS.get(name, "")
+    return TABLE_LOGS.get(name, "")

@@ -115,6 +115,6 @@ def _longest_run(positions: np.ndarray, keys: np.ndarray) -> int:
     steps = np.diff(positions, axis=0)
     follows = (steps[:, 0] == 1) & (np.abs(steps[:, 1]) == 1) & (keys[1:] != keys[:-1])
     # A run continues in the direction in which it started: exports may be sorted in opposite orders.
-    turns = np.r_[False, steps[1:, 1] != steps[:-1, 1]][: len(follows)]
+    turns = np.r_[False, (steps[1:, 1] != steps[:-1, 1]) & follows[:-1]][: len(follows)]
     breaks = np.flatnonzero(~follows | turns)
     return int(np.diff(np.r_[-1, breaks, len(follows)]).max())

@@ -6,11 +6,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from holdfast.core.errors import IngestError
 from holdfast.ingestion.file_rules import matches_file
 from holdfast.ingestion.reading.file_names import (
     READABLE_NAMES,
+    TABLE_LOGS,
     classify_name,
     find_hidden_folder_reason,
     find_table_format,
@@ -71,6 +73,10 @@ def list_source_files(path: Path, exclude_files: Sequence[str] = (), all_readabl
 
 
 def _list_folder(root: Path, exclude_files: Sequence[str], all_readable: bool) -> FileListing:
+    for log, table_format in TABLE_LOGS.items():
+        for parent in root.absolute().parents:
+            if (parent / log).is_dir() and not any(matches_file(log, pattern) for pattern in exclude_files):
+                _refuse_table_format(root, parent / log, table_format)
     entries = sorted(_walk(root), key=lambda entry: entry[0].relative_to(root).parts)
     files: list[tuple[ListedFile, os.stat_result]] = []
     left_out, unread_bytes, unread = [], 0, []
@@ -79,11 +85,7 @@ def _list_folder(root: Path, exclude_files: Sequence[str], all_readable: bool) -
         if any(matches_file(name, pattern) for pattern in exclude_files):
             reason = reason or "excluded by exclude_files"
         elif table_format := find_table_format(path.parent.name, path.name):
-            raise IngestError(
-                f"Folder {root} is a table of {table_format}: the log in {name} decides which files count, and others "
-                "hold rows that were changed or removed. Export the table to one file. If no row was ever changed or "
-                f"removed, add {path.name!r} to `exclude_files` in the mapping to read every file."
-            )
+            _refuse_table_format(root, path, table_format)
         kind, name_reason = classify_name(path.name)
         if not reason and kind == "ignored":
             reason = name_reason
@@ -105,6 +107,15 @@ def _list_folder(root: Path, exclude_files: Sequence[str], all_readable: bool) -
     distinct, linked = _skip_links(files)
     _require_read(root, distinct, unread, unread_bytes, left_out)
     return FileListing([file for file, _ in distinct], sorted([*left_out, *linked], key=lambda report: report.name))
+
+
+def _refuse_table_format(root: Path, log: Path, table_format: str) -> NoReturn:
+    name = printable_name(log.relative_to(root)) if log.is_relative_to(root) else str(log)
+    raise IngestError(
+        f"Folder {root} is a table of {table_format}: the log in {name} decides which files count, and others hold "
+        "rows that were changed or removed. Export the table to one file. If no row was ever changed or removed, add "
+        f"{log.name!r} to `exclude_files` in the mapping to read every file."
+    )
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str]]:

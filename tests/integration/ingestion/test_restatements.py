@@ -1,6 +1,9 @@
 """Restated exports are refused; new sales of known customers are added."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.settings import Settings
+from holdfast.core.errors import IngestError
+from holdfast.ingestion.column_mapping import ColumnMapping
 from holdfast.ingestion.corrections import RestatedRowsError
 from holdfast.ingestion.kinds import TRANSACTIONS
+from holdfast.ingestion.reading.reader import read_source
 from holdfast.ingestion.restatements import find_restatement
+from holdfast.ingestion.validation import ValidationResult, validate_source
 from tests.support.ingestion_fixtures import read_table
 
 DAY = pd.Timedelta(days=1)
@@ -40,6 +47,7 @@ RESTATED = {
     "hours only": lambda who, when, amount, count: (who, when.floor("h"), amount, count),
     "days only": lambda who, when, amount, count: (who, when.normalize(), amount, count),
     "other ids": lambda who, when, amount, count: (f"{who}@shop.example", when, amount, count),
+    "paid later": lambda who, when, amount, count: (who, when + pd.Timedelta(hours=3 + amount % 50), amount, count),
     "quantity": lambda who, when, amount, count: (who, when, amount, count + 1),
 }
 
@@ -127,6 +135,32 @@ def test_commit_batch_with_new_sales_of_known_customers_adds_them(ingest: Callab
     ingest(*_lines(SALES))
     result = ingest(*_lines(HONEST[source_kind]), name="next.csv")
     assert result.rows_added == len(set(HONEST[source_kind]) - set(SALES))
+
+
+@pytest.mark.parametrize("change", RESTATED)
+def test_validate_source_with_a_restated_export_beside_is_refused(tmp_path: Path, change: str) -> None:
+    _write_folder(tmp_path, SALES, [RESTATED[change](*sale) for sale in SALES])
+    with pytest.raises(IngestError, match="They would count twice"):
+        _validate_folder(tmp_path)
+    assert len(_validate_folder(tmp_path, overlapping_files="keep").rows) == 2 * len(SALES)
+    assert len(_validate_folder(tmp_path, exclude_files=["2.csv"]).rows) == len(SALES)
+
+
+@pytest.mark.parametrize("source_kind", HONEST)
+def test_validate_source_with_new_sales_beside_reads_them(tmp_path: Path, source_kind: str) -> None:
+    _write_folder(tmp_path, SALES, HONEST[source_kind])
+    assert len(_validate_folder(tmp_path).rows) == len({*SALES, *HONEST[source_kind]})
+
+
+def _write_folder(folder: Path, *exports: list[tuple[str, pd.Timestamp, float, float]]) -> None:
+    for number, sales in enumerate(exports, start=1):
+        (folder / f"{number}.csv").write_text("\n".join(["id,when,amount,n", *_lines(sales)]) + "\n")
+
+
+def _validate_folder(folder: Path, **keys: Any) -> ValidationResult:
+    columns = {"customer_id": "id", "event_timestamp": "when", "amount": "amount", "quantity": "n"}
+    rules = ColumnMapping.model_validate({"columns": columns, **keys})
+    return validate_source(read_source(folder, rules), rules, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_commit_batch_with_subscriptions_of_two_branches_adds_both(ingest: Callable) -> None:

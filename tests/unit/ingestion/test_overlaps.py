@@ -43,6 +43,18 @@ def test_find_overlaps_of_files(files: tuple[str, ...], expected: list[tuple[int
     assert _overlaps(*files) == expected
 
 
+@given(st.integers(0, 4), st.integers(0, 4), st.booleans(), st.permutations("abcdefgh"))
+def test_find_overlaps_counts_a_run_whatever_lies_before_and_after(
+    before: int, after: int, backward: bool, letters: list[str]
+) -> None:
+    run = "".join(letters[:4])
+    first = "x" + "uvwy"[:before] + (run[::-1] if backward else run) + "mnop"[:after] + "z"
+    (found,) = find_overlaps(_hashes(first, f"x{run}z"))
+    assert found.rows == 6
+    assert found.longest_run >= 4
+    assert [first[i] for i in found.first_positions] == [f"x{run}z"[i] for i in found.positions]
+
+
 @given(st.lists(st.text("abcde", max_size=8), min_size=1, max_size=5))
 def test_find_overlaps_leaves_each_row_as_often_as_the_file_that_has_it_most(files: list[str]) -> None:
     dropped = Counter(letter for _, _, rows, _ in _overlaps(*files) for letter in rows)

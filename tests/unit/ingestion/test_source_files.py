@@ -111,6 +111,14 @@ def test_list_source_files_of_a_table_format_is_rejected_unless_its_log_is_exclu
     assert _names(_list(tmp_path, [excluded])) == [f"{place}part-0.parquet"]
 
 
+@pytest.mark.parametrize("log", ["_delta_log", ".hoodie"])
+def test_list_source_files_of_a_partition_of_a_table_format_is_rejected(log: str, tmp_path: Path) -> None:
+    _write(tmp_path, f"{log}/0.json", "year=2025/month=1/part-0.parquet")
+    with pytest.raises(IngestError, match=f"the log in .*/{log} decides"):
+        _list(tmp_path / "year=2025")
+    assert _names(_list(tmp_path / "year=2025", [log])) == ["month=1/part-0.parquet"]
+
+
 @pytest.mark.parametrize("names", [(), ("a.json",), (".a.csv",), ("sub/a.csv.part",)])
 def test_list_source_files_without_a_table_is_rejected_and_names_the_others(
     names: tuple[str, ...], tmp_path: Path
